@@ -1,0 +1,90 @@
+/* Growable buffers; see buf.h. */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void buf_init(struct buf *buf, size_t limit_bytes)
+{
+    *buf = (struct buf){.limit_bytes = limit_bytes};
+}
+
+void buf_fini(struct buf *buf)
+{
+    if (!buf)
+        return;
+    free(buf->data);
+    buf_init(buf, buf->limit_bytes);
+}
+
+static bool grow(struct buf *buf, size_t wanted)
+{
+    size_t capacity = buf->capacity ? buf->capacity : 256;
+    while (capacity < wanted)
+        capacity = capacity > SIZE_MAX / 2 ? wanted : capacity * 2;
+    if (capacity > buf->limit_bytes)
+        capacity = buf->limit_bytes;
+    char *data = realloc(buf->data, capacity);
+    if (!data)
+        return false;
+    buf->data = data;
+    buf->capacity = capacity;
+    return true;
+}
+
+char *buf_reserve(struct buf *buf, size_t count)
+{
+    size_t wanted;
+    if (buf->failed)
+        return NULL;
+    if (__builtin_add_overflow(buf->size, count, &wanted) || wanted > buf->limit_bytes ||
+        ((wanted > buf->capacity || !buf->data) && !grow(buf, wanted))) {
+        buf->failed = true;
+        return NULL;
+    }
+    return buf->data + buf->size;
+}
+
+bool buf_append(struct buf *buf, struct span bytes)
+{
+    char *to = buf_reserve(buf, bytes.size);
+    if (!to)
+        return false;
+    if (bytes.size)
+        memcpy(to, bytes.data, bytes.size);
+    buf->size += bytes.size;
+    return true;
+}
+
+bool buf_append_char(struct buf *buf, char c)
+{
+    return buf_append(buf, (struct span){&c, 1});
+}
+
+bool buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *to = length < 0 ? NULL : buf_reserve(buf, (size_t)length + 1);
+    if (to) {
+        vsnprintf(to, (size_t)length + 1, format, again);
+        buf->size += (size_t)length;
+    } else {
+        buf->failed = true;
+    }
+    va_end(again);
+    return to != NULL;
+}
+
+void buf_consume(struct buf *buf, size_t count)
+{
+    assert(count <= buf->size);
+    buf->size -= count;
+    if (buf->size)
+        memmove(buf->data, buf->data + count, buf->size);
+}

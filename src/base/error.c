@@ -1,0 +1,63 @@
+/* The table of error codes; see error.h. */
+#include "base/error.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+struct error_row {
+    unsigned http;
+    unsigned grpc;
+    const char *openai_type;
+    const char *text;
+};
+
+static const struct error_row rows[ERROR_CODE_COUNT] = {
+#define ERROR_ROW(name, http, grpc, openai, text) [ERROR_##name] = {http, grpc, openai, text},
+    ERROR_CODES(ERROR_ROW)
+#undef ERROR_ROW
+};
+
+bool error_set(struct error *ret_error, enum error_code code, const char *format, ...)
+{
+    assert(code != ERROR_OK && code < ERROR_CODE_COUNT);
+    if (!ret_error)
+        return false;
+    ret_error->code = code;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ret_error->message, sizeof ret_error->message, format, args);
+    va_end(args);
+    return false;
+}
+
+bool error_no_memory(struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static const struct error_row *row_of(enum error_code code)
+{
+    assert(code < ERROR_CODE_COUNT);
+    return &rows[code];
+}
+
+unsigned error_http_status(enum error_code code)
+{
+    return row_of(code)->http;
+}
+
+unsigned error_grpc_status(enum error_code code)
+{
+    return row_of(code)->grpc;
+}
+
+const char *error_openai_type(enum error_code code)
+{
+    return row_of(code)->openai_type;
+}
+
+const char *error_text(enum error_code code)
+{
+    return row_of(code)->text;
+}

@@ -1,0 +1,100 @@
+/* A connection: a stream of bytes in both directions, owned by a protocol.
+ *
+ * Received bytes go where the owner says: conn asks for room before each read, so that a tensor is
+ * received straight into the memory where it stays. Sending is by vectors of memory that stays in
+ * place until the kernel has it. Two kinds: a socket (TCP or unix) and one half of a loopback pair,
+ * which tests drive without sockets.
+ *
+ * All calls are for the loop's thread. */
+#ifndef TENSORD_NET_CONN_H
+#define TENSORD_NET_CONN_H
+
+#include "base/error.h"
+#include "base/span.h"
+#include "net/loop.h"
+
+#include <sys/uio.h>
+
+struct conn;
+
+/* What the owner of a connection is told. Only one of these runs at a time; any of them may call
+ * the conn_ functions. */
+struct conn_owner {
+    /* Where the next received bytes go. No room (size 0) pauses reading, until conn_resume. */
+    struct room (*room)(void *owner);
+
+    /* `count` bytes, ≥ 1, were received into the room asked for last. */
+    void (*received)(void *owner, size_t count);
+
+    /* The other side will send no more; it may still read. */
+    void (*received_end)(void *owner);
+
+    /* All that was given to conn_send has been taken by the kernel: its memory may be reused. */
+    void (*drained)(void *owner);
+
+    /* The connection is gone; the last call. The owner frees itself here. After it, conn is
+     * invalid. */
+    void (*closed)(void *owner);
+};
+
+/* The loop that the connection lives on. */
+struct loop *conn_loop(const struct conn *conn);
+
+/* Gives the connection to an owner and starts reading. Also used to hand it from one owner to
+ * another. */
+void conn_own(struct conn *conn, const struct conn_owner *calls, void *owner);
+
+/* Sends the vectors in order, after what is unsent already. What the kernel does not take at once
+ * is kept by reference: the memory must stay until `drained`; the vector array itself is copied
+ * when needed. Returns true when all was taken at once (then `drained` is not called for it). A
+ * failure closes the connection: `closed` comes later, never from within this call. */
+bool conn_send(struct conn *conn, const struct iovec *vectors, size_t count);
+
+/* Bytes given to conn_send that the kernel has not taken. */
+size_t conn_unsent_bytes(const struct conn *conn);
+
+/* Since when (loop_now_ns) the peer has taken nothing although something was unsent; 0 when nothing
+ * is. */
+uint64_t conn_stalled_since_ns(const struct conn *conn);
+
+/* Stops reading; what the peer sends waits in the kernel and, in the end, at the peer. */
+void conn_pause(struct conn *conn);
+
+/* Reads again after conn_pause or after room() gave none. */
+void conn_resume(struct conn *conn);
+
+/* Closes once everything unsent has been sent, then lingers until the peer has closed or 2 s have
+ * passed, so that a last error answer is not lost to a reset. Reading stops being reported.
+ * `closed` follows. */
+void conn_finish(struct conn *conn);
+
+/* Closes at once. `closed` follows, from the loop, never from within this call. */
+void conn_abort(struct conn *conn);
+
+/* Writes the peer's address, "127.0.0.1:5000" or "unix", for logs. */
+void conn_peer(const struct conn *conn, char *text, size_t size);
+
+/* Two connections joined in memory; what one sends the other receives, in the loop's later turns.
+ */
+bool conn_pair_new(struct loop *loop, struct conn **ret_a, struct conn **ret_b,
+                   struct error *ret_error);
+
+/* A listening socket. */
+struct listener;
+
+/* Called for each accepted connection, which the callee owns: it calls conn_own or conn_abort. */
+typedef void listener_accept(void *context, struct conn *conn);
+
+/* Listens on "HOST:PORT" (IPv6 in brackets; port 0 chooses one) or "unix:PATH". At most max_conns
+ * connections are open at once; more wait in the kernel. NULL with a sentence that names the
+ * address otherwise. */
+struct listener *listener_open(struct loop *loop, const char *address, size_t max_conns,
+                               listener_accept *accept, void *context, struct error *ret_error);
+
+/* The port that it listens on; 0 for a unix socket. */
+unsigned listener_port(const struct listener *listener);
+
+/* Stops listening; connections live on. */
+void listener_close(struct listener *listener);
+
+#endif

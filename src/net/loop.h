@@ -1,0 +1,70 @@
+/* An event loop: one thread that waits for many things. A thin face over libuv; the rest of the
+ * code needs from it only these calls and, inside net/ and worker/, the uv_loop_t itself.
+ *
+ * All calls are for the loop's own thread, except loop_post and loop_stop. Nothing that runs on a
+ * loop may block. */
+#ifndef TENSORD_NET_LOOP_H
+#define TENSORD_NET_LOOP_H
+
+#include "base/error.h"
+#include "base/list.h"
+
+struct loop;
+struct uv_loop_s;
+
+/* NULL when there is no memory or no descriptor left. */
+struct loop *loop_new(struct error *ret_error);
+
+/* Closes what is still open on the loop, waits for it, and frees it. */
+void loop_free(struct loop *loop);
+
+/* Runs until loop_stop. */
+void loop_run(struct loop *loop);
+
+/* Ends loop_run soon. Any thread. */
+void loop_stop(struct loop *loop);
+
+/* The time at which the loop last woke, nanoseconds of CLOCK_MONOTONIC; costs nothing. */
+uint64_t loop_now_ns(const struct loop *loop);
+
+/* libuv's loop, for net/ and worker/ alone. */
+struct uv_loop_s *loop_uv(struct loop *loop);
+
+/* A message to a loop from another thread; it is a member of what is posted. */
+struct loop_message {
+    struct loop_message *next;
+    void (*deliver)(struct loop_message *message); /* runs on the loop's thread */
+};
+
+/* Hands the message to the loop: no allocation, no lock. Any thread. Messages of one thread arrive
+ * in order. */
+void loop_post(struct loop *loop, struct loop_message *message);
+
+/* A task that runs on the loop's thread at the end of the current turn, before the loop sleeps; it
+ * is a member of what it works on. Used to gather small work: one write or one doorbell for many
+ * requests. */
+struct loop_task {
+    struct list_link link;
+    void (*run)(struct loop_task *task);
+};
+
+/* Schedules the task for this turn's end; does nothing when it is scheduled already. */
+void loop_defer(struct loop *loop, struct loop_task *task);
+void loop_undefer(struct loop_task *task);
+
+/* A timer; a member of what it times. Cheap to move: thousands of connections have one. */
+struct timer {
+    struct loop *loop; /* NULL: not running */
+    struct timer *wheel_next, *wheel_previous;
+    uint64_t due_ms; /* by the loop's clock */
+    void (*fire)(struct timer *timer);
+};
+
+/* Starts the timer, or moves it. It fires once, at least after_ms from now. */
+void timer_start(struct timer *timer, struct loop *loop, uint64_t after_ms,
+                 void (*fire)(struct timer *));
+
+/* Stops the timer if it runs. */
+void timer_stop(struct timer *timer);
+
+#endif

@@ -1,0 +1,165 @@
+/* An HTTP exchange: one request and its response, the same over HTTP/1.1 and HTTP/2.
+ *
+ * The transport (http1.c, http2.c) reads the head of a request, makes an exchange and hands it to
+ * the server's application; the application sets exchange->handler and from then on the two talk
+ * through the calls below. Bodies are pushed in, into memory that the handler names; responses are
+ * pulled out: a handler writes while http_wants() and goes on when told `drained`.
+ *
+ * An exchange is counted: the transport holds it until it is closed, the application may hold it
+ * longer (while a worker still runs the request). After `closed` the http_ calls do nothing.
+ *
+ * All calls are for the connection's loop. */
+#ifndef TENSORD_PROTOCOL_HTTP_H
+#define TENSORD_PROTOCOL_HTTP_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "net/conn.h"
+
+enum http_method {
+    HTTP_OTHER, /* look at method_name */
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_PATCH,
+};
+
+struct http_field {
+    struct span name; /* lower case */
+    struct span value;
+};
+
+/* The head of a request. Everything lies in the exchange's arena. */
+struct http_request {
+    enum http_method method;
+    struct span method_name;
+    struct span path;  /* percent-decoded once; no "." or ".." segment, no NUL; starts with "/" */
+    struct span query; /* as sent, without "?" */
+    struct span authority; /* Host or :authority */
+    struct http_field *fields;
+    size_t field_count;
+    int64_t content_length; /* bytes; -1: not said */
+    unsigned version;       /* 1 or 2 */
+};
+
+struct http_exchange;
+
+/* What the application does with an exchange. No member may be NULL. */
+struct http_handler {
+    /* Where the next bytes of the body go. No room pauses the body, until http_resume. */
+    struct room (*body_room)(struct http_exchange *exchange);
+    /* `count` bytes, ≥ 1, of the body are in the room asked for last. */
+    void (*body_received)(struct http_exchange *exchange, size_t count);
+    /* The body is complete (also called when there is none). */
+    void (*body_end)(struct http_exchange *exchange);
+    /* Everything written so far has been taken by the kernel: its memory may be reused, and more
+     * may be written if the response has not ended. */
+    void (*drained)(struct http_exchange *exchange);
+    /* The last call: the response is complete and sent, or the client has gone. */
+    void (*closed)(struct http_exchange *exchange, bool complete);
+};
+
+struct http_exchange {
+    struct http_request request;
+    struct arena arena;
+    const struct http_handler *handler;     /* set by the application */
+    void *state;                            /* the application's */
+    const struct http_transport *transport; /* NULL once closed */
+    unsigned references;
+    bool responded; /* http_reply was called */
+    bool ended;     /* http_end was called */
+};
+
+/* How the response travels; http1.c and http2.c each have one. The application uses the http_ calls
+ * below. */
+struct http_transport {
+    void (*reply)(struct http_exchange *exchange, unsigned status, const struct http_field *fields,
+                  size_t count);
+    void (*body)(struct http_exchange *exchange, const struct iovec *vectors, size_t count);
+    void (*end)(struct http_exchange *exchange, const struct http_field *trailers, size_t count);
+    void (*resume)(struct http_exchange *exchange);
+    void (*reset)(struct http_exchange *exchange);
+    bool (*wants)(const struct http_exchange *exchange);
+    struct loop *(*loop)(const struct http_exchange *exchange);
+    void (*destroy)(struct http_exchange *exchange); /* the last reference has gone */
+};
+
+/* Limits of the transports; TRUST.md's defaults are in http_limits_default. */
+struct http_limits {
+    size_t header_bytes;        /* of one head: 32 KiB */
+    size_t field_count;         /* 100 */
+    size_t target_bytes;        /* 8 KiB */
+    uint32_t chunk_count;       /* of one chunked body: 65,536 */
+    uint32_t streams;           /* at once, of one HTTP/2 connection: 100 */
+    uint32_t reset_burst;       /* HTTP/2 resets at once */
+    uint32_t resets_per_s;      /* and on the long run */
+    uint64_t header_timeout_ms; /* a started head: 10 s */
+    uint64_t body_timeout_ms;   /* without body_bytes_per_s: 10 s */
+    uint64_t body_bytes_per_s;  /* inside a started body: 1 KiB/s */
+    uint64_t unsent_timeout_ms; /* unread output: 30 s */
+    uint64_t idle_timeout_ms;   /* between requests */
+    size_t arena_bytes;         /* of one exchange */
+};
+
+extern const struct http_limits http_limits_default;
+
+/* Where requests go. One per kind of listening port. */
+struct http_server {
+    /* A request's head is complete. Must set exchange->handler; may answer at once. */
+    void (*on_request)(struct http_server *server, struct http_exchange *exchange);
+    struct http_limits limits;
+    struct list conns; /* all open connections; list_init it */
+    size_t conn_count;
+    void *context;
+};
+
+/* Serves a new connection: HTTP/2 when it starts with the preface, else HTTP/1.1. */
+void http_serve(struct http_server *server, struct conn *conn);
+
+/* Ends keep-alive everywhere: HTTP/1.1 closes after the running response, HTTP/2 sends GOAWAY. */
+void http_server_drain(struct http_server *server);
+
+/* Starts the response. Field names are lower case; "connection", "date" and framing are the
+ * transport's; a content-length among the fields is used. Memory of names and values must stay
+ * until `closed`. */
+void http_reply(struct http_exchange *exchange, unsigned status, const struct http_field *fields,
+                size_t count);
+
+/* Writes body bytes; the memory must stay until `drained` or `closed`. The vector array is copied.
+ */
+void http_body(struct http_exchange *exchange, const struct iovec *vectors, size_t count);
+
+/* Ends the response. Trailers go out over HTTP/2 only. A body that is still coming is read and
+ * dropped for a while, or the connection is closed after the response. */
+void http_end(struct http_exchange *exchange, const struct http_field *trailers, size_t count);
+
+/* A whole response at once, with its content-length. */
+void http_send(struct http_exchange *exchange, unsigned status, const struct http_field *fields,
+               size_t count, const struct iovec *vectors, size_t vector_count);
+
+/* True while little enough is unsent that a stream may write its next part. */
+bool http_wants(const struct http_exchange *exchange);
+
+/* There is room for the body again. */
+void http_resume(struct http_exchange *exchange);
+
+/* Breaks the exchange off: RST_STREAM, or the connection closes. `closed` follows. */
+void http_reset(struct http_exchange *exchange);
+
+struct loop *http_loop(const struct http_exchange *exchange);
+
+struct http_exchange *http_ref(struct http_exchange *exchange);
+void http_unref(struct http_exchange *exchange);
+
+/* The value of the first field of that (lower-case) name; data NULL when there is none. */
+struct span http_field(const struct http_request *request, struct span name);
+
+/* Decodes %XX once and refuses what could mean two things: a bad escape, a NUL, control bytes, "."
+ * and ".." segments, an encoded "/" or "\". False with a sentence otherwise. */
+bool http_path_decode(struct arena *arena, struct span target_path, struct span *ret_path,
+                      struct error *ret_error);
+
+#endif

@@ -1,0 +1,89 @@
+/* The repository: which models lie in a folder, in which versions, and when they change.
+ *
+ * It reads names, sizes, times and config files, and never opens a model's files. Layouts:
+ *   a single file               NAME.onnx                      → model NAME, version 1
+ *   a folder of files           NAME.onnx, OTHER.onnx, …       → a model each
+ *   a folder of one model       NAME/model.yaml, NAME/model.onnx
+ *   Triton's layout             NAME/VERSION/model.onnx, NAME/config.pbtxt
+ * A folder given to `tensord serve` is one model when it holds a config or version folders itself,
+ * else a folder of models. All calls are for the loop's thread. */
+#ifndef TENSORD_REPOSITORY_REPOSITORY_H
+#define TENSORD_REPOSITORY_REPOSITORY_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/tensor.h"
+
+/* A setting for the engine, from the config's `parameters`. */
+struct repository_parameter {
+    struct span key, value;
+};
+
+/* What the config says of a model, already checked; without a config, what the files say.
+ * Immutable. */
+struct model_config {
+    struct span engine;         /* `backend`, or from `platform`; empty: find out */
+    struct span file;           /* `default_model_filename`; empty: the engine finds it */
+    int64_t max_batch_size;     /* -1: the config does not say */
+    struct tensor_info *inputs; /* with the batch dimension when max_batch_size > 0 */
+    size_t input_count;
+    struct tensor_info *outputs;
+    size_t output_count;
+    struct repository_parameter *parameters;
+    size_t parameter_count;
+    uint32_t instance_count; /* executions at once: instance_group; 0: the config does not say */
+    struct span device;      /* "cpu", "cuda:0" */
+    bool dynamic_batching;   /* a dynamic_batching section is there */
+    uint64_t max_queue_delay_us;
+};
+
+/* One version of one model as the files lie now. Lives until the next scan's `changed` returns. */
+struct repository_version {
+    struct span model;
+    uint64_t version;
+    struct span path; /* absolute: the file, or the version's folder (or the model's, when it has no
+                         versions) */
+    struct span root; /* absolute: the folder that a worker may read: path, or the folder of a
+                         single file */
+    uint64_t
+        fingerprint; /* of names, sizes and times, config included: differs when anything changed */
+    uint64_t size_bytes; /* of all its files */
+    bool complete;       /* unchanged for a second, or renamed in; else it is still being written */
+    const struct model_config *config;
+    struct error
+        error; /* not ERROR_OK: the config is wrong; the sentence has line, key and suggestion */
+};
+
+/* The result of one scan, in the order of names and versions. */
+struct repository_scan {
+    struct arena arena;
+    struct repository_version *versions;
+    size_t version_count;
+};
+
+/* Looks at path as it is now. now_ns is the time of CLOCK_REALTIME, for completeness. The paths in
+ * renamed_in were moved in whole and count as complete. False when path itself cannot be read.
+ * Blocks for the time of a directory walk: local folders only take microseconds a model; the watch
+ * below runs it on a thread. */
+bool repository_scan(const char *path, uint64_t now_ns, struct repository_scan *ret_scan,
+                     struct error *ret_error);
+void repository_scan_fini(struct repository_scan *scan);
+
+/* ---- watching: repository/watch.c ---- */
+
+struct loop;
+struct repository_watch;
+
+/* Scans path at once and again whenever inotify or the clock (every rescan_ms) says so, and calls
+ * `changed` with each new scan, the first one included. Incomplete paths are looked at again after
+ * the second is over. */
+struct repository_watch *
+repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,
+                      void (*changed)(void *context, const struct repository_scan *scan),
+                      void *context, struct error *ret_error);
+void repository_watch_close(struct repository_watch *watch);
+
+/* Scans now; `changed` is called soon. */
+void repository_watch_rescan(struct repository_watch *watch);
+
+#endif
