@@ -54,6 +54,15 @@ static inline void list_add(struct list *list, struct list_link *link)
     list->head.previous = link;
 }
 
+/* Puts a link that is in no list before all others. */
+static inline void list_insert_first(struct list *list, struct list_link *link)
+{
+    link->previous = &list->head;
+    link->next = list->head.next;
+    list->head.next->previous = link;
+    list->head.next = link;
+}
+
 /* Takes the link out of its list, if it is in one. */
 static inline void list_remove(struct list_link *link)
 {

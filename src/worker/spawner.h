@@ -14,6 +14,7 @@
  * by the command line. */
 struct worker_spec {
     struct span path; /* of the model: a file, or the folder of a version */
+    struct span root; /* the folder that the worker may read: path, or what holds it */
     struct span name;
     uint64_t version;
     struct span engine;               /* that the config names; empty: find out */

@@ -1,0 +1,165 @@
+/* Requests against schemas; see check.h. */
+#include "serving/check.h"
+
+#include "base/buf.h"
+
+#include <inttypes.h>
+
+static bool unexpected_input(const struct schema *schema, struct span model, struct span name,
+                             struct error *ret_error)
+{
+    struct buf names;
+    buf_init(&names, 256);
+    for (size_t i = 0; i < schema->input_count; i++)
+        buf_printf(&names, "%s'%.*s'", i ? "," : "", SPAN_ARGS(schema->inputs[i].name));
+    error_set(ret_error, ERROR_INVALID_ARGUMENT,
+              "unexpected inference input '%.*s' for model '%.*s'; its inputs are [%.*s]",
+              SPAN_ARGS(name), SPAN_ARGS(model), SPAN_ARGS(buf_span(&names)));
+    buf_fini(&names);
+    return false;
+}
+
+/* "expected N inputs but got M inputs for model 'm'. Got input(s) [...], but missing …" */
+static bool missing_inputs(const struct schema *schema, struct span model,
+                           const struct channel_tensor *inputs, size_t count,
+                           struct error *ret_error)
+{
+    struct buf got, missing;
+    size_t required = 0;
+    buf_init(&got, 200);
+    buf_init(&missing, 200);
+    for (size_t i = 0; i < schema->input_count; i++) {
+        const struct tensor_info *info = &schema->inputs[i];
+        bool there = false;
+        for (size_t j = 0; j < count && !there; j++)
+            there = inputs[j].index == i;
+        required += !info->optional;
+        if (there)
+            buf_printf(&got, "%s'%.*s'", got.size ? "," : "", SPAN_ARGS(info->name));
+        else if (!info->optional)
+            buf_printf(&missing, "%s'%.*s'", missing.size ? "," : "", SPAN_ARGS(info->name));
+    }
+    error_set(
+        ret_error, ERROR_INVALID_ARGUMENT,
+        "expected %zu inputs but got %zu inputs for model '%.*s'. Got input(s) [%.*s], but missing "
+        "required input(s) [%.*s]. Please provide all required input(s).",
+        required, count, SPAN_ARGS(model), SPAN_ARGS(buf_span(&got)),
+        SPAN_ARGS(buf_span(&missing)));
+    buf_fini(&got);
+    buf_fini(&missing);
+    return false;
+}
+
+static bool shape_fits(const struct shape *expected, const struct shape *got)
+{
+    if (expected->ndim != got->ndim)
+        return false;
+    for (uint32_t i = 0; i < got->ndim; i++) {
+        if (expected->dims[i] >= 0 && expected->dims[i] != got->dims[i])
+            return false;
+    }
+    return true;
+}
+
+static bool check_tensor(const struct tensor_info *info, struct span model,
+                         const struct channel_tensor *input, struct error *ret_error)
+{
+    char expected[128], got[128];
+    if (input->datatype != info->datatype)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
+                         SPAN_ARGS(info->name), datatype_name(input->datatype), SPAN_ARGS(model),
+                         datatype_name(info->datatype));
+    if (!shape_fits(&info->shape, &input->shape))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "unexpected shape for input '%.*s' for model '%.*s'. Expected %s, got %s.",
+                         SPAN_ARGS(info->name), SPAN_ARGS(model),
+                         shape_format(&info->shape, expected, sizeof expected),
+                         shape_format(&input->shape, got, sizeof got));
+    return true;
+}
+
+/* Insertion sort: requests have few inputs, mostly in order already. False when two have the same
+ * index. */
+static bool sort_by_index(struct channel_tensor *inputs, struct span *names, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct channel_tensor input = inputs[i];
+        struct span name = names[i];
+        size_t at = i;
+        for (; at > 0 && inputs[at - 1].index > input.index; at--) {
+            inputs[at] = inputs[at - 1];
+            names[at] = names[at - 1];
+        }
+        inputs[at] = input;
+        names[at] = name;
+        if (at > 0 && inputs[at - 1].index == input.index)
+            return false;
+    }
+    return true;
+}
+
+static size_t required_count(const struct schema *schema, const struct channel_tensor *inputs,
+                             size_t count, size_t *ret_given)
+{
+    size_t required = 0, given = 0;
+    for (size_t i = 0; i < schema->input_count; i++)
+        required += !schema->inputs[i].optional;
+    for (size_t i = 0; i < count; i++)
+        given += !schema->inputs[inputs[i].index].optional;
+    *ret_given = given;
+    return required;
+}
+
+/* Joined requests share their first dimension: all inputs of one request must agree in it. */
+static bool check_batch(const struct schema *schema, struct span model,
+                        const struct channel_tensor *inputs, size_t count, struct error *ret_error)
+{
+    if (schema->max_batch_size == 0)
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        if (inputs[i].shape.ndim == 0 || inputs[i].shape.dims[0] != inputs[0].shape.dims[0])
+            return error_set(
+                ret_error, ERROR_INVALID_ARGUMENT,
+                "inputs of model '%.*s' must have the same batch size in their first dimension",
+                SPAN_ARGS(model));
+    }
+    return true;
+}
+
+bool check_inputs(const struct schema *schema, struct span model, struct channel_tensor *inputs,
+                  struct span *names, size_t count, struct error *ret_error)
+{
+    for (size_t i = 0; i < count; i++) {
+        int index = schema_input(schema, names[i]);
+        if (index < 0)
+            return unexpected_input(schema, model, names[i], ret_error);
+        inputs[i].index = (uint32_t)index;
+        if (!check_tensor(&schema->inputs[index], model, &inputs[i], ret_error))
+            return false;
+    }
+    if (!sort_by_index(inputs, names, count))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "an input of model '%.*s' is given more than once", SPAN_ARGS(model));
+    size_t given;
+    if (required_count(schema, inputs, count, &given) != given)
+        return missing_inputs(schema, model, inputs, count, ret_error);
+    return check_batch(schema, model, inputs, count, ret_error);
+}
+
+bool check_outputs(const struct schema *schema, struct span model, const struct span *names,
+                   size_t count, uint64_t *ret_wanted, struct error *ret_error)
+{
+    uint64_t wanted = count ? 0 : UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        int index = schema_output(schema, names[i]);
+        if (index < 0)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "unexpected inference output '%.*s' for model '%.*s'",
+                             SPAN_ARGS(names[i]), SPAN_ARGS(model));
+        if (index < 64)
+            wanted |= UINT64_C(1) << index;
+    }
+    *ret_wanted = wanted;
+    return true;
+}

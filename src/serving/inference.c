@@ -1,0 +1,248 @@
+/* Inferences from their making to their answers; see inference.h. */
+#include "serving/inference.h"
+
+#include "serving/check.h"
+#include "serving/generation.h"
+#include "serving/inference_internal.h"
+
+#include <assert.h>
+
+static struct model *model_of(const struct inference *inference)
+{
+    return inference->generation->version->model;
+}
+
+bool inference_init(struct inference *inference, struct version *version, struct arena *arena,
+                    struct error *ret_error)
+{
+    *inference = (struct inference){.arena = arena, .deadline_ns = CLOCK_NEVER};
+    if (!version->current) {
+        const char *reason = version_reason(version);
+        return error_set(ret_error, ERROR_UNAVAILABLE,
+                         "Request for unknown model: '%.*s' version %llu is not at ready state%s%s",
+                         SPAN_ARGS(version->model->name), (unsigned long long)version->number,
+                         reason[0] ? ": " : "", reason);
+    }
+    inference->generation = generation_ref(version->current);
+    return true;
+}
+
+void inference_fini(struct inference *inference)
+{
+    struct generation *generation = inference->generation;
+    if (!generation)
+        return;
+    assert(inference->state == INFERENCE_FILLING || inference->state == INFERENCE_DONE);
+    for (size_t i = 0; i < inference->input_count; i++)
+        tensor_memory_release(generation->memory, inference->inputs[i].extent);
+    for (size_t i = 0; i < inference->extra_count; i++)
+        tensor_memory_release(generation->memory, inference->extras[i]);
+    tensor_memory_release(generation->memory, inference->request.grant);
+    inference->generation = NULL;
+    generation_unref(generation);
+}
+
+static bool check_size(struct span name, enum tensord_datatype datatype, const struct shape *shape,
+                       uint64_t size_bytes, struct error *ret_error)
+{
+    uint64_t expected, count;
+    if (!shape_count(shape, &count) || !shape_size_bytes(shape, datatype, &expected))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "the shape of input '%.*s' is negative or too large", SPAN_ARGS(name));
+    if (datatype != TENSORD_BYTES && size_bytes != expected)
+        return error_set(
+            ret_error, ERROR_INVALID_ARGUMENT,
+            "input byte size mismatch for input '%.*s': expected %llu bytes for its shape and "
+            "datatype %s, got %llu",
+            SPAN_ARGS(name), (unsigned long long)expected, datatype_name(datatype),
+            (unsigned long long)size_bytes);
+    if (datatype == TENSORD_BYTES && count > size_bytes / sizeof(uint32_t))
+        return error_set(
+            ret_error, ERROR_INVALID_ARGUMENT,
+            "input byte size mismatch for input '%.*s': %llu bytes cannot hold %llu BYTES elements",
+            SPAN_ARGS(name), (unsigned long long)size_bytes, (unsigned long long)count);
+    return true;
+}
+
+static bool grow_inputs(struct inference *inference)
+{
+    return arena_grow(inference->arena, (void **)&inference->inputs, inference->input_count,
+                      &inference->input_capacity, sizeof *inference->inputs) &&
+           arena_grow(inference->arena, (void **)&inference->input_names, inference->input_count,
+                      &inference->input_names_capacity, sizeof *inference->input_names);
+}
+
+bool inference_input(struct inference *inference, struct span name, enum tensord_datatype datatype,
+                     const struct shape *shape, uint64_t size_bytes, char **ret_data,
+                     struct error *ret_error)
+{
+    struct extent extent = {0, 0};
+    assert(inference->state == INFERENCE_FILLING);
+    if (inference->input_count == TENSOR_MAX_PER_REQUEST)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a request may have at most %d inputs",
+                         TENSOR_MAX_PER_REQUEST);
+    if (!check_size(name, datatype, shape, size_bytes, ret_error))
+        return false;
+    if (!grow_inputs(inference))
+        return error_no_memory(ret_error);
+    struct tensor_memory *memory = inference->generation->memory;
+    if (size_bytes && !tensor_memory_alloc(memory, size_bytes, &extent, ret_error))
+        return false;
+    size_t at = inference->input_count++;
+    inference->inputs[at] =
+        (struct channel_tensor){.datatype = datatype, .shape = *shape, .extent = extent};
+    inference->input_names[at] = name;
+    *ret_data = size_bytes ? tensor_memory_at(memory, extent) : NULL;
+    return true;
+}
+
+void inference_outputs(struct inference *inference, const struct span *names, size_t count)
+{
+    inference->output_names = names;
+    inference->output_name_count = count;
+}
+
+const struct schema *inference_schema(const struct inference *inference)
+{
+    return inference->generation->schema;
+}
+
+static void refuse(struct loop_task *task)
+{
+    struct inference *inference = list_entry(task, struct inference, refusal);
+    struct inference_answer answer = {.final = true, .error = {.code = ERROR_RESOURCE_EXHAUSTED}};
+    if (inference->early_error)
+        answer.error = *inference->early_error;
+    timer_stop(&inference->deadline);
+    inference->state = INFERENCE_DONE;
+    inference->answered(inference, &answer);
+}
+
+void inference_refuse(struct inference *inference, const struct error *error)
+{
+    inference->early_error = arena_alloc(inference->arena, sizeof *error);
+    if (inference->early_error)
+        *inference->early_error = *error;
+    inference->refusal.run = refuse;
+    loop_defer(model_of(inference)->serving->loop, &inference->refusal);
+}
+
+bool inference_check(struct inference *inference, struct error *ret_error)
+{
+    const struct schema *schema = inference->generation->schema;
+    return check_inputs(schema, model_of(inference)->name, inference->inputs,
+                        inference->input_names, inference->input_count, ret_error) &&
+           check_outputs(schema, model_of(inference)->name, inference->output_names,
+                         inference->output_name_count, &inference->request.wanted_outputs,
+                         ret_error);
+}
+
+static void take_back(struct inference *inference, enum error_code code, const char *sentence)
+{
+    struct error error;
+    inference->cancelled = true;
+    if (inference->state == INFERENCE_RUNNING) {
+        channel_cancel(inference->request.channel, &inference->request);
+        return;
+    }
+    if (!list_linked(&inference->link))
+        return; /* refused already */
+    list_remove(&inference->link);
+    inference->generation->queued--;
+    error_set(&error, code, "%s", sentence);
+    inference_refuse(inference, &error);
+}
+
+static void deadline_passed(struct timer *timer)
+{
+    take_back(list_entry(timer, struct inference, deadline), ERROR_DEADLINE_EXCEEDED,
+              "Request timeout expired");
+}
+
+void inference_submit(struct inference *inference)
+{
+    struct loop *loop = model_of(inference)->serving->loop;
+    assert(inference->state == INFERENCE_FILLING && inference->answered);
+    inference->state = INFERENCE_QUEUED;
+    if (inference->deadline_ns != CLOCK_NEVER) {
+        uint64_t now = loop_now_ns(loop),
+                 left = inference->deadline_ns > now ? inference->deadline_ns - now : 0;
+        timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS, deadline_passed);
+    }
+    generation_submit(inference->generation, inference);
+}
+
+void inference_cancel(struct inference *inference)
+{
+    if ((inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING) &&
+        !inference->cancelled)
+        take_back(inference, ERROR_CANCELLED, "the request was cancelled");
+}
+
+static const struct channel_tensor *find_output(const struct channel_response *response, int index)
+{
+    for (size_t i = 0; i < response->output_count; i++) {
+        if ((int)response->outputs[i].index == index)
+            return &response->outputs[i];
+    }
+    return NULL;
+}
+
+static struct inference_output output_of(const struct generation *generation,
+                                         const struct channel_tensor *tensor)
+{
+    struct extent extent = tensor->extent;
+    return (struct inference_output){
+        .info = &generation->schema->outputs[tensor->index],
+        .datatype = tensor->datatype,
+        .shape = tensor->shape,
+        .data = {extent.size ? tensor_memory_at(generation->memory, extent) : NULL, extent.size},
+    };
+}
+
+/* Lists the outputs of a response: all of them, or those that the client asked for in its order. */
+static bool list_outputs(const struct inference *inference, const struct channel_response *response,
+                         struct inference_output *outputs, size_t *ret_count,
+                         struct error *ret_error)
+{
+    const struct generation *generation = inference->generation;
+    if (!inference->output_name_count) {
+        for (size_t i = 0; i < response->output_count; i++)
+            outputs[i] = output_of(generation, &response->outputs[i]);
+        *ret_count = response->output_count;
+        return true;
+    }
+    for (size_t i = 0; i < inference->output_name_count; i++) {
+        struct span name = inference->output_names[i];
+        const struct channel_tensor *tensor =
+            find_output(response, schema_output(generation->schema, name));
+        if (!tensor)
+            return error_set(ret_error, ERROR_INTERNAL, "the model gave no output '%.*s'",
+                             SPAN_ARGS(name));
+        outputs[i] = output_of(generation, tensor);
+    }
+    *ret_count = inference->output_name_count;
+    return true;
+}
+
+void inference_answer(struct inference *inference, const struct channel_response *response)
+{
+    struct inference_answer answer = {.final = response->final, .error = response->error};
+    size_t capacity = response->output_count > inference->output_name_count
+                          ? response->output_count
+                          : inference->output_name_count;
+    struct inference_output *outputs = arena_calloc(inference->arena, capacity, sizeof *outputs);
+    if (!outputs)
+        error_no_memory(&answer.error);
+    if (answer.error.code == ERROR_OK && response->output_count &&
+        list_outputs(inference, response, outputs, &answer.output_count, &answer.error))
+        answer.outputs = outputs;
+    if (answer.final) {
+        timer_stop(&inference->deadline);
+        inference->state = INFERENCE_DONE;
+        if (inference->cancelled &&
+            loop_now_ns(model_of(inference)->serving->loop) >= inference->deadline_ns)
+            error_set(&answer.error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
+    }
+    inference->answered(inference, &answer);
+}

@@ -1,0 +1,101 @@
+/* An inference: the one kind of request that every API makes, and its answers.
+ *
+ * Life: inference_init binds it to a generation of a model version; inference_input gives each
+ * input memory that the worker shares; inference_submit hands it over; `answered` is called for
+ * each answer, the last one final; inference_fini gives the memory back. The memory of a request
+ * must outlive the worker's interest in it, so inference_fini may be called before inference_submit
+ * or after the final answer, never between.
+ *
+ * All calls are for the loop's thread. */
+#ifndef TENSORD_SERVING_INFERENCE_H
+#define TENSORD_SERVING_INFERENCE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/tensor.h"
+#include "net/loop.h"
+#include "worker/channel.h"
+
+struct generation;
+struct inference;
+struct version;
+
+/* An output as the API sees it. data may change at any time (the worker can write it), so whoever
+ * parses it reads each byte once; it is valid until inference_fini. */
+struct inference_output {
+    const struct tensor_info *info; /* name; of the generation's schema */
+    enum tensord_datatype datatype;
+    struct shape shape;
+    struct span data;
+};
+
+/* One answer. Valid during the call of `answered`; the data of outputs until inference_fini. */
+struct inference_answer {
+    bool final;
+    struct error error; /* ERROR_OK when it went well */
+    const struct inference_output *outputs;
+    size_t output_count;
+};
+
+struct inference {
+    /* Set by the API before inference_submit. */
+    struct span id;
+    const struct channel_parameter *parameters; /* for the model */
+    size_t parameter_count;
+    uint64_t deadline_ns; /* CLOCK_NEVER: none */
+    void (*answered)(struct inference *inference, const struct inference_answer *answer);
+    void *owner; /* the API's */
+
+    /* The serving module's own. */
+    struct arena *arena;
+    struct generation *generation; /* NULL: not bound, nothing to give back */
+    struct channel_tensor *inputs;
+    size_t input_count, input_capacity;
+    struct span *input_names;
+    size_t input_names_capacity;
+    const struct span *output_names;
+    size_t output_name_count;
+    struct extent *extras; /* room that the worker asked for beyond its grant */
+    size_t extra_count, extra_capacity;
+    struct channel_request request;
+    struct list_link link; /* in the generation's queue */
+    struct timer deadline;
+    struct loop_task refusal; /* gives early_error as the final answer */
+    struct error *early_error;
+    enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
+    bool cancelled;
+};
+
+/* Binds the inference to the version's current generation; lists made for it come from arena, which
+ * must outlive it. False when the version cannot serve (NOT_FOUND, UNAVAILABLE with the reason). */
+bool inference_init(struct inference *inference, struct version *version, struct arena *arena,
+                    struct error *ret_error);
+
+/* Gives back all memory of the inference. Does nothing when it is not bound. */
+void inference_fini(struct inference *inference);
+
+/* Adds an input of size_bytes and returns in *ret_data where its bytes go (NULL when it is empty).
+ * The size must be the one that datatype and shape say (BYTES: any). name is kept by reference. */
+bool inference_input(struct inference *inference, struct span name, enum tensord_datatype datatype,
+                     const struct shape *shape, uint64_t size_bytes, char **ret_data,
+                     struct error *ret_error);
+
+/* Asks for these outputs only, in this order; kept by reference. Without the call, all are given.
+ */
+void inference_outputs(struct inference *inference, const struct span *names, size_t count);
+
+/* Hands the inference over. Checks it against the model's schema now, or, when the model is still
+ * loading, then; what is wrong with it comes as its final answer. Answers never come from within
+ * this call. */
+void inference_submit(struct inference *inference);
+
+/* Nobody waits any more: a waiting inference gets its final answer (CANCELLED) in this loop turn's
+ * end, a running one when its worker gives it. Does nothing before submit or after the final
+ * answer. */
+void inference_cancel(struct inference *inference);
+
+/* The schema that the inference will meet, or NULL while the model is loading for the first time.
+ */
+const struct schema *inference_schema(const struct inference *inference);
+
+#endif

@@ -1,0 +1,258 @@
+/* Replicas: a worker process, its channel, and how much it has to do; see replica.h. */
+#include "serving/replica.h"
+
+#include "serving/batch.h"
+#include "serving/inference_internal.h"
+#include "telemetry/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    AHEAD_NS = 200000,    /* work that may wait inside the worker, beyond its slots: hides the
+                             channel's latency */
+    MAX_EXECUTIONS = 256, /* with the worker at once */
+    LOG_PART_BYTES = 160,
+};
+
+struct replica {
+    struct generation *generation;
+    struct worker_process process;
+    struct channel *channel; /* NULL once the process has ended */
+    bool probe;
+    bool loaded;
+    bool stopping;
+    uint64_t started_ns;
+    uint64_t executions; /* with the worker */
+    uint64_t next_execution;
+    uint64_t compute_ns;  /* of one execution, a moving average */
+    struct error failure; /* why it could not load, or what it did wrong */
+    struct timer grace;
+};
+
+static struct serving *serving_of(const struct replica *replica)
+{
+    return replica->generation->version->model->serving;
+}
+
+static void say(const struct replica *replica, enum log_level level, struct span line)
+{
+    char part[LOG_PART_BYTES];
+    snprintf(part, sizeof part, "model %.*s:%llu", SPAN_ARGS(replica->generation->spec.name),
+             (unsigned long long)replica->generation->spec.version);
+    log_write(level, part, "%.*s", SPAN_ARGS(line));
+}
+
+/* ---- the channel's events ---- */
+
+static void on_loading(void *owner, double done)
+{
+    struct replica *replica = owner;
+    version_note(replica->generation->version, "loading, %.0f %%", done * 100);
+}
+
+static void on_ready(void *owner, const struct schema *schema)
+{
+    struct replica *replica = owner;
+    replica->loaded = true;
+    generation_loaded(replica->generation, schema);
+}
+
+static void on_failed(void *owner, const struct error *error)
+{
+    struct replica *replica = owner;
+    replica->failure = *error;
+    replica_stop(replica);
+}
+
+static void on_response(void *owner, struct channel_request *request,
+                        const struct channel_response *response)
+{
+    struct replica *replica = owner;
+    struct inference *inference = list_entry(request, struct inference, request);
+    struct generation *generation = replica->generation;
+    uint64_t used = 0;
+    for (size_t i = 0; i < response->output_count; i++)
+        used += response->outputs[i].extent.size + TENSOR_ALIGNMENT;
+    uint64_t faded = generation->output_bytes - generation->output_bytes / 64;
+    generation->output_bytes = used > faded ? used : faded;
+    inference_answer(inference, response);
+}
+
+static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
+{
+    struct replica *replica = owner;
+    if (replica->executions > 0)
+        replica->executions--;
+    replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
+    if (!list_empty(&replica->generation->queue))
+        loop_defer(serving_of(replica)->loop, &replica->generation->dispatch);
+}
+
+static bool on_need_room(void *owner, struct channel_request *request, uint64_t size,
+                         struct extent *ret_extent, struct error *ret_error)
+{
+    struct replica *replica = owner;
+    struct inference *inference = list_entry(request, struct inference, request);
+    if (!arena_grow(inference->arena, (void **)&inference->extras, inference->extra_count,
+                    &inference->extra_capacity, sizeof *inference->extras))
+        return error_no_memory(ret_error);
+    struct extent *extra = &inference->extras[inference->extra_count];
+    if (!tensor_memory_alloc(replica->generation->memory, size, extra, ret_error))
+        return false;
+    inference->extra_count++;
+    *ret_extent = *extra;
+    return true;
+}
+
+static void on_call(void *owner, const struct channel_call *call)
+{
+    struct replica *replica = owner;
+    struct error error;
+    error_set(&error, ERROR_UNIMPLEMENTED, "calls between models are not supported yet");
+    channel_call_answer(replica->channel, call->id, &error, NULL, NULL, 0);
+}
+
+static void on_log(void *owner, enum tensord_log_level level, struct span line)
+{
+    static const enum log_level levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR};
+    say(owner, level <= TENSORD_LOG_ERROR ? levels[level] : LOG_ERROR, line);
+}
+
+static void on_stats(void *owner, uint64_t device_memory_bytes)
+{
+}
+
+static void on_broken(void *owner, const char *reason)
+{
+    struct replica *replica = owner;
+    error_set(&replica->failure, ERROR_INTERNAL, "stopped: it broke the rules of its channel (%s)",
+              reason);
+    spawner_kill(serving_of(replica)->spawner, &replica->process);
+}
+
+static const struct channel_events events = {
+    .loading = on_loading,
+    .ready = on_ready,
+    .failed = on_failed,
+    .response = on_response,
+    .executed = on_executed,
+    .need_room = on_need_room,
+    .call = on_call,
+    .log = on_log,
+    .stats = on_stats,
+    .broken = on_broken,
+};
+
+/* ---- the process ---- */
+
+/* Answers what was with the worker: it may be sent again, by the client who knows whether that is
+ * safe. */
+static void fail_requests(struct replica *replica, const char *reason)
+{
+    struct channel_response response = {.final = true};
+    struct channel_request *request;
+    size_t position = 0;
+    error_set(&response.error, ERROR_UNAVAILABLE,
+              "the worker of model '%.*s' was %s; the request may be sent again",
+              SPAN_ARGS(replica->generation->spec.name), reason);
+    while ((request = channel_next_request(replica->channel, &position))) {
+        request->channel = NULL;
+        inference_answer(list_entry(request, struct inference, request), &response);
+    }
+}
+
+static void on_ended(struct worker_process *process, bool started, const char *reason)
+{
+    struct replica *replica = list_entry(process, struct replica, process);
+    struct generation *generation = replica->generation;
+    struct serving *serving = serving_of(replica);
+    struct error error = replica->failure;
+    if (error.code == ERROR_OK)
+        error_set(&error, started ? ERROR_INTERNAL : ERROR_UNIMPLEMENTED, "%s", reason);
+    bool expected = replica->stopping && replica->failure.code == ERROR_OK;
+    if (!expected && !(replica->probe && replica->loaded))
+        say(replica, LOG_ERROR, span_of(error.message));
+    uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
+    timer_stop(&replica->grace);
+    generation_ref(generation); /* answering may drop all others */
+    fail_requests(replica, error.message);
+    channel_close(replica->channel);
+    bool loaded = replica->loaded;
+    free(replica);
+    serving->live_workers--;
+    generation_lost(generation, loaded, lived_ms, &error);
+    generation_unref(generation);
+    generation_unref(generation); /* the replica's own */
+    if (serving->stopping && serving->live_workers == 0)
+        serving->stopped(serving->context);
+}
+
+struct replica *replica_start(struct generation *generation, bool probe, struct error *ret_error)
+{
+    struct serving *serving = generation->version->model->serving;
+    struct replica *replica = calloc(1, sizeof *replica);
+    if (!replica) {
+        error_no_memory(ret_error);
+        return NULL;
+    }
+    replica->generation = generation;
+    replica->probe = generation->spec.probe = probe;
+    replica->started_ns = loop_now_ns(serving->loop);
+    replica->compute_ns = AHEAD_NS; /* until it has been seen to be less */
+    replica->process.ended = on_ended;
+    replica->channel = channel_open(serving->loop, generation->memory, &events, replica, ret_error);
+    if (!replica->channel || !spawner_start(serving->spawner, &replica->process, &generation->spec,
+                                            channel_fds(replica->channel), ret_error)) {
+        channel_close(replica->channel);
+        free(replica);
+        return NULL;
+    }
+    generation_ref(generation);
+    serving->live_workers++;
+    return replica;
+}
+
+static void grace_over(struct timer *timer)
+{
+    struct replica *replica = list_entry(timer, struct replica, grace);
+    spawner_kill(serving_of(replica)->spawner, &replica->process);
+}
+
+void replica_stop(struct replica *replica)
+{
+    struct serving *serving = serving_of(replica);
+    if (replica->stopping)
+        return;
+    replica->stopping = true;
+    channel_stop(replica->channel);
+    timer_start(&replica->grace, serving->loop, serving->options.stop_grace_ms, grace_over);
+}
+
+/* ---- requests ---- */
+
+bool replica_has_room(const struct replica *replica)
+{
+    if (!replica->loaded || replica->stopping || replica->probe)
+        return false;
+    return replica->executions < replica->generation->schema->concurrency ||
+           (replica->executions < MAX_EXECUTIONS &&
+            replica->executions * replica->compute_ns < AHEAD_NS &&
+            replica->generation->schema->max_batch_size == 0);
+}
+
+bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count)
+{
+    struct channel_request *requests[BATCH_MAX_REQUESTS];
+    assert(count <= BATCH_MAX_REQUESTS);
+    for (size_t i = 0; i < count; i++)
+        requests[i] = &batch[i]->request;
+    if (!channel_execute(replica->channel, replica->next_execution, requests, count))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        batch[i]->state = INFERENCE_RUNNING;
+    replica->next_execution++;
+    replica->executions++;
+    return true;
+}

@@ -1,0 +1,22 @@
+/* A replica: one worker process of a generation, from its start to its end. */
+#ifndef TENSORD_SERVING_REPLICA_H
+#define TENSORD_SERVING_REPLICA_H
+
+#include "serving/generation.h"
+
+struct replica;
+
+/* Starts a worker. NULL when it cannot be started. It frees itself when its process has ended,
+ * after telling the generation. It holds a reference to the generation. */
+struct replica *replica_start(struct generation *generation, bool probe, struct error *ret_error);
+
+/* Asks the worker to unload and exit; kills it after the grace time. */
+void replica_stop(struct replica *replica);
+
+/* True when it has loaded the model and can take another execution now. */
+bool replica_has_room(const struct replica *replica);
+
+/* Sends the requests as one execution. False when the channel is full now. */
+bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count);
+
+#endif

@@ -1,0 +1,436 @@
+/* The registry of models: scans of the repository go in, generations come and go; see serving.h. */
+#include "serving/serving.h"
+
+#include "serving/generation.h"
+#include "telemetry/log.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PART_BYTES = 160 };
+
+static void say(const struct version *version, enum log_level level, const char *sentence)
+{
+    char part[PART_BYTES];
+    snprintf(part, sizeof part, "model %.*s:%llu", SPAN_ARGS(version->model->name),
+             (unsigned long long)version->number);
+    log_write(level, part, "%s", sentence);
+}
+
+void serving_init(struct serving *serving, struct loop *loop, struct spawner_client *spawner,
+                  const struct serving_options *options)
+{
+    *serving = (struct serving){.loop = loop, .spawner = spawner, .options = *options};
+    map_init(&serving->models);
+}
+
+/* ---- versions and models ---- */
+
+static void version_free_if_gone(struct version *version)
+{
+    struct model *model = version->model;
+    if (version->present || version->current || version->next || version->generations)
+        return;
+    size_t at = 0;
+    while (model->versions[at] != version)
+        at++;
+    model->version_count--;
+    memmove(&model->versions[at], &model->versions[at + 1],
+            (model->version_count - at) * sizeof *model->versions);
+    free(version);
+    if (model->version_count || !list_empty(&model->waiters))
+        return;
+    map_remove(&model->serving->models, model->name);
+    free(model->versions);
+    free(model);
+}
+
+void version_release(struct version *version)
+{
+    assert(version->generations > 0);
+    version->generations--;
+    version_free_if_gone(version);
+}
+
+void version_note(struct version *version, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(version->note, sizeof version->note, format, args);
+    va_end(args);
+}
+
+static struct model *model_make(struct serving *serving, struct span name)
+{
+    struct model *model = map_get(&serving->models, name);
+    if (model)
+        return model;
+    model = calloc(1, sizeof *model + name.size);
+    if (!model)
+        return NULL;
+    char *copy = memcpy(model + 1, name.data, name.size);
+    model->serving = serving;
+    model->name = (struct span){copy, name.size};
+    model->wanted = serving->options.load != LOAD_EXPLICIT;
+    list_init(&model->waiters);
+    if (map_set(&serving->models, model->name, model))
+        return model;
+    free(model);
+    return NULL;
+}
+
+static bool make_room(struct model *model)
+{
+    if (model->version_count < model->version_capacity)
+        return true;
+    size_t capacity = model->version_capacity ? model->version_capacity * 2 : 4;
+    struct version **versions = realloc(model->versions, capacity * sizeof(struct version *));
+    if (!versions)
+        return false;
+    model->versions = versions;
+    model->version_capacity = capacity;
+    return true;
+}
+
+/* The model's version of that number, made when it is new; in ascending order. */
+static struct version *version_make(struct model *model, uint64_t number)
+{
+    size_t at = 0;
+    while (at < model->version_count && model->versions[at]->number < number)
+        at++;
+    if (at < model->version_count && model->versions[at]->number == number)
+        return model->versions[at];
+    struct version *version = make_room(model) ? calloc(1, sizeof *version) : NULL;
+    if (!version)
+        return NULL;
+    version->model = model;
+    version->number = number;
+    memmove(&model->versions[at + 1], &model->versions[at],
+            (model->version_count - at) * sizeof *model->versions);
+    model->versions[at] = version;
+    model->version_count++;
+    return version;
+}
+
+/* ---- waiting for a load ---- */
+
+static bool is_busy(enum version_state state)
+{
+    return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
+}
+
+/* Tells the waiters of a model when none of its versions is on its way any more. */
+static void tell_waiters(struct model *model)
+{
+    struct error error = {.code = ERROR_OK};
+    if (list_empty(&model->waiters))
+        return;
+    for (size_t i = 0; i < model->version_count; i++) {
+        const struct version *version = model->versions[i];
+        enum version_state state = version_state(version);
+        if (version->next || is_busy(state))
+            return;
+        if (!version_ready(version) || version->note[0])
+            error_set(&error, ERROR_INVALID_ARGUMENT, "failed to load '%.*s', version %llu: %s",
+                      SPAN_ARGS(model->name), (unsigned long long)version->number,
+                      version_reason(version));
+    }
+    list_each(link, &model->waiters)
+    {
+        struct model_waiter *waiter = list_entry(link, struct model_waiter, link);
+        list_remove(link);
+        waiter->settled(waiter, &error);
+    }
+}
+
+/* ---- generations come and go ---- */
+
+static void retire(struct generation **generation)
+{
+    struct generation *old = *generation;
+    *generation = NULL;
+    if (old)
+        generation_retire(old);
+}
+
+static void replace_current(struct version *version)
+{
+    struct generation *next = version->next;
+    version->next = NULL;
+    retire(&version->current);
+    version->current = next;
+}
+
+static void next_failed(struct version *version)
+{
+    version_note(version, "its newer files failed: %s", version->next->failure.message);
+    say(version, LOG_ERROR, version->note);
+    retire(&version->next);
+}
+
+void version_settle(struct version *version, struct generation *generation)
+{
+    struct serving *serving = version->model->serving;
+    bool failed = generation->state == GENERATION_FAILED;
+    version->note[0] = '\0';
+    if (generation == version->next && failed) {
+        next_failed(version);
+    } else if (failed) {
+        say(version, LOG_ERROR, generation->failure.message);
+    } else {
+        if (generation == version->next)
+            replace_current(version);
+        say(version, LOG_INFO, generation->state == GENERATION_READY ? "ready" : "probed");
+    }
+    if (serving->settled)
+        serving->settled(serving->context, version);
+    tell_waiters(version->model);
+}
+
+/* New or changed files: a new generation takes the version's place as soon as it can serve. */
+static void take_in(struct version *version, const struct repository_version *found)
+{
+    struct serving *serving = version->model->serving;
+    struct error error;
+    version->config_error = (struct error){.code = ERROR_OK};
+    struct generation *generation = generation_new(version, found, &error);
+    if (!generation) {
+        version->config_error = error;
+        return;
+    }
+    retire(&version->next);
+    if (version->current && version->current->state == GENERATION_READY)
+        version->next = generation;
+    else
+        retire(&version->current), version->current = generation;
+    bool lazy = serving->options.load == LOAD_LAZY && generation == version->current;
+    generation_start(generation, lazy);
+}
+
+static void apply_version(struct version *version, const struct repository_version *found)
+{
+    struct model *model = version->model;
+    bool changed = version->fingerprint != found->fingerprint;
+    version->present = version->seen = true;
+    version->complete = found->complete;
+    if (!found->complete)
+        return;
+    if (changed && version->fingerprint && model->serving->options.load != LOAD_EXPLICIT)
+        model->wanted = true; /* an unload by the API sticks until the files change */
+    if (!model->wanted || (!changed && version->current))
+        return;
+    if (!changed && version->config_error.code != ERROR_OK)
+        return;
+    version->fingerprint = found->fingerprint;
+    if (found->error.code == ERROR_OK) {
+        take_in(version, found);
+        return;
+    }
+    version->config_error = found->error;
+    say(version, LOG_ERROR, found->error.message);
+}
+
+static void drop_unseen(struct model *model)
+{
+    for (size_t i = model->version_count; i-- > 0;) {
+        struct version *version = model->versions[i];
+        bool seen = version->seen;
+        version->seen = false;
+        if (seen)
+            continue;
+        version->present = version->complete = false;
+        version->generations++; /* it must not go while we look at it */
+        retire(&version->next);
+        retire(&version->current);
+        bool last = model->version_count == 1;
+        version_release(version);
+        if (last)
+            return; /* the model may have gone with it */
+    }
+}
+
+void serving_apply(struct serving *serving, const struct repository_scan *scan)
+{
+    if (serving->stopping)
+        return;
+    for (size_t i = 0; i < scan->version_count; i++) {
+        const struct repository_version *found = &scan->versions[i];
+        struct model *model = model_make(serving, found->model);
+        struct version *version = model ? version_make(model, found->version) : NULL;
+        if (version)
+            apply_version(version, found);
+        else
+            log_error("serving", "no memory for a model's entry");
+    }
+    serving->scanned = true;
+    /* Dropping a model changes the map: start over after each that has gone. */
+    for (size_t position = 0, before = serving->models.count;;) {
+        struct map_slot slot;
+        if (!map_next(&serving->models, &position, &slot))
+            break;
+        struct model *model = slot.value;
+        tell_waiters(model);
+        drop_unseen(model);
+        if (serving->models.count != before)
+            position = 0, before = serving->models.count;
+    }
+}
+
+void serving_stop(struct serving *serving)
+{
+    struct map_slot slot;
+    size_t position = 0;
+    serving->stopping = true;
+    while (map_next(&serving->models, &position, &slot)) {
+        struct model *model = slot.value;
+        for (size_t i = 0; i < model->version_count; i++) {
+            retire(&model->versions[i]->next);
+            retire(&model->versions[i]->current);
+        }
+    }
+    if (serving->live_workers == 0)
+        serving->stopped(serving->context);
+}
+
+void serving_fini(struct serving *serving)
+{
+    struct map_slot slot;
+    size_t position = 0;
+    while (map_next(&serving->models, &position, &slot)) {
+        struct model *model = slot.value;
+        for (size_t i = 0; i < model->version_count; i++)
+            free(model->versions[i]);
+        free(model->versions);
+        free(model);
+    }
+    map_fini(&serving->models);
+}
+
+/* ---- what the APIs ask ---- */
+
+struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error)
+{
+    struct model *model = map_get(&serving->models, name);
+    if (!model)
+        error_set(ret_error, ERROR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
+                  SPAN_ARGS(name));
+    return model;
+}
+
+struct version *model_version(struct model *model, int64_t number, struct error *ret_error)
+{
+    for (size_t i = model->version_count; i-- > 0 && number < 0;) {
+        if (version_ready(model->versions[i]))
+            return model->versions[i];
+    }
+    for (size_t i = model->version_count; i-- > 0;) {
+        if (number < 0 || model->versions[i]->number == (uint64_t)number)
+            return model->versions[i];
+    }
+    error_set(ret_error, ERROR_NOT_FOUND,
+              "Request for unknown model: '%.*s' version %lld is not found", SPAN_ARGS(model->name),
+              (long long)number);
+    return NULL;
+}
+
+void model_load(struct model *model, struct model_waiter *waiter)
+{
+    model->wanted = true;
+    for (size_t i = 0; i < model->version_count; i++) {
+        struct version *version = model->versions[i];
+        if (version->current && version->current->state == GENERATION_FAILED)
+            retire(&version->current); /* try again */
+        version->config_error = (struct error){.code = ERROR_OK};
+    }
+    if (waiter)
+        list_add(&model->waiters, &waiter->link);
+    model->serving->rescan(model->serving->context);
+}
+
+void model_unload(struct model *model)
+{
+    model->wanted = false;
+    for (size_t i = 0; i < model->version_count; i++) {
+        retire(&model->versions[i]->next);
+        retire(&model->versions[i]->current);
+        version_note(model->versions[i], "unloaded");
+    }
+}
+
+static enum version_state state_without_generation(const struct version *version)
+{
+    if (version->config_error.code != ERROR_OK)
+        return VERSION_FAILED;
+    if (version->generations)
+        return VERSION_DRAINING;
+    return version->model->wanted ? VERSION_FOUND : VERSION_UNLOADED;
+}
+
+enum version_state version_state(const struct version *version)
+{
+    const struct generation *current = version->current;
+    if (!current)
+        return state_without_generation(version);
+    switch (current->state) {
+    case GENERATION_READY:
+        return VERSION_READY;
+    case GENERATION_FAILED:
+        return VERSION_FAILED;
+    case GENERATION_LOADING:
+        return current->spec.probe ? VERSION_PROBING : VERSION_LOADING;
+    case GENERATION_COLD:
+        break;
+    }
+    return current->schema ? VERSION_ASLEEP : VERSION_FOUND;
+}
+
+const char *version_reason(const struct version *version)
+{
+    if (version->config_error.code != ERROR_OK)
+        return version->config_error.message;
+    if (version->current && version->current->state == GENERATION_FAILED)
+        return version->current->failure.message;
+    if (version->note[0])
+        return version->note;
+    if (version->present && !version->complete)
+        return "its files are still being written";
+    return version_state(version) == VERSION_ASLEEP ? "asleep" : "";
+}
+
+bool version_ready(const struct version *version)
+{
+    enum version_state state = version_state(version);
+    return state == VERSION_READY || state == VERSION_ASLEEP;
+}
+
+const struct schema *version_schema(const struct version *version)
+{
+    return version->current ? version->current->schema : NULL;
+}
+
+struct state_row {
+    const char *name, *index_name;
+};
+
+static const struct state_row states[] = {
+    [VERSION_FOUND] = {"found", "LOADING"},
+    [VERSION_PROBING] = {"probing", "LOADING"},
+    [VERSION_LOADING] = {"loading", "LOADING"},
+    [VERSION_READY] = {"ready", "READY"},
+    [VERSION_ASLEEP] = {"asleep", "READY"},
+    [VERSION_DRAINING] = {"draining", "UNLOADING"},
+    [VERSION_UNLOADED] = {"unloaded", "UNAVAILABLE"},
+    [VERSION_FAILED] = {"failed", "UNAVAILABLE"},
+};
+
+const char *version_state_name(enum version_state state)
+{
+    return states[state].name;
+}
+
+const char *version_state_index_name(enum version_state state)
+{
+    return states[state].index_name;
+}

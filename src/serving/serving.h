@@ -1,0 +1,144 @@
+/* Models, their versions and what state they are in.
+ *
+ *   found → probing → loading → ready ⇄ asleep → draining → unloaded,  and failed
+ *
+ * A model has versions, a version has a current generation (a state of its files: own workers, own
+ * memory) and, while it is being replaced, a next one. All calls are for the loop's thread. */
+#ifndef TENSORD_SERVING_SERVING_H
+#define TENSORD_SERVING_SERVING_H
+
+#include "base/map.h"
+#include "repository/repository.h"
+#include "serving/inference.h"
+#include "worker/spawner.h"
+
+/* When models are loaded. */
+enum load_policy {
+    LOAD_ALL,      /* all that are found, at once */
+    LOAD_EXPLICIT, /* when told to by the API */
+    LOAD_LAZY,     /* probed at once, loaded by the first request */
+};
+
+/* What a version is doing, as the repository index and `tensord ls` show it. */
+enum version_state {
+    VERSION_FOUND,   /* its files are there, perhaps still being written */
+    VERSION_PROBING, /* a short-lived worker finds out what it is */
+    VERSION_LOADING,
+    VERSION_READY,
+    VERSION_ASLEEP,   /* its schema is known, no worker runs: the next request wakes it */
+    VERSION_DRAINING, /* finishes its requests, then unloads */
+    VERSION_UNLOADED,
+    VERSION_FAILED, /* with a reason; retried with back-off */
+};
+
+struct serving_options {
+    enum load_policy load;
+    uint64_t memory_limit_bytes; /* tensor memory of one generation */
+    uint32_t threads;            /* per execution; 0: the engine decides */
+    size_t queue_limit;          /* requests that wait for one model */
+    uint64_t stop_grace_ms;      /* that a stopped worker has before it is killed */
+};
+
+struct serving {
+    struct loop *loop;
+    struct spawner_client *spawner;
+    struct serving_options options;
+    struct map models; /* name → struct model */
+    bool scanned;      /* the first scan has been applied */
+    bool stopping;
+    size_t live_workers;
+    void (*rescan)(void *context);  /* asks for a scan: a load needs to know the files */
+    void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
+    /* A load has ended, well or not; may be NULL. */
+    void (*settled)(void *context, struct version *version);
+    void *context;
+};
+
+struct model {
+    struct serving *serving;
+    struct span name;
+    struct version **versions; /* in ascending order */
+    size_t version_count, version_capacity;
+    bool wanted;         /* to be loaded: by the policy or by the API, until the API unloads it */
+    struct list waiters; /* of struct model_waiter */
+};
+
+struct version {
+    struct model *model;
+    uint64_t number;
+    struct generation
+        *current; /* takes new requests; NULL when it is unloaded or its config is wrong */
+    struct generation *next;   /* loading, to take its place; or NULL */
+    size_t generations;        /* that live, draining ones included */
+    uint64_t fingerprint;      /* of the files as last taken in */
+    bool present;              /* its files are there */
+    bool complete;             /* and nobody is writing them */
+    bool seen;                 /* in the scan that is being applied */
+    struct error config_error; /* what is wrong with its config */
+    char note[512];            /* what it is doing; may be empty */
+};
+
+/* Told once, when a load that was asked for has ended for all versions of a model. */
+struct model_waiter {
+    struct list_link link;
+    void (*settled)(struct model_waiter *waiter,
+                    const struct error *error); /* ERROR_OK: all are ready */
+};
+
+void serving_init(struct serving *serving, struct loop *loop, struct spawner_client *spawner,
+                  const struct serving_options *options);
+
+/* Takes in a scan of the repository: new versions, new generations of changed files, versions whose
+ * files have gone. */
+void serving_apply(struct serving *serving, const struct repository_scan *scan);
+
+/* Stops every worker; `stopped` is called when the last has ended. */
+void serving_stop(struct serving *serving);
+
+/* Frees everything; no worker runs any more. */
+void serving_fini(struct serving *serving);
+
+/* The model of that name, or NULL with Triton's sentence (NOT_FOUND). */
+struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error);
+
+/* The version of a model: `number`, or the newest ready one (else the newest) when number is -1.
+ * NULL with NOT_FOUND. */
+struct version *model_version(struct model *model, int64_t number, struct error *ret_error);
+
+/* Loads all versions of a model, as the API asks; waiter (may be NULL) is told when that has ended,
+ * never from within this call, and may leave by list_remove(&waiter->link). */
+void model_load(struct model *model, struct model_waiter *waiter);
+
+/* Unloads all versions: running requests finish, then the workers end. Sticks until model_load or a
+ * change of the files. */
+void model_unload(struct model *model);
+
+/* What the version is doing. */
+enum version_state version_state(const struct version *version);
+
+/* Why it is in that state, in a sentence; empty when there is nothing to say. */
+const char *version_reason(const struct version *version);
+
+/* True when the version answers requests: READY, or ASLEEP, from which a request wakes it. */
+bool version_ready(const struct version *version);
+
+/* What it takes and gives; NULL until it was probed or loaded once. */
+const struct schema *version_schema(const struct version *version);
+
+/* The state's name in our own listings, "ready", and in the repository index, "READY". */
+const char *version_state_name(enum version_state state);
+const char *version_state_index_name(enum version_state state);
+
+/* ---- for generation.c ---- */
+
+/* A generation of the version has been freed. */
+void version_release(struct version *version);
+
+/* A generation of the version has been loaded, was probed, or has failed. */
+void version_settle(struct version *version, struct generation *generation);
+
+/* Keeps a sentence about what the version is doing, for listings. */
+void version_note(struct version *version, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
