@@ -36,7 +36,8 @@ struct http_field {
 struct http_request {
     enum http_method method;
     struct span method_name;
-    struct span path;  /* percent-decoded once; no "." or ".." segment, no NUL; starts with "/" */
+    struct span path;  /* percent-decoded once; no "." or ".." segment, no NUL; starts with "/", or
+                        * is the "*" of OPTIONS */
     struct span query; /* as sent, without "?" */
     struct span authority; /* Host or :authority */
     struct http_field *fields;
@@ -68,6 +69,9 @@ struct http_exchange {
     const struct http_handler *handler;     /* set by the application */
     void *state;                            /* the application's */
     const struct http_transport *transport; /* NULL once closed */
+    struct http_server *server;             /* outlives the exchange */
+    size_t field_capacity;                  /* of request.fields */
+    size_t field_bytes;                     /* of names and values so far */
     unsigned references;
     bool responded; /* http_reply was called */
     bool ended;     /* http_end was called */
@@ -84,7 +88,6 @@ struct http_transport {
     void (*reset)(struct http_exchange *exchange);
     bool (*wants)(const struct http_exchange *exchange);
     struct loop *(*loop)(const struct http_exchange *exchange);
-    void (*destroy)(struct http_exchange *exchange); /* the last reference has gone */
 };
 
 /* Limits of the transports; TRUST.md's defaults are in http_limits_default. */
@@ -106,20 +109,36 @@ struct http_limits {
 
 extern const struct http_limits http_limits_default;
 
-/* Where requests go. One per kind of listening port. */
+/* Where requests go. One per loop and kind of listening port; not for several threads. */
 struct http_server {
     /* A request's head is complete. Must set exchange->handler; may answer at once. */
     void (*on_request)(struct http_server *server, struct http_exchange *exchange);
     struct http_limits limits;
-    struct list conns; /* all open connections; list_init it */
-    size_t conn_count;
     void *context;
+    struct list conns; /* all open connections */
+    size_t conn_count;
+    bool draining; /* http_server_drain was called */
+    /* The transports' own. */
+    char *receive_room;          /* shared by all connections; made when first needed */
+    struct http_exchange *spare; /* exchanges to use again */
+    size_t spare_count;
+    int64_t date_s; /* the second that `date` names */
+    char date[32];
 };
+
+/* Starts a server without connections; limits are http_limits_default. */
+void http_server_init(struct http_server *server,
+                      void (*on_request)(struct http_server *, struct http_exchange *),
+                      void *context);
+
+/* Frees what the server keeps for later use. No connection and no exchange may be left. */
+void http_server_fini(struct http_server *server);
 
 /* Serves a new connection: HTTP/2 when it starts with the preface, else HTTP/1.1. */
 void http_serve(struct http_server *server, struct conn *conn);
 
-/* Ends keep-alive everywhere: HTTP/1.1 closes after the running response, HTTP/2 sends GOAWAY. */
+/* Ends keep-alive everywhere, for connections to come too: HTTP/1.1 closes after the running
+ * response, HTTP/2 sends GOAWAY. */
 void http_server_drain(struct http_server *server);
 
 /* Starts the response. Field names are lower case; "connection", "date" and framing are the
@@ -149,8 +168,10 @@ void http_resume(struct http_exchange *exchange);
 /* Breaks the exchange off: RST_STREAM, or the connection closes. `closed` follows. */
 void http_reset(struct http_exchange *exchange);
 
+/* The exchange's loop; NULL after `closed`. */
 struct loop *http_loop(const struct http_exchange *exchange);
 
+/* Takes and drops a reference. http_unref accepts NULL. */
 struct http_exchange *http_ref(struct http_exchange *exchange);
 void http_unref(struct http_exchange *exchange);
 
