@@ -245,7 +245,7 @@ bool replica_has_room(const struct replica *replica)
 bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count)
 {
     struct channel_request *requests[BATCH_MAX_REQUESTS];
-    assert(count <= BATCH_MAX_REQUESTS);
+    assert(count > 0 && count <= BATCH_MAX_REQUESTS);
     for (size_t i = 0; i < count; i++)
         requests[i] = &batch[i]->request;
     if (!channel_execute(replica->channel, replica->next_execution, requests, count))

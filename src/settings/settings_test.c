@@ -1,0 +1,71 @@
+/* Unit tests of settings/settings.h. */
+#include "settings/settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static bool read_them(struct settings *settings, const char **operand, struct error *error,
+                      int count, const char *const *arguments)
+{
+    return settings_read(settings, count, (char *const *)(uintptr_t)arguments, operand, error);
+}
+
+static void defaults_environment_and_flags_in_order(void **state)
+{
+    struct settings settings;
+    struct error error;
+    const char *operand;
+    assert_true(read_them(&settings, &operand, &error, 0, NULL));
+    assert_int_equal(settings.port, 8000);
+    assert_string_equal(settings.load, "all");
+    assert_null(operand);
+    setenv("TENSORD_PORT", "9000", 1);
+    setenv("TENSORD_LOAD", "lazy", 1);
+    const char *const arguments[] = {"--load=explicit", "models", "--grpc-port", "0"};
+    assert_true(read_them(&settings, &operand, &error, 4, arguments));
+    unsetenv("TENSORD_PORT");
+    unsetenv("TENSORD_LOAD");
+    assert_int_equal(settings.port, 9000);
+    assert_int_equal(settings.grpc_port, 0);
+    assert_string_equal(settings.load, "explicit");
+    assert_string_equal(operand, "models");
+}
+
+static void refused(const char *expected, int count, const char *const *arguments)
+{
+    struct settings settings = {.port = 7};
+    struct error error;
+    const char *operand;
+    assert_false(read_them(&settings, &operand, &error, count, arguments));
+    assert_string_equal(error.message, expected);
+    assert_int_equal(settings.port, 7);
+}
+
+static void mistakes_are_explained(void **state)
+{
+    refused("unknown option '--prot'; did you mean --port", 1, (const char *const[]){"--prot"});
+    refused("unknown option '--xyzzyx'; see --help", 1, (const char *const[]){"--xyzzyx"});
+    refused("--port wants a number from 0 to 65535, not '70000'", 1,
+            (const char *const[]){"--port=70000"});
+    refused("--port wants a number from 0 to 65535, not '-1'", 2,
+            (const char *const[]){"--port", "-1"});
+    refused("--rescan-ms wants a number from 100 to 86400000 ms, not 'x'", 1,
+            (const char *const[]){"--rescan-ms=x"});
+    refused("--port wants a value", 1, (const char *const[]){"--port"});
+    refused("--load wants one of all|explicit|lazy, not 'al'", 1,
+            (const char *const[]){"--load=al"});
+    refused("one path is served, but 'a' and 'b' are given", 2, (const char *const[]){"a", "b"});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_environment_and_flags_in_order),
+        cmocka_unit_test(mistakes_are_explained),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
