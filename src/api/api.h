@@ -1,0 +1,20 @@
+/* The APIs: they turn messages of the Open Inference Protocol into inferences and answers back into
+ * messages, the same over REST and gRPC. All calls are for the loop's thread. */
+#ifndef TENSORD_API_API_H
+#define TENSORD_API_API_H
+
+#include "protocol/http.h"
+#include "serving/serving.h"
+
+/* What all calls share. Belongs to the caller and outlives every exchange. */
+struct api {
+    struct serving *serving;
+    const char *server_id; /* the server's name in its metadata */
+    size_t max_json_bytes; /* of a JSON body, and of the JSON head before binary tensors */
+    size_t max_body_bytes; /* of a body with binary tensors, and of a gRPC message */
+};
+
+/* Takes in a request from a transport: http_server.on_request, whose context is a struct api. */
+void api_request(struct http_server *server, struct http_exchange *exchange);
+
+#endif

@@ -1,0 +1,173 @@
+/* Calls: collecting bodies and answering with JSON; see call.h. */
+#include "api/call.h"
+
+#include "codec/json.h"
+
+enum { COLLECT_BYTES = 4096 }; /* asked for at a time when the length is not known */
+
+static const struct http_field json_fields[] = {{SPAN("content-type"), SPAN("application/json")}};
+
+struct api_call *call_new(struct api *api, struct http_exchange *exchange)
+{
+    struct api_call *call = arena_calloc(&exchange->arena, 1, sizeof *call);
+    exchange->handler = &call_drop_handler;
+    exchange->state = call;
+    if (!call) {
+        struct error error;
+        error_no_memory(&error);
+        reply_error_to(exchange, &error);
+        return NULL;
+    }
+    call->api = api;
+    call->exchange = exchange;
+    buf_init(&call->body, api->max_json_bytes);
+    buf_init(&call->reply, SIZE_MAX / 2);
+    return call;
+}
+
+void call_close(struct api_call *call)
+{
+    if (!call)
+        return;
+    if (call->closed)
+        call->closed(call);
+    buf_fini(&call->body);
+    buf_fini(&call->reply);
+}
+
+void call_drained(struct http_exchange *exchange)
+{
+}
+
+/* ---- a body that nobody wants ---- */
+
+static struct room drop_room(struct http_exchange *exchange)
+{
+    static char sink[16384];
+    return (struct room){sink, sizeof sink};
+}
+
+static void drop_received(struct http_exchange *exchange, size_t count)
+{
+}
+
+static void drop_end(struct http_exchange *exchange)
+{
+}
+
+static void drop_closed(struct http_exchange *exchange, bool complete)
+{
+    call_close(call_of(exchange));
+}
+
+const struct http_handler call_drop_handler = {drop_room, drop_received, drop_end, call_drained,
+                                               drop_closed};
+
+/* ---- a body that is collected ---- */
+
+struct room call_body_room(struct api_call *call)
+{
+    int64_t length = call->exchange->request.content_length;
+    size_t wanted =
+        length > (int64_t)call->body.size ? (size_t)length - call->body.size : COLLECT_BYTES;
+    if (call->body.capacity - call->body.size >= COLLECT_BYTES)
+        wanted = call->body.capacity - call->body.size;
+    char *data = buf_reserve(&call->body, wanted);
+    return (struct room){data, data ? wanted : 0};
+}
+
+static void refuse_body(struct api_call *call)
+{
+    struct error error;
+    error_set(&error, ERROR_TOO_LARGE,
+              "the request's body is longer than the %zu bytes that are allowed",
+              call->body.limit_bytes);
+    call->exchange->handler = &call_drop_handler;
+    reply_error(call, &error);
+}
+
+static struct room collect_room(struct http_exchange *exchange)
+{
+    struct room room = call_body_room(call_of(exchange));
+    if (room.size)
+        return room;
+    refuse_body(call_of(exchange));
+    return drop_room(exchange);
+}
+
+static void collect_received(struct http_exchange *exchange, size_t count)
+{
+    call_of(exchange)->body.size += count;
+}
+
+static void collect_end(struct http_exchange *exchange)
+{
+    struct api_call *call = call_of(exchange);
+    call->route->serve(call);
+}
+
+static const struct http_handler collect_handler = {collect_room, collect_received, collect_end,
+                                                    call_drained, drop_closed};
+
+void call_collect(struct api_call *call, size_t limit_bytes)
+{
+    call->body.limit_bytes = limit_bytes;
+    call->exchange->handler = &collect_handler;
+    if (call->exchange->request.content_length > (int64_t)limit_bytes)
+        refuse_body(call);
+}
+
+struct version *call_version(const struct api_call *call, struct error *ret_error)
+{
+    uint64_t number = 0;
+    struct model *model = serving_model(call->api->serving, call->model, ret_error);
+    if (!model)
+        return NULL;
+    if (!call->version.data)
+        return model_version(model, -1, ret_error);
+    if (!span_to_u64(call->version, &number) || number > INT64_MAX) {
+        error_set(ret_error, ERROR_INVALID_ARGUMENT, "'%.*s' is no version number",
+                  SPAN_ARGS(call->version));
+        return NULL;
+    }
+    return model_version(model, (int64_t)number, ret_error);
+}
+
+/* ---- answers ---- */
+
+void reply_json(struct api_call *call, unsigned status)
+{
+    if (!buf_ok(&call->reply)) {
+        struct error error;
+        error_no_memory(&error);
+        reply_error(call, &error);
+        return;
+    }
+    struct iovec body = {call->reply.data, call->reply.size};
+    http_send(call->exchange, status, json_fields, 1, &body, 1);
+}
+
+void reply_empty(struct api_call *call, unsigned status)
+{
+    http_send(call->exchange, status, NULL, 0, NULL, 0);
+}
+
+void reply_error_to(struct http_exchange *exchange, const struct error *error)
+{
+    struct buf text;
+    struct span kept = SPAN("{\"error\":\"out of memory\"}");
+    buf_init(&text, 8 * sizeof error->message);
+    json_write_error(&text, span_of(error->message));
+    if (buf_ok(&text))
+        arena_copy(&exchange->arena, buf_span(&text), &kept);
+    buf_fini(&text);
+    struct iovec body = {(void *)(uintptr_t)kept.data, kept.size};
+    struct http_field fields[2] = {json_fields[0], {SPAN("retry-after"), SPAN("1")}};
+    http_send(exchange, error_http_status(error->code), fields,
+              error->code == ERROR_UNAVAILABLE ? 2 : 1, &body, 1);
+}
+
+void reply_error(struct api_call *call, const struct error *error)
+{
+    reply_error_to(call->exchange, error);
+}

@@ -1,0 +1,83 @@
+/* A call: an exchange on its way through one route of the API.
+ *
+ * It lives in the exchange's arena. Most routes want the whole body: their calls collect it and are
+ * then served. A route with a `begin` of its own takes the exchange over (infer, whose tensors go
+ * straight to where they stay). */
+#ifndef TENSORD_API_CALL_H
+#define TENSORD_API_CALL_H
+
+#include "api/api.h"
+#include "base/buf.h"
+
+struct api_call;
+
+/* Who may call a route. Today every route is open to whoever reaches the port. */
+enum route_scope { SCOPE_OPEN, SCOPE_INFER, SCOPE_DEPLOY };
+
+/* A row of the table of routes (routes.c). */
+struct route {
+    enum http_method method;
+    const char *path; /* "/v2/models/{model}/infer": a segment in braces matches any one segment */
+    enum route_scope scope;
+    void (*serve)(struct api_call *call); /* the body is in call->body */
+    void (*begin)(
+        struct api_call *call); /* instead of serve, before the body; sets exchange->handler */
+};
+
+struct api_call {
+    struct api *api;
+    struct http_exchange *exchange;
+    const struct route *route;
+    struct span model;   /* from the path; data NULL when it has none */
+    struct span version; /* likewise, as written */
+    struct buf body;     /* as far as it was collected */
+    struct buf reply;    /* the body of the answer; freed when the exchange has closed */
+    void *detail;        /* the route's own */
+    /* Frees what detail holds; called once, when the exchange has closed. NULL: nothing to do. */
+    void (*closed)(struct api_call *call);
+};
+
+/* Starts a call in the exchange's arena; the exchange's state becomes the call. NULL when there is
+ * no memory; the exchange has then been answered. */
+struct api_call *call_new(struct api *api, struct http_exchange *exchange);
+
+/* Collects the body, up to limit_bytes, then calls route->serve. */
+void call_collect(struct api_call *call, size_t limit_bytes);
+
+/* Room for collecting the next part of the body in call->body. */
+struct room call_body_room(struct api_call *call);
+
+/* The call of an exchange that call_new made. */
+static inline struct api_call *call_of(const struct http_exchange *exchange)
+{
+    return exchange->state;
+}
+
+/* Frees the call's buffers; for handlers' `closed`. */
+void call_close(struct api_call *call);
+
+/* Does nothing: for handlers that have nothing to do when output was drained. */
+void call_drained(struct http_exchange *exchange);
+
+/* Drops the rest of a body: an exchange that has been answered goes on with this handler. */
+extern const struct http_handler call_drop_handler;
+
+/* The version that the call's path names, NULL after *ret_error was filled: NOT_FOUND, or
+ * INVALID_ARGUMENT for a version that is no number. */
+struct version *call_version(const struct api_call *call, struct error *ret_error);
+
+/* ---- answers ---- */
+
+/* Answers with call->reply as JSON. */
+void reply_json(struct api_call *call, unsigned status);
+
+/* Answers with an empty body. */
+void reply_empty(struct api_call *call, unsigned status);
+
+/* Answers {"error":"…"} with the status of the error's code. */
+void reply_error(struct api_call *call, const struct error *error);
+
+/* Answers an exchange that has no call. */
+void reply_error_to(struct http_exchange *exchange, const struct error *error);
+
+#endif

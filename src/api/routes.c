@@ -1,0 +1,77 @@
+/* The table of routes and the matching of paths; see routes.h. Triton matches paths in full, so a
+ * trailing slash is not found. */
+#include "api/routes.h"
+
+static const struct route table[] = {
+    {HTTP_POST, "/v2/models/{model}/infer", SCOPE_INFER, NULL, begin_infer},
+    {HTTP_POST, "/v2/models/{model}/versions/{version}/infer", SCOPE_INFER, NULL, begin_infer},
+    {HTTP_GET, "/v2/health/live", SCOPE_OPEN, serve_server_live, NULL},
+    {HTTP_GET, "/v2/health/ready", SCOPE_OPEN, serve_server_ready, NULL},
+    {HTTP_GET, "/v2/models/{model}/ready", SCOPE_INFER, serve_model_ready, NULL},
+    {HTTP_GET, "/v2/models/{model}/versions/{version}/ready", SCOPE_INFER, serve_model_ready, NULL},
+    {HTTP_GET, "/v2/models/{model}", SCOPE_INFER, serve_model_metadata, NULL},
+    {HTTP_GET, "/v2/models/{model}/versions/{version}", SCOPE_INFER, serve_model_metadata, NULL},
+    {HTTP_GET, "/v2/models", SCOPE_INFER, serve_model_list, NULL},
+    {HTTP_GET, "/v2", SCOPE_INFER, serve_server_metadata, NULL},
+    {HTTP_POST, "/v2/repository/index", SCOPE_INFER, serve_repository_index, NULL},
+    {HTTP_POST, "/v2/repository/models/{model}/load", SCOPE_DEPLOY, serve_repository_load, NULL},
+    {HTTP_POST, "/v2/repository/models/{model}/unload", SCOPE_DEPLOY, serve_repository_unload,
+     NULL},
+    {HTTP_GET, "/", SCOPE_OPEN, serve_alive, NULL},
+};
+
+enum { COUNT = sizeof table / sizeof *table };
+
+const struct route *route_table(size_t *ret_count)
+{
+    *ret_count = COUNT;
+    return table;
+}
+
+/* Takes the next segment, "/x", off a path; the slash is not part of it. */
+static struct span take_segment(struct span *path)
+{
+    size_t end = 1;
+    while (end < path->size && path->data[end] != '/')
+        end++;
+    struct span segment = {path->data + 1, end - 1};
+    *path = span_after(*path, end);
+    return segment;
+}
+
+static bool matches(const char *pattern_text, struct span path, struct api_call *call)
+{
+    struct span pattern = span_of(pattern_text), model = {0}, version = {0};
+    while (pattern.size && path.size && path.data[0] == '/') {
+        struct span expected = take_segment(&pattern), got = take_segment(&path);
+        if (span_equal(expected, SPAN("{model}")))
+            model = got;
+        else if (span_equal(expected, SPAN("{version}")))
+            version = got;
+        else if (!span_equal(expected, got))
+            return false;
+    }
+    if (pattern.size || path.size || (model.data && !model.size))
+        return false;
+    call->model = model;
+    call->version = version;
+    return true;
+}
+
+const struct route *route_find(const struct http_request *request, struct api_call *call,
+                               struct error *ret_error)
+{
+    bool path_known = false;
+    for (size_t i = 0; i < COUNT; i++) {
+        bool method_fits = table[i].method == request->method ||
+                           (table[i].method == HTTP_GET && request->method == HTTP_HEAD);
+        if ((!method_fits && path_known) || !matches(table[i].path, request->path, call))
+            continue;
+        if (method_fits)
+            return &table[i];
+        path_known = true;
+    }
+    error_set(ret_error, path_known ? ERROR_METHOD_NOT_ALLOWED : ERROR_NOT_FOUND, "%s",
+              error_text(path_known ? ERROR_METHOD_NOT_ALLOWED : ERROR_NOT_FOUND));
+    return NULL;
+}

@@ -1,0 +1,29 @@
+/* The table of routes: the gate, the router and the documentation of the API all come from it. */
+#ifndef TENSORD_API_ROUTES_H
+#define TENSORD_API_ROUTES_H
+
+#include "api/call.h"
+
+/* Finds the route of a request and fills the call's model and version from the path. NULL after
+ * *ret_error was filled: NOT_FOUND, or METHOD_NOT_ALLOWED when the path is known under another
+ * method. */
+const struct route *route_find(const struct http_request *request, struct api_call *call,
+                               struct error *ret_error);
+
+/* The rows, in order. */
+const struct route *route_table(size_t *ret_count);
+
+/* What the rows serve, one file each. */
+void serve_server_live(struct api_call *call); /* health.c */
+void serve_server_ready(struct api_call *call);
+void serve_model_ready(struct api_call *call);
+void serve_alive(struct api_call *call);
+void serve_server_metadata(struct api_call *call); /* metadata.c */
+void serve_model_metadata(struct api_call *call);
+void serve_model_list(struct api_call *call);
+void begin_infer(struct api_call *call);            /* infer_rest.c */
+void serve_repository_index(struct api_call *call); /* repository_rest.c */
+void serve_repository_load(struct api_call *call);
+void serve_repository_unload(struct api_call *call);
+
+#endif

@@ -1,0 +1,269 @@
+/* The front's role: puts the modules together, listens, and says what it serves.
+ *
+ * Order matters: listen first (so that clients can connect while models load), then drop every
+ * privilege, then scan. */
+#include "api/api.h"
+#include "cmd/announce.h"
+#include "cmd/commands.h"
+#include "settings/settings.h"
+#include "telemetry/log.h"
+#include "worker/sandbox.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { SPAWNER_FD = 3, MAX_LISTENERS = 3, STOP_GRACE_MS = 5000 };
+
+#define MIB ((uint64_t)1 << 20)
+
+struct front {
+    struct settings settings;
+    struct loop *loop;
+    struct spawner_client *spawner;
+    struct serving serving;
+    struct api api;
+    struct http_server http;
+    struct repository_watch *watch;
+    struct listener *listeners[MAX_LISTENERS];
+    size_t listener_count;
+    struct announcer announcer;
+    uv_signal_t terminate, interrupt;
+    struct timer stop_timer;
+    char path[PATH_MAX]; /* of the repository, absolute */
+    int status;          /* of the process */
+};
+
+static struct front front;
+
+static int complain(const char *sentence)
+{
+    log_error("front", "%s", sentence);
+    return 1;
+}
+
+/* ---- the repository ---- */
+
+static void on_scan(void *context, const struct repository_scan *scan)
+{
+    serving_apply(&front.serving, scan);
+    announcer_scanned(&front.announcer, &front.serving);
+}
+
+static void on_rescan(void *context)
+{
+    repository_watch_rescan(front.watch);
+}
+
+static void on_settled(void *context, struct version *version)
+{
+    announcer_settled(&front.announcer, version);
+}
+
+/* ---- the end ---- */
+
+static void stop_now(struct timer *timer)
+{
+    loop_stop(front.loop);
+}
+
+static void on_stopped(void *context)
+{
+    loop_stop(front.loop);
+}
+
+/* Stops listening, lets running requests finish for a while, ends the workers. */
+static void on_signal(uv_signal_t *handle, int number)
+{
+    if (front.serving.stopping) {
+        loop_stop(front.loop); /* the second time at once */
+        return;
+    }
+    log_info("front", "stopping");
+    for (size_t i = 0; i < front.listener_count; i++)
+        listener_close(front.listeners[i]);
+    front.listener_count = 0;
+    http_server_drain(&front.http);
+    timer_start(&front.stop_timer, front.loop, STOP_GRACE_MS, stop_now);
+    serving_stop(&front.serving);
+}
+
+static void on_spawner_lost(void *context)
+{
+    log_error("front", "the spawner is gone");
+    front.status = 1;
+    loop_stop(front.loop);
+}
+
+/* ---- listening ---- */
+
+static void on_connection(void *context, struct conn *conn)
+{
+    http_serve(&front.http, conn);
+}
+
+static bool listen_on(const char *address, struct error *ret_error)
+{
+    struct listener *listener =
+        listener_open(front.loop, address, (size_t)front.settings.max_connections, on_connection,
+                      NULL, ret_error);
+    if (!listener)
+        return false;
+    front.listeners[front.listener_count++] = listener;
+    return true;
+}
+
+/* The ports where Triton's clients look; one that is taken is no reason not to start. */
+static void listen_beside(int64_t port, const char *what)
+{
+    struct error error;
+    char address[300];
+    if (port == 0 || front.settings.listen[0])
+        return;
+    snprintf(address, sizeof address, "%s:%lld", front.settings.host, (long long)port);
+    if (!listen_on(address, &error))
+        log_warning("front", "no second port for %s: %s", what, error.message);
+}
+
+static bool listen_all(struct error *ret_error)
+{
+    char address[300];
+    bool v6 = strchr(front.settings.host, ':') != NULL;
+    snprintf(address, sizeof address, v6 ? "[%s]:%lld" : "%s:%lld", front.settings.host,
+             (long long)front.settings.port);
+    const char *main_address = front.settings.listen[0] ? front.settings.listen : address;
+    if (!listen_on(main_address, ret_error))
+        return false;
+    unsigned port = listener_port(front.listeners[0]);
+    if (port)
+        printf("tensord listening on http://%s%s%s:%u\n", v6 ? "[" : "", front.settings.host,
+               v6 ? "]" : "", port);
+    else
+        printf("tensord listening on %s\n", main_address);
+    fflush(stdout);
+    snprintf(front.announcer.address, sizeof front.announcer.address, "http://%s%s%s:%u",
+             v6 ? "[" : "", front.settings.host, v6 ? "]" : "", port);
+    listen_beside(front.settings.grpc_port, "gRPC");
+    listen_beside(front.settings.metrics_port, "metrics");
+    return true;
+}
+
+/* ---- putting it together ---- */
+
+static uint64_t memory_limit_bytes(void)
+{
+    if (front.settings.memory_limit_mib)
+        return (uint64_t)front.settings.memory_limit_mib * MIB;
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+}
+
+static enum load_policy load_policy(void)
+{
+    if (strcmp(front.settings.load, "explicit") == 0)
+        return LOAD_EXPLICIT;
+    return strcmp(front.settings.load, "lazy") == 0 ? LOAD_LAZY : LOAD_ALL;
+}
+
+static void make_serving(void)
+{
+    struct serving_options options = {
+        .load = load_policy(),
+        .memory_limit_bytes = memory_limit_bytes(),
+        .threads = (uint32_t)front.settings.threads,
+        .queue_limit = (size_t)front.settings.queue_limit,
+        .stop_grace_ms = STOP_GRACE_MS,
+    };
+    serving_init(&front.serving, front.loop, front.spawner, &options);
+    front.serving.rescan = on_rescan;
+    front.serving.stopped = on_stopped;
+    front.serving.settled = on_settled;
+}
+
+static void make_http(void)
+{
+    const struct settings *settings = &front.settings;
+    uint64_t body_mib =
+        settings->max_body_mib ? (uint64_t)settings->max_body_mib : memory_limit_bytes() / MIB;
+    front.api = (struct api){
+        .serving = &front.serving,
+        .server_id = settings->server_id,
+        .max_json_bytes = (size_t)settings->max_json_mib * MIB,
+        .max_body_bytes = (size_t)(body_mib * MIB),
+    };
+    front.http = (struct http_server){
+        .on_request = api_request, .limits = http_limits_default, .context = &front.api};
+    front.http.limits.header_timeout_ms = (uint64_t)settings->header_timeout_ms;
+    front.http.limits.body_timeout_ms = (uint64_t)settings->body_timeout_ms;
+    front.http.limits.unsent_timeout_ms = (uint64_t)settings->unsent_timeout_ms;
+    front.http.limits.idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
+    list_init(&front.http.conns);
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void watch_signals(void)
+{
+    uv_loop_t *uv = loop_uv(front.loop);
+    uv_signal_init(uv, &front.terminate);
+    uv_signal_init(uv, &front.interrupt);
+    uv_signal_start(&front.terminate, on_signal, SIGTERM);
+    uv_signal_start(&front.interrupt, on_signal, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static bool start(const char *path, struct error *ret_error)
+{
+    if (!realpath(path, front.path))
+        return error_set(ret_error, ERROR_NOT_FOUND, "cannot find '%s'", path);
+    raise_descriptor_limit();
+    front.loop = loop_new(ret_error);
+    if (!front.loop)
+        return false;
+    watch_signals();
+    front.spawner = spawner_client_new(front.loop, SPAWNER_FD, on_spawner_lost, NULL, ret_error);
+    if (!front.spawner)
+        return false;
+    make_serving();
+    make_http();
+    announcer_init(&front.announcer, front.settings.example);
+    if (!listen_all(ret_error))
+        return false;
+    if (!sandbox_enter_front(front.settings.sandbox, front.path, ret_error))
+        return false;
+    front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,
+                                        on_scan, NULL, ret_error);
+    return front.watch != NULL;
+}
+
+int front_run(int count, char **arguments)
+{
+    struct error error;
+    const char *path;
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
+    if (!settings_read(&front.settings, count, arguments, &path, &error) || !path)
+        return complain(path ? error.message : "no path");
+    size_t level = 0;
+    while (strcmp(levels[level], front.settings.log_level) != 0)
+        level++;
+    bool json = front.settings.log_format[0] == 'j' ||
+                (front.settings.log_format[0] == 'a' && !isatty(STDERR_FILENO));
+    log_init((enum log_level)level, json);
+    if (!start(path, &error))
+        return complain(error.message);
+    loop_run(front.loop);
+    return front.status;
+}
