@@ -1,0 +1,146 @@
+"""Runs every check and every test, in an order that fails early; the end of `./dev test`.
+
+Each step is a function that returns how many tests passed and failed; a step that ran none has
+failed. All steps run, whatever fails. The last line is `N passed, M failed`, over all of them.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = "src/cmd/tensord"
+
+# What a build folder is configured with: compiler, then Meson's options.
+BUILDS = {
+    "build": ["gcc"],
+    "build-clang": ["clang-19"],
+    "build-asan": ["clang-19", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "build-tsan": ["clang-19", "-Db_sanitize=thread", "-Db_lundef=false"],
+}
+
+# Any report of a sanitizer ends the process with a status that no test expects.
+SANITIZERS = {
+    "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_stack_use_after_return=1:allocator_may_return_null=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1",
+}
+
+
+def run(*command, **environment):
+    """Runs the command in the tree, its output on ours; True when it exits 0."""
+    print("+ " + " ".join(map(str, command)), flush=True)
+    environment = {**os.environ, **SANITIZERS, **environment}
+    return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def one(ok):
+    """A check that is one test."""
+    return (1, 0) if ok else (0, 1)
+
+
+def lint():
+    """The checks of style and structure, and the tests of the checker."""
+    ok = run(sys.executable, "tools/lint.py", *(["--all"] if "--all" in sys.argv else []))
+    return add(one(ok), pytest("lint", "tools/lint_test.py"))
+
+
+def build(folder):
+    """Configures and builds; ./dev's own function, so that both make the same folder."""
+    script = '. tools/setup.sh; setup_build "$@"'
+    return run("sh", "-euc", script, "sh", folder, *BUILDS[folder])
+
+
+def count_meson(log):
+    """Meson writes one JSON object per test and line."""
+    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
+    passed = sum(result in ("OK", "EXPECTEDFAIL") for result in results)
+    return passed, len(results) - passed - results.count("SKIP")
+
+
+def unit_tests(folder):
+    """Builds the folder and runs its unit tests and its fuzz seeds."""
+    if not build(folder):
+        return 0, 1
+    log = ROOT / folder / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    ok = run("meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs")
+    passed, failed = count_meson(log) if log.exists() else (0, 0)
+    return passed, failed if ok or failed else 1
+
+
+def count_pytest(report):
+    """The totals of a JUnit report."""
+    suites = list(xml.parse(report).getroot().iter("testsuite"))
+    total, skipped, failed = (
+        sum(int(suite.get(key, 0)) for suite in suites for key in keys)
+        for keys in (["tests"], ["skipped"], ["failures", "errors"])
+    )
+    return total - skipped - failed, failed
+
+
+def pytest(name, *arguments, **environment):
+    """Runs pytest; a run that ends badly has failed even when no test did."""
+    report = ROOT / ".deps" / f"pytest-{name}.xml"
+    report.unlink(missing_ok=True)
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    ok = run(sys.executable, *command, *arguments, **environment)
+    passed, failed = count_pytest(report) if report.exists() else (0, 0)
+    return passed, failed if ok or failed else 1
+
+
+def wire_tests(folder):
+    """Drives the server of that build through its sockets."""
+    return pytest(folder, "tests", TENSORD_BINARY=str(ROOT / folder / PROGRAM))
+
+
+def long_tests():
+    """What takes too long for every change: the scripts of tools/long/, each one test."""
+    scripts = sorted((ROOT / "tools" / "long").glob("*.sh"))
+    return add((0, 0), *(one(run("sh", script)) for script in scripts))
+
+
+def add(*counts):
+    """Sums pairs of (passed, failed)."""
+    return sum(passed for passed, _ in counts), sum(failed for _, failed in counts)
+
+
+STEPS = [
+    ("lint", lint),
+    ("unit tests, gcc", lambda: unit_tests("build")),
+    ("build, clang", lambda: one(build("build-clang"))),
+    ("unit tests, address and undefined behaviour", lambda: unit_tests("build-asan")),
+    ("unit tests, threads", lambda: unit_tests("build-tsan")),
+    ("wire tests", lambda: wire_tests("build")),
+    ("wire tests, address and undefined behaviour", lambda: wire_tests("build-asan")),
+]
+
+
+def run_step(name, step):
+    """Runs one step, says how it went."""
+    print(f"\n=== {name}", flush=True)
+    start = time.monotonic()
+    passed, failed = step()
+    if passed + failed == 0:
+        print("no test ran")
+        failed = 1
+    seconds = time.monotonic() - start
+    return f"{name:48} {passed:6} passed {failed:4} failed {seconds:7.1f} s", (passed, failed)
+
+
+def main():
+    if set(sys.argv[1:]) - {"--all"}:
+        sys.exit("usage: run_tests.py [--all]")
+    steps = STEPS + ([("long tests", long_tests)] if "--all" in sys.argv else [])
+    rows = [run_step(name, step) for name, step in steps]
+    print("\n" + "\n".join(row for row, _ in rows))
+    passed, failed = add(*(counts for _, counts in rows))
+    print(f"{passed} passed, {failed} failed", flush=True)
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    main()

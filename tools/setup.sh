@@ -1,0 +1,116 @@
+# Installs what the tree needs; sourced by ./dev, in the tree's folder. Each function is quick when
+# nothing is left to do and says what it does when something is.
+
+# Fails with a sentence.
+die()
+{
+    printf 'dev: %s\n' "$*" >&2
+    exit 1
+}
+
+say()
+{
+    printf 'dev: %s\n' "$*" >&2
+}
+
+as_root()
+{
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "needs root, or sudo, for: $*"
+    fi
+}
+
+# Is the thing that stamp $1 stands for made from exactly the files $2…?
+is_fresh()
+{
+    stamp=.deps/$1.stamp
+    shift
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(cat "$@" | sha256sum)" ]
+}
+
+set_fresh()
+{
+    stamp=.deps/$1.stamp
+    shift
+    mkdir -p .deps
+    cat "$@" | sha256sum >"$stamp"
+}
+
+# setup_system GROUP…: the system packages of these groups of tools/apt-packages.txt.
+setup_system()
+{
+    command -v dpkg-query >/dev/null || return 0 # another system: its owner knows the names
+    groups=$(printf '%s|' "$@")
+    wanted=$(sed -nE "s/^(${groups%|}): //p" tools/apt-packages.txt)
+    # shellcheck disable=SC2086 # a list of words
+    missing=$(printf '%s\n' $wanted | grep -vxF -e "$(dpkg-query -W \
+        -f='${db:Status-Abbrev} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^ii *//p')") || return 0
+    say "installing system packages:" $missing
+    export DEBIAN_FRONTEND=noninteractive
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends $missing </dev/null >&2
+}
+
+# setup_python FILE: the virtual environment .venv with the packages pinned in FILE.
+setup_python()
+{
+    [ -x .venv/bin/python ] || rm -f .deps/python-*.stamp
+    name=python-$(basename "$1" .txt)
+    is_fresh "$name" "$1" && return
+    say "installing the Python packages of $1 into .venv"
+    [ -x .venv/bin/python ] || python3 -m venv .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r "$1"
+    set_fresh "$name" "$1"
+}
+
+# llhttp's sources, which Debian has too old, unpacked into .deps/llhttp.
+setup_llhttp()
+{
+    pin=tools/requirements-llhttp.txt
+    is_fresh llhttp "$pin" && return
+    say "fetching llhttp"
+    rm -rf .deps/llhttp .deps/download
+    .venv/bin/python -m pip download -q --disable-pip-version-check --no-deps --no-build-isolation \
+        --no-binary :all: --require-hashes -d .deps/download -r "$pin"
+    mkdir -p .deps/llhttp
+    tar -xzf .deps/download/*.tar.gz -C .deps/llhttp --strip-components=3 --wildcards '*/vendor/llhttp/*'
+    rm -rf .deps/download
+    set_fresh llhttp "$pin"
+}
+
+# grpcurl, for the tests that talk as a person would; they are skipped where there is no Go.
+setup_grpcurl()
+{
+    pin=tools/grpcurl.version
+    command -v go >/dev/null || return 0
+    is_fresh grpcurl "$pin" && return
+    say "building grpcurl"
+    GOBIN=$PWD/.deps/bin GOFLAGS=-modcacherw go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$(cat "$pin")" >&2
+    set_fresh grpcurl "$pin"
+}
+
+# setup_build FOLDER COMPILER OPTION…: configures a build once per set of options, and builds.
+setup_build()
+{
+    folder=$1 compiler=$2
+    shift 2
+    options="$compiler $* -Dllhttp=$PWD/.deps/llhttp"
+    if [ ! -f "$folder/build.ninja" ] || [ "$options" != "$(cat "$folder/.options" 2>/dev/null)" ]; then
+        rm -rf "$folder"
+        CC=$compiler meson setup "$folder" "-Dllhttp=$PWD/.deps/llhttp" "$@" >"$folder.log" 2>&1 || {
+            cat "$folder.log" >&2
+            die "meson setup failed"
+        }
+        mv "$folder.log" "$folder/setup.log"
+        printf '%s\n' "$options" >"$folder/.options"
+    fi
+    # ninja says nothing when nothing is left to do, and everything when something fails.
+    ninja -C "$folder" --quiet >"$folder/build.log" 2>&1 || {
+        cat "$folder/build.log" >&2
+        die "the build in $folder failed"
+    }
+}
