@@ -1,9 +1,9 @@
 /* The front's end of the channel to one worker.
  *
- * Two rings of records in shared memory, one each way, and two eventfds that are rung only when the
- * other side sleeps. The layout is in channel_layout.h, the worker's end in host.c. What a worker
- * writes is copied out once, checked, and only then told to the owner: no offset, length or id from
- * a worker is ever used unchecked.
+ * Two rings of records in shared memory, one each way, and two doorbells that are rung only when
+ * the other side sleeps. The layout is in channel_layout.h, the worker's end in host.c. What a
+ * worker writes is copied out once, checked, and only then told to the owner: no offset, length or
+ * id from a worker is ever used unchecked.
  *
  * All calls are for the loop's thread. */
 #ifndef TENSORD_WORKER_CHANNEL_H
@@ -90,15 +90,17 @@ struct channel_events {
     void (*broken)(void *owner, const char *reason);
 };
 
-/* The descriptors that a worker is started with. They belong to the channel. */
+/* The descriptors that a worker is started with: its ends of everything. They belong to the
+ * channel. The doorbells are pipes, so that each side has a file description of its own: with an
+ * eventfd, a worker could make the front's end block. */
 struct channel_fds {
     int rings;     /* memfd of the two rings */
     int tensors;   /* memfd of the tensor memory */
-    int to_worker; /* eventfd */
-    int to_front;  /* eventfd */
+    int to_worker; /* reading end of a pipe */
+    int to_front;  /* writing end of a pipe */
 };
 
-/* Makes the rings and eventfds and starts listening. `memory` must outlive the channel. */
+/* Makes the rings and doorbells and starts listening. `memory` must outlive the channel. */
 struct channel *channel_open(struct loop *loop, struct tensor_memory *memory,
                              const struct channel_events *events, void *owner,
                              struct error *ret_error);
@@ -111,15 +113,20 @@ void channel_close(struct channel *channel);
 struct channel_fds channel_fds(const struct channel *channel);
 
 /* Sends `count` requests as one execution. All are equal in everything but the first dimension when
- * count > 1. False when the ring has no room: try again after the next `executed`. The doorbell
- * rings, if it must, at the end of the loop's turn. */
+ * count > 1. False when there is no room for it now: try again after the next `executed`, or with
+ * fewer requests when none is running; one request that channel_request_fits always fits then. The
+ * doorbell rings, if it must, at the end of the loop's turn. */
 bool channel_execute(struct channel *channel, uint64_t execution,
                      struct channel_request *const *requests, size_t count);
+
+/* False when the request's inputs and parameters are too many to be sent to any worker. */
+bool channel_request_fits(const struct channel_request *request);
 
 /* Asks the worker to end the request early. Its final response still comes. */
 void channel_cancel(struct channel *channel, struct channel_request *request);
 
-/* Lets a streaming request give `count` more responses. */
+/* Lets a streaming request give `count` more responses, and says that the bytes of its `count`
+ * oldest non-final responses are no longer needed: the worker may use their room again. */
 void channel_credit(struct channel *channel, struct channel_request *request, uint32_t count);
 
 /* Answers a call: outputs lie in extents of this channel's memory that need_room or the grant gave,
