@@ -1,8 +1,8 @@
 /* Runs a fuzz target over a folder of seeds, as an ordinary test, without libFuzzer.
  *
  * Each seed is run whole and cut short at every length up to PREFIX_BYTES: a parser meets truncated
- * input all the time. The bytes lie in memory of exactly their size, so that AddressSanitizer sees a
- * read past the end. A folder without seeds fails: a test that ran nothing proves nothing. */
+ * input all the time. The bytes lie in memory of exactly their size, so that AddressSanitizer sees
+ * a read past the end. A folder without seeds fails: a test that ran nothing proves nothing. */
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
