@@ -20,20 +20,23 @@ struct conn;
 /* What the owner of a connection is told. Only one of these runs at a time; any of them may call
  * the conn_ functions. */
 struct conn_owner {
-    /* Where the next received bytes go. No room (size 0) pauses reading, until conn_resume. */
+    /* Where the next received bytes go. No room (size 0) pauses reading, until conn_resume. May be
+     * asked without `received` following, when there was nothing to read. */
     struct room (*room)(void *owner);
 
     /* `count` bytes, ≥ 1, were received into the room asked for last. */
     void (*received)(void *owner, size_t count);
 
-    /* The other side will send no more; it may still read. */
+    /* The other side will send no more; it may still read, but a client that closed looks the same
+     * until something is sent to it. */
     void (*received_end)(void *owner);
 
-    /* All that was given to conn_send has been taken by the kernel: its memory may be reused. */
+    /* All that was given to conn_send has been taken by the kernel: its memory may be reused. Comes
+     * also after conn_finish; not after a failure or conn_abort: then `closed` says so. */
     void (*drained)(void *owner);
 
-    /* The connection is gone; the last call. The owner frees itself here. After it, conn is
-     * invalid. */
+    /* The connection is gone: finished, aborted, reset by the peer, or its loop is freed. The last
+     * call; the owner frees itself here. After it, conn is invalid. */
     void (*closed)(void *owner);
 };
 
@@ -41,60 +44,66 @@ struct conn_owner {
 struct loop *conn_loop(const struct conn *conn);
 
 /* Gives the connection to an owner and starts reading. Also used to hand it from one owner to
- * another. */
+ * another: what the former has received, be it bytes or the end, the new one is not told again, and
+ * the former is told nothing more. */
 void conn_own(struct conn *conn, const struct conn_owner *calls, void *owner);
 
 /* Sends the vectors in order, after what is unsent already. What the kernel does not take at once
  * is kept by reference: the memory must stay until `drained`; the vector array itself is copied
- * when needed. Returns true when all was taken at once (then `drained` is not called for it). A
- * failure closes the connection: `closed` comes later, never from within this call. */
+ * when needed. Returns true when all was taken at once (then `drained` is not called for it); false
+ * when `drained` or `closed` will come. A failure closes the connection: `closed` comes later,
+ * never from within this call. Not after conn_finish. */
 bool conn_send(struct conn *conn, const struct iovec *vectors, size_t count);
 
 /* Bytes given to conn_send that the kernel has not taken. */
 size_t conn_unsent_bytes(const struct conn *conn);
 
-/* Since when (loop_now_ns) the peer has taken nothing although something was unsent; 0 when nothing
- * is. */
+/* Since when (loop_now_ns) the kernel has taken nothing for the peer although something was unsent;
+ * 0 when nothing is. */
 uint64_t conn_stalled_since_ns(const struct conn *conn);
 
-/* Stops reading; what the peer sends waits in the kernel and, in the end, at the peer. */
+/* Stops reading; what the peer sends waits in the kernel and, in the end, at the peer. While
+ * paused, a peer's end or reset may go unnoticed. Costs no system call unless something comes. */
 void conn_pause(struct conn *conn);
 
 /* Reads again after conn_pause or after room() gave none. */
 void conn_resume(struct conn *conn);
 
 /* Closes once everything unsent has been sent, then lingers until the peer has closed or 2 s have
- * passed, so that a last error answer is not lost to a reset. Reading stops being reported.
- * `closed` follows. */
+ * passed, so that a last error answer is not lost to a reset. Received bytes are not reported any
+ * more. `closed` follows. A peer that takes nothing is the owner's to notice and to abort. */
 void conn_finish(struct conn *conn);
 
 /* Closes at once. `closed` follows, from the loop, never from within this call. */
 void conn_abort(struct conn *conn);
 
-/* Writes the peer's address, "127.0.0.1:5000" or "unix", for logs. */
+/* Writes the peer's address, "127.0.0.1:5000" or "unix", for logs; "unknown" once it is gone. */
 void conn_peer(const struct conn *conn, char *text, size_t size);
 
 /* Two connections joined in memory; what one sends the other receives, in the loop's later turns.
- */
+ * Up to 64 KiB are taken that the other has not received; the rest is unsent. False when there is
+ * no memory. */
 bool conn_pair_new(struct loop *loop, struct conn **ret_a, struct conn **ret_b,
                    struct error *ret_error);
 
 /* A listening socket. */
 struct listener;
 
-/* Called for each accepted connection, which the callee owns: it calls conn_own or conn_abort. */
+/* Called for each accepted connection, which the callee owns: it calls conn_own or conn_abort, and
+ * may call listener_close. */
 typedef void listener_accept(void *context, struct conn *conn);
 
-/* Listens on "HOST:PORT" (IPv6 in brackets; port 0 chooses one) or "unix:PATH". At most max_conns
- * connections are open at once; more wait in the kernel. NULL with a sentence that names the
- * address otherwise. */
+/* Listens on "HOST:PORT" (HOST a number, IPv6 in brackets, or localhost; port 0 chooses one) or
+ * "unix:PATH", whose file is for this user alone; the file of a server that is gone is replaced.
+ * At most max_conns connections are open at once; more wait in the kernel, as they do while there
+ * is no descriptor or memory for one. NULL with a sentence that names the address otherwise. */
 struct listener *listener_open(struct loop *loop, const char *address, size_t max_conns,
                                listener_accept *accept, void *context, struct error *ret_error);
 
 /* The port that it listens on; 0 for a unix socket. */
 unsigned listener_port(const struct listener *listener);
 
-/* Stops listening; connections live on. */
+/* Stops listening; connections live on. Accepts NULL; the listener is invalid afterwards. */
 void listener_close(struct listener *listener);
 
 #endif

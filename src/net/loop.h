@@ -12,19 +12,23 @@
 struct loop;
 struct uv_loop_s;
 
-/* NULL when there is no memory or no descriptor left. */
+/* NULL when there is no memory or no descriptor left. The process ignores SIGPIPE from then on. */
 struct loop *loop_new(struct error *ret_error);
 
-/* Closes what is still open on the loop, waits for it, and frees it. */
+/* Closes what is still open on the loop (`closed` is called for its connections), delivers what was
+ * posted, and frees it. Nobody may post any more; timers do not fire and deferred tasks may or may
+ * not run. Accepts NULL. Not from within loop_run. */
 void loop_free(struct loop *loop);
 
-/* Runs until loop_stop. */
+/* Runs until loop_stop; at once when that was called before. May be called again. */
 void loop_run(struct loop *loop);
 
 /* Ends loop_run soon. Any thread. */
 void loop_stop(struct loop *loop);
 
-/* The time at which the loop last woke, nanoseconds of CLOCK_MONOTONIC; costs nothing. */
+/* The time at which the loop last woke, nanoseconds of CLOCK_MONOTONIC, cut to whole milliseconds
+ * (it is libuv's clock); costs nothing. For deadlines and timeouts: what is measured needs
+ * clock_now_ns. */
 uint64_t loop_now_ns(const struct loop *loop);
 
 /* libuv's loop, for net/ and worker/ alone. */
@@ -41,8 +45,9 @@ struct loop_message {
 void loop_post(struct loop *loop, struct loop_message *message);
 
 /* A task that runs on the loop's thread at the end of the current turn, before the loop sleeps; it
- * is a member of what it works on. Used to gather small work: one write or one doorbell for many
- * requests. */
+ * is a member of what it works on, zeroed at first. Used to gather small work: one write or one
+ * doorbell for many requests. A task may defer itself or others: they run in the same turn, or
+ * after a look at the sockets, without sleep. */
 struct loop_task {
     struct list_link link;
     void (*run)(struct loop_task *task);
@@ -50,17 +55,22 @@ struct loop_task {
 
 /* Schedules the task for this turn's end; does nothing when it is scheduled already. */
 void loop_defer(struct loop *loop, struct loop_task *task);
+
+/* Takes the task back, if it is scheduled. */
 void loop_undefer(struct loop_task *task);
 
-/* A timer; a member of what it times. Cheap to move: thousands of connections have one. */
+/* A timer; a member of what it times, zeroed at first. Cheap to move: thousands of connections have
+ * one. */
 struct timer {
-    struct loop *loop; /* NULL: not running */
-    struct timer *wheel_next, *wheel_previous;
-    uint64_t due_ms; /* by the loop's clock */
+    struct loop *loop;             /* NULL: not running */
+    struct timer *next, *previous; /* in the same slot of the wheel */
+    uint64_t due_ms;               /* by the loop's clock */
+    uint16_t slot;
     void (*fire)(struct timer *timer);
 };
 
-/* Starts the timer, or moves it. It fires once, at least after_ms from now. */
+/* Starts the timer, or moves it. It fires once, at least after_ms after loop_now_ns; then it does
+ * not run any more, and `fire` may start, stop or free it and others. */
 void timer_start(struct timer *timer, struct loop *loop, uint64_t after_ms,
                  void (*fire)(struct timer *));
 

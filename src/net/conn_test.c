@@ -1,0 +1,600 @@
+/* Unit tests of net/conn.h: each over a loopback socket, a unix socket and a pair in memory. */
+#include "net/address.h"
+#include "net/conn_private.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { BIG_BYTES = 8 << 20, GUARD_MS = 10000 };
+
+/* One end of a connection, and what its owner was told. */
+struct side {
+    struct test *test;
+    struct conn *conn; /* NULL once closed */
+    struct buf received;
+    size_t room_bytes; /* what the owner gives for the next read */
+    bool ended;
+    unsigned drained;
+    void (*on_received)(struct side *side);
+    void (*on_drained)(struct side *side);
+    void (*on_end)(struct side *side);
+    bool forget; /* do not keep what is received */
+};
+
+struct test {
+    struct loop *loop;
+    struct side a, b;
+    bool (*done)(struct test *test);
+    struct loop_task check;
+    struct timer guard;
+    char *big;
+};
+
+/* Owner calls */
+
+static void happened(struct side *side)
+{
+    loop_defer(side->test->loop, &side->test->check);
+}
+
+static struct room give_room(void *owner)
+{
+    struct side *side = owner;
+    if (side->room_bytes == 0)
+        return (struct room){0};
+    return (struct room){buf_reserve(&side->received, side->room_bytes), side->room_bytes};
+}
+
+static void on_received(void *owner, size_t count)
+{
+    struct side *side = owner;
+    assert_true(count >= 1 && count <= side->room_bytes);
+    side->received.size += count;
+    if (side->forget)
+        buf_clear(&side->received);
+    if (side->on_received)
+        side->on_received(side);
+    happened(side);
+}
+
+static void on_end(void *owner)
+{
+    struct side *side = owner;
+    assert_false(side->ended);
+    side->ended = true;
+    if (side->on_end)
+        side->on_end(side);
+    happened(side);
+}
+
+static void on_drained(void *owner)
+{
+    struct side *side = owner;
+    side->drained++;
+    if (side->on_drained)
+        side->on_drained(side);
+    happened(side);
+}
+
+static void on_closed(void *owner)
+{
+    struct side *side = owner;
+    assert_non_null(side->conn);
+    side->conn = NULL;
+    happened(side);
+}
+
+static const struct conn_owner calls = {give_room, on_received, on_end, on_drained, on_closed};
+
+/* Running */
+
+static void check(struct loop_task *task)
+{
+    struct test *test = list_entry(task, struct test, check);
+    if (test->done(test))
+        loop_stop(test->loop);
+}
+
+static void too_late(struct timer *guard)
+{
+    fail_msg("what was waited for did not happen");
+}
+
+/* Runs the loop until `done` holds after something has happened. */
+static void run_until(struct test *test, bool (*done)(struct test *test))
+{
+    test->done = done;
+    test->check.run = check;
+    timer_start(&test->guard, test->loop, GUARD_MS, too_late);
+    loop_defer(test->loop, &test->check);
+    loop_run(test->loop);
+    timer_stop(&test->guard);
+}
+
+static bool both_closed(struct test *test)
+{
+    return !test->a.conn && !test->b.conn;
+}
+
+static bool a_closed(struct test *test)
+{
+    return !test->a.conn;
+}
+
+static bool b_ended(struct test *test)
+{
+    return test->b.ended;
+}
+
+static bool b_has_5(struct test *test)
+{
+    return test->b.received.size >= 5;
+}
+
+static bool a_has_5(struct test *test)
+{
+    return test->a.received.size >= 5;
+}
+
+static bool b_has_big_and_a_drained(struct test *test)
+{
+    return test->b.received.size >= BIG_BYTES && test->a.drained > 0;
+}
+
+/* Making and freeing */
+
+static void own(struct test *test, struct side *side, struct conn *conn)
+{
+    side->test = test;
+    side->conn = conn;
+    side->room_bytes = 4096;
+    buf_init(&side->received, 2 * BIG_BYTES);
+    conn_own(conn, &calls, side);
+}
+
+static void accept_b(void *context, struct conn *conn)
+{
+    struct test *test = context;
+    own(test, &test->b, conn);
+    happened(&test->b);
+}
+
+static bool b_is_there(struct test *test)
+{
+    return test->b.conn != NULL;
+}
+
+/* a connects, b is accepted. */
+static void join_by(struct test *test, const char *listen_on)
+{
+    struct error error;
+    struct sockaddr_storage to;
+    socklen_t to_size;
+    char address[64];
+    struct listener *listener = listener_open(test->loop, listen_on, 10, accept_b, test, &error);
+    assert_non_null(listener);
+    unsigned port = listener_port(listener);
+    if (port)
+        snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    else
+        snprintf(address, sizeof address, "%s", listen_on);
+    assert_true(address_parse(address, &to, &to_size, &error));
+    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_return_code(fd, errno);
+    assert_return_code(connect(fd, (struct sockaddr *)&to, to_size), errno);
+    struct conn *conn = conn_socket_new(test->loop, fd, to.ss_family == AF_UNIX);
+    assert_non_null(conn);
+    own(test, &test->a, conn);
+    run_until(test, b_is_there);
+    listener_close(listener);
+}
+
+static struct test *test_new(void)
+{
+    struct error error;
+    struct test *test = calloc(1, sizeof *test);
+    assert_non_null(test);
+    test->loop = loop_new(&error);
+    assert_non_null(test->loop);
+    return test;
+}
+
+static int join_tcp(void **state)
+{
+    *state = test_new();
+    join_by(*state, "127.0.0.1:0");
+    return 0;
+}
+
+static int join_unix(void **state)
+{
+    char address[64];
+    snprintf(address, sizeof address, "unix:/tmp/conn_test.%d", getpid());
+    *state = test_new();
+    join_by(*state, address);
+    return 0;
+}
+
+static int join_pair(void **state)
+{
+    struct error error;
+    struct conn *a, *b;
+    struct test *test = *state = test_new();
+    assert_true(conn_pair_new(test->loop, &a, &b, &error));
+    own(test, &test->a, a);
+    own(test, &test->b, b);
+    return 0;
+}
+
+static int part(void **state)
+{
+    struct test *test = *state;
+    loop_free(test->loop);
+    assert_null(test->a.conn);
+    assert_null(test->b.conn);
+    buf_fini(&test->a.received);
+    buf_fini(&test->b.received);
+    free(test->big);
+    free(test);
+    return 0;
+}
+
+static bool send_text(struct side *side, const char *text)
+{
+    struct iovec vector = {(void *)(uintptr_t)text, strlen(text)};
+    return conn_send(side->conn, &vector, 1);
+}
+
+static void assert_received(const struct side *side, const char *text)
+{
+    assert_int_equal(side->received.size, strlen(text));
+    assert_memory_equal(side->received.data, text, strlen(text));
+}
+
+/* 8 MiB that no kernel buffer takes at once; every byte depends on its place. */
+static char *big_new(void)
+{
+    char *big = malloc(BIG_BYTES);
+    assert_non_null(big);
+    for (size_t i = 0; i < BIG_BYTES; i++)
+        big[i] = (char)(i * 31 + (i >> 12));
+    return big;
+}
+
+/* Tests */
+
+static void what_is_sent_is_received_in_order(void **state)
+{
+    struct test *test = *state;
+    struct iovec vectors[] = {{"he", 2}, {"", 0}, {"ll", 2}};
+    assert_true(conn_send(test->a.conn, vectors, 3));
+    assert_true(send_text(&test->a, "o"));
+    assert_int_equal(test->b.received.size, 0);
+    run_until(test, b_has_5);
+    assert_received(&test->b, "hello");
+    assert_int_equal(test->a.drained, 0);
+    assert_int_equal(conn_unsent_bytes(test->a.conn), 0);
+    assert_int_equal(conn_stalled_since_ns(test->a.conn), 0);
+}
+
+static void bytes_go_where_the_owner_says(void **state)
+{
+    struct test *test = *state;
+    test->b.room_bytes = 1;
+    send_text(&test->a, "hello");
+    run_until(test, b_has_5);
+    assert_received(&test->b, "hello");
+}
+
+static void a_slow_reader_gets_everything_later(void **state)
+{
+    struct test *test = *state;
+    char *big = big_new();
+    struct iovec vectors[3] = {{big, 1000}, {big + 1000, 5000000}, {big + 5001000, 0}};
+    conn_pause(test->b.conn);
+    assert_false(conn_send(test->a.conn, vectors, 3));
+    size_t unsent = conn_unsent_bytes(test->a.conn);
+    assert_true(unsent > 0 && unsent < 5001000);
+    assert_true(conn_stalled_since_ns(test->a.conn) > 0);
+    for (size_t at = 5001000; at < BIG_BYTES; at += 4096) { /* many more, behind the first */
+        struct iovec more = {big + at, BIG_BYTES - at < 4096 ? BIG_BYTES - at : 4096};
+        assert_false(conn_send(test->a.conn, &more, 1));
+    }
+    vectors[0] = vectors[1] = vectors[2] = (struct iovec){0}; /* the array need not stay */
+    conn_resume(test->b.conn);
+    run_until(test, b_has_big_and_a_drained);
+    assert_int_equal(test->b.received.size, BIG_BYTES);
+    assert_memory_equal(test->b.received.data, big, BIG_BYTES);
+    assert_int_equal(test->a.drained, 1);
+    assert_int_equal(conn_unsent_bytes(test->a.conn), 0);
+    assert_int_equal(conn_stalled_since_ns(test->a.conn), 0);
+    free(big);
+}
+
+static void send_five_times(struct side *side)
+{
+    if (side->drained < 5)
+        assert_false(conn_send(side->conn, &(struct iovec){side->test->big, BIG_BYTES}, 1));
+}
+
+static bool drained_5_times(struct test *test)
+{
+    return test->a.drained == 5;
+}
+
+static void drained_may_send_again(void **state)
+{
+    struct test *test = *state;
+    test->big = big_new(); /* freed by `part` */
+    test->b.forget = true;
+    test->a.on_drained = send_five_times;
+    assert_false(conn_send(test->a.conn, &(struct iovec){test->big, BIG_BYTES}, 1));
+    run_until(test, drained_5_times);
+}
+
+static void nothing_is_received_while_paused(void **state)
+{
+    struct test *test = *state;
+    conn_pause(test->b.conn);
+    send_text(&test->a, "hello");
+    send_text(&test->b, "hello"); /* comes after the other, so b would have received */
+    run_until(test, a_has_5);
+    assert_int_equal(test->b.received.size, 0);
+    conn_resume(test->b.conn);
+    run_until(test, b_has_5);
+    assert_received(&test->b, "hello");
+}
+
+static void no_room_pauses(void **state)
+{
+    struct test *test = *state;
+    test->b.room_bytes = 0;
+    send_text(&test->a, "hello");
+    send_text(&test->b, "hello");
+    run_until(test, a_has_5);
+    assert_int_equal(test->b.received.size, 0);
+    test->b.room_bytes = 100;
+    conn_resume(test->b.conn);
+    run_until(test, b_has_5);
+}
+
+static void pause_it(struct side *side)
+{
+    conn_pause(side->conn);
+}
+
+static void pause_within_received_holds(void **state)
+{
+    struct test *test = *state;
+    test->b.room_bytes = 2;
+    test->b.on_received = pause_it;
+    send_text(&test->a, "hello");
+    send_text(&test->b, "hello");
+    run_until(test, a_has_5);
+    assert_received(&test->b, "he");
+    test->b.on_received = NULL;
+    conn_resume(test->b.conn);
+    run_until(test, b_has_5);
+    assert_received(&test->b, "hello");
+}
+
+static void abort_it(struct side *side)
+{
+    conn_abort(side->conn);
+    assert_non_null(side->conn); /* `closed` comes later */
+    assert_false(send_text(side, "x"));
+    conn_pause(side->conn);
+    conn_resume(side->conn);
+    conn_finish(side->conn);
+    conn_abort(side->conn);
+}
+
+static void abort_within_received_ends_it(void **state)
+{
+    struct test *test = *state;
+    test->b.room_bytes = 2;
+    test->b.on_received = abort_it;
+    send_text(&test->a, "hello");
+    test->a.on_end = abort_it;
+    run_until(test, both_closed);
+    assert_received(&test->b, "he");
+}
+
+static void abort_cancels_what_is_unsent(void **state)
+{
+    struct test *test = *state;
+    char *big = big_new();
+    conn_pause(test->b.conn);
+    assert_false(conn_send(test->a.conn, &(struct iovec){big, BIG_BYTES}, 1));
+    conn_abort(test->a.conn);
+    run_until(test, a_closed);
+    assert_int_equal(test->a.drained, 0);
+    free(big);
+}
+
+static void finish_it(struct side *side)
+{
+    conn_finish(side->conn);
+}
+
+/* The owner that sniffs hands over within `received`. */
+struct sniffer {
+    struct side *heir;
+    char byte;
+    unsigned received;
+};
+
+static struct room sniffer_room(void *owner)
+{
+    struct sniffer *sniffer = owner;
+    return (struct room){&sniffer->byte, 1};
+}
+
+static void sniffer_received(void *owner, size_t count)
+{
+    struct sniffer *sniffer = owner;
+    sniffer->received++;
+    conn_own(sniffer->heir->conn, &calls, sniffer->heir);
+}
+
+static void the_next_owner_receives_the_rest(void **state)
+{
+    struct test *test = *state;
+    struct sniffer sniffer = {.heir = &test->b};
+    static const struct conn_owner sniffer_calls = {.room = sniffer_room,
+                                                    .received = sniffer_received};
+    conn_own(test->b.conn, &sniffer_calls, &sniffer);
+    send_text(&test->a, ">hello");
+    run_until(test, b_has_5);
+    assert_int_equal(sniffer.byte, '>');
+    assert_int_equal(sniffer.received, 1);
+    assert_received(&test->b, "hello");
+}
+
+static void finish_sends_everything_then_closes(void **state)
+{
+    struct test *test = *state;
+    char *big = big_new();
+    assert_false(conn_send(test->a.conn, &(struct iovec){big, BIG_BYTES}, 1));
+    conn_finish(test->a.conn);
+    test->b.on_end = abort_it;
+    run_until(test, both_closed);
+    assert_int_equal(test->b.received.size, BIG_BYTES);
+    assert_memory_equal(test->b.received.data, big, BIG_BYTES);
+    assert_true(test->b.ended);
+    assert_int_equal(test->a.drained, 1);
+    free(big);
+}
+
+static void drained_may_finish(void **state)
+{
+    struct test *test = *state;
+    char *big = big_new();
+    assert_false(conn_send(test->a.conn, &(struct iovec){big, BIG_BYTES}, 1));
+    test->a.on_drained = finish_it;
+    test->b.on_end = abort_it;
+    run_until(test, both_closed);
+    assert_int_equal(test->b.received.size, BIG_BYTES);
+    free(big);
+}
+
+/* A client that goes on sending must still get to read the answer that refuses it. */
+static void a_last_answer_survives_what_is_unread(void **state)
+{
+    struct test *test = *state;
+    char *big = big_new();
+    assert_false(conn_send(test->b.conn, &(struct iovec){big, BIG_BYTES}, 1));
+    send_text(&test->a, "refused");
+    conn_finish(test->a.conn);
+    test->b.on_end = finish_it;
+    run_until(test, both_closed);
+    assert_received(&test->b, "refused");
+    assert_int_equal(test->b.drained, 1); /* all was read, and dropped */
+    assert_int_equal(test->a.received.size, 0);
+    free(big);
+}
+
+static void lingering_ends(void **state)
+{
+    struct test *test = *state;
+    uint64_t before_ns = clock_now_ns();
+    conn_finish(test->a.conn);
+    run_until(test, b_ended);
+    assert_non_null(test->a.conn);
+    run_until(test, a_closed);
+    assert_non_null(test->b.conn);
+    assert_in_range(clock_now_ns() - before_ns, 2000 * CLOCK_NS_PER_MS, 4000 * CLOCK_NS_PER_MS);
+}
+
+static void a_half_closed_peer_still_reads(void **state)
+{
+    struct test *test = *state;
+    send_text(&test->a, "hello");
+    conn_finish(test->a.conn);
+    run_until(test, b_ended);
+    assert_received(&test->b, "hello");
+    assert_true(send_text(&test->b, "answer"));
+    conn_finish(test->b.conn);
+    run_until(test, both_closed);
+}
+
+static void a_peer_that_is_gone_is_noticed(void **state)
+{
+    struct test *test = *state;
+    char *big = big_new();
+    conn_pause(test->b.conn);
+    assert_false(conn_send(test->a.conn, &(struct iovec){big, BIG_BYTES}, 1));
+    conn_abort(test->b.conn); /* with unread bytes: a reset */
+    run_until(test, both_closed);
+    assert_int_equal(test->a.drained, 0);
+    free(big);
+}
+
+static void the_end_is_told_once(void **state)
+{
+    struct test *test = *state;
+    conn_abort(test->a.conn);
+    run_until(test, b_ended);
+    conn_resume(test->b.conn);
+    conn_pause(test->b.conn);
+    conn_resume(test->b.conn);
+    conn_finish(test->b.conn);
+    run_until(test, both_closed);
+}
+
+static void the_loop_closes_what_is_open(void **state)
+{
+    struct test *test = *state;
+    test->big = big_new(); /* must stay until `closed` */
+    conn_pause(test->b.conn);
+    assert_false(conn_send(test->a.conn, &(struct iovec){test->big, BIG_BYTES}, 1));
+    conn_finish(test->b.conn); /* and `part` does the rest */
+}
+
+static void a_peer_has_an_address(void **state)
+{
+    struct test *test = *state;
+    char text[64];
+    conn_peer(test->b.conn, text, sizeof text);
+    assert_true(strncmp(text, "127.0.0.1:", 10) == 0 || strcmp(text, "unix") == 0 ||
+                strcmp(text, "pair") == 0);
+    assert_ptr_equal(conn_loop(test->b.conn), test->loop);
+}
+
+#define OVER(kind, name) {#kind ": " #name, name, join_##kind, part, NULL}
+#define TEST(name) OVER(tcp, name), OVER(unix, name), OVER(pair, name)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_sent_is_received_in_order),
+        TEST(bytes_go_where_the_owner_says),
+        TEST(a_slow_reader_gets_everything_later),
+        TEST(drained_may_send_again),
+        TEST(nothing_is_received_while_paused),
+        TEST(no_room_pauses),
+        TEST(pause_within_received_holds),
+        TEST(abort_within_received_ends_it),
+        TEST(abort_cancels_what_is_unsent),
+        TEST(the_next_owner_receives_the_rest),
+        TEST(finish_sends_everything_then_closes),
+        TEST(drained_may_finish),
+        TEST(a_last_answer_survives_what_is_unread),
+        TEST(lingering_ends),
+        TEST(a_half_closed_peer_still_reads),
+        TEST(a_peer_that_is_gone_is_noticed),
+        TEST(the_end_is_told_once),
+        TEST(the_loop_closes_what_is_open),
+        TEST(a_peer_has_an_address),
+    };
+    return cmocka_run_group_tests_name("net/conn", tests, NULL, NULL);
+}
