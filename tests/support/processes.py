@@ -1,0 +1,65 @@
+"""Looks at a tree of processes from outside, by /proc."""
+import time
+
+import psutil
+
+
+def tree(pid):
+    """The process and all that descend from it."""
+    root = psutil.Process(pid)
+    return [root, *root.children(recursive=True)]
+
+
+def named(pid, role):
+    """Those of the tree whose command line has the word: "worker", "front"."""
+    return [process for process in tree(pid) if role in cmdline(process)]
+
+
+def cmdline(process):
+    """The words of the command line; none when the process has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def measured(pid, measure):
+    """Sums over the tree; a process that ends meanwhile counts nothing."""
+    total = 0
+    for process in tree(pid):
+        try:
+            total += measure(process)
+        except psutil.Error:
+            pass
+    return total
+
+
+def pss_bytes(pid):
+    """Proportional memory of the tree: shared pages are counted once."""
+    return measured(pid, lambda process: process.memory_full_info().pss)
+
+
+def rss_bytes(pid):
+    """Resident memory, summed: shared pages are counted again and again."""
+    return measured(pid, lambda process: process.memory_info().rss)
+
+
+def fd_count(pid):
+    """Open descriptors of the tree."""
+    return measured(pid, lambda process: process.num_fds())
+
+
+def cpu_seconds(pid):
+    """User and system time of the tree, those that have been waited for too."""
+    return measured(pid, lambda process: sum(process.cpu_times()[:4]))
+
+
+def until(condition, timeout_s=10, what="the condition"):
+    """Waits until condition() is true and returns what it returned. For what sends no event only."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come true in {timeout_s} s")
+        time.sleep(0.01)

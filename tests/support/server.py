@@ -1,0 +1,162 @@
+"""Starts the real binary, and sees that it ends as it should."""
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sysconfig
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 60  # sanitizers are slow
+STOP_S = 30
+ADDRESS = re.compile(r"tensord listening on http://([\d.]+):(\d+)")
+SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
+
+
+def binary():
+    """The binary under test; the environment says which."""
+    return os.environ.get("TENSORD_BINARY", str(ROOT / "build" / "src" / "cmd" / "tensord"))
+
+
+def onnxruntime():
+    """The folder of the onnxruntime package in the environment that runs the tests."""
+    return os.path.join(sysconfig.get_path("platlib"), "onnxruntime")
+
+
+def fetch(url, data=None, method=None, headers=None, timeout_s=30):
+    """One HTTP request; returns (status, headers, body) for errors too."""
+    body = json.dumps(data).encode() if isinstance(data, (dict, list)) else data
+    asked = urllib.request.Request(url, data=body, method=method, headers=headers or {})
+    try:
+        with urllib.request.urlopen(asked, timeout=timeout_s) as response:
+            return response.status, response.headers, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+class Lines:
+    """Collects a stream's lines on a thread of its own, so that one can wait for one of them."""
+
+    def __init__(self, stream):
+        self.seen, self.coming = [], queue.Queue()
+        self.thread = threading.Thread(target=self.collect, args=(stream,), daemon=True)
+        self.thread.start()
+
+    def collect(self, stream):
+        for line in stream:
+            self.seen.append(line)
+            self.coming.put(line)
+        self.coming.put(None)
+
+    def wait_for(self, pattern, timeout_s):
+        """The match of the first line from here on that has the pattern; None when the stream ends
+        or the time is over."""
+        try:
+            while (line := self.coming.get(timeout=timeout_s)) is not None:
+                if match := re.search(pattern, line):
+                    return match
+        except queue.Empty:
+            pass
+        return None
+
+    def text(self):
+        return "".join(self.seen)
+
+
+class Server:
+    """A running `tensord serve`. stop() asserts that it ends cleanly."""
+
+    def __init__(self, path, *arguments, state, environment=None):
+        command = [binary(), "serve", str(path), "--port", "0", "--grpc-port", "0"]
+        command += ["--metrics-port", "0", "--onnxruntime", onnxruntime(), *map(str, arguments)]
+        environment = {**os.environ, "XDG_STATE_HOME": str(state), **(environment or {})}
+        self.process = subprocess.Popen(
+            command, cwd=state, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        self.pid = self.process.pid
+        self.out, self.err = Lines(self.process.stdout), Lines(self.process.stderr)
+        match = self.out.wait_for(ADDRESS, START_S)
+        if not match:
+            self.kill()
+            raise RuntimeError(f"the server did not start:\n{self.out.text()}{self.err.text()}")
+        self.host, self.port = match.group(1), int(match.group(2))
+
+    @property
+    def address(self):
+        """(host, port), for sockets."""
+        return self.host, self.port
+
+    @property
+    def netloc(self):
+        """host:port, for clients."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def url(self):
+        return f"http://{self.netloc}"
+
+    def fetch(self, path, data=None, **options):
+        """One HTTP request to a path; see fetch()."""
+        return fetch(self.url + path, data, **options)
+
+    def get(self, path):
+        """The JSON at a path, which answers 200."""
+        status, _, body = self.fetch(path)
+        assert status == 200, (status, body)
+        return json.loads(body)
+
+    def infer(self, model, data, **options):
+        """POSTs an inference in JSON: (status, decoded body)."""
+        status, _, body = self.fetch(f"/v2/models/{model}/infer", data, **options)
+        return status, json.loads(body)
+
+    def wait_ready(self, model, timeout_s=START_S):
+        """Waits until the model answers that it is ready."""
+        from support.processes import until
+
+        ready = f"/v2/models/{model}/ready"
+        until(lambda: self.fetch(ready)[0] == 200, timeout_s, f"'{model}' ready\n{self.err.text()}\n")
+        return self
+
+    def kill(self):
+        """Ends the process and what descends from it, without asking."""
+        for child in self.descendants():
+            try:
+                child.kill()
+            except psutil.Error:
+                pass
+        self.process.kill()
+        self.process.wait()
+
+    def descendants(self):
+        try:
+            return psutil.Process(self.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def stop(self, expected_status=0):
+        """SIGTERM; then the status, the children and the sanitizers' reports are checked."""
+        children = self.descendants()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running {STOP_S} s after SIGTERM:\n{self.err.text()}") from None
+        _, alive = psutil.wait_procs(children, timeout=STOP_S)
+        for child in alive:
+            child.kill()
+        self.err.thread.join(STOP_S)
+        errors = self.err.text()
+        assert not SANITIZER_REPORT.search(errors), errors
+        assert status == expected_status, f"exit status {status}:\n{errors}"
+        assert not alive, f"children outlived the server: {alive}"
