@@ -63,7 +63,7 @@ static void on_turn_end(uv_prepare_t *turn_end)
         uv_idle_start(&loop->awake, on_awake);
 }
 
-/* These cannot fail, except for the first, which takes a descriptor. */
+/* Only the first, which takes a descriptor, can fail. */
 static int start_handles(struct loop *loop)
 {
     int status = uv_async_init(&loop->uv, &loop->wake, on_wake);
@@ -76,7 +76,8 @@ static int start_handles(struct loop *loop)
     uv_idle_init(&loop->uv, &loop->awake);
     uv_timer_init(&loop->uv, &loop->alarm);
     loop->alarm.data = loop;
-    return 0;
+    /* With its first stream, libuv opens /dev/null; later this process may not. */
+    return uv_tcp_init(&loop->uv, &loop->first_stream);
 }
 
 struct loop *loop_new(struct error *ret_error)

@@ -17,6 +17,7 @@ struct loop {
     uv_prepare_t turn_end; /* runs the deferred tasks */
     uv_idle_t awake;       /* active while tasks are left for the next turn */
     uv_timer_t alarm;      /* rings at alarm_ms for the wheel */
+    uv_tcp_t first_stream; /* never opened */
     uint64_t alarm_ms;     /* UINT64_MAX: not set */
     struct wheel wheel;
     struct list tasks;

@@ -83,18 +83,28 @@ uint64_t wheel_next_ms(const struct wheel *wheel)
     return earliest_slot(wheel, &index, &start_ms) ? start_ms : UINT64_MAX;
 }
 
+/* Moves all timers of the slot to lower levels; only then is it known which of them is earliest. */
+static void empty_slot(struct wheel *wheel, unsigned index)
+{
+    struct timer *timer;
+    while ((timer = wheel->slots[index])) {
+        wheel_remove(wheel, timer);
+        place(wheel, timer);
+    }
+}
+
 void wheel_advance(struct wheel *wheel, uint64_t now_ms)
 {
     unsigned index;
     uint64_t start_ms;
     while (earliest_slot(wheel, &index, &start_ms) && start_ms <= now_ms) {
         wheel->now_ms = start_ms;
-        struct timer *timer = wheel->slots[index];
-        wheel_remove(wheel, timer);
-        if (timer->due_ms > start_ms) {
-            place(wheel, timer); /* in a lower level */
+        if (index >= WHEEL_SLOTS) {
+            empty_slot(wheel, index);
             continue;
         }
+        struct timer *timer = wheel->slots[index];
+        wheel_remove(wheel, timer);
         timer->loop = NULL;
         timer->fire(timer);
     }
