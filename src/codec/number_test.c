@@ -1,0 +1,390 @@
+/* Unit tests of codec/number.h. The C library's strtod and strtof are the reference: slow, exact.
+ */
+#include "codec/number.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static uint64_t random_state = 1;
+
+/* xorshift64: the same numbers in every run. */
+static uint64_t random_bits(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static double double_of_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static struct number scan(struct span text)
+{
+    struct number number;
+    assert_true(number_scan(text, &number));
+    assert_int_equal(number.text.size, text.size);
+    return number;
+}
+
+/* The text must be read as the C library reads it, to the bit. */
+static void assert_reads_as_libc(const char *text)
+{
+    struct number number = scan(span_of(text));
+    double d = 7, d_libc = strtod(text, NULL);
+    float f = 7, f_libc = strtof(text, NULL);
+    bool d_fits = number_to_double(&number, &d), f_fits = number_to_float(&number, &f);
+    if (d_fits == (bool)isinf(d_libc) || (d_fits && memcmp(&d, &d_libc, sizeof d) != 0))
+        fail_msg("%.100s: read %a, libc says %a", text, d, d_libc);
+    if (f_fits == (bool)isinf(f_libc) || (f_fits && memcmp(&f, &f_libc, sizeof f) != 0))
+        fail_msg("%.100s: read %a, libc says %a", text, (double)f, (double)f_libc);
+}
+
+static void follows_the_grammar(void **state)
+{
+    const struct {
+        const char *text;
+        size_t size; /* of the number that it starts with; 0: none */
+    } cases[] = {
+        {"0", 1},
+        {"-0", 2},
+        {"10", 2},
+        {"1.5", 3},
+        {"0.0", 3},
+        {"1e5", 3},
+        {"1E+5", 4},
+        {"1e-05", 5},
+        {"12,", 2},
+        {"1.25]", 4},
+        {"1-2", 1},
+        {"1 2", 1},
+        {"-1.0e-1x", 7},
+        {"", 0},
+        {"-", 0},
+        {"+1", 0},
+        {"01", 0},
+        {"-01", 0},
+        {"00", 0},
+        {".5", 0},
+        {"1.", 0},
+        {"1.e5", 0},
+        {"1e", 0},
+        {"1e+", 0},
+        {"1e-", 0},
+        {"--1", 0},
+        {"-a", 0},
+        {"NaN", 0},
+        {"Infinity", 0},
+        {"-Infinity", 0},
+        {"0x10", 1},
+        {"1_000", 1},
+        {"12345678.", 0},
+        {"1.1.1", 3},
+        {"00.1", 0},
+        {"123456789", 9},
+        {"0.12345678901", 13},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct number number = {.text.size = 0};
+        bool is = number_scan(span_of(cases[i].text), &number);
+        if (is != (cases[i].size > 0) || number.text.size != cases[i].size)
+            fail_msg("%s: %zu bytes", cases[i].text, number.text.size);
+    }
+}
+
+static void reads_hard_cases_exactly(void **state)
+{
+    const char *const texts[] = {
+        "0",
+        "-0",
+        "-0.0",
+        "0e999999999999999999999",
+        "1",
+        "0.1",
+        "0.3",
+        "3.14159",
+        "1e22",
+        "1e23",
+        "9007199254740993", /* 2^53 + 1: a tie between doubles */
+        "9007199254740995",
+        "9007199254740993.0",
+        "9007199254740993.00000000000000000000000000001",
+        "16777217",
+        "16777219",
+        "16777217.0000001", /* ties between floats */
+        "1.00000005960464477539062500",
+        "1.00000005960464477539062501",
+        "1.00000005960464477539062499",
+        "2.2250738585072011e-308",
+        "2.2250738585072012e-308",
+        "2.2250738585072014e-308",
+        "4.9406564584124654e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "2.47032822920623272088e-324",
+        "1e-324",
+        "1e-400",
+        "1e-99999999999999999999",
+        "1.7976931348623157e308",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "1e308",
+        "1e309",
+        "1e999",
+        "1e99999999999999999999",
+        "123456789012345678901234567890e300",
+        "3.4028234664e38",
+        "3.4028235677973366e38",
+        "3.4028235677973367e38",
+        "3.5e38",
+        "1.1754943508222875e-38",
+        "1.401298464324817e-45",
+        "7.006492321624085e-46",
+        "7.006492321624086e-46",
+        "1e-46",
+        "7.0064923216240853546186479164495e-46",
+        "8.5e-117",
+        "6.283185307179586476925286766559",
+        "18446744073709551616",
+        "99999999999999999999999999999999999999999999999999",
+        "100000000000000000000000000000000000",
+        "0.000000000000000000000000000000000000000000000000000000000000000000000000000000001",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_reads_as_libc(texts[i]);
+}
+
+/* A tie of 767 digits, one above it and one below it; and zeros in any amount. */
+static void reads_numbers_of_any_length(void **state)
+{
+    enum { SIZE = 4000 };
+    static char text[SIZE];
+    snprintf(text, sizeof text, "%.1100f", double_of_bits(1) * 1.0);
+    assert_reads_as_libc(text);
+    char half[1200];
+    snprintf(half, sizeof half, "%.1074f", double_of_bits(0x000fffffffffffff));
+    half[strlen(half) - 1] = '2'; /* off by less than any double can tell */
+    assert_reads_as_libc(half);
+    int size = snprintf(text, sizeof text, "%.1000f", 0x1.0000000000001p-500);
+    for (char last = '0'; last <= '9'; last++) {
+        text[size - 1] = last;
+        assert_reads_as_libc(text);
+    }
+    /* 2^53 + 1 and then a digit that is far away */
+    size = snprintf(text, sizeof text, "9007199254740993.");
+    memset(text + size, '0', 3000);
+    memcpy(text + size + 3000, "1", sizeof "1");
+    assert_reads_as_libc(text);
+    text[size + 3000] = '0';
+    assert_reads_as_libc(text);
+    text[0] = '1';
+    memset(text + 1, '0', 3500);
+    memcpy(text + 3501, "e-3500", sizeof "e-3500");
+    assert_reads_as_libc(text);
+    memcpy(text, "0.", 2);
+    memset(text + 2, '0', 3500);
+    memcpy(text + 3502, "5e3501", sizeof "5e3501");
+    assert_reads_as_libc(text);
+}
+
+static void doubles_round_trip(void **state)
+{
+    for (int i = 0; i < 300000; i++) {
+        double value = double_of_bits(random_bits()), back;
+        char text[NUMBER_MAX_CHARS + 1];
+        if (!isfinite(value))
+            continue;
+        size_t size = number_print_double(value, text);
+        assert_true(size <= NUMBER_MAX_CHARS);
+        text[size] = '\0';
+        struct number number = scan((struct span){text, size});
+        assert_false(number.integer);
+        assert_true(number_to_double(&number, &back));
+        if (memcmp(&back, &value, sizeof value) != 0)
+            fail_msg("%a printed %s", value, text);
+        if (i % 16 == 0 && strtod(text, NULL) != value)
+            fail_msg("libc reads %s differently", text);
+    }
+}
+
+static void floats_round_trip(void **state)
+{
+    for (int i = 0; i < 700000; i++) {
+        float value = float_of_bits((uint32_t)random_bits()), back;
+        char text[NUMBER_MAX_CHARS + 1];
+        if (!isfinite(value))
+            continue;
+        size_t size = number_print_float(value, text);
+        assert_true(size <= NUMBER_MAX_CHARS);
+        text[size] = '\0';
+        struct number number = scan((struct span){text, size});
+        assert_true(number_to_float(&number, &back));
+        if (memcmp(&back, &value, sizeof value) != 0)
+            fail_msg("%a printed %s", (double)value, text);
+        if (i % 16 == 0 && strtof(text, NULL) != value)
+            fail_msg("libc reads %s differently", text);
+    }
+}
+
+static void reads_what_printf_writes(void **state)
+{
+    for (int i = 0; i < 20000; i++) {
+        double value = double_of_bits(random_bits());
+        double near_float = (double)float_of_bits((uint32_t)random_bits());
+        char text[64];
+        if (!isfinite(value) || !isfinite(near_float))
+            continue;
+        snprintf(text, sizeof text, "%.17g", value);
+        assert_reads_as_libc(text);
+        snprintf(text, sizeof text, "%.25g", near_float * (1 + 0x1p-25));
+        assert_reads_as_libc(text);
+        snprintf(text, sizeof text, "%llu.%llue-%d", (unsigned long long)random_bits(),
+                 (unsigned long long)random_bits(), i % 360);
+        assert_reads_as_libc(text);
+    }
+}
+
+/* No text of fewer digits may mean the same value. */
+static void prints_the_shortest(void **state)
+{
+    for (int i = 0; i < 20000; i++) {
+        double value = double_of_bits(random_bits() & ~(UINT64_MAX >> (random_bits() & 63)));
+        char text[NUMBER_MAX_CHARS + 1], shorter[64];
+        if (!isfinite(value) || value == 0)
+            continue;
+        text[number_print_double(value, text)] = '\0';
+        int digits = 0, zeros = 0;
+        for (const char *c = text; *c && *c != 'e'; c++) {
+            if (*c < '0' || *c > '9' || (*c == '0' && digits == 0))
+                continue;
+            digits++;
+            zeros = *c == '0' ? zeros + 1 : 0;
+        }
+        if (digits - zeros < 2)
+            continue;
+        snprintf(shorter, sizeof shorter, "%.*e", digits - zeros - 2, value);
+        if (strtod(shorter, NULL) == value)
+            fail_msg("%s is shorter than %s", shorter, text);
+    }
+}
+
+static void prints_as_people_write(void **state)
+{
+    const struct {
+        double value;
+        const char *text;
+    } cases[] = {
+        {0.0, "0.0"},
+        {-0.0, "-0.0"},
+        {1.0, "1.0"},
+        {-1.5, "-1.5"},
+        {0.1, "0.1"},
+        {100.0, "100.0"},
+        {123456.789, "123456.789"},
+        {1e20, "100000000000000000000.0"},
+        {1e21, "1e21"},
+        {1.25e22, "1.25e22"},
+        {1e-6, "0.000001"},
+        {1.5e-7, "1.5e-7"},
+        {1e23, "1e23"},
+        {9007199254740993.0, "9007199254740992.0"},
+        {5e-324, "5e-324"},
+        {2.2250738585072014e-308, "2.2250738585072014e-308"},
+        {1.7976931348623157e308, "1.7976931348623157e308"},
+        {-1.7976931348623157e308, "-1.7976931348623157e308"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[NUMBER_MAX_CHARS + 1];
+        text[number_print_double(cases[i].value, text)] = '\0';
+        assert_string_equal(text, cases[i].text);
+    }
+    char text[NUMBER_MAX_CHARS + 1];
+    text[number_print_float(0.1f, text)] = '\0';
+    assert_string_equal(text, "0.1");
+    text[number_print_float(3.4028235e38f, text)] = '\0';
+    assert_string_equal(text, "3.4028235e38");
+    text[number_print_float(1e-45f, text)] = '\0';
+    assert_string_equal(text, "1e-45");
+}
+
+static void integers_keep_to_their_range(void **state)
+{
+    const struct {
+        const char *text;
+        bool is_i64, is_u64;
+        int64_t i64;
+        uint64_t u64;
+    } cases[] = {
+        {"0", true, true, 0, 0},
+        {"-0", true, true, 0, 0},
+        {"42", true, true, 42, 42},
+        {"-1", true, false, -1, 0},
+        {"9223372036854775807", true, true, INT64_MAX, INT64_MAX},
+        {"9223372036854775808", false, true, 0, (uint64_t)INT64_MAX + 1},
+        {"-9223372036854775808", true, false, INT64_MIN, 0},
+        {"-9223372036854775809", false, false, 0, 0},
+        {"18446744073709551615", false, true, 0, UINT64_MAX},
+        {"18446744073709551616", false, false, 0, 0},
+        {"10000000000000000000", false, true, 0, UINT64_C(10000000000000000000)},
+        {"99999999999999999999999999", false, false, 0, 0},
+        {"1.0", false, false, 0, 0},
+        {"1e2", false, false, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct number number = scan(span_of(cases[i].text));
+        int64_t i64 = 0;
+        uint64_t u64 = 0;
+        assert_int_equal(number_to_i64(&number, &i64), cases[i].is_i64);
+        assert_int_equal(number_to_u64(&number, &u64), cases[i].is_u64);
+        assert_true(i64 == cases[i].i64 && u64 == cases[i].u64);
+    }
+}
+
+static void integers_round_trip(void **state)
+{
+    for (int i = 0; i < 100000; i++) {
+        uint64_t value = random_bits() >> (random_bits() & 63), u64;
+        int64_t i64;
+        char text[NUMBER_MAX_CHARS];
+        struct number number = scan((struct span){text, number_print_u64(value, text)});
+        assert_true(number_to_u64(&number, &u64) && u64 == value);
+        number = scan((struct span){text, number_print_i64((int64_t)value, text)});
+        assert_true(number_to_i64(&number, &i64) && i64 == (int64_t)value);
+    }
+    char text[NUMBER_MAX_CHARS + 1];
+    text[number_print_i64(INT64_MIN, text)] = '\0';
+    assert_string_equal(text, "-9223372036854775808");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(follows_the_grammar),
+        cmocka_unit_test(reads_hard_cases_exactly),
+        cmocka_unit_test(reads_numbers_of_any_length),
+        cmocka_unit_test(doubles_round_trip),
+        cmocka_unit_test(floats_round_trip),
+        cmocka_unit_test(reads_what_printf_writes),
+        cmocka_unit_test(prints_the_shortest),
+        cmocka_unit_test(prints_as_people_write),
+        cmocka_unit_test(integers_keep_to_their_range),
+        cmocka_unit_test(integers_round_trip),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
