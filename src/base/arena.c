@@ -29,6 +29,19 @@ void arena_fini(struct arena *arena)
     arena_init(arena, arena->first_block_bytes, arena->limit_bytes);
 }
 
+void arena_clear(struct arena *arena)
+{
+    struct arena_block *block = arena->blocks;
+    while (block && block->next) {
+        struct arena_block *next = block->next;
+        free(block);
+        block = next;
+    }
+    arena->blocks = block;
+    arena->used_bytes = 0;
+    arena->total_bytes = block ? block->size : 0;
+}
+
 static bool add_block(struct arena *arena, size_t at_least)
 {
     size_t size = arena->total_bytes > arena->first_block_bytes ? arena->total_bytes

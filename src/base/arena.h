@@ -23,6 +23,9 @@ void arena_init(struct arena *arena, size_t first_block_bytes, size_t limit_byte
 /* Frees everything that came from the arena; it is empty and usable again. */
 void arena_fini(struct arena *arena);
 
+/* Frees everything that came from the arena but keeps its first block for what comes next. */
+void arena_clear(struct arena *arena);
+
 /* size bytes, aligned to 16, not cleared; NULL when there is no memory or the limit is reached.
  * size 0 gives a pointer that may not be read. */
 void *arena_alloc(struct arena *arena, size_t size);

@@ -63,13 +63,26 @@ static void arrays_grow(void **state)
     arena_fini(&arena);
 }
 
+static void clearing_keeps_the_first_block(void **state)
+{
+    struct arena arena;
+    arena_init(&arena, 64, 1 << 16);
+    void *first = arena_alloc(&arena, 16);
+    assert_non_null(arena_alloc(&arena, 1000));
+    arena_clear(&arena);
+    assert_int_equal(arena.total_bytes, 64);
+    assert_ptr_equal(arena_alloc(&arena, 16), first);
+    arena_fini(&arena);
+    arena_clear(&arena);
+    assert_int_equal(arena.total_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_are_aligned_and_apart),
-        cmocka_unit_test(the_limit_holds),
-        cmocka_unit_test(copies_are_terminated),
-        cmocka_unit_test(arrays_grow),
+        cmocka_unit_test(pieces_are_aligned_and_apart),   cmocka_unit_test(the_limit_holds),
+        cmocka_unit_test(copies_are_terminated),          cmocka_unit_test(arrays_grow),
+        cmocka_unit_test(clearing_keeps_the_first_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
