@@ -43,9 +43,9 @@ def one(ok):
 
 
 def lint():
-    """The checks of style and structure, and the tests of the checker."""
+    """The checks of style and structure, and the tests of these tools."""
     ok = run(sys.executable, "tools/lint.py", *(["--all"] if "--all" in sys.argv else []))
-    return add(one(ok), pytest("lint", "tools/lint_test.py"))
+    return add(one(ok), pytest("tools", "tools"))
 
 
 def build(folder):
@@ -67,7 +67,7 @@ def unit_tests(folder):
         return 0, 1
     log = ROOT / folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    ok = run("meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs")
+    ok = run("meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "-t", "5")
     passed, failed = count_meson(log) if log.exists() else (0, 0)
     return passed, failed if ok or failed else 1
 
@@ -86,7 +86,7 @@ def pytest(name, *arguments, **environment):
     """Runs pytest; a run that ends badly has failed even when no test did."""
     report = ROOT / ".deps" / f"pytest-{name}.xml"
     report.unlink(missing_ok=True)
-    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    command = ["-m", "pytest", "-q", f"--junitxml={report}"]
     ok = run(sys.executable, *command, *arguments, **environment)
     passed, failed = count_pytest(report) if report.exists() else (0, 0)
     return passed, failed if ok or failed else 1
