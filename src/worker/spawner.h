@@ -14,7 +14,7 @@
  * by the command line. */
 struct worker_spec {
     struct span path; /* of the model: a file, or the folder of a version */
-    struct span root; /* the folder that the worker may read: path, or what holds it */
+    struct span root; /* the folder that the worker may read, and is started in; holds path */
     struct span name;
     uint64_t version;
     struct span engine;               /* that the config names; empty: find out */
@@ -44,32 +44,44 @@ struct worker_process {
      * by signal 11 (Segmentation fault)", "exited with status 3". After this call the struct is the
      * caller's again. */
     void (*ended)(struct worker_process *process, bool started, const char *reason);
+    struct list_link kill_link; /* the client's own */
 };
 
-/* Talks over fd, which it owns. on_lost is called when the spawner is gone: the front ends. */
+/* Talks over fd, which it owns: an end of a SOCK_SEQPACKET pair. on_lost is called, once, when the
+ * spawner is gone: no `ended` follows any more, and the front ends. */
 struct spawner_client *spawner_client_new(struct loop *loop, int fd, void (*on_lost)(void *context),
                                           void *context, struct error *ret_error);
+
+/* Forgets every process without calling its `ended`. Accepts NULL. */
 void spawner_client_free(struct spawner_client *client);
 
-/* Asks for a worker with the channel's descriptors. `ended` is always called, once, later. */
+/* Asks for a worker with the channel's descriptors, which stay the caller's. Fills process->id; its
+ * `ended` is for the caller to set. True: `ended` will be called, once, in a later turn, and until
+ * then the process stays in place. False: nothing was asked for. Never blocks: what the socket has
+ * no room for waits in a queue. */
 bool spawner_start(struct spawner_client *client, struct worker_process *process,
                    const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error);
 
-/* Kills the worker at once (SIGKILL). `ended` follows. */
+/* Kills the worker at once (SIGKILL). `ended` follows. Harmless when it has ended already but
+ * `ended` is yet to come. */
 void spawner_kill(struct spawner_client *client, struct worker_process *process);
 
 /* ---- the spawner's own process ---- */
 
 struct spawner_options {
-    const char *program;          /* path of this binary, to execute for each role */
+    const char *program;          /* binary to execute for each role; NULL: this one */
     char *const *front_arguments; /* argv of the front's role, NULL-terminated */
     const char *engine_dir;       /* where engines' shared libraries lie */
     const char *onnxruntime;      /* path of its library or package; NULL: look for it */
-    const char *sandbox;          /* "off", "auto" or "strict" */
+    const char *sandbox;          /* "off", "auto" or "strict"; NULL: "auto" */
 };
 
-/* Runs the spawner until the front ends; returns the exit status of the program. The front's end of
- * the socketpair is descriptor 3 of the front. SIGTERM and SIGINT are passed on to the front. */
+enum { SPAWNER_FRONT_FD = 3 }; /* the front's end of the socketpair, in the front */
+
+/* Runs the spawner until the front ends; returns the exit status of the program: the front's, or
+ * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front. The front
+ * is in a session of its own, with stdin from /dev/null and the caller's environment. Must be
+ * called while the process has one thread; says on standard error why it could not start. */
 int spawner_run(const struct spawner_options *options);
 
 #endif

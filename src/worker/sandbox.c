@@ -1,0 +1,251 @@
+/* The sandbox's rows and the order of its layers; see sandbox.h. Landlock and seccomp have files of
+ * their own.
+ *
+ * There is no limit on the size of files: standard error may be a big log file, and a write to it
+ * would then kill. Landlock and seccomp keep workers from writing any other file. Address space is
+ * not limited either, because tensor memory and runtimes reserve far more than they touch. */
+#include "worker/sandbox.h"
+#include "worker/sandbox_layers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+
+enum { MAX_PATHS = 64 }; /* rows of one process */
+
+#define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+
+/* What every worker may open. Libraries may be executed because the program is started, after the
+ * first step, by the loader among them. */
+static const struct sandbox_path worker_paths[] = {
+    {"/usr", SANDBOX_READ},
+    {"/usr/lib", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/usr/lib64", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/lib", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/lib64", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/opt", SANDBOX_READ}, /* vendors' runtimes */
+    {"/etc/ld.so.cache", SANDBOX_READ},
+    {"/etc/localtime", SANDBOX_READ},
+    /* Runtimes count processors and memory. */
+    {"/proc/self", SANDBOX_READ},
+    {"/proc/cpuinfo", SANDBOX_READ},
+    {"/proc/meminfo", SANDBOX_READ},
+    {"/proc/stat", SANDBOX_READ},
+    {"/proc/filesystems", SANDBOX_READ},
+    {"/proc/sys/vm/overcommit_memory", SANDBOX_READ},
+    {"/sys/devices/system", SANDBOX_READ},
+    {"/sys/fs/cgroup", SANDBOX_READ},
+    {"/sys/kernel/mm/transparent_hugepage", SANDBOX_READ},
+    {"/dev/null", SANDBOX_READ | SANDBOX_WRITE},
+    {"/dev/zero", SANDBOX_READ},
+    {"/dev/random", SANDBOX_READ},
+    {"/dev/urandom", SANDBOX_READ},
+};
+
+static const struct sandbox_path front_paths[] = {
+    {"/etc/localtime", SANDBOX_READ},
+    {"/usr/share/zoneinfo", SANDBOX_READ},
+    {"/proc/self", SANDBOX_READ}, /* its own statistics */
+    {"/proc/sys/vm/overcommit_memory", SANDBOX_READ},
+    {"/sys/devices/system/cpu", SANDBOX_READ},
+    {"/sys/fs/cgroup", SANDBOX_READ},
+    {"/dev/null", SANDBOX_READ | SANDBOX_WRITE},
+    {"/dev/urandom", SANDBOX_READ},
+};
+
+struct limit {
+    __rlimit_resource_t resource;
+    rlim_t value;
+};
+
+static const struct limit worker_limits[] = {
+    {RLIMIT_CORE, 0},      /* a core holds clients' data */
+    {RLIMIT_NOFILE, 1024}, /* descriptors */
+    {RLIMIT_NPROC, 8192},  /* threads, of all processes of this user */
+    {RLIMIT_MSGQUEUE, 0},  /* bytes in POSIX message queues */
+    {RLIMIT_RTPRIO, 0},    /* no real-time priority */
+};
+
+static const struct limit front_limits[] = {
+    {RLIMIT_CORE, 0},
+    {RLIMIT_MSGQUEUE, 0},
+    {RLIMIT_RTPRIO, 0},
+};
+
+bool sandbox_mode_of_name(struct span name, enum sandbox_mode *ret_mode)
+{
+    static const char *const names[] = {"off", "auto", "strict"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (span_equal(name, span_of(names[i]))) {
+            *ret_mode = (enum sandbox_mode)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sandbox_check(enum sandbox_mode mode, struct error *ret_error)
+{
+    if (mode != SANDBOX_STRICT)
+        return true;
+    if (sandbox_landlock_abi() == 0)
+        return error_set(ret_error, ERROR_UNAVAILABLE, "the kernel has no Landlock");
+    if (!sandbox_seccomp_available())
+        return error_set(ret_error, ERROR_UNAVAILABLE, "the kernel has no seccomp filters");
+    return true;
+}
+
+char *sandbox_describe(enum sandbox_mode mode, char *text, size_t size)
+{
+    char landlock[32] = "";
+    int abi = sandbox_landlock_abi();
+    if (abi)
+        snprintf(landlock, sizeof landlock, "landlock abi %d, ", abi);
+    if (mode == SANDBOX_OFF)
+        snprintf(text, size, "off");
+    else
+        snprintf(text, size, "%s%sno_new_privs, rlimits", landlock,
+                 sandbox_seccomp_available() ? "seccomp, " : "");
+    return text;
+}
+
+/* Lowers each limit, for good. */
+static bool limit(const struct limit *rows, size_t count, struct error *ret_error)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct rlimit now;
+        if (getrlimit(rows[i].resource, &now) < 0)
+            return error_set(ret_error, ERROR_INTERNAL, "getrlimit: %s", strerrordesc_np(errno));
+        if (now.rlim_max > rows[i].value)
+            now.rlim_max = rows[i].value;
+        if (now.rlim_cur > now.rlim_max)
+            now.rlim_cur = now.rlim_max;
+        if (setrlimit(rows[i].resource, &now) < 0)
+            return error_set(ret_error, ERROR_INTERNAL, "setrlimit: %s", strerrordesc_np(errno));
+    }
+    return true;
+}
+
+static bool forbid_new_privileges(struct error *ret_error)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_set(ret_error, ERROR_INTERNAL, "no_new_privs: %s", strerrordesc_np(errno));
+    return true;
+}
+
+/* Landlock with the role's own rows and those of the caller. */
+static bool bound_files(const struct sandbox_path *own, size_t own_count,
+                        const struct sandbox_path *paths, size_t count, struct error *ret_error)
+{
+    struct sandbox_path rows[MAX_PATHS];
+    if (count > MAX_PATHS - own_count)
+        return error_set(ret_error, ERROR_INTERNAL, "too many paths for the sandbox");
+    memcpy(rows, own, own_count * sizeof *own);
+    if (count)
+        memcpy(rows + own_count, paths, count * sizeof *paths);
+    return sandbox_landlock_enter(sandbox_landlock_abi(), rows, own_count + count, ret_error);
+}
+
+static bool set_capabilities(uint32_t effective, uint32_t permitted, struct error *ret_error)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{.effective = effective, .permitted = permitted}};
+    if (syscall(SYS_capset, &head, data) < 0)
+        return error_set(ret_error, ERROR_INTERNAL, "capset: %s", strerrordesc_np(errno));
+    return true;
+}
+
+static bool get_permitted(uint32_t *ret_low)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &head, data) < 0)
+        return false;
+    *ret_low = data[0].permitted;
+    return true;
+}
+
+static bool can_read(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || errno != EACCES;
+}
+
+/* Drops every capability. `sudo tensord serve ~/models` has to work, though, where the home folder
+ * is its owner's alone: a server run by root that cannot read `root` otherwise keeps the right to
+ * read, which Landlock bounds to its rows. */
+static bool drop_capabilities(const char *root, bool files_bounded, struct error *ret_error)
+{
+    uint32_t permitted;
+    if (!get_permitted(&permitted))
+        return error_set(ret_error, ERROR_INTERNAL, "capget: %s", strerrordesc_np(errno));
+    uint32_t reading = permitted & (1U << CAP_DAC_READ_SEARCH);
+    if (!set_capabilities(0, reading, ret_error))
+        return false;
+    bool needed = reading && files_bounded && root && !can_read(root);
+    uint32_t kept = needed ? reading : 0;
+    return set_capabilities(kept, kept, ret_error);
+}
+
+/* Memory of this process is nobody's to read; sanitizers do, from a clone. */
+static bool hide(struct error *ret_error)
+{
+    if (!SANDBOX_SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return error_set(ret_error, ERROR_INTERNAL, "dumpable: %s", strerrordesc_np(errno));
+    return true;
+}
+
+static bool bound_calls(enum sandbox_role role, bool files_bounded, struct error *ret_error)
+{
+    return !sandbox_seccomp_available() || sandbox_seccomp_enter(role, files_bounded, ret_error);
+}
+
+bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                            struct error *ret_error)
+{
+    if (mode == SANDBOX_OFF)
+        return true;
+    return sandbox_check(mode, ret_error) &&
+           limit(worker_limits, COUNT(worker_limits), ret_error) &&
+           forbid_new_privileges(ret_error) &&
+           bound_files(worker_paths, COUNT(worker_paths), paths, count, ret_error);
+}
+
+bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error *ret_error)
+{
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
+           drop_capabilities(root, files_bounded, ret_error) &&
+           bound_calls(SANDBOX_WORKER, files_bounded, ret_error);
+}
+
+bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                         struct error *ret_error)
+{
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    if (!sandbox_check(mode, ret_error) || !limit(front_limits, COUNT(front_limits), ret_error) ||
+        !forbid_new_privileges(ret_error) || !hide(ret_error) ||
+        !bound_files(front_paths, COUNT(front_paths), paths, count, ret_error) ||
+        !drop_capabilities(count ? paths[0].path : NULL, files_bounded, ret_error))
+        return false;
+    /* From Linux 6.3 on: memory that was writable never becomes executable. */
+    prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
+    return bound_calls(SANDBOX_FRONT, files_bounded, ret_error);
+}

@@ -1,0 +1,73 @@
+/* The sandbox: what a worker, and the front, may still do once they have started.
+ *
+ * Layers, each of which holds alone: resource limits, no_new_privs, capabilities, Landlock (files,
+ * TCP, signals), seccomp (system calls). Who may do what stands in tables: paths in sandbox.c,
+ * calls in sandbox_seccomp.c. A layer that the kernel lacks is left out in mode "auto" and refused
+ * in mode "strict".
+ *
+ * A worker is caged in two steps. The first, between fork and exec, bounds resources and files and
+ * still lets it execute this program. The second, in worker_main before any engine is loaded, takes
+ * exec and all else away. */
+#ifndef TENSORD_WORKER_SANDBOX_H
+#define TENSORD_WORKER_SANDBOX_H
+
+#include "base/error.h"
+#include "base/span.h"
+
+enum sandbox_mode { SANDBOX_OFF, SANDBOX_AUTO, SANDBOX_STRICT };
+
+/* Rights on a path and, for a folder, all beneath it. */
+enum sandbox_rights {
+    SANDBOX_READ = 1,    /* open and list; enough for dlopen */
+    SANDBOX_WRITE = 2,   /* also create, rename and remove */
+    SANDBOX_EXECUTE = 4, /* execve */
+};
+
+struct sandbox_path {
+    const char *path; /* NULL, or one that does not exist: the row grants nothing */
+    unsigned rights;  /* enum sandbox_rights */
+};
+
+/* Sanitizers look at a process through calls that the sandbox refuses (LeakSanitizer clones and
+ * traces it at exit), so that builds with them allow these: 1 in such a build. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANDBOX_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define SANDBOX_SANITIZED 1
+#endif
+#endif
+#ifndef SANDBOX_SANITIZED
+#define SANDBOX_SANITIZED 0
+#endif
+
+/* The mode of that name. False when there is none. */
+bool sandbox_mode_of_name(struct span name, enum sandbox_mode *ret_mode);
+
+/* Fails in mode strict when this kernel lacks a layer, and names it. */
+bool sandbox_check(enum sandbox_mode mode, struct error *ret_error);
+
+/* Writes which layers processes will have here: "landlock abi 7, seccomp, no_new_privs, rlimits".
+ * Returns text. */
+char *sandbox_describe(enum sandbox_mode mode, char *text, size_t size);
+
+/* First step of a worker, in the child of a fork whose parent had one thread: limits, no_new_privs
+ * and Landlock with the rows given beside the worker's own. Opens files, so it may block. */
+bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                            struct error *ret_error);
+
+/* Second step of a worker: not dumpable, no capabilities, the seccomp filter. To be called while
+ * the process has one thread. `root` is where the model lies: a root user who cannot read it
+ * without privilege keeps the capability to read, which Landlock bounds. */
+bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error *ret_error);
+
+/* The front's sandbox, to be entered once its sockets are bound and while it has one thread
+ * (threads made later inherit it). It may then open what `paths` grant and a few files of the
+ * system, accept and answer connections, and start threads; it may not make sockets, connect,
+ * execute, fork, or make memory executable. The user id is left alone: the repository has to stay
+ * readable. A root user who cannot read paths[0] without privilege keeps the capability to read. */
+bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                         struct error *ret_error);
+
+#endif

@@ -1,0 +1,24 @@
+/* The sandbox's layers that have a file each; for sandbox.c alone. */
+#ifndef TENSORD_WORKER_SANDBOX_LAYERS_H
+#define TENSORD_WORKER_SANDBOX_LAYERS_H
+
+#include "worker/sandbox.h"
+
+/* The kernel's Landlock ABI; 0: none. */
+int sandbox_landlock_abi(void);
+
+/* Restricts this thread, and what it starts, to the rows; no TCP, no abstract sockets, no signals
+ * to processes outside. Paths that do not exist are skipped. Does nothing when abi is 0. */
+bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t count,
+                            struct error *ret_error);
+
+/* Whether the kernel has seccomp filters. */
+bool sandbox_seccomp_available(void);
+
+enum sandbox_role { SANDBOX_WORKER, SANDBOX_FRONT };
+
+/* Loads the role's filter. files_bounded: Landlock says what may be written; else files cannot be
+ * opened for writing at all in a worker. */
+bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, struct error *ret_error);
+
+#endif

@@ -1,0 +1,79 @@
+/* The messages between the front and the spawner; see spawn_message.h. Bytes are written one by
+ * one, so that neither alignment nor a struct's padding is ever a question. */
+#include "worker/spawn_message.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static void put(char *to, uint64_t value, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        to[i] = (char)(unsigned char)(value >> (8 * i));
+}
+
+static uint64_t get(const char *from, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        value |= (uint64_t)(unsigned char)from[i] << (8 * i);
+    return value;
+}
+
+static bool has_text(enum spawn_type type)
+{
+    return type == SPAWN_START || type == SPAWN_NOT_STARTED;
+}
+
+static bool has_number(enum spawn_type type)
+{
+    return type == SPAWN_STARTED || type == SPAWN_ENDED;
+}
+
+size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES])
+{
+    assert(message->text.size <= SPAWN_TEXT_MAX_BYTES);
+    put(to, message->type, 1);
+    put(to + 1, 0, 1);
+    put(to + 2, message->text.size, 2);
+    put(to + 4, (uint32_t)message->number, 4);
+    put(to + 8, message->id, 8);
+    if (message->text.size)
+        memcpy(to + SPAWN_HEAD_BYTES, message->text.data, message->text.size);
+    return SPAWN_HEAD_BYTES + message->text.size;
+}
+
+bool spawn_message_read(struct span packet, struct spawn_message *ret_message)
+{
+    if (packet.size < SPAWN_HEAD_BYTES || packet.size > SPAWN_MESSAGE_MAX_BYTES)
+        return false;
+    uint64_t type = get(packet.data, 1);
+    if (type < SPAWN_START || type >= SPAWN_TYPE_END || packet.data[1] != 0)
+        return false;
+    struct spawn_message message = {
+        .type = (enum spawn_type)type,
+        .number = (int32_t)(uint32_t)get(packet.data + 4, 4),
+        .id = get(packet.data + 8, 8),
+        .text = span_after(packet, SPAWN_HEAD_BYTES),
+    };
+    if (message.text.size != get(packet.data + 2, 2) || message.id == 0)
+        return false;
+    if (has_text(message.type) != (message.text.size > 0) ||
+        memchr(message.text.data, '\0', message.text.size))
+        return false;
+    if (!has_number(message.type) && message.number != 0)
+        return false;
+    *ret_message = message;
+    return true;
+}
+
+char *spawn_status_text(int status, char *text, size_t size)
+{
+    if (WIFSIGNALED(status))
+        snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status),
+                 sigdescr_np(WTERMSIG(status)) ? sigdescr_np(WTERMSIG(status)) : "unknown");
+    else
+        snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+    return text;
+}

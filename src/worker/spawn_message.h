@@ -1,0 +1,56 @@
+/* The messages between the front and the spawner: one per packet of a SOCK_SEQPACKET pair.
+ *
+ * Layout, little-endian: type u8, zero u8, size of the text u16, number i32, id u64, text. A
+ * message has exactly one form: fields that its type does not use are zero. Neither side trusts the
+ * other with more than this page: sizes are bounded, and the descriptors that a START carries are
+ * counted by the receiver. Pure. */
+#ifndef TENSORD_WORKER_SPAWN_MESSAGE_H
+#define TENSORD_WORKER_SPAWN_MESSAGE_H
+
+#include "base/span.h"
+
+enum {
+    SPAWN_HEAD_BYTES = 16,
+    SPAWN_TEXT_MAX_BYTES = 4096, /* PATH_MAX */
+    SPAWN_MESSAGE_MAX_BYTES = SPAWN_HEAD_BYTES + SPAWN_TEXT_MAX_BYTES,
+    SPAWN_MAX_WORKERS = 1024, /* asked for and not yet told to have ended */
+};
+
+/* The descriptors of a START, in this order; in the worker the first is number 3, and so on. */
+enum spawn_fd {
+    SPAWN_FD_RINGS,
+    SPAWN_FD_TENSORS,
+    SPAWN_FD_TO_WORKER,
+    SPAWN_FD_TO_FRONT,
+    SPAWN_FD_SPEC, /* sealed memfd of the worker_spec, which the spawner does not read */
+    SPAWN_FD_COUNT
+};
+
+enum spawn_type {
+    SPAWN_START = 1,   /* front → spawner; text: the root that the worker may read; descriptors */
+    SPAWN_KILL,        /* front → spawner */
+    SPAWN_STARTED,     /* spawner → front; number: the process id */
+    SPAWN_NOT_STARTED, /* spawner → front; text: why; the last of its id */
+    SPAWN_ENDED,       /* spawner → front; number: the wait status; the last of its id */
+    SPAWN_TYPE_END
+};
+
+struct spawn_message {
+    enum spawn_type type;
+    uint64_t id;      /* chosen by the front, never 0 */
+    int32_t number;   /* 0 unless the type says what it is */
+    struct span text; /* no NUL inside; empty unless the type says what it is */
+};
+
+/* Writes the message, whose text is at most SPAWN_TEXT_MAX_BYTES long, and returns its size. */
+size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES]);
+
+/* Reads a packet. The text is a view of it. False, and *ret_message untouched, when the packet is
+ * anything but a message in its one form. */
+bool spawn_message_read(struct span packet, struct spawn_message *ret_message);
+
+/* Writes what a wait status means, as a clause: "exited with status 3", "killed by signal 11
+ * (Segmentation fault)". Returns text. */
+char *spawn_status_text(int status, char *text, size_t size);
+
+#endif

@@ -1,0 +1,174 @@
+/* Between fork and exec; see spawner_child.h. The spawner has one thread, so that a child may use
+ * the C library freely here. */
+#include "worker/spawner_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "worker/worker_main.h"
+
+enum {
+    FIRST_FD = 3,
+    OUT_OF_THE_WAY = 64, /* above every descriptor that a child is given a number for */
+    EXIT_NOT_EXECUTED = 127,
+    WORKER_OOM_SCORE = 500, /* the kernel, out of memory, takes a worker before the front */
+};
+
+/* Ends with the spawner, whatever happens: PDEATHSIG, and the check that it had not died before.
+ * A session of its own keeps a terminal's Ctrl-C, which the spawner passes on, from arriving twice.
+ */
+static bool bind_to_spawner(const struct spawner_child *child)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == child->spawner &&
+           setsid() >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+/* Gives the descriptors the numbers from 3 on, and standard input nothing to read; all others close
+ * on exec. Two steps, because a number may be in use by another of them. */
+static bool place_fds(const struct spawner_child *child, const int *fds, int count,
+                      int *ret_program)
+{
+    int moved[SPAWN_FD_COUNT + 1];
+    int program = fcntl(child->program, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    if (program < 0 || dup2(child->null, STDIN_FILENO) < 0)
+        return false;
+    for (int i = 0; i < count; i++)
+        if ((moved[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY)) < 0)
+            return false;
+    for (int i = 0; i < count; i++)
+        if (dup2(moved[i], FIRST_FD + i) < 0)
+            return false;
+    *ret_program = program;
+    return close_range((unsigned)(FIRST_FD + count), ~0U, CLOSE_RANGE_CLOEXEC) == 0 ||
+           errno == ENOSYS || errno == EINVAL; /* ours are close-on-exec anyway */
+}
+
+_Noreturn void spawner_child_front(const struct spawner_child *child, int socket)
+{
+    int program;
+    if (bind_to_spawner(child) && place_fds(child, &socket, 1, &program))
+        execveat(program, "", child->options->front_arguments, environ, AT_EMPTY_PATH);
+    dprintf(STDERR_FILENO, "tensord: cannot start the front: %s\n", strerrordesc_np(errno));
+    _exit(EXIT_NOT_EXECUTED);
+}
+
+static _Noreturn void die(int last_words, const char *what, const char *why)
+{
+    dprintf(last_words, "%s: %s", what, why);
+    _exit(EXIT_NOT_EXECUTED);
+}
+
+/* Workers get of the environment what runtimes need to find themselves; no tokens, no proxies. */
+static void clean_environment(const char *onnxruntime, char *environment[], size_t capacity)
+{
+    static const char *const kept[] = {
+        "PATH=",
+        "LANG=",
+        "LC_ALL=",
+        "LC_CTYPE=",
+        "TZ=",
+        "LD_LIBRARY_PATH=",
+        "VIRTUAL_ENV=",
+        "CONDA_PREFIX=",
+        "CUDA_VISIBLE_DEVICES=",
+        "ASAN_OPTIONS=",
+        "UBSAN_OPTIONS=",
+        "LSAN_OPTIONS=",
+        "TSAN_OPTIONS=",
+    };
+    static char home[] = "HOME=/nonexistent", runtime[SPAWN_TEXT_MAX_BYTES];
+    size_t count = 0;
+    environment[count++] = home;
+    if (onnxruntime) {
+        snprintf(runtime, sizeof runtime, "TENSORD_ONNXRUNTIME=%s", onnxruntime);
+        environment[count++] = runtime;
+    }
+    for (char **variable = environ; *variable; variable++)
+        for (size_t i = 0; i < sizeof kept / sizeof *kept && count < capacity - 1; i++)
+            if (strncmp(*variable, kept[i], strlen(kept[i])) == 0)
+                environment[count++] = *variable;
+    environment[count] = NULL;
+}
+
+/* The folder of ONNX Runtime's package: of the library, when its file is named. */
+static void folder_of(const char *path, char *folder, size_t size)
+{
+    snprintf(folder, size, "%s", path ? path : "");
+    char *slash = strrchr(folder, '/');
+    if (slash && slash != folder && strstr(slash, ".so"))
+        *slash = '\0';
+}
+
+static bool confine(const struct spawner_child *child, const char *root, int program,
+                    struct error *ret_error)
+{
+    char self[32], onnxruntime[SPAWN_TEXT_MAX_BYTES], user_packages[SPAWN_TEXT_MAX_BYTES];
+    const char *home = getenv("HOME");
+    snprintf(self, sizeof self, "/proc/self/fd/%d", program);
+    snprintf(user_packages, sizeof user_packages, "%s/.local/lib", home ? home : "/nonexistent");
+    folder_of(child->options->onnxruntime, onnxruntime, sizeof onnxruntime);
+    const struct sandbox_path paths[] = {
+        {root, SANDBOX_READ},
+        {self, SANDBOX_READ | SANDBOX_EXECUTE},
+        {child->options->engine_dir, SANDBOX_READ},
+        {onnxruntime, SANDBOX_READ},
+        {getenv("VIRTUAL_ENV"), SANDBOX_READ},
+        {getenv("CONDA_PREFIX"), SANDBOX_READ},
+        {user_packages, SANDBOX_READ}, /* pip install --user */
+    };
+    return sandbox_confine_worker(child->sandbox, paths, sizeof paths / sizeof *paths, ret_error);
+}
+
+static void offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; /* a wish, not a need */
+    dprintf(fd, "%d", WORKER_OOM_SCORE);
+    close(fd);
+}
+
+static void execute_worker(const struct spawner_child *child, int program)
+{
+    static const char *const modes[] = {"off", "auto", "strict"};
+    char *environment[32];
+    const char *arguments[] = {
+        "tensord",
+        "worker",
+        modes[child->sandbox],
+        child->options->engine_dir ? child->options->engine_dir : "",
+        NULL,
+    };
+    clean_environment(child->options->onnxruntime, environment,
+                      sizeof environment / sizeof *environment);
+    execveat(program, "", (char *const *)(uintptr_t)arguments, environment, AT_EMPTY_PATH);
+}
+
+_Noreturn void spawner_child_worker(const struct spawner_child *child, const char *root,
+                                    const int fds[SPAWN_FD_COUNT], int last_words)
+{
+    struct error error;
+    int all[SPAWN_FD_COUNT + 1], program;
+    memcpy(all, fds, SPAWN_FD_COUNT * sizeof *fds);
+    all[SPAWN_FD_COUNT] = last_words;
+    if (!bind_to_spawner(child) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+        !place_fds(child, all, SPAWN_FD_COUNT + 1, &program))
+        die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
+    last_words = WORKER_FD_LAST_WORDS;
+    offer_to_oom_killer();
+    if (chdir(root) < 0)
+        die(last_words, "cannot enter the model's folder", strerrordesc_np(errno));
+    if (!confine(child, root, program, &error))
+        die(last_words, "cannot confine the worker", error.message);
+    execute_worker(child, program);
+    die(last_words, "cannot execute the worker", strerrordesc_np(errno));
+}

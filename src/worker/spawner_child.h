@@ -1,0 +1,29 @@
+/* What a child of the spawner does between fork and exec; for spawner.c alone. These calls run in
+ * the child and do not return. */
+#ifndef TENSORD_WORKER_SPAWNER_CHILD_H
+#define TENSORD_WORKER_SPAWNER_CHILD_H
+
+#include <sys/types.h>
+
+#include "worker/sandbox.h"
+#include "worker/spawn_message.h"
+#include "worker/spawner.h"
+
+/* What all children of a spawner have in common. */
+struct spawner_child {
+    const struct spawner_options *options;
+    enum sandbox_mode sandbox;
+    pid_t spawner;
+    int program; /* opened by the spawner, so that a replaced binary does not mix versions */
+    int null;    /* /dev/null */
+};
+
+/* Becomes the front, whose end of the socketpair is `socket`. */
+_Noreturn void spawner_child_front(const struct spawner_child *child, int socket);
+
+/* Becomes a worker that may read `root`, with the descriptors of a START. What keeps it from
+ * starting is written to last_words, as a sentence. */
+_Noreturn void spawner_child_worker(const struct spawner_child *child, const char *root,
+                                    const int fds[SPAWN_FD_COUNT], int last_words);
+
+#endif

@@ -1,0 +1,328 @@
+/* The front's line to the spawner; see spawner.h.
+ *
+ * Messages wait until the socket has room. A waiting START holds copies of the channel's
+ * descriptors, because the channel may close its own before the message leaves; a waiting KILL is a
+ * link in its process, so that killing cannot fail for want of memory. All STARTs go before any
+ * KILL, so that none is killed before it was asked for. */
+#include "worker/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/map.h"
+#include "worker/spawn_message.h"
+#include "worker/worker_spec.h"
+
+struct start {
+    struct list_link link;
+    int fds[SPAWN_FD_COUNT];
+    size_t fd_count;
+    uint64_t id;
+    size_t root_size;
+    char root[];
+};
+
+struct spawner_client {
+    uv_poll_t poll;
+    int fd;
+    bool closing;
+    void (*on_lost)(void *context);
+    void *context;
+    uint64_t last_id;
+    struct map processes; /* by the bytes of worker_process.id */
+    struct list starts;   /* struct start, oldest first */
+    struct list kills;    /* struct worker_process */
+};
+
+static struct span key_of(const uint64_t *id)
+{
+    return (struct span){(const char *)id, sizeof *id};
+}
+
+static void start_free(struct start *start)
+{
+    for (size_t i = 0; i < start->fd_count; i++)
+        close(start->fds[i]);
+    free(start);
+}
+
+/* ---- sending ---- */
+
+/* 0, or an errno. */
+static int send_packet(int fd, const struct spawn_message *message, const int *fds, size_t count)
+{
+    char packet[SPAWN_MESSAGE_MAX_BYTES];
+    union {
+        char bytes[CMSG_SPACE(SPAWN_FD_COUNT * sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = {0}};
+    struct iovec vector = {packet, spawn_message_write(message, packet)};
+    struct msghdr head = {.msg_iov = &vector, .msg_iovlen = 1};
+    if (count) {
+        head.msg_control = control.bytes;
+        head.msg_controllen = CMSG_SPACE(count * sizeof *fds);
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(count * sizeof *fds);
+        memcpy(CMSG_DATA(rights), fds, count * sizeof *fds);
+    }
+    return sendmsg(fd, &head, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+}
+
+static int send_start(struct spawner_client *client, struct start *start)
+{
+    const struct spawn_message message = {
+        .type = SPAWN_START, .id = start->id, .text = {start->root, start->root_size}};
+    int failure = send_packet(client->fd, &message, start->fds, start->fd_count);
+    if (!failure) {
+        list_remove(&start->link);
+        start_free(start);
+    }
+    return failure;
+}
+
+static int send_kill(struct spawner_client *client, struct worker_process *process)
+{
+    const struct spawn_message message = {.type = SPAWN_KILL, .id = process->id};
+    int failure = send_packet(client->fd, &message, NULL, 0);
+    if (!failure)
+        list_remove(&process->kill_link);
+    return failure;
+}
+
+static void lose(struct spawner_client *client)
+{
+    if (client->closing)
+        return;
+    uv_poll_stop(&client->poll);
+    client->closing = true; /* nothing is sent or told any more */
+    client->on_lost(client->context);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+/* Sends what the socket has room for. Losing the spawner is left to the reading side, so that no
+ * call of the owner's is answered from within it. */
+static void flush(struct spawner_client *client)
+{
+    int failure = 0;
+    while (!failure && !list_empty(&client->starts))
+        failure = send_start(client, list_entry(list_first(&client->starts), struct start, link));
+    while (!failure && !list_empty(&client->kills))
+        failure = send_kill(
+            client, list_entry(list_first(&client->kills), struct worker_process, kill_link));
+    bool wait = failure == EAGAIN || failure == ENOBUFS || failure == ENOMEM ||
+                failure == ETOOMANYREFS; /* too many descriptors on their way */
+    uv_poll_start(&client->poll, wait ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_ready);
+}
+
+/* ---- receiving ---- */
+
+static void end_process(struct spawner_client *client, struct worker_process *process, bool started,
+                        const char *reason)
+{
+    map_remove(&client->processes, key_of(&process->id));
+    list_remove(&process->kill_link);
+    process->ended(process, started, reason);
+}
+
+static void handle(struct spawner_client *client, const struct spawn_message *message)
+{
+    char reason[SPAWN_TEXT_MAX_BYTES + 1];
+    struct worker_process *process = map_get(&client->processes, key_of(&message->id));
+    if (!process)
+        return;
+    switch (message->type) {
+    case SPAWN_STARTED:
+        process->pid = message->number;
+        break;
+    case SPAWN_NOT_STARTED:
+        snprintf(reason, sizeof reason, "%.*s", SPAN_ARGS(message->text));
+        end_process(client, process, false, reason);
+        break;
+    case SPAWN_ENDED:
+        end_process(client, process, true,
+                    spawn_status_text(message->number, reason, sizeof reason));
+        break;
+    case SPAWN_START:
+    case SPAWN_KILL:
+    case SPAWN_TYPE_END:
+        break; /* not for the front */
+    }
+}
+
+/* Reads until there is nothing more. False when the spawner is gone. */
+static bool receive(struct spawner_client *client)
+{
+    char packet[SPAWN_MESSAGE_MAX_BYTES];
+    struct spawn_message message;
+    while (!client->closing) {
+        ssize_t size = recv(client->fd, packet, sizeof packet, MSG_DONTWAIT);
+        if (size < 0)
+            return errno == EAGAIN || errno == EINTR;
+        if (size == 0)
+            return false;
+        if (spawn_message_read((struct span){packet, (size_t)size}, &message))
+            handle(client, &message);
+    }
+    return true;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct spawner_client *client = poll->data;
+    if (status < 0 || !receive(client))
+        lose(client);
+    else if (!client->closing && (events & UV_WRITABLE))
+        flush(client);
+}
+
+/* ---- the owner's calls ---- */
+
+struct spawner_client *spawner_client_new(struct loop *loop, int fd, void (*on_lost)(void *context),
+                                          void *context, struct error *ret_error)
+{
+    struct spawner_client *client = calloc(1, sizeof *client);
+    if (!client) {
+        error_no_memory(ret_error);
+        return NULL;
+    }
+    *client = (struct spawner_client){.fd = fd, .on_lost = on_lost, .context = context};
+    map_init(&client->processes);
+    list_init(&client->starts);
+    list_init(&client->kills);
+    client->poll.data = client;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    int failure = uv_poll_init(loop_uv(loop), &client->poll, fd);
+    if (failure < 0) {
+        error_set(ret_error, ERROR_INTERNAL, "the spawner's socket: %s", uv_strerror(failure));
+        free(client);
+        return NULL;
+    }
+    uv_poll_start(&client->poll, UV_READABLE, on_ready);
+    return client;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct spawner_client *client = handle->data;
+    close(client->fd);
+    free(client);
+}
+
+void spawner_client_free(struct spawner_client *client)
+{
+    if (!client)
+        return;
+    client->closing = true;
+    list_each(link, &client->starts)
+    {
+        list_remove(link);
+        start_free(list_entry(link, struct start, link));
+    }
+    list_each(kill, &client->kills)
+    {
+        list_remove(kill);
+    }
+    map_fini(&client->processes);
+    uv_close((uv_handle_t *)&client->poll, on_closed);
+}
+
+static bool fill_sealed(int fd, struct span bytes)
+{
+    size_t written = 0;
+    while (written < bytes.size) {
+        ssize_t size = write(fd, bytes.data + written, bytes.size - written);
+        if (size < 0 && errno != EINTR)
+            return false;
+        written += size > 0 ? (size_t)size : 0;
+    }
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
+}
+
+/* The spec in a sealed memfd, or -1. */
+static int spec_fd(const struct worker_spec *spec, struct error *ret_error)
+{
+    struct buf buf;
+    buf_init(&buf, WORKER_SPEC_MAX_BYTES);
+    int fd = -1;
+    if (!worker_spec_write(spec, &buf)) {
+        error_set(ret_error, ERROR_TOO_LARGE, "the model's configuration is too large");
+    } else {
+        fd = memfd_create("spec", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0 || !fill_sealed(fd, buf_span(&buf))) {
+            error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "memfd: %s", strerrordesc_np(errno));
+            if (fd >= 0)
+                close(fd);
+            fd = -1;
+        }
+    }
+    buf_fini(&buf);
+    return fd;
+}
+
+static struct start *start_new(uint64_t id, struct span root)
+{
+    struct start *start = malloc(sizeof *start + root.size);
+    if (!start)
+        return NULL;
+    *start = (struct start){.id = id, .root_size = root.size};
+    memcpy(start->root, root.data, root.size);
+    return start;
+}
+
+/* Gives the message its own copies. */
+static bool attach_fds(struct start *start, struct channel_fds fds, const struct worker_spec *spec,
+                       struct error *ret_error)
+{
+    const int own[] = {fds.rings, fds.tensors, fds.to_worker, fds.to_front};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        int copy = fcntl(own[i], F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+            return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "descriptors: %s",
+                             strerrordesc_np(errno));
+        start->fds[start->fd_count++] = copy;
+    }
+    int fd = spec_fd(spec, ret_error);
+    if (fd < 0)
+        return false;
+    start->fds[start->fd_count++] = fd;
+    return true;
+}
+
+bool spawner_start(struct spawner_client *client, struct worker_process *process,
+                   const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error)
+{
+    if (spec->root.size == 0 || spec->root.size > SPAWN_TEXT_MAX_BYTES ||
+        memchr(spec->root.data, '\0', spec->root.size))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the model's folder has no sound path");
+    if (client->closing || client->processes.count >= SPAWN_MAX_WORKERS)
+        return error_set(ret_error, ERROR_UNAVAILABLE, "no more workers can be started");
+    *process = (struct worker_process){.id = ++client->last_id, .ended = process->ended};
+    struct start *start = start_new(process->id, spec->root);
+    if (!start)
+        return error_no_memory(ret_error);
+    bool attached = attach_fds(start, fds, spec, ret_error);
+    if (!attached || !map_set(&client->processes, key_of(&process->id), process)) {
+        start_free(start);
+        return attached ? error_no_memory(ret_error) : false;
+    }
+    list_add(&client->starts, &start->link);
+    flush(client);
+    return true;
+}
+
+void spawner_kill(struct spawner_client *client, struct worker_process *process)
+{
+    if (client->closing || list_linked(&process->kill_link))
+        return;
+    list_add(&client->kills, &process->kill_link);
+    flush(client);
+}

@@ -1,0 +1,480 @@
+/* Tests of the spawner from end to end: this binary plays every role. Run without arguments it is
+ * the tests, each of which runs a spawner in a process of its own; the spawner executes it again as
+ * "front SCENARIO" and as "worker …". A scenario talks to the spawner through spawner_client,
+ * checks what it hears, and its exit status is the verdict. */
+#include "worker/spawner.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "worker/spawn_message.h"
+#include "worker/worker_main.h"
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+enum { INHERITED_FD = 40 }; /* one that no child may see */
+
+static _Noreturn void wait_for_the_end(void)
+{
+    for (;;)
+        pause();
+}
+
+/* ---- the worker's role: does what the model's name says ---- */
+
+static int count_fds(void)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        count += entry->d_name[0] != '.';
+    if (folder)
+        closedir(folder);
+    return count - 1; /* without the folder's own */
+}
+
+/* Says so by the bell, so that nobody has to guess when. */
+static void ring(const struct worker_context *context)
+{
+    const uint64_t one = 1;
+    CHECK(write(context->fds.to_front, &one, sizeof one) == sizeof one);
+}
+
+static int inspect(const struct worker_context *context)
+{
+    char byte, folder[256];
+    CHECK(count_fds() == 3 + 4); /* the standard ones and the channel's */
+    CHECK(fcntl(INHERITED_FD, F_GETFD) < 0);
+    CHECK(read(STDIN_FILENO, &byte, 1) == 0);
+    CHECK(getsid(0) == getpid());
+    CHECK(getenv("SECRET_TOKEN") == NULL);
+    CHECK(strcmp(getenv("TENSORD_ONNXRUNTIME"), "/opt/ort/libonnxruntime.so") == 0);
+    CHECK(strcmp(context->engine_dir, "/usr/lib") == 0);
+    CHECK(getcwd(folder, sizeof folder) && strcmp(folder, "/usr/share") == 0);
+    CHECK(span_equal(context->spec->path, SPAN("/usr/share/model")));
+    CHECK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+    CHECK(prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2);
+    CHECK(open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0);
+    return 0;
+}
+
+static int behave(const struct worker_context *context)
+{
+    struct span name = context->spec->name;
+    if (span_equal(name, SPAN("inspect")))
+        return inspect(context);
+    if (span_equal(name, SPAN("fail")))
+        return 3;
+    if (span_equal(name, SPAN("crash")))
+        raise(SIGKILL);
+    ring(context);
+    wait_for_the_end();
+}
+
+/* ---- the front's role ---- */
+
+static struct loop *loop;
+static struct spawner_client *client;
+static struct channel_fds channel; /* of all workers; only to_front is used */
+
+struct heard {
+    struct worker_process process;
+    bool ended, started;
+    char reason[128];
+};
+
+static void on_ended(struct worker_process *process, bool started, const char *reason)
+{
+    struct heard *heard = (struct heard *)process;
+    CHECK(!heard->ended);
+    heard->ended = true;
+    heard->started = started;
+    snprintf(heard->reason, sizeof heard->reason, "%s", reason);
+    loop_stop(loop);
+}
+
+static void on_lost(void *context)
+{
+    exit(99);
+}
+
+static void start(struct heard *heard, const char *name, const char *root)
+{
+    struct error error = {.message = ""};
+    const struct worker_spec spec = {.path = SPAN("/usr/share/model"),
+                                     .root = span_of(root),
+                                     .name = span_of(name),
+                                     .device = SPAN("cpu")};
+    *heard = (struct heard){.process.ended = on_ended};
+    CHECK(spawner_start(client, &heard->process, &spec, channel, &error));
+    CHECK(!heard->ended);
+}
+
+static void await_end(struct heard *heard)
+{
+    while (!heard->ended)
+        loop_run(loop);
+}
+
+static void await_bell(void)
+{
+    uint64_t count;
+    CHECK(poll(&(struct pollfd){.fd = channel.to_front, .events = POLLIN}, 1, -1) == 1);
+    CHECK(read(channel.to_front, &count, sizeof count) == sizeof count);
+}
+
+static void expect(const char *name, const char *root, bool started, const char *reason)
+{
+    struct heard heard;
+    start(&heard, name, root);
+    await_end(&heard);
+    if (heard.started != started || !strstr(heard.reason, reason)) {
+        fprintf(stderr, "%s: %s\n", name, heard.reason);
+        exit(1);
+    }
+}
+
+static int workers_end(void)
+{
+    expect("inspect", "/usr/share", true, "exited with status 0");
+    expect("fail", "/usr/share", true, "exited with status 3");
+    expect("fail", "/no/such/folder", false,
+           "cannot enter the model's folder: No such file or directory");
+    return 0;
+}
+
+static int workers_are_killed(void)
+{
+    struct heard hanging, second;
+    start(&hanging, "hang", "/usr/share");
+    await_bell();
+    start(&second, "hang", "/usr/share");
+    await_bell();
+    spawner_kill(client, &hanging.process);
+    spawner_kill(client, &hanging.process);
+    await_end(&hanging);
+    CHECK(hanging.started && strcmp(hanging.reason, "killed by signal 9 (Killed)") == 0);
+    CHECK(kill(hanging.process.pid, 0) < 0 && errno == ESRCH); /* no zombie */
+    CHECK(!second.ended && kill(second.process.pid, 0) == 0);
+    CHECK(kill(second.process.pid, SIGSEGV) == 0); /* as if it had crashed */
+    await_end(&second);
+    CHECK(strcmp(second.reason, "killed by signal 11 (Segmentation fault)") == 0);
+    return 0;
+}
+
+static int killed_before_started(void)
+{
+    struct heard heard;
+    start(&heard, "hang", "/usr/share");
+    spawner_kill(client, &heard.process);
+    await_end(&heard);
+    CHECK(strcmp(heard.reason, "killed by signal 9 (Killed)") == 0);
+    return 0;
+}
+
+static int spawner_fds(void)
+{
+    char path[64];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", getppid());
+    DIR *folder = opendir(path);
+    CHECK(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* More at once than the socket takes in one go; afterwards neither side holds anything of them. */
+static int many_workers(void)
+{
+    enum { MANY = 40 };
+    static struct heard heard[MANY];
+    expect("fail", "/usr/share", true, "exited with status 3"); /* warms both sides up */
+    int own = count_fds(), spawners = spawner_fds();
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MANY; i++)
+            start(&heard[i], "fail", "/usr/share");
+        for (int i = 0; i < MANY; i++)
+            await_end(&heard[i]);
+    }
+    for (int i = 0; i < MANY; i++)
+        CHECK(strcmp(heard[i].reason, "exited with status 3") == 0);
+    CHECK(count_fds() == own);
+    CHECK(spawner_fds() == spawners);
+    return 0;
+}
+
+static int refuses_nonsense_roots(void)
+{
+    struct heard heard = {.process.ended = on_ended};
+    struct error error;
+    const struct worker_spec spec = {.root = SPAN("/usr\0/share")};
+    CHECK(!spawner_start(client, &heard.process, &spec, channel, &error));
+    CHECK(error.code == ERROR_INVALID_ARGUMENT);
+    return 0;
+}
+
+/* Leaves a worker behind, whose death the test sees by the end of the pipe it holds. */
+static int leaves_a_worker(void)
+{
+    struct heard heard;
+    start(&heard, "hang", "/usr/share");
+    await_bell();
+    return 7;
+}
+
+static int crashes(void)
+{
+    leaves_a_worker();
+    return raise(SIGABRT);
+}
+
+static int speaks_nonsense(void)
+{
+    CHECK(send(SPAWNER_FRONT_FD, "nonsense", 8, 0) == 8);
+    wait_for_the_end();
+}
+
+static int starts_without_descriptors(void)
+{
+    char packet[SPAWN_MESSAGE_MAX_BYTES];
+    const struct spawn_message start = {.type = SPAWN_START, .id = 1, .text = SPAN("/")};
+    size_t size = spawn_message_write(&start, packet);
+    CHECK(send(SPAWNER_FRONT_FD, packet, size, 0) == (ssize_t)size);
+    wait_for_the_end();
+}
+
+static volatile sig_atomic_t signals_seen;
+
+static void on_signal(int number)
+{
+    signals_seen |= 1 << number;
+}
+
+/* The spawner passes on what it is sent itself. */
+static int hears_signals(void)
+{
+    static const int passed[] = {SIGTERM, SIGINT, SIGHUP};
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (size_t i = 0; i < 3; i++) {
+        signal(passed[i], on_signal);
+        CHECK(kill(getppid(), passed[i]) == 0);
+        while (!(signals_seen & 1 << passed[i]))
+            sigsuspend(&none);
+    }
+    return 0;
+}
+
+static int loses_the_spawner(void)
+{
+    leaves_a_worker();
+    kill(getppid(), SIGKILL);
+    wait_for_the_end();
+}
+
+static int is_confined_to_its_descriptors(void)
+{
+    char byte;
+    CHECK(fcntl(INHERITED_FD, F_GETFD) < 0);
+    CHECK(read(STDIN_FILENO, &byte, 1) == 0);
+    CHECK(strcmp(getenv("SECRET_TOKEN"), "x") == 0); /* the front has the caller's environment */
+    return 0;
+}
+
+static const struct scenario {
+    const char *name;
+    int (*run)(void);
+} scenarios[] = {
+    {"workers_end", workers_end},
+    {"workers_are_killed", workers_are_killed},
+    {"killed_before_started", killed_before_started},
+    {"many_workers", many_workers},
+    {"refuses_nonsense_roots", refuses_nonsense_roots},
+    {"leaves_a_worker", leaves_a_worker},
+    {"crashes", crashes},
+    {"speaks_nonsense", speaks_nonsense},
+    {"starts_without_descriptors", starts_without_descriptors},
+    {"hears_signals", hears_signals},
+    {"loses_the_spawner", loses_the_spawner},
+    {"is_confined_to_its_descriptors", is_confined_to_its_descriptors},
+};
+
+static int front_main(const char *name)
+{
+    loop = loop_new(NULL);
+    client = spawner_client_new(loop, SPAWNER_FRONT_FD, on_lost, NULL, NULL);
+    channel = (struct channel_fds){
+        memfd_create("rings", MFD_CLOEXEC),
+        memfd_create("tensors", MFD_CLOEXEC),
+        eventfd(0, EFD_CLOEXEC),
+        eventfd(0, EFD_CLOEXEC),
+    };
+    CHECK(loop && client && channel.to_front >= 0);
+    int status = 1;
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            status = scenarios[i].run();
+    spawner_client_free(client);
+    loop_free(loop);
+    const int fds[] = {channel.rings, channel.tensors, channel.to_worker, channel.to_front};
+    for (size_t i = 0; i < 4; i++)
+        close(fds[i]);
+    return status;
+}
+
+/* ---- the tests ---- */
+
+/* Runs a spawner in a process of its own and returns its wait status. */
+static int run(const char *scenario, const char *sandbox, const char *program)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        char *arguments[] = {(char[]){"tensord"}, (char[]){"front"}, strdup(scenario), NULL};
+        setenv("SECRET_TOKEN", "x", 1);
+        signal(SIGCHLD, SIG_IGN); /* a careless parent's legacy, which must not matter */
+        dup2(STDERR_FILENO, INHERITED_FD);
+        int result = spawner_run(&(struct spawner_options){
+            .program = program,
+            .front_arguments = arguments,
+            .engine_dir = "/usr/lib",
+            .onnxruntime = "/opt/ort/libonnxruntime.so",
+            .sandbox = sandbox,
+        });
+        free(arguments[2]);
+        exit(result);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static int exit_status(const char *scenario)
+{
+    int status = run(scenario, "auto", NULL);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void tells_how_workers_end(void **state)
+{
+    assert_int_equal(exit_status("workers_end"), 0);
+}
+
+static void kills_workers(void **state)
+{
+    assert_int_equal(exit_status("workers_are_killed"), 0);
+    assert_int_equal(exit_status("killed_before_started"), 0);
+}
+
+static void keeps_nothing_of_ended_workers(void **state)
+{
+    assert_int_equal(exit_status("many_workers"), 0);
+}
+
+static void refuses_a_root_that_is_no_path(void **state)
+{
+    assert_int_equal(exit_status("refuses_nonsense_roots"), 0);
+}
+
+/* Runs the scenario and waits until all that it started has ended: each process holds standard
+ * error, here a pipe, which ends with the last of them. */
+static int status_when_all_ended(const char *scenario)
+{
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 50);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    int status = run(scenario, "auto", NULL);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    while (read(ends[0], &byte, 1) > 0)
+        continue;
+    close(ends[0]);
+    return status;
+}
+
+static void workers_end_with_the_front(void **state)
+{
+    int status = status_when_all_ended("leaves_a_worker");
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    status = status_when_all_ended("crashes");
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGABRT);
+}
+
+static void all_end_with_the_spawner(void **state)
+{
+    int status = status_when_all_ended("loses_the_spawner");
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void a_front_that_breaks_the_rules_is_killed(void **state)
+{
+    assert_int_equal(exit_status("speaks_nonsense"), 128 + SIGKILL);
+    assert_int_equal(exit_status("starts_without_descriptors"), 128 + SIGKILL);
+}
+
+static void passes_signals_on(void **state)
+{
+    assert_int_equal(exit_status("hears_signals"), 0);
+}
+
+static void gives_the_front_its_descriptors_alone(void **state)
+{
+    assert_int_equal(exit_status("is_confined_to_its_descriptors"), 0);
+}
+
+static void says_what_it_cannot_start(void **state)
+{
+    assert_int_equal(WEXITSTATUS(run("workers_end", "auto", "/no/such/program")), 1);
+    assert_int_equal(WEXITSTATUS(run("workers_end", "perhaps", NULL)), 1);
+    assert_int_equal(WEXITSTATUS(run("workers_end", "auto", "/dev/null")), 127);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_how_workers_end),
+        cmocka_unit_test(kills_workers),
+        cmocka_unit_test(keeps_nothing_of_ended_workers),
+        cmocka_unit_test(refuses_a_root_that_is_no_path),
+        cmocka_unit_test(workers_end_with_the_front),
+        cmocka_unit_test(all_end_with_the_spawner),
+        cmocka_unit_test(a_front_that_breaks_the_rules_is_killed),
+        cmocka_unit_test(passes_signals_on),
+        cmocka_unit_test(gives_the_front_its_descriptors_alone),
+        cmocka_unit_test(says_what_it_cannot_start),
+    };
+    if (argc > 2 && strcmp(argv[1], "front") == 0)
+        return front_main(argv[2]);
+    if (argc > 2 && strcmp(argv[1], "worker") == 0)
+        return worker_main(argc - 2, argv + 2, behave);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,87 @@
+/* The role `tensord worker`; see worker_main.h. Nothing here opens the model: that is for the
+ * engine, inside the sandbox. */
+#include "worker/worker_main.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "worker/sandbox.h"
+#include "worker/worker_spec.h"
+
+enum { ARGUMENT_COUNT = 2, SPEC_ARENA_BYTES = 8 << 20 };
+
+/* The bytes stay mapped for as long as the process lives, and strings of the spec point into them.
+ */
+static bool map_spec(struct span *ret_bytes, struct error *ret_error)
+{
+    struct stat status;
+    if (fstat(WORKER_FD_SPEC, &status) < 0 || status.st_size <= 0 ||
+        status.st_size > WORKER_SPEC_MAX_BYTES)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "no worker's specification");
+    size_t size = (size_t)status.st_size;
+    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, WORKER_FD_SPEC, 0);
+    if (bytes == MAP_FAILED)
+        return error_no_memory(ret_error);
+    close(WORKER_FD_SPEC);
+    *ret_bytes = (struct span){bytes, size};
+    return true;
+}
+
+/* The name in `ps` and in a kernel's message: the model's, cut to 15 bytes. */
+static void take_name(struct span model)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%.*s", SPAN_ARGS(model));
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+static bool enter_sandbox(const char *mode_name, const struct worker_spec *spec,
+                          struct error *ret_error)
+{
+    char root[4096];
+    enum sandbox_mode mode;
+    if (!sandbox_mode_of_name(span_of(mode_name), &mode) || spec->root.size >= sizeof root)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "bad worker arguments");
+    snprintf(root, sizeof root, "%.*s", SPAN_ARGS(spec->root));
+    return sandbox_enter_worker(mode, root, ret_error);
+}
+
+static bool prepare(int count, char *const arguments[], struct arena *arena,
+                    struct worker_spec *ret_spec, struct error *ret_error)
+{
+    struct span bytes;
+    if (count != ARGUMENT_COUNT)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "workers are started by tensord alone");
+    if (!map_spec(&bytes, ret_error) || !worker_spec_read(bytes, arena, ret_spec, ret_error))
+        return false;
+    take_name(ret_spec->name);
+    return enter_sandbox(arguments[0], ret_spec, ret_error);
+}
+
+int worker_main(int count, char *const arguments[],
+                int (*run)(const struct worker_context *context))
+{
+    struct arena arena;
+    struct worker_spec spec;
+    struct error error;
+    int status = EXIT_FAILURE;
+    arena_init(&arena, 4096, SPEC_ARENA_BYTES);
+    if (prepare(count, arguments, &arena, &spec, &error)) {
+        close(WORKER_FD_LAST_WORDS);
+        const struct worker_context context = {
+            .spec = &spec,
+            .fds = {WORKER_FD_RINGS, WORKER_FD_TENSORS, WORKER_FD_TO_WORKER, WORKER_FD_TO_FRONT},
+            .engine_dir = arguments[1],
+        };
+        status = run(&context);
+    } else {
+        dprintf(WORKER_FD_LAST_WORDS, "%s", error.message);
+    }
+    arena_fini(&arena);
+    return status;
+}
