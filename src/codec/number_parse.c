@@ -42,36 +42,41 @@ static inline bool is_digit(char c)
     return (unsigned char)(c - '0') < 10;
 }
 
-/* Eight digits at once: true when the bytes of `chunk` are all digits. */
-static inline bool are_eight_digits(uint64_t chunk)
+/* How many of the eight bytes of chunk, from the lowest on, are the values 0 to 9. */
+static inline unsigned leading_digits(uint64_t chunk)
 {
-    const uint64_t high_nibbles = UINT64_C(0xf0f0f0f0f0f0f0f0);
-    return (((chunk & high_nibbles) | (((chunk + UINT64_C(0x0606060606060606)) & high_nibbles) >>
-                                       4))) == UINT64_C(0x3333333333333333);
+    /* The sum carries into the next byte only behind a byte that is no digit. */
+    uint64_t others = (chunk | (chunk + UINT64_C(0x7676767676767676))) & (UINT64_MAX / 255 * 0x80);
+    return others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
 }
 
-/* The value of eight digits, the first in the lowest byte: pairs, then fours, then all. */
+/* The value of eight digits 0 to 9, the first in the lowest byte: pairs, then fours, then all. */
 static inline uint64_t eight_digits(uint64_t chunk)
 {
-    chunk -= UINT64_C(0x3030303030303030);
+    const uint64_t pairs = UINT64_C(0x000000ff000000ff);
     chunk = chunk * 10 + (chunk >> 8);
-    return (((chunk & UINT64_C(0x000000ff000000ff)) * (100 + (UINT64_C(1000000) << 32))) +
-            (((chunk >> 16) & UINT64_C(0x000000ff000000ff)) * (1 + (UINT64_C(10000) << 32)))) >>
+    return ((chunk & pairs) * (100 + (UINT64_C(1000000) << 32)) +
+            (chunk >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
            32;
 }
 
-/* Appends the digits at `at` to *value, modulo 2^64; returns where they end. */
+/* Appends the digits at `at` to *value, modulo 2^64; returns where they end. Eight bytes at a time:
+ * how many digits a number has is what a branch predictor cannot guess. */
 static inline const char *scan_digits(const char *at, const char *end, uint64_t *value)
 {
+    static const uint32_t scales[] = {1,      10,      100,      1000,     10000,
+                                      100000, 1000000, 10000000, 100000000};
     uint64_t v = *value, chunk;
-    while (end - at >= 8) {
+    unsigned count = 8;
+    while (count == 8 && end - at >= 8) {
         memcpy(&chunk, at, sizeof chunk);
-        if (!are_eight_digits(chunk))
-            break;
-        v = v * 100000000 + eight_digits(chunk);
-        at += 8;
+        chunk ^= UINT64_MAX / 255 * '0';
+        count = leading_digits(chunk);
+        if (count > 0)
+            v = v * scales[count] + eight_digits(chunk << (64 - 8 * count));
+        at += count;
     }
-    for (; at < end && is_digit(*at); at++)
+    for (; count == 8 && at < end && is_digit(*at); at++)
         v = v * 10 + (uint64_t)(*at - '0');
     *value = v;
     return at;
