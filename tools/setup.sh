@@ -17,10 +17,8 @@ as_root()
 {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
     else
-        die "needs root, or sudo, for: $*"
+        sudo "$@"
     fi
 }
 
@@ -50,9 +48,15 @@ setup_system()
     missing=$(printf '%s\n' $wanted | grep -vxF -e "$(dpkg-query -W \
         -f='${db:Status-Abbrev} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^ii *//p')") || return 0
     say "installing system packages:" $missing
-    export DEBIAN_FRONTEND=noninteractive
-    as_root apt-get update -qq
-    as_root apt-get install -y -qq --no-install-recommends $missing </dev/null >&2
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || die "that needs root, or sudo"
+    mkdir -p .deps
+    {
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+    } </dev/null >.deps/apt.log 2>&1 || {
+        cat .deps/apt.log >&2
+        die "the system packages could not be installed"
+    }
 }
 
 # setup_python FILE: the virtual environment .venv with the packages pinned in FILE.
