@@ -381,7 +381,7 @@ static void a_skipped_value_is_read_later(void **state)
 {
     struct json json, later;
     struct error error;
-    struct span value, key;
+    struct span value = {NULL, 0}, key;
     int64_t i;
     json_init(&json, SPAN("{\"v\": [1, true], \"w\": 2}"), JSON_MAX_DEPTH, NULL, &error);
     assert_true(json_enter_object(&json) && json_next_key(&json, &key) && json_skip(&json, &value));
