@@ -50,7 +50,8 @@ struct http_exchange;
 
 /* What the application does with an exchange. No member may be NULL. */
 struct http_handler {
-    /* Where the next bytes of the body go. No room pauses the body, until http_resume. */
+    /* Where the next bytes of the body go. No room pauses the body, until http_resume. May be asked
+     * again without body_received in between. */
     struct room (*body_room)(struct http_exchange *exchange);
     /* `count` bytes, ≥ 1, of the body are in the room asked for last. */
     void (*body_received)(struct http_exchange *exchange, size_t count);

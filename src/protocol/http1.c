@@ -121,22 +121,25 @@ static size_t read_head(struct http1_conn *c, struct span received)
     return used;
 }
 
-/* RFC 9110 §10.1.1: the client waits for leave to send its body. */
-static void send_continue(struct http1_conn *c)
-{
-    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct http1_exchange *exchange = c->exchange;
-    bool wanted = exchange->parser.expects_continue;
-    exchange->parser.expects_continue = false;
-    if (wanted && !exchange->base.responded &&
-        !conn_send(c->session.conn, &(struct iovec){(void *)(uintptr_t)line, sizeof line - 1}, 1))
-        c->unsent = true;
-}
-
 static struct room handler_room(struct http1_conn *c)
 {
     struct http_exchange *base = &c->exchange->base;
     return base->handler->body_room(base);
+}
+
+/* RFC 9110 §10.1.1: the client waits for leave to send its body. It gets it once the handler has
+ * room, unless the body or the response has begun. */
+static void give_leave(struct http1_conn *c)
+{
+    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct http1_exchange *exchange = c->exchange;
+    if (c->phase != HTTP1_BODY || !exchange->parser.expects_continue || c->waiting ||
+        exchange->base.responded || exchange->broken || handler_room(c).size == 0)
+        return;
+    exchange->parser.expects_continue = false;
+    struct iovec vector = {(void *)(uintptr_t)line, sizeof line - 1};
+    if (!conn_send(c->session.conn, &vector, 1))
+        c->unsent = true;
 }
 
 static size_t read_chunked(struct http1_conn *c, struct span received)
@@ -150,6 +153,7 @@ static size_t read_chunked(struct http1_conn *c, struct span received)
     enum http1_step step =
         http1_parse_body(&c->exchange->parser, received, into, &used, &decoded, &error);
     c->window_bytes += decoded;
+    c->exchange->parser.expects_continue = false;
     if (decoded)
         base->handler->body_received(base, decoded);
     if (step == HTTP1_ERROR && base->ended)
@@ -168,6 +172,7 @@ static void received_direct(struct http1_conn *c, size_t count)
     assert(count <= c->body_left);
     c->body_left -= count;
     c->window_bytes += count;
+    c->exchange->parser.expects_continue = false; /* it did not wait */
     base->handler->body_received(base, count);
     if (c->body_left == 0)
         end_body(c);
@@ -348,6 +353,7 @@ void http1_run(struct http1_conn *c, struct span received)
     }
     struct span rest = run_steps(c, received);
     keep_waiting(c, rest, old);
+    give_leave(c);
     c->running = false;
     if (c->phase == HTTP1_CLOSING)
         return;
@@ -389,7 +395,6 @@ static struct room body_room(struct http1_conn *c)
     struct room room = handler_room(c);
     if (room.size == 0 || exchange->broken)
         return (struct room){NULL, 0};
-    send_continue(c);
     if (exchange->parser.chunked)
         return shared_room(c);
     if (room.size > c->body_left)

@@ -1,5 +1,6 @@
 /* The tests' server, application and client; see http1_test.h. The application answers by path:
- * /echo with the body, /early at once with 404, /wait never, /stream part by part, all else 200. */
+ * /echo with the body, /early at once with 404, /wait never, /stream part by part, /fixed with five
+ * bytes, /short and /long with another length than they say, all else with the body too. */
 #include "protocol/http1_test.h"
 
 #include <stdio.h>
@@ -45,13 +46,22 @@ static void app_body_received(struct http_exchange *exchange, size_t count)
 
 static void write_part(struct test_request *r)
 {
-    static const char part[1000] = "part";
+    static const char part[1000] = "<part>";
     while (r->fixture->stream_parts > 0 && http_wants(r->exchange)) {
         http_body(r->exchange, &(struct iovec){(void *)(uintptr_t)part, sizeof part}, 1);
         r->fixture->stream_parts--;
     }
     if (r->fixture->stream_parts == 0)
         http_end(r->exchange, NULL, 0);
+}
+
+static void send_said_length(struct http_exchange *exchange, struct span length)
+{
+    const struct http_field field = {SPAN("content-length"), length};
+    static const char body[] = "fixed";
+    http_reply(exchange, 200, &field, 1);
+    http_body(exchange, &(struct iovec){(void *)(uintptr_t)body, 5}, 1);
+    http_end(exchange, NULL, 0);
 }
 
 static void app_body_end(struct http_exchange *exchange)
@@ -62,13 +72,19 @@ static void app_body_end(struct http_exchange *exchange)
     note(r->fixture, SPAN("]\n"));
     if (span_equal(exchange->request.path, SPAN("/wait")))
         return;
-    if (span_equal(exchange->request.path, SPAN("/stream"))) {
+    if (span_equal(exchange->request.path, SPAN("/fixed"))) {
+        send_said_length(exchange, SPAN("5"));
+    } else if (span_equal(exchange->request.path, SPAN("/short"))) {
+        send_said_length(exchange, SPAN("6"));
+    } else if (span_equal(exchange->request.path, SPAN("/long"))) {
+        send_said_length(exchange, SPAN("4"));
+    } else if (span_equal(exchange->request.path, SPAN("/stream"))) {
         http_reply(exchange, 200, NULL, 0);
         write_part(r);
-        return;
+    } else {
+        struct iovec body = {r->body, r->size};
+        http_send(exchange, 200, NULL, 0, &body, 1);
     }
-    struct iovec body = {r->body, r->size};
-    http_send(exchange, 200, NULL, 0, &body, 1);
 }
 
 static void app_drained(struct http_exchange *exchange)
@@ -194,10 +210,19 @@ static void run(struct fixture *f)
     timer_stop(&f->guard);
 }
 
+static size_t count_parts(const struct fixture *f)
+{
+    size_t count = 0;
+    for (size_t i = 0; i + 6 <= f->received_size; i++)
+        count += memcmp(f->received + i, "<part>", 6) == 0;
+    return count;
+}
+
 void fixture_run_until_closed(struct fixture *f)
 {
     while (f->client)
         run(f);
+    f->received_parts = count_parts(f);
 }
 
 void fixture_run_until_received(struct fixture *f, const char *text)
@@ -223,6 +248,36 @@ void fixture_run_until_exchange_closed(struct fixture *f)
     while (f->last)
         run(f);
     f->stop_at_close = false;
+}
+
+static void count_turn(struct loop_message *message)
+{
+    struct fixture *f = list_entry(message, struct fixture, next_turn);
+    if (f->turns_left == 0) {
+        loop_stop(f->loop);
+        return;
+    }
+    f->turns_left--;
+    loop_post(f->loop, message);
+}
+
+void fixture_run_turns(struct fixture *f, size_t count)
+{
+    f->turns_left = count;
+    loop_post(f->loop, &f->next_turn);
+    while (f->turns_left > 0)
+        run(f);
+}
+
+static void pause_ends(struct timer *pause)
+{
+    loop_stop(list_entry(pause, struct fixture, pause)->loop);
+}
+
+void fixture_run_ms(struct fixture *f, uint64_t ms)
+{
+    timer_start(&f->pause, f->loop, ms, pause_ends);
+    run(f);
 }
 
 const char *fixture_statuses(struct fixture *f)
@@ -251,6 +306,7 @@ void fixture_init_serving(struct fixture *f, void (*serve)(struct http_server *,
     assert_non_null(f->loop);
     f->body_room = 1000;
     f->next_byte.deliver = send_next_byte;
+    f->next_turn.deliver = count_turn;
     append(&f->seen, &f->seen_size, SPAN(""));
     append(&f->received, &f->received_size, SPAN(""));
     http_server_init(&f->server, on_request, f);

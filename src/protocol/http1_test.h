@@ -30,7 +30,11 @@ struct fixture {
     bool completed;                      /* how the last exchange closed */
     size_t drained_count;
     size_t stream_parts; /* /stream: still to be written */
-    size_t body_room;    /* bytes that /echo takes at once; 0: pauses */
+    size_t received_parts;
+    size_t turns_left;
+    struct loop_message next_turn;
+    struct timer pause;
+    size_t body_room; /* bytes that /echo takes at once; 0: pauses */
     struct test_request *last;
     char *seen; /* what the application was asked, a line each */
     size_t seen_size;
@@ -57,6 +61,10 @@ void fixture_run_until_closed(struct fixture *f);
 void fixture_run_until_received(struct fixture *f, const char *text);
 void fixture_run_until_request(struct fixture *f);
 void fixture_run_until_exchange_closed(struct fixture *f);
+
+/* Runs for so many turns, or for a time. */
+void fixture_run_turns(struct fixture *f, size_t count);
+void fixture_run_ms(struct fixture *f, uint64_t ms);
 
 /* The statuses of the responses received so far, "200 404 ". */
 const char *fixture_statuses(struct fixture *f);
