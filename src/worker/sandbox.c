@@ -37,14 +37,15 @@ static const struct sandbox_path worker_paths[] = {
     {"/opt", SANDBOX_READ}, /* vendors' runtimes */
     {"/etc/ld.so.cache", SANDBOX_READ},
     {"/etc/localtime", SANDBOX_READ},
-    /* Runtimes count processors and memory. */
+    /* Runtimes count processors and memory, and look for devices. */
     {"/proc/self", SANDBOX_READ},
     {"/proc/cpuinfo", SANDBOX_READ},
     {"/proc/meminfo", SANDBOX_READ},
     {"/proc/stat", SANDBOX_READ},
     {"/proc/filesystems", SANDBOX_READ},
     {"/proc/sys/vm/overcommit_memory", SANDBOX_READ},
-    {"/sys/devices/system", SANDBOX_READ},
+    {"/sys/devices", SANDBOX_READ},
+    {"/sys/bus/pci", SANDBOX_READ},
     {"/sys/fs/cgroup", SANDBOX_READ},
     {"/sys/kernel/mm/transparent_hugepage", SANDBOX_READ},
     {"/dev/null", SANDBOX_READ | SANDBOX_WRITE},
