@@ -52,6 +52,8 @@ void http_server_fini(struct http_server *server)
         arena_fini(&exchange->arena);
         free(exchange);
     }
+    http2_shared_free(server->http2);
+    server->http2 = NULL;
     free(server->receive_room);
     server->receive_room = NULL;
 }

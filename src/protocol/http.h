@@ -74,6 +74,8 @@ struct http_exchange {
     size_t field_capacity;                  /* of request.fields */
     size_t field_bytes;                     /* of names and values so far */
     unsigned references;
+    bool body_idle; /* the application's: between two messages of a stream over HTTP/2, where the
+                     * clock of the body stands still */
     bool responded; /* http_reply was called */
     bool ended;     /* http_end was called */
 };
@@ -121,6 +123,7 @@ struct http_server {
     bool draining; /* http_server_drain was called */
     /* The transports' own. */
     char *receive_room;          /* shared by all connections; made when first needed */
+    struct http2_shared *http2;  /* of all HTTP/2 connections; made when first needed */
     struct http_exchange *spare; /* exchanges to use again */
     size_t spare_count;
     int64_t date_s; /* the second that `date` names */

@@ -15,6 +15,10 @@
 void http1_serve(struct http_server *server, struct conn *conn, struct span received);
 void http2_serve(struct http_server *server, struct conn *conn, struct span received);
 
+/* Frees what the HTTP/2 connections of a server had in common. Accepts NULL. */
+struct http2_shared;
+void http2_shared_free(struct http2_shared *shared);
+
 /* A connection as its server sees it; the first member of the transport's connection. */
 struct http_session {
     struct list_link link; /* in server->conns */

@@ -1,0 +1,71 @@
+/* gRPC framing: any bytes, in pieces whose sizes the first byte seeds, must be read within the
+ * limit and give the same messages as when they come whole. Then the text parsers. */
+#include "protocol/grpc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { LIMIT_BYTES = 4096 };
+
+struct outcome {
+    size_t messages, bytes;
+    bool failed, complete;
+    enum error_code code;
+};
+
+static struct outcome read_in_pieces(struct span bytes, size_t piece, bool encoded)
+{
+    struct http_field encoding = {SPAN("grpc-encoding"), SPAN("gzip")};
+    struct http_request request = {.fields = &encoding, .field_count = encoded ? 1 : 0};
+    struct outcome outcome = {0};
+    struct grpc_reader reader;
+    struct error error;
+    char message[LIMIT_BYTES];
+    grpc_reader_init(&reader, &request, LIMIT_BYTES);
+    while (bytes.size && !outcome.failed) {
+        struct room room = grpc_reader_room(&reader);
+        if (!room.size)
+            room =
+                (struct room){message + (reader.size_bytes - reader.left_bytes), reader.left_bytes};
+        size_t count = room.size < piece ? room.size : piece;
+        count = count < bytes.size ? count : bytes.size;
+        memcpy(room.data, bytes.data, count);
+        bytes = span_after(bytes, count);
+        enum grpc_read read = grpc_reader_advance(&reader, count, &error);
+        outcome.failed = read == GRPC_READ_ERROR;
+        outcome.messages += read == GRPC_READ_MESSAGE;
+        outcome.bytes += read == GRPC_READ_MESSAGE ? reader.size_bytes : 0;
+    }
+    outcome.code = outcome.failed ? error.code : ERROR_OK;
+    outcome.complete = grpc_reader_end(&reader, NULL);
+    return outcome;
+}
+
+static void parse_texts(struct span text)
+{
+    struct arena arena;
+    struct span service, method, encoded;
+    uint64_t timeout_ns;
+    arena_init(&arena, 1024, 1 << 20);
+    grpc_timeout_parse(text, &timeout_ns, NULL);
+    if (grpc_method_split(text, &service, &method, NULL))
+        assert(service.size + method.size + 2 == text.size);
+    if (grpc_message_encode(&arena, text, &encoded))
+        assert(encoded.size >= text.size && encoded.size <= 3 * text.size);
+    arena_fini(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1)
+        return 0;
+    struct span bytes = {(const char *)data + 1, size - 1};
+    bool encoded = data[0] & 0x80;
+    struct outcome whole = read_in_pieces(bytes, SIZE_MAX, encoded);
+    struct outcome pieces = read_in_pieces(bytes, 1 + (data[0] & 0x7f), encoded);
+    assert(whole.messages == pieces.messages && whole.bytes == pieces.bytes);
+    assert(whole.failed == pieces.failed && whole.code == pieces.code);
+    assert(whole.complete == pieces.complete);
+    parse_texts(bytes);
+    return 0;
+}

@@ -1,0 +1,229 @@
+/* HTTP/2 as attackers use it: each is cut, and nothing is left behind. The tests of clocks wait for
+ * the transport's tick of a second; nothing else waits for time. */
+#include "protocol/http2_fixture.h"
+
+static void rapid_resets_cut_the_connection(void **state)
+{
+    struct test *test = test_new(false);
+    test->server.limits.reset_burst = 20;
+    test->server.limits.resets_per_s = 1;
+    test_start(test);
+    for (int i = 0; i < 40; i++) {
+        struct answer *answer = test_request(test, "/never", NULL, NO_BODY, NULL, 0);
+        nghttp2_submit_rst_stream(test->client, NGHTTP2_FLAG_NONE, answer->id, NGHTTP2_CANCEL);
+        test_flush(test);
+    }
+    test_run_until(test, test_drained_away);
+    assert_int_equal(test->goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+    assert_in_range(test->call_count, 20, 22);
+    test_end(test);
+}
+
+static bool first_answers_began(struct test *test)
+{
+    for (size_t i = 0; i < test->answer_count; i++) {
+        if (!test->answers[i].status)
+            return false;
+    }
+    return true;
+}
+
+static void resets_after_the_answer_began_are_free(void **state)
+{
+    struct test *test = test_new(false);
+    test->server.limits.reset_burst = 2;
+    test->server.limits.resets_per_s = 1;
+    test_start(test);
+    for (int i = 0; i < 40; i++) {
+        struct answer *answer = test_request(test, "/chat", NULL, ENDLESS, NULL, 0);
+        test_run_until(test, first_answers_began);
+        nghttp2_submit_rst_stream(test->client, NGHTTP2_FLAG_NONE, answer->id, NGHTTP2_CANCEL);
+        test_flush(test);
+    }
+    test_run_until(test, test_all_closed);
+    assert_int_equal(test->goaways, 0);
+    test_end(test);
+}
+
+static void raw_frame(struct test *test, unsigned type, unsigned flags, uint32_t id,
+                      struct span payload)
+{
+    uint8_t head[9] = {(uint8_t)(payload.size >> 16),
+                       (uint8_t)(payload.size >> 8),
+                       (uint8_t)payload.size,
+                       (uint8_t)type,
+                       (uint8_t)flags,
+                       (uint8_t)(id >> 24),
+                       (uint8_t)(id >> 16),
+                       (uint8_t)(id >> 8),
+                       (uint8_t)id};
+    test_send(test, head, sizeof head);
+    if (payload.size)
+        test_send(test, payload.data, payload.size);
+}
+
+static struct test *raw_start(struct test *test)
+{
+    test_start(test);
+    test_send(test, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
+    raw_frame(test, NGHTTP2_SETTINGS, 0, 0, (struct span){0});
+    return test;
+}
+
+/* :method POST, :scheme http, :path /, :authority a */
+#define RAW_HEAD                                                                                   \
+    SPAN("\x83\x86\x84\x41\x01"                                                                    \
+         "a")
+
+/* The error code of the GOAWAY among what a raw client received; UINT32_MAX: none. */
+static uint32_t raw_goaway(const struct test *test)
+{
+    const uint8_t *p = (const uint8_t *)test->raw.data;
+    for (size_t at = 0; at + 9 <= test->raw.size;) {
+        size_t size = (size_t)p[at] << 16 | (size_t)p[at + 1] << 8 | p[at + 2];
+        if (p[at + 3] == NGHTTP2_GOAWAY && at + 17 <= test->raw.size)
+            return (uint32_t)p[at + 13] << 24 | (uint32_t)p[at + 14] << 16 |
+                   (uint32_t)p[at + 15] << 8 | p[at + 16];
+        at += 9 + size;
+    }
+    return UINT32_MAX;
+}
+
+static void continuation_flood_is_cut(void **state)
+{
+    struct test *test = raw_start(test_new(true));
+    raw_frame(test, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, RAW_HEAD);
+    for (int i = 0; i < 100; i++)
+        raw_frame(test, NGHTTP2_CONTINUATION, 0, 1, SPAN("\x00\x01x\x01y"));
+    test_run_until(test, test_is_far_closed);
+    assert_int_not_equal(raw_goaway(test), UINT32_MAX);
+    assert_int_equal(test->call_count, 0);
+    test_end(test);
+}
+
+static void head_of_very_many_fields_is_cut(void **state)
+{
+    struct test *test = raw_start(test_new(true));
+    char fields[8000];
+    memset(fields, 0x90, sizeof fields); /* accept-encoding, indexed */
+    raw_frame(test, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, RAW_HEAD);
+    raw_frame(test, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1,
+              (struct span){fields, sizeof fields});
+    test_run_until(test, test_is_far_closed);
+    assert_int_equal(raw_goaway(test), NGHTTP2_ENHANCE_YOUR_CALM);
+    test_end(test);
+}
+
+static void unread_pings_are_cut(void **state)
+{
+    struct test *test = test_new(true);
+    test->reads = false;
+    raw_start(test);
+    for (int i = 0; i < 20000; i++)
+        raw_frame(test, NGHTTP2_PING, 0, 0, SPAN("12345678"));
+    test_run_until(test, test_is_far_closed);
+    test_end(test);
+}
+
+static void window_update_of_zero_is_an_error(void **state)
+{
+    struct test *test = raw_start(test_new(true));
+    raw_frame(test, NGHTTP2_WINDOW_UPDATE, 0, 0, SPAN("\0\0\0\0"));
+    test_run_until(test, test_is_far_closed);
+    assert_int_equal(raw_goaway(test), NGHTTP2_PROTOCOL_ERROR);
+    test_end(test);
+}
+
+static void resets_that_the_peer_provokes_count(void **state)
+{
+    struct test *test = test_new(true);
+    test->server.limits.reset_burst = 20;
+    test->server.limits.resets_per_s = 1;
+    raw_start(test);
+    for (uint32_t id = 1; id < 80; id += 2) {
+        raw_frame(test, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, RAW_HEAD);
+        raw_frame(test, NGHTTP2_WINDOW_UPDATE, 0, id, SPAN("\x7f\xff\xff\xff"));
+    }
+    test_run_until(test, test_is_far_closed);
+    assert_in_range(test->call_count, 20, 40);
+    test_end(test);
+}
+
+static void not_http2_is_cut(void **state)
+{
+    struct test *test = test_new(true);
+    test_start(test);
+    test_send(test, "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 24);
+    test_run_until(test, test_is_far_closed);
+    test_end(test);
+}
+
+/* Clocks: each waits for the transport's tick of a second. */
+
+static void started_head_has_a_clock(void **state)
+{
+    struct test *test = test_new(true);
+    test->server.limits.header_timeout_ms = 100;
+    raw_start(test);
+    raw_frame(test, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, RAW_HEAD);
+    test_run_until(test, test_is_far_closed);
+    assert_int_equal(raw_goaway(test), NGHTTP2_ENHANCE_YOUR_CALM);
+    test_end(test);
+}
+
+static void starved_body_has_a_clock_and_an_idle_stream_has_none(void **state)
+{
+    struct test *test = test_new(false);
+    test->server.limits.body_timeout_ms = 100;
+    test_start(test);
+    test_request(test, "/idle", NULL, ENDLESS, NULL, 0);
+    struct answer *answer = test_request(test, "/never", NULL, ENDLESS, NULL, 0);
+    test_run_until(test, test_second_closed);
+    assert_int_equal(answer->status, 408);
+    assert_false(test->calls[0].closed);
+    assert_true(test->calls[1].closed && !test->calls[1].complete);
+    test_end(test);
+}
+
+static void unsent_output_has_a_clock(void **state)
+{
+    struct test *test = test_new(false);
+    test->server.limits.unsent_timeout_ms = 100;
+    nghttp2_submit_settings(test->client, NGHTTP2_FLAG_NONE,
+                            &(nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}, 1);
+    test_start(test);
+    test_request(test, "/big", NULL, NO_BODY, NULL, 0);
+    test_run_until(test, test_all_closed);
+    assert_int_equal(test->answers[0].status, 200);
+    assert_int_not_equal(test->answers[0].code, NGHTTP2_NO_ERROR);
+    test_end(test);
+}
+
+static void idle_connection_is_drained(void **state)
+{
+    struct test *test = test_new(false);
+    test->server.limits.idle_timeout_ms = 100;
+    test_start(test);
+    test_run_until(test, test_is_far_closed);
+    assert_int_equal(test->goaway_code, NGHTTP2_NO_ERROR);
+    test_end(test);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rapid_resets_cut_the_connection),
+        cmocka_unit_test(resets_after_the_answer_began_are_free),
+        cmocka_unit_test(continuation_flood_is_cut),
+        cmocka_unit_test(head_of_very_many_fields_is_cut),
+        cmocka_unit_test(unread_pings_are_cut),
+        cmocka_unit_test(window_update_of_zero_is_an_error),
+        cmocka_unit_test(resets_that_the_peer_provokes_count),
+        cmocka_unit_test(not_http2_is_cut),
+        cmocka_unit_test(started_head_has_a_clock),
+        cmocka_unit_test(starved_body_has_a_clock_and_an_idle_stream_has_none),
+        cmocka_unit_test(unsent_output_has_a_clock),
+        cmocka_unit_test(idle_connection_is_drained),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
