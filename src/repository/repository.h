@@ -61,12 +61,14 @@ struct repository_scan {
     size_t version_count;
 };
 
-/* Looks at path as it is now. now_ns is the time of CLOCK_REALTIME, for completeness. The paths in
- * renamed_in were moved in whole and count as complete. False when path itself cannot be read.
- * Blocks for the time of a directory walk: local folders only take microseconds a model; the watch
- * below runs it on a thread. */
-bool repository_scan(const char *path, uint64_t now_ns, struct repository_scan *ret_scan,
+/* Looks at path as it is now. now_ns is the time of CLOCK_REALTIME, for completeness. Entries of
+ * the folder `path` whose names are in renamed_in were moved there whole and count as complete at
+ * once. False when path itself cannot be read. Blocks for the time of a directory walk; the watch
+ * below runs it on a thread of its own. */
+bool repository_scan(const char *path, uint64_t now_ns, const struct span *renamed_in,
+                     size_t renamed_count, struct repository_scan *ret_scan,
                      struct error *ret_error);
+
 void repository_scan_fini(struct repository_scan *scan);
 
 /* ---- watching: repository/watch.c ---- */
