@@ -1,7 +1,7 @@
 /* Calls: collecting bodies and answering with JSON; see call.h. */
 #include "api/call.h"
 
-#include "codec/json.h"
+#include "codec/json_writer.h"
 
 enum { COLLECT_BYTES = 4096 }; /* asked for at a time when the length is not known */
 
@@ -155,9 +155,15 @@ void reply_empty(struct api_call *call, unsigned status)
 void reply_error_to(struct http_exchange *exchange, const struct error *error)
 {
     struct buf text;
+    struct json_writer json;
     struct span kept = SPAN("{\"error\":\"out of memory\"}");
     buf_init(&text, 8 * sizeof error->message);
-    json_write_error(&text, span_of(error->message));
+    json_writer_init(&json, &text);
+    json_put_object(&json);
+    json_put_key(&json, SPAN("error"));
+    if (!json_put_string(&json, span_of(error->message))) /* it quotes bytes that are no text */
+        json_put_string(&json, span_of(error_text(error->code)));
+    json_put_object_end(&json);
     if (buf_ok(&text))
         arena_copy(&exchange->arena, buf_span(&text), &kept);
     buf_fini(&text);

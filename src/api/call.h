@@ -32,9 +32,10 @@ struct api_call {
     struct span version; /* likewise, as written */
     struct buf body;     /* as far as it was collected */
     struct buf reply;    /* the body of the answer; freed when the exchange has closed */
-    void *detail;        /* the route's own */
-    /* Frees what detail holds; called once, when the exchange has closed. NULL: nothing to do. */
-    void (*closed)(struct api_call *call);
+    void *detail;        /* the protocol's own: struct infer_call, struct grpc_state */
+    void *waiting;       /* what the call waits for, struct load_call */
+    void (*closed)(struct api_call *call); /* stops the waiting when the exchange has closed; NULL:
+                                              nothing waits */
 };
 
 /* Starts a call in the exchange's arena; the exchange's state becomes the call. NULL when there is

@@ -1,0 +1,212 @@
+/* gRPC calls; see grpc_call.h. Messages are taken one at a time: while an answer is being written
+ * the body has no room, so a peer that sends without reading waits, and one message's memory serves
+ * them all. */
+#include "api/grpc_call.h"
+
+enum { MESSAGE_ARENA_BYTES = 1 << 20 };
+
+struct grpc_state {
+    const struct grpc_route *route;
+    const struct pb_method *method;
+    struct grpc_reader reader;
+    struct arena arena; /* of the message that is being served */
+    char prefix[GRPC_PREFIX_BYTES];
+    bool serving; /* a message is being served, or its answer written */
+    bool ending;  /* the client has sent its last message */
+    bool replied; /* grpc_reply was called */
+    bool ended;
+};
+
+static struct grpc_state *state_of(const struct api_call *call)
+{
+    return call->detail;
+}
+
+static void end(struct api_call *call, const struct error *error)
+{
+    struct grpc_state *state = state_of(call);
+    if (state->ended)
+        return;
+    state->ended = true;
+    grpc_end(call->exchange, error);
+}
+
+void grpc_call_fail(struct api_call *call, const struct error *error)
+{
+    end(call, error);
+}
+
+void grpc_call_reply(struct api_call *call, const struct pb_message *table, const void *message)
+{
+    struct grpc_state *state = state_of(call);
+    struct error error;
+    buf_clear(&call->reply);
+    if (!pb_encode(table, message, &call->reply)) {
+        error_no_memory(&error);
+        end(call, &error);
+        return;
+    }
+    if (!state->replied)
+        grpc_reply(call->exchange);
+    state->replied = true;
+    struct iovec body = {call->reply.data, call->reply.size};
+    grpc_message(call->exchange, state->prefix, &body, 1);
+    if (!state->method->client_streaming)
+        end(call, NULL);
+}
+
+bool grpc_call_deadline(const struct api_call *call, uint64_t *ret_deadline_ns,
+                        struct error *ret_error)
+{
+    return grpc_deadline(&call->exchange->request, loop_now_ns(http_loop(call->exchange)),
+                         ret_deadline_ns, ret_error);
+}
+
+/* ---- messages ---- */
+
+static void serve(struct api_call *call)
+{
+    struct grpc_state *state = state_of(call);
+    struct error error;
+    const struct pb_message *table = state->method->input;
+    void *message = arena_calloc(&state->arena, 1, table->size_bytes);
+    state->serving = true;
+    if (!message)
+        error_no_memory(&error);
+    if (!message || !pb_decode(table, buf_span(&call->body), &state->arena, message, &error))
+        end(call, &error);
+    else
+        state->route->serve(call, message);
+}
+
+static struct room body_room(struct http_exchange *exchange)
+{
+    static char sink[16384];
+    struct api_call *call = call_of(exchange);
+    struct grpc_state *state = state_of(call);
+    if (state->ended)
+        return (struct room){sink, sizeof sink};
+    if (state->serving)
+        return (struct room){NULL, 0};
+    struct room room = grpc_reader_room(&state->reader);
+    if (room.size)
+        return room;
+    char *data = buf_reserve(&call->body, state->reader.left_bytes);
+    return (struct room){data, data ? state->reader.left_bytes : 0};
+}
+
+static void unexpected_message(struct api_call *call)
+{
+    struct error error;
+    error_set(&error, ERROR_UNIMPLEMENTED, "a unary call has exactly one message");
+    end(call, &error);
+}
+
+static void body_received(struct http_exchange *exchange, size_t count)
+{
+    struct api_call *call = call_of(exchange);
+    struct grpc_state *state = state_of(call);
+    struct error error;
+    bool inside = state->reader.left_bytes > 0;
+    if (state->ended)
+        return;
+    if (inside)
+        call->body.size += count;
+    switch (grpc_reader_advance(&state->reader, count, &error)) {
+    case GRPC_READ_MORE:
+        break;
+    case GRPC_READ_STARTED:
+        buf_clear(&call->body);
+        if (!buf_reserve(&call->body, state->reader.size_bytes)) {
+            error_no_memory(&error);
+            end(call, &error);
+        }
+        break;
+    case GRPC_READ_MESSAGE:
+        if (!inside)
+            buf_clear(&call->body); /* an empty one */
+        if (!state->method->client_streaming && state->replied)
+            unexpected_message(call);
+        else
+            serve(call);
+        break;
+    case GRPC_READ_ERROR:
+        end(call, &error);
+        break;
+    }
+}
+
+static void body_end(struct http_exchange *exchange)
+{
+    struct api_call *call = call_of(exchange);
+    struct grpc_state *state = state_of(call);
+    struct error error;
+    state->ending = true;
+    if (state->ended || state->serving)
+        return;
+    if (!grpc_reader_end(&state->reader, &error))
+        end(call, &error);
+    else if (!state->method->client_streaming)
+        unexpected_message(call);
+    else
+        end(call, NULL);
+}
+
+static void drained(struct http_exchange *exchange)
+{
+    struct api_call *call = call_of(exchange);
+    struct grpc_state *state = state_of(call);
+    if (state->ended)
+        return;
+    arena_fini(&state->arena);
+    state->serving = false;
+    if (state->ending)
+        end(call, NULL);
+    else
+        http_resume(exchange);
+}
+
+static void closed(struct http_exchange *exchange, bool complete)
+{
+    struct api_call *call = call_of(exchange);
+    arena_fini(&state_of(call)->arena);
+    call_close(call);
+}
+
+static const struct http_handler grpc_handler = {body_room, body_received, body_end, drained,
+                                                 closed};
+
+/* ---- the beginning ---- */
+
+static void refuse(struct http_exchange *exchange, const struct error *error)
+{
+    exchange->handler = &call_drop_handler;
+    grpc_end(exchange, error);
+}
+
+void grpc_call_begin(struct api *api, struct http_exchange *exchange)
+{
+    struct error error;
+    struct api_call *call = call_new(api, exchange);
+    struct grpc_state *state = call ? arena_calloc(&exchange->arena, 1, sizeof *state) : NULL;
+    if (!call)
+        return;
+    const struct grpc_route *route = grpc_route_find(exchange->request.path);
+    if (!state || !route) {
+        error_set(&error, state ? ERROR_UNIMPLEMENTED : ERROR_RESOURCE_EXHAUSTED,
+                  state ? "unknown service or method" : "out of memory");
+        refuse(exchange, &error);
+        return;
+    }
+    call->detail = state;
+    state->route = route;
+    if (route->begin) {
+        route->begin(call);
+        return;
+    }
+    state->method = pb_method_of_path(exchange->request.path);
+    arena_init(&state->arena, 1024, MESSAGE_ARENA_BYTES);
+    buf_init(&call->body, api->max_json_bytes);
+    grpc_reader_init(&state->reader, &exchange->request, api->max_json_bytes);
+    exchange->handler = &grpc_handler;
+}

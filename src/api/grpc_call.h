@@ -1,0 +1,50 @@
+/* A gRPC call: reading its messages, decoding them by the tables, writing answers. */
+#ifndef TENSORD_API_GRPC_CALL_H
+#define TENSORD_API_GRPC_CALL_H
+
+#include "api/call.h"
+#include "codec/protobuf_files.h"
+#include "protocol/grpc.h"
+
+/* A row of the table of gRPC methods (grpc_routes.c). */
+struct grpc_route {
+    const char *path; /* "/package.Service/Method" */
+    enum route_scope scope;
+    /* A message has come and is decoded; it lies in the call's arena until the answer. Each message
+     * of a stream gets one answer. */
+    void (*serve)(struct api_call *call, const void *message);
+    void (*begin)(
+        struct api_call *call); /* instead of serve, before the body; sets exchange->handler */
+};
+
+/* The route of a path, or NULL. */
+const struct grpc_route *grpc_route_find(struct span path);
+
+/* Starts a call whose exchange is gRPC. */
+void grpc_call_begin(struct api *api, struct http_exchange *exchange);
+
+/* Answers with a message of this table; ends a unary call. */
+void grpc_call_reply(struct api_call *call, const struct pb_message *table, const void *message);
+
+/* Ends the call with an error. */
+void grpc_call_fail(struct api_call *call, const struct error *error);
+
+/* For calls with a handler of their own: the deadline that grpc-timeout gives, else CLOCK_NEVER.
+ * False with the error. */
+bool grpc_call_deadline(const struct api_call *call, uint64_t *ret_deadline_ns,
+                        struct error *ret_error);
+
+/* What the rows serve, by file. */
+void grpc_server_live(struct api_call *call, const void *message); /* grpc_health.c */
+void grpc_server_ready(struct api_call *call, const void *message);
+void grpc_model_ready(struct api_call *call, const void *message);
+void grpc_health_check(struct api_call *call, const void *message);
+void grpc_server_metadata(struct api_call *call, const void *message); /* grpc_metadata.c */
+void grpc_model_metadata(struct api_call *call, const void *message);
+void grpc_repository_index(struct api_call *call, const void *message); /* grpc_repository.c */
+void grpc_repository_load(struct api_call *call, const void *message);
+void grpc_repository_unload(struct api_call *call, const void *message);
+void grpc_reflection(struct api_call *call, const void *message); /* grpc_reflection.c */
+void grpc_infer_begin(struct api_call *call);                     /* infer_grpc.c */
+
+#endif

@@ -1,0 +1,49 @@
+/* gRPC health: the protocol's own readiness calls and grpc.health.v1, which Kubernetes probes. */
+#include "api/grpc_call.h"
+#include "grpc_health_v1_health.pb.h"
+#include "inference.pb.h"
+
+static bool server_ready(const struct api_call *call)
+{
+    return call->api->serving->scanned && !call->api->serving->stopping;
+}
+
+void grpc_server_live(struct api_call *call, const void *message)
+{
+    struct inference_server_live_response response = {.live = true};
+    grpc_call_reply(call, &inference_server_live_response_pb, &response);
+}
+
+void grpc_server_ready(struct api_call *call, const void *message)
+{
+    struct inference_server_ready_response response = {.ready = server_ready(call)};
+    grpc_call_reply(call, &inference_server_ready_response_pb, &response);
+}
+
+void grpc_model_ready(struct api_call *call, const void *message)
+{
+    const struct inference_model_ready_request *request = message;
+    struct error error;
+    call->model = request->name;
+    call->version = request->version.size ? request->version : (struct span){NULL, 0};
+    struct version *version = call_version(call, &error);
+    struct inference_model_ready_response response = {.ready = version && version_ready(version)};
+    grpc_call_reply(call, &inference_model_ready_response_pb, &response);
+}
+
+/* The services that a health check may name: the server as a whole, and the one of inference. */
+void grpc_health_check(struct api_call *call, const void *message)
+{
+    const struct grpc_health_v1_health_check_request *request = message;
+    struct grpc_health_v1_health_check_response response = {
+        .status = server_ready(call) ? GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_SERVING
+                                     : GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_NOT_SERVING};
+    struct error error;
+    if (request->service.size &&
+        !span_equal(request->service, SPAN("inference.GRPCInferenceService"))) {
+        error_set(&error, ERROR_NOT_FOUND, "unknown service");
+        grpc_call_fail(call, &error);
+        return;
+    }
+    grpc_call_reply(call, &grpc_health_v1_health_check_response_pb, &response);
+}

@@ -1,0 +1,76 @@
+/* The repository extension over gRPC: index, load, unload. */
+#include "api/grpc_call.h"
+#include "api/load_call.h"
+#include "inference.pb.h"
+
+static size_t count_versions(const struct serving *serving)
+{
+    struct map_slot slot;
+    size_t position = 0, count = 0;
+    while (map_next(&serving->models, &position, &slot))
+        count += ((const struct model *)slot.value)->version_count;
+    return count;
+}
+
+static void fill(struct arena *arena, const struct version *version,
+                 struct inference_repository_index_response_model_index *entry)
+{
+    char *number = arena_printf(arena, "%llu", (unsigned long long)version->number);
+    entry->name = version->model->name;
+    entry->version = span_of(number);
+    entry->state = span_of(version_state_index_name(version_state(version)));
+    entry->reason = span_of(version_reason(version));
+}
+
+void grpc_repository_index(struct api_call *call, const void *message)
+{
+    const struct inference_repository_index_request *request = message;
+    struct arena *arena = &call->exchange->arena;
+    struct inference_repository_index_response response = {0};
+    struct map_slot slot;
+    struct error error;
+    size_t position = 0, count = count_versions(call->api->serving);
+    response.models.items = arena_calloc(arena, count, sizeof *response.models.items);
+    if (!response.models.items) {
+        error_no_memory(&error);
+        grpc_call_fail(call, &error);
+        return;
+    }
+    while (map_next(&call->api->serving->models, &position, &slot)) {
+        const struct model *model = slot.value;
+        for (size_t i = 0; i < model->version_count; i++) {
+            if (!request->ready || version_ready(model->versions[i]))
+                fill(arena, model->versions[i], &response.models.items[response.models.count++]);
+        }
+    }
+    grpc_call_reply(call, &inference_repository_index_response_pb, &response);
+}
+
+static void loaded(struct api_call *call, const struct error *error)
+{
+    struct inference_repository_model_load_response response = {0};
+    if (error->code == ERROR_OK)
+        grpc_call_reply(call, &inference_repository_model_load_response_pb, &response);
+    else
+        grpc_call_fail(call, error);
+}
+
+void grpc_repository_load(struct api_call *call, const void *message)
+{
+    const struct inference_repository_model_load_request *request = message;
+    load_call_begin(call, request->model_name, loaded);
+}
+
+void grpc_repository_unload(struct api_call *call, const void *message)
+{
+    const struct inference_repository_model_unload_request *request = message;
+    struct inference_repository_model_unload_response response = {0};
+    struct error error;
+    struct model *model = serving_model(call->api->serving, request->model_name, &error);
+    if (!model) {
+        grpc_call_fail(call, &error);
+        return;
+    }
+    model_unload(model);
+    grpc_call_reply(call, &inference_repository_model_unload_response_pb, &response);
+}

@@ -1,0 +1,257 @@
+/* Reading the JSON of an inference request; see infer_json.h. Each nested object has a function of
+ * its own. */
+#include "api/infer_json.h"
+
+#include "codec/json.h"
+
+#include <stdio.h>
+
+enum { PARAMETER_LIMIT = 256, NUMBER_BYTES = 32 };
+
+struct reader {
+    struct json json;
+    struct arena *arena;
+    struct infer_json *request;
+};
+
+static bool no_memory(struct reader *reader)
+{
+    return json_fail(&reader->json, "out of memory");
+}
+
+/* ---- inputs ---- */
+
+static bool read_shape(struct reader *reader, struct shape *shape)
+{
+    struct json *json = &reader->json;
+    uint64_t dim;
+    shape->ndim = 0;
+    json_enter_array(json);
+    while (json_next_element(json)) {
+        if (shape->ndim == TENSOR_MAX_DIMS)
+            return json_fail(json, "a shape has at most %d dimensions", TENSOR_MAX_DIMS);
+        if (json_u64(json, &dim)) {
+            if (dim > INT64_MAX)
+                return json_fail(json, "a dimension is too large");
+            shape->dims[shape->ndim++] = (int64_t)dim;
+        }
+    }
+    return json_ok(json);
+}
+
+static bool read_datatype(struct reader *reader, enum tensord_datatype *ret_datatype)
+{
+    struct span name;
+    if (!json_string(&reader->json, &name))
+        return false;
+    *ret_datatype = datatype_of_name(name);
+    return *ret_datatype != TENSORD_INVALID ||
+           json_fail(&reader->json, "'%.*s' is no datatype", SPAN_ARGS(name));
+}
+
+static bool read_input_parameters(struct reader *reader, struct infer_json_input *input,
+                                  bool *ret_binary)
+{
+    struct json *json = &reader->json;
+    struct span key;
+    json_enter_object(json);
+    while (json_next_key(json, &key)) {
+        if (span_equal(key, SPAN("binary_data_size")))
+            *ret_binary = json_u64(json, &input->binary_bytes);
+        else if (span_starts_with(key, SPAN("shared_memory_")))
+            return json_fail(json, "shared memory is not enabled");
+        else
+            json_skip(json, NULL);
+    }
+    return json_ok(json);
+}
+
+static bool check_input(struct reader *reader, const struct infer_json_input *input, bool shaped,
+                        bool binary)
+{
+    struct json *json = &reader->json;
+    if (!input->name.size)
+        return json_fail(json, "an input has no name");
+    if (input->datatype == TENSORD_INVALID)
+        return json_fail(json, "input '%.*s' has no datatype", SPAN_ARGS(input->name));
+    if (!shaped)
+        return json_fail(json, "input '%.*s' has no shape", SPAN_ARGS(input->name));
+    if (binary && input->data.data)
+        return json_fail(json, "input '%.*s' has both 'data' and 'binary_data_size'",
+                         SPAN_ARGS(input->name));
+    if (!binary && !input->data.data)
+        return json_fail(json, "input '%.*s' has neither 'data' nor 'binary_data_size'",
+                         SPAN_ARGS(input->name));
+    return true;
+}
+
+static bool read_input(struct reader *reader)
+{
+    struct json *json = &reader->json;
+    struct infer_json *request = reader->request;
+    struct span key;
+    bool binary = false, shaped = false;
+    if (request->input_count == TENSOR_MAX_PER_REQUEST)
+        return json_fail(json, "a request may have at most %d inputs", TENSOR_MAX_PER_REQUEST);
+    if (!arena_grow(reader->arena, (void **)&request->inputs, request->input_count,
+                    &request->input_capacity, sizeof *request->inputs))
+        return no_memory(reader);
+    struct infer_json_input *input = &request->inputs[request->input_count++];
+    *input = (struct infer_json_input){0};
+    json_enter_object(json);
+    while (json_next_key(json, &key)) {
+        if (span_equal(key, SPAN("name")))
+            json_string(json, &input->name);
+        else if (span_equal(key, SPAN("datatype")))
+            read_datatype(reader, &input->datatype);
+        else if (span_equal(key, SPAN("shape")))
+            shaped = read_shape(reader, &input->shape);
+        else if (span_equal(key, SPAN("data")))
+            json_skip(json, &input->data);
+        else if (span_equal(key, SPAN("parameters")))
+            read_input_parameters(reader, input, &binary);
+        else
+            json_skip(json, NULL);
+    }
+    return json_ok(json) && check_input(reader, input, shaped, binary);
+}
+
+/* ---- outputs ---- */
+
+static bool read_output_parameters(struct reader *reader, struct infer_json_output *output)
+{
+    struct json *json = &reader->json;
+    struct span key;
+    json_enter_object(json);
+    while (json_next_key(json, &key)) {
+        if (span_equal(key, SPAN("binary_data")))
+            json_bool(json, &output->binary);
+        else if (span_starts_with(key, SPAN("shared_memory_")))
+            return json_fail(json, "shared memory is not enabled");
+        else if (span_equal(key, SPAN("classification")))
+            return json_fail(json, "classification is not supported by this version");
+        else
+            json_skip(json, NULL);
+    }
+    return json_ok(json);
+}
+
+static bool read_output(struct reader *reader)
+{
+    struct json *json = &reader->json;
+    struct infer_json *request = reader->request;
+    struct span key;
+    if (request->output_count == TENSOR_MAX_PER_REQUEST)
+        return json_fail(json, "a request may ask for at most %d outputs", TENSOR_MAX_PER_REQUEST);
+    if (!arena_grow(reader->arena, (void **)&request->outputs, request->output_count,
+                    &request->output_capacity, sizeof *request->outputs))
+        return no_memory(reader);
+    struct infer_json_output *output = &request->outputs[request->output_count++];
+    *output = (struct infer_json_output){0};
+    json_enter_object(json);
+    while (json_next_key(json, &key)) {
+        if (span_equal(key, SPAN("name")))
+            json_string(json, &output->name);
+        else if (span_equal(key, SPAN("parameters")))
+            read_output_parameters(reader, output);
+        else
+            json_skip(json, NULL);
+    }
+    return json_ok(json) && (output->name.size || json_fail(json, "an output has no name"));
+}
+
+/* ---- parameters of the request ---- */
+
+/* A parameter that is for the model: its value as text. */
+static bool read_model_parameter(struct reader *reader, struct span key)
+{
+    struct json *json = &reader->json;
+    struct infer_json *request = reader->request;
+    struct span value;
+    if (span_starts_with(key, SPAN("triton_")))
+        return json_fail(json, "parameter '%.*s' is reserved", SPAN_ARGS(key));
+    if (request->parameter_count == PARAMETER_LIMIT)
+        return json_fail(json, "a request may have at most %d parameters", PARAMETER_LIMIT);
+    enum json_kind kind = json_peek(json);
+    if (kind == JSON_OBJECT || kind == JSON_ARRAY)
+        return json_fail(json, "parameter '%.*s' is no string, number or bool", SPAN_ARGS(key));
+    if (!(kind == JSON_STRING ? json_string(json, &value) : json_skip(json, &value)))
+        return false;
+    if (!arena_grow(reader->arena, (void **)&request->parameters, request->parameter_count,
+                    &request->parameter_capacity, sizeof *request->parameters))
+        return no_memory(reader);
+    request->parameters[request->parameter_count++] =
+        (struct channel_parameter){key, span_trim(value)};
+    return true;
+}
+
+static bool read_parameters(struct reader *reader)
+{
+    struct json *json = &reader->json;
+    struct span key;
+    json_enter_object(json);
+    while (json_next_key(json, &key)) {
+        if (span_equal(key, SPAN("binary_data_output")))
+            json_bool(json, &reader->request->binary_output);
+        else if (span_equal(key, SPAN("timeout")))
+            json_u64(json, &reader->request->timeout_us);
+        else
+            read_model_parameter(reader, key);
+    }
+    return json_ok(json);
+}
+
+/* ---- the whole ---- */
+
+static bool read_id(struct reader *reader)
+{
+    uint64_t number;
+    char text[NUMBER_BYTES];
+    if (json_peek(&reader->json) != JSON_NUMBER)
+        return json_string(&reader->json, &reader->request->id);
+    if (!json_u64(&reader->json, &number))
+        return false;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return arena_copy(reader->arena, span_of(text), &reader->request->id) || no_memory(reader);
+}
+
+static void read_list(struct reader *reader, bool (*read_one)(struct reader *))
+{
+    json_enter_array(&reader->json);
+    while (json_next_element(&reader->json) && read_one(reader))
+        continue;
+}
+
+bool infer_json_read(struct span text, struct arena *arena, struct infer_json *ret_request,
+                     struct error *ret_error)
+{
+    struct infer_json request = {0};
+    struct reader reader = {.arena = arena, .request = &request};
+    struct json *json = &reader.json;
+    struct span key;
+    bool inputs = false;
+    json_init(json, text, JSON_MAX_DEPTH, arena, ret_error);
+    json_enter_object(json);
+    while (json_next_key(json, &key)) {
+        if (span_equal(key, SPAN("id"))) {
+            read_id(&reader);
+        } else if (span_equal(key, SPAN("inputs"))) {
+            if (inputs)
+                return json_fail(json, "'inputs' is given twice");
+            inputs = true;
+            read_list(&reader, read_input);
+        } else if (span_equal(key, SPAN("outputs"))) {
+            read_list(&reader, read_output);
+        } else if (span_equal(key, SPAN("parameters"))) {
+            read_parameters(&reader);
+        } else {
+            json_skip(json, NULL);
+        }
+    }
+    if (!json_end(json))
+        return false;
+    if (!inputs)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the request has no 'inputs'");
+    *ret_request = request;
+    return true;
+}

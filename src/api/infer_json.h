@@ -1,0 +1,41 @@
+/* The JSON of an inference request (Open Inference Protocol, REST), read into a plain struct. Pure.
+ */
+#ifndef TENSORD_API_INFER_JSON_H
+#define TENSORD_API_INFER_JSON_H
+
+#include "base/arena.h"
+#include "base/tensor.h"
+#include "worker/channel.h"
+
+/* An input as the JSON tells it: its data stands in the JSON, or follows it as binary. */
+struct infer_json_input {
+    struct span name;
+    enum tensord_datatype datatype;
+    struct shape shape;
+    struct span data;      /* the JSON value; data.data NULL when it is binary */
+    uint64_t binary_bytes; /* of a binary one */
+};
+
+struct infer_json_output {
+    struct span name;
+    bool binary; /* wanted after the JSON of the answer, not in it */
+};
+
+struct infer_json {
+    struct span id;
+    uint64_t timeout_us; /* 0: none */
+    bool binary_output;  /* for outputs that are not asked for by name */
+    struct infer_json_input *inputs;
+    size_t input_count, input_capacity;
+    struct infer_json_output *outputs;
+    size_t output_count, output_capacity;
+    struct channel_parameter *parameters; /* those that are for the model */
+    size_t parameter_count, parameter_capacity;
+};
+
+/* Reads `text`. Everything points into text or lies in arena. False with INVALID_ARGUMENT and what
+ * is wrong where. */
+bool infer_json_read(struct span text, struct arena *arena, struct infer_json *ret_request,
+                     struct error *ret_error);
+
+#endif

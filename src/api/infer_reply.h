@@ -1,0 +1,14 @@
+/* The answer to POST …/infer: JSON, or JSON followed by binary tensors. */
+#ifndef TENSORD_API_INFER_REPLY_H
+#define TENSORD_API_INFER_REPLY_H
+
+#include "api/call.h"
+#include "api/infer_json.h"
+
+/* Writes the answer, from where the worker left the outputs. False, and nothing written, when it
+ * cannot be said in JSON or there is no memory. */
+bool infer_reply(struct api_call *call, const struct inference *inference,
+                 const struct infer_json *request, const struct inference_answer *answer,
+                 struct error *ret_error);
+
+#endif

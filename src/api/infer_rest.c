@@ -1,0 +1,438 @@
+/* POST /v2/models/{model}/infer: the JSON is collected, tensors that follow it go straight to where
+ * they stay.
+ *
+ * Steps of a call: JSON (all of the body, or the first Inference-Header-Content-Length bytes), then
+ * TENSORS (one input after the other, received into memory that the worker shares), then WAITING
+ * for the answer, then the answer is written from where the worker left it. */
+#include "api/infer_json.h"
+#include "api/infer_reply.h"
+#include "api/routes.h"
+#include "codec/tensor_json.h"
+
+#include <assert.h>
+
+enum step { STEP_JSON, STEP_TENSORS, STEP_WAITING, STEP_REFUSED };
+
+/* Where the bytes of one binary input go. */
+struct destination {
+    char *data;
+    uint64_t size;
+};
+
+struct infer_call {
+    struct inference inference;
+    struct infer_json request;
+    enum step step;
+    uint64_t json_bytes; /* length of the JSON; UINT64_MAX: all of the body */
+    bool raw;            /* the whole body is the one input */
+    struct destination *destinations;
+    size_t destination_count;
+    size_t at;       /* the destination that is being filled */
+    uint64_t filled; /* bytes of it */
+    bool client_gone;
+};
+
+static struct infer_call *infer_of(const struct http_exchange *exchange)
+{
+    return call_of(exchange)->detail;
+}
+
+/* Ends the call with an error; what still comes of the body is dropped. */
+static void refuse(struct api_call *call, const struct error *error)
+{
+    struct infer_call *infer = call->detail;
+    infer->step = STEP_REFUSED;
+    reply_error(call, error);
+}
+
+/* ---- the answer ---- */
+
+static void answered(struct inference *inference, const struct inference_answer *answer)
+{
+    struct api_call *call = inference->owner;
+    struct infer_call *infer = call->detail;
+    struct http_exchange *exchange = call->exchange;
+    struct error error = answer->error;
+    bool late = infer->step != STEP_WAITING;
+    if (!answer->final && !late) {
+        error_set(&error, ERROR_UNIMPLEMENTED,
+                  "the model answers several times; use a streaming call");
+        inference_cancel(inference);
+    }
+    if (!late && error.code != ERROR_OK)
+        refuse(call, &error);
+    else if (!late && !infer_reply(call, inference, &infer->request, answer, &error))
+        refuse(call, &error);
+    if (!answer->final)
+        return;
+    if (infer->client_gone) /* nothing reads the outputs any more */
+        inference_fini(inference);
+    http_unref(exchange);
+}
+
+static void submit(struct api_call *call)
+{
+    struct infer_call *infer = call->detail;
+    struct inference *inference = &infer->inference;
+    infer->step = STEP_WAITING;
+    inference->answered = answered;
+    inference->owner = call;
+    http_ref(call->exchange); /* until the final answer */
+    inference_submit(inference);
+}
+
+/* ---- from JSON to inputs ---- */
+
+/* Bytes that the values of a JSON input take as a tensor. */
+static bool json_input_size(struct json *json, const struct infer_json_input *input, uint64_t *ret_size,
+                            struct error *ret_error)
+{
+    if (input->datatype == TENSORD_BYTES)
+        return tensor_json_bytes_size(json, ret_size);
+    return shape_size_bytes(&input->shape, input->datatype, ret_size) ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT, "the shape of input '%.*s' is too large",
+                     SPAN_ARGS(input->name));
+}
+
+static bool json_input(struct api_call *call, const struct infer_json_input *input, struct error *ret_error)
+{
+    struct infer_call *infer = call->detail;
+    struct json json;
+    uint64_t size;
+    char *data;
+    json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
+    return json_input_size(&json, input, &size, ret_error) &&
+           inference_input(&infer->inference, input->name, input->datatype, &input->shape, size, &data, ret_error) &&
+           tensor_from_json(&json, input->datatype, &input->shape, (struct room){data, size});
+}
+
+static bool binary_input(struct infer_call *infer, const struct infer_json_input *input,
+                         struct error *ret_error)
+{
+    char *data;
+    if (!inference_input(&infer->inference, input->name, input->datatype, &input->shape,
+                         input->binary_bytes, &data, ret_error))
+        return false;
+    infer->destinations[infer->destination_count++] =
+        (struct destination){data, input->binary_bytes};
+    return true;
+}
+
+static bool name_outputs(struct api_call *call, struct error *ret_error)
+{
+    struct infer_call *infer = call->detail;
+    size_t count = infer->request.output_count;
+    struct span *names = arena_calloc(&call->exchange->arena, count, sizeof *names);
+    if (!names)
+        return error_no_memory(ret_error);
+    for (size_t i = 0; i < count; i++)
+        names[i] = infer->request.outputs[i].name;
+    inference_outputs(&infer->inference, names, count);
+    return true;
+}
+
+/* The binary inputs must fill the rest of the body to the byte. */
+static bool check_length(const struct api_call *call, struct error *ret_error)
+{
+    const struct infer_call *infer = call->detail;
+    int64_t length = call->exchange->request.content_length;
+    uint64_t sum = call->body.size;
+    for (size_t i = 0; i < infer->destination_count; i++) {
+        if (__builtin_add_overflow(sum, infer->destinations[i].size, &sum))
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "the sizes of the binary inputs are too large");
+    }
+    if (length >= 0 && (uint64_t)length != sum)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "the body has %lld bytes, but JSON and binary inputs add up to %llu",
+                         (long long)length, (unsigned long long)sum);
+    return true;
+}
+
+static void set_deadline(struct api_call *call)
+{
+    struct infer_call *infer = call->detail;
+    uint64_t timeout_ns;
+    if (infer->request.timeout_us &&
+        !__builtin_mul_overflow(infer->request.timeout_us, CLOCK_NS_PER_US, &timeout_ns))
+        infer->inference.deadline_ns = loop_now_ns(http_loop(call->exchange)) + timeout_ns;
+}
+
+static bool make_inputs(struct api_call *call, struct error *ret_error)
+{
+    struct infer_call *infer = call->detail;
+    const struct infer_json *request = &infer->request;
+    infer->destinations =
+        arena_calloc(&call->exchange->arena, request->input_count, sizeof *infer->destinations);
+    if (!infer->destinations)
+        return error_no_memory(ret_error);
+    for (size_t i = 0; i < request->input_count; i++) {
+        const struct infer_json_input *input = &request->inputs[i];
+        if (!(input->data.data ? json_input(call, input, ret_error)
+                               : binary_input(infer, input, ret_error)))
+            return false;
+    }
+    return name_outputs(call, ret_error) && check_length(call, ret_error);
+}
+
+/* The JSON is complete. */
+static void take_json(struct api_call *call)
+{
+    struct infer_call *infer = call->detail;
+    struct inference *inference = &infer->inference;
+    struct error error;
+    struct version *version = call_version(call, &error);
+    if (!version || !inference_init(inference, version, &call->exchange->arena, &error) ||
+        !infer_json_read(buf_span(&call->body), &call->exchange->arena, &infer->request, &error)) {
+        refuse(call, &error);
+        return;
+    }
+    inference->id = infer->request.id;
+    inference->parameters = infer->request.parameters;
+    inference->parameter_count = infer->request.parameter_count;
+    set_deadline(call);
+    if (!make_inputs(call, &error))
+        refuse(call, &error);
+    else
+        infer->step = STEP_TENSORS;
+}
+
+/* ---- a raw body: no JSON at all, the body is the model's one input ---- */
+
+/* The shape that a raw body of `size` bytes has: the schema's, with at most one free dimension. */
+static bool raw_shape(const struct tensor_info *info, uint64_t size, struct shape *ret_shape,
+                      struct error *ret_error)
+{
+    struct shape shape = info->shape;
+    uint64_t fixed;
+    int64_t *free_dim = NULL;
+    for (uint32_t i = 0; i < shape.ndim; i++) {
+        if (shape.dims[i] >= 0)
+            continue;
+        if (free_dim) /* a batch dimension before another free one: one row */
+            *free_dim = 1;
+        free_dim = &shape.dims[i];
+        *free_dim = 1;
+    }
+    if (!shape_size_bytes(&shape, info->datatype, &fixed) || fixed == 0 ||
+        (!free_dim && fixed != size) || size % fixed != 0)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "a raw body of %llu bytes does not fit input '%.*s'",
+                         (unsigned long long)size, SPAN_ARGS(info->name));
+    if (free_dim)
+        *free_dim = (int64_t)(size / fixed);
+    *ret_shape = shape;
+    return true;
+}
+
+/* A raw body for a BYTES input is its one element: the length goes before it. */
+static bool raw_bytes_input(struct infer_call *infer, const struct tensor_info *info, uint64_t size,
+                            struct error *ret_error)
+{
+    struct shape shape = info->shape;
+    char *data;
+    for (uint32_t i = 0; i < shape.ndim; i++)
+        shape.dims[i] = 1;
+    if (size > UINT32_MAX)
+        return error_set(ret_error, ERROR_TOO_LARGE, "a BYTES element is shorter than 4 GiB");
+    if (!inference_input(&infer->inference, info->name, info->datatype, &shape,
+                         size + sizeof(uint32_t), &data, ret_error))
+        return false;
+    memcpy(data, &(uint32_t){(uint32_t)size}, sizeof(uint32_t));
+    infer->destinations[0] = (struct destination){data + sizeof(uint32_t), size};
+    return true;
+}
+
+static bool make_raw_input(struct api_call *call, struct error *ret_error)
+{
+    struct infer_call *infer = call->detail;
+    const struct schema *schema = inference_schema(&infer->inference);
+    int64_t length = call->exchange->request.content_length;
+    struct shape shape;
+    char *data;
+    if (length < 0)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a raw body needs a content-length");
+    if (!schema)
+        return error_set(ret_error, ERROR_UNAVAILABLE,
+                         "the model is loading; its inputs are not known yet");
+    if (schema->input_count != 1)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "a raw body needs a model with exactly one input; this one has %zu",
+                         schema->input_count);
+    const struct tensor_info *info = &schema->inputs[0];
+    infer->destination_count = 1;
+    if (info->datatype == TENSORD_BYTES)
+        return raw_bytes_input(infer, info, (uint64_t)length, ret_error);
+    if (!raw_shape(info, (uint64_t)length, &shape, ret_error) ||
+        !inference_input(&infer->inference, info->name, info->datatype, &shape, (uint64_t)length,
+                         &data, ret_error))
+        return false;
+    infer->destinations[0] = (struct destination){data, (uint64_t)length};
+    return true;
+}
+
+static void take_raw(struct api_call *call)
+{
+    struct infer_call *infer = call->detail;
+    struct error error;
+    struct version *version = call_version(call, &error);
+    infer->request.binary_output = true;
+    infer->destinations = arena_calloc(&call->exchange->arena, 1, sizeof *infer->destinations);
+    if (!infer->destinations)
+        error_no_memory(&error);
+    if (!infer->destinations || !version ||
+        !inference_init(&infer->inference, version, &call->exchange->arena, &error) ||
+        !make_raw_input(call, &error))
+        refuse(call, &error);
+    else
+        infer->step = STEP_TENSORS;
+}
+
+/* ---- the body ---- */
+
+static struct room sink(void)
+{
+    static char bytes[16384];
+    return (struct room){bytes, sizeof bytes};
+}
+
+static struct room json_room(struct api_call *call)
+{
+    struct infer_call *infer = call->detail;
+    struct room room = call_body_room(call);
+    if (infer->json_bytes != UINT64_MAX && room.size > infer->json_bytes - call->body.size)
+        room.size = infer->json_bytes - call->body.size;
+    if (room.size)
+        return room;
+    struct error error;
+    error_set(&error, ERROR_TOO_LARGE,
+              "the request's JSON is longer than the %zu bytes that are allowed",
+              call->api->max_json_bytes);
+    refuse(call, &error);
+    return sink();
+}
+
+static struct room body_room(struct http_exchange *exchange)
+{
+    struct api_call *call = call_of(exchange);
+    struct infer_call *infer = call->detail;
+    if (infer->step == STEP_JSON)
+        return json_room(call);
+    if (infer->step != STEP_TENSORS)
+        return sink();
+    while (infer->at < infer->destination_count &&
+           infer->filled == infer->destinations[infer->at].size)
+        infer->at++, infer->filled = 0;
+    if (infer->at < infer->destination_count) {
+        const struct destination *to = &infer->destinations[infer->at];
+        return (struct room){to->data + infer->filled, to->size - infer->filled};
+    }
+    struct error error;
+    error_set(&error, ERROR_INVALID_ARGUMENT, "the body is longer than its JSON and binary inputs");
+    refuse(call, &error);
+    return sink();
+}
+
+static void body_received(struct http_exchange *exchange, size_t count)
+{
+    struct api_call *call = call_of(exchange);
+    struct infer_call *infer = call->detail;
+    if (infer->step == STEP_TENSORS) {
+        infer->filled += count;
+    } else if (infer->step == STEP_JSON) {
+        call->body.size += count;
+        if (call->body.size == infer->json_bytes)
+            take_json(call);
+    }
+}
+
+static bool tensors_complete(const struct infer_call *infer)
+{
+    size_t at = infer->at;
+    uint64_t filled = infer->filled;
+    while (at < infer->destination_count && filled == infer->destinations[at].size)
+        at++, filled = 0;
+    return at == infer->destination_count;
+}
+
+static void body_end(struct http_exchange *exchange)
+{
+    struct api_call *call = call_of(exchange);
+    struct infer_call *infer = call->detail;
+    struct error error;
+    if (infer->step == STEP_JSON && infer->json_bytes == UINT64_MAX)
+        take_json(call);
+    if (infer->step == STEP_REFUSED)
+        return;
+    if (infer->step == STEP_TENSORS && tensors_complete(infer)) {
+        submit(call);
+        return;
+    }
+    error_set(&error, ERROR_INVALID_ARGUMENT, "the body ends before its JSON and binary inputs do");
+    refuse(call, &error);
+}
+
+static void exchange_closed(struct http_exchange *exchange, bool complete)
+{
+    struct api_call *call = call_of(exchange);
+    struct infer_call *infer = infer_of(exchange);
+    struct inference *inference = &infer->inference;
+    infer->client_gone = true;
+    if (infer->step == STEP_WAITING)
+        infer->step = STEP_REFUSED;
+    if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
+        inference_cancel(inference);
+    else
+        inference_fini(inference);
+    call_close(call);
+}
+
+static const struct http_handler infer_handler = {body_room, body_received, body_end, call_drained,
+                                                  exchange_closed};
+
+/* ---- the beginning ---- */
+
+/* Reads Inference-Header-Content-Length: how much of the body is JSON. */
+static bool read_json_length(struct api_call *call, struct error *ret_error)
+{
+    struct infer_call *infer = call->detail;
+    const struct http_request *request = &call->exchange->request;
+    struct span text = http_field(request, SPAN("inference-header-content-length"));
+    infer->json_bytes = UINT64_MAX;
+    if (text.data && !span_to_u64(text, &infer->json_bytes))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "Inference-Header-Content-Length is no number");
+    if (text.data && request->content_length >= 0 &&
+        infer->json_bytes > (uint64_t)request->content_length)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "Inference-Header-Content-Length is larger than the body");
+    uint64_t json = text.data ? infer->json_bytes : (uint64_t)request->content_length;
+    if (request->content_length >= 0 && json > call->api->max_json_bytes)
+        return error_set(ret_error, ERROR_TOO_LARGE,
+                         "the request's JSON is longer than the %zu bytes that are allowed",
+                         call->api->max_json_bytes);
+    if (request->content_length > 0 &&
+        (uint64_t)request->content_length > call->api->max_body_bytes)
+        return error_set(ret_error, ERROR_TOO_LARGE,
+                         "the body is longer than the %zu bytes that are allowed",
+                         call->api->max_body_bytes);
+    infer->raw = infer->json_bytes == 0;
+    return true;
+}
+
+void begin_infer(struct api_call *call)
+{
+    struct error error;
+    struct infer_call *infer = arena_calloc(&call->exchange->arena, 1, sizeof *infer);
+    if (!infer) {
+        error_no_memory(&error);
+        reply_error(call, &error);
+        return;
+    }
+    call->detail = infer;
+    call->exchange->handler = &infer_handler;
+    if (!read_json_length(call, &error))
+        refuse(call, &error);
+    else if (infer->raw)
+        take_raw(call);
+}

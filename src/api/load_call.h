@@ -1,0 +1,12 @@
+/* A call that waits for a model's load; REST and gRPC differ only in how they answer. */
+#ifndef TENSORD_API_LOAD_CALL_H
+#define TENSORD_API_LOAD_CALL_H
+
+#include "api/call.h"
+
+/* Loads the model of that name and calls done once it is ready or has failed (ERROR_OK or why); not
+ * when the client goes first. */
+void load_call_begin(struct api_call *call, struct span model,
+                     void (*done)(struct api_call *call, const struct error *error));
+
+#endif

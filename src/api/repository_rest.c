@@ -1,0 +1,104 @@
+/* The repository extension over REST: index, load, unload. */
+#include "api/load_call.h"
+#include "api/routes.h"
+#include "codec/json.h"
+#include "codec/json_writer.h"
+
+#include <stdio.h>
+
+/* ---- index ---- */
+
+static bool read_ready_only(struct api_call *call, bool *ret_ready_only, struct error *ret_error)
+{
+    struct json json;
+    struct span key;
+    if (!span_trim(buf_span(&call->body)).size)
+        return true; /* the body is optional */
+    json_init(&json, buf_span(&call->body), JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
+    json_enter_object(&json);
+    while (json_next_key(&json, &key)) {
+        if (span_equal(key, SPAN("ready")))
+            json_bool(&json, ret_ready_only);
+        else
+            json_skip(&json, NULL);
+    }
+    return json_end(&json);
+}
+
+static void put_version(struct json_writer *json, const struct version *version)
+{
+    enum version_state state = version_state(version);
+    const struct schema *schema = version_schema(version);
+    char number[24];
+    json_put_object(json);
+    json_put_key(json, SPAN("name"));
+    json_put_string(json, version->model->name);
+    json_put_key(json, SPAN("version"));
+    snprintf(number, sizeof number, "%llu", (unsigned long long)version->number);
+    json_put_string(json, span_of(number));
+    json_put_key(json, SPAN("state"));
+    json_put_string(json, span_of(version_state_index_name(state)));
+    json_put_key(json, SPAN("reason"));
+    if (!json_put_string(json, span_of(version_reason(version))))
+        json_put_string(json, SPAN(""));
+    if (schema) {
+        json_put_key(json, SPAN("batching"));
+        json_put_string(json, schema->batch_note);
+        json_put_key(json, SPAN("max_batch_size"));
+        json_put_u64(json, schema->max_batch_size);
+        json_put_key(json, SPAN("engine"));
+        json_put_string(json, schema->engine);
+    }
+    json_put_object_end(json);
+}
+
+void serve_repository_index(struct api_call *call)
+{
+    struct error error;
+    struct json_writer json;
+    struct map_slot slot;
+    size_t position = 0;
+    bool ready_only = false;
+    if (!read_ready_only(call, &ready_only, &error)) {
+        reply_error(call, &error);
+        return;
+    }
+    json_writer_init(&json, &call->reply);
+    json_put_array(&json);
+    while (map_next(&call->api->serving->models, &position, &slot)) {
+        const struct model *model = slot.value;
+        for (size_t i = 0; i < model->version_count; i++) {
+            if (!ready_only || version_ready(model->versions[i]))
+                put_version(&json, model->versions[i]);
+        }
+    }
+    json_put_array_end(&json);
+    reply_json(call, 200);
+}
+
+/* ---- load and unload ---- */
+
+static void loaded(struct api_call *call, const struct error *error)
+{
+    if (error->code == ERROR_OK)
+        reply_empty(call, 200);
+    else
+        reply_error(call, error);
+}
+
+void serve_repository_load(struct api_call *call)
+{
+    load_call_begin(call, call->model, loaded);
+}
+
+void serve_repository_unload(struct api_call *call)
+{
+    struct error error;
+    struct model *model = serving_model(call->api->serving, call->model, &error);
+    if (!model) {
+        reply_error(call, &error);
+        return;
+    }
+    model_unload(model);
+    reply_empty(call, 200);
+}
