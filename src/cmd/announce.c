@@ -1,7 +1,6 @@
 /* Telling the user what is served; see announce.h. */
 #include "cmd/announce.h"
 
-#include "codec/json.h"
 #include "telemetry/log.h"
 
 #include <errno.h>

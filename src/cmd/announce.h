@@ -3,6 +3,7 @@
 #ifndef TENSORD_CMD_ANNOUNCE_H
 #define TENSORD_CMD_ANNOUNCE_H
 
+#include "base/buf.h"
 #include "serving/serving.h"
 
 struct announcer {

@@ -225,6 +225,16 @@ static void watch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static bool enter_sandbox(struct error *ret_error)
+{
+    char text[200];
+    enum sandbox_mode mode = SANDBOX_AUTO;
+    const struct sandbox_path paths[] = {{front.path, SANDBOX_READ}};
+    sandbox_mode_of_name(span_of(front.settings.sandbox), &mode);
+    log_info("front", "sandbox: %s", sandbox_describe(mode, text, sizeof text));
+    return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
+}
+
 static bool start(const char *path, struct error *ret_error)
 {
     if (!realpath(path, front.path))
@@ -242,7 +252,7 @@ static bool start(const char *path, struct error *ret_error)
     announcer_init(&front.announcer, front.settings.example);
     if (!listen_all(ret_error))
         return false;
-    if (!sandbox_enter_front(front.settings.sandbox, front.path, ret_error))
+    if (!enter_sandbox(ret_error))
         return false;
     front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,
                                         on_scan, NULL, ret_error);

@@ -1,0 +1,14 @@
+/* The worker's role: a sandboxed process that serves one version of one model. */
+#include "cmd/commands.h"
+#include "worker/host.h"
+#include "worker/worker_main.h"
+
+static int host(const struct worker_context *context)
+{
+    return host_run(context->spec, context->fds, context->engine_dir);
+}
+
+int worker_run(int count, char **arguments)
+{
+    return worker_main(count, arguments, host);
+}
