@@ -219,6 +219,8 @@ static enum http1_step refuse_syntax(struct http1_parser *parser, llhttp_errno_t
         refuse_method(parser, ret_error);
     else if (code == HPE_INVALID_VERSION)
         refuse_version(parser, ret_error);
+    else if (code == HPE_INVALID_CONSTANT)
+        error_set(ret_error, ERROR_INVALID_ARGUMENT, "malformed request line");
     else
         error_set(ret_error, overflow ? ERROR_TOO_LARGE : ERROR_INVALID_ARGUMENT, "%s",
                   reason && *reason ? reason : "malformed request");

@@ -29,6 +29,28 @@ static void release(struct greeting *greeting)
     free(greeting);
 }
 
+/* Between two owners: a transport that has no memory aborts a connection that it never owned. */
+static struct room no_room(void *nobody)
+{
+    return (struct room){NULL, 0};
+}
+
+static void nothing_received(void *nobody, size_t count)
+{
+}
+
+static void nothing(void *nobody)
+{
+}
+
+static const struct conn_owner no_owner = {
+    .room = no_room,
+    .received = nothing_received,
+    .received_end = nothing,
+    .drained = nothing,
+    .closed = nothing,
+};
+
 typedef void serve_call(struct http_server *, struct conn *, struct span);
 
 /* Hands over the `count` bytes just received, behind those of the preface that came before. */
@@ -49,6 +71,7 @@ static void hand_over(struct greeting *greeting, size_t count, serve_call *serve
         memcpy(joined + greeting->matched, server->receive_room, count);
         all.data = joined;
     }
+    conn_own(conn, &no_owner, NULL);
     release(greeting);
     serve(server, conn, all);
     free(joined);
