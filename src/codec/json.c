@@ -127,6 +127,10 @@ static inline bool next(struct json *json, char bracket, const char *expected)
 {
     if (json->failed)
         return false;
+    if (!json->first && json->at < json->end && *json->at == ',') { /* the usual case */
+        json->at++;
+        return true;
+    }
     if (take(json, bracket)) {
         json->depth--;
         json->first = false;

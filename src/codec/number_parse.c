@@ -14,6 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* For what is on every number's way: inlined once per type, whose widths are then constants. */
+#define INLINE static inline __attribute__((always_inline))
+
 enum {
     KEPT_DIGITS = 19, /* what always fits 64 bits */
 
@@ -60,26 +63,38 @@ static inline uint64_t eight_digits(uint64_t chunk)
            32;
 }
 
-/* Appends the digits at `at` to *value, modulo 2^64; returns where they end. Eight bytes at a time:
- * how many digits a number has is what a branch predictor cannot guess. */
+/* Appends the digits at `at` to *value, modulo 2^64; returns where they end. One by one: integers,
+ * and what stands before a point, are short. */
 static inline const char *scan_digits(const char *at, const char *end, uint64_t *value)
 {
-    static const uint32_t scales[] = {1,      10,      100,      1000,     10000,
-                                      100000, 1000000, 10000000, 100000000};
-    uint64_t v = *value, chunk;
-    unsigned count = 8;
-    while (count == 8 && end - at >= 8) {
-        memcpy(&chunk, at, sizeof chunk);
-        chunk ^= UINT64_MAX / 255 * '0';
-        count = leading_digits(chunk);
-        if (count > 0)
-            v = v * scales[count] + eight_digits(chunk << (64 - 8 * count));
-        at += count;
-    }
-    for (; count == 8 && at < end && is_digit(*at); at++)
+    uint64_t v = *value;
+    for (; at < end && is_digit(*at); at++)
         v = v * 10 + (uint64_t)(*at - '0');
     *value = v;
     return at;
+}
+
+/* The same, eight bytes at a time: how many digits a fraction has varies, and each wrong guess of a
+ * branch predictor costs more than what is done here. */
+static inline const char *scan_fraction(const char *at, const char *end, uint64_t *value)
+{
+    static const uint32_t scales[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
+    uint64_t v = *value, chunk;
+    while (end - at >= 8) {
+        memcpy(&chunk, at, sizeof chunk);
+        chunk ^= UINT64_MAX / 255 * '0';
+        unsigned count = leading_digits(chunk);
+        if (count == 0)
+            break;
+        if (count < 8) {
+            *value = v * scales[count] + eight_digits(chunk << (64 - 8 * count));
+            return at + count;
+        }
+        v = v * 100000000 + eight_digits(chunk);
+        at += 8;
+    }
+    *value = v;
+    return scan_digits(at, end, value);
 }
 
 /* For more digits than fit: keeps the first significant ones of [at, end). */
@@ -88,7 +103,7 @@ static void keep_first_digits(struct number *number, const char *at, const char 
     unsigned kept = 0;
     bool fraction = false;
     number->digits = 0;
-    number->exponent = 0;
+    number->exponent = number->written_exponent;
     for (; at < end; at++) {
         if (*at == '.') {
             fraction = true;
@@ -122,43 +137,46 @@ static const char *scan_exponent(const char *at, const char *end, int64_t *ret_e
 bool number_scan(struct span text, struct number *ret_number)
 {
     const char *at = text.data, *end = at + text.size;
-    struct number number = {.integer = true};
-    if (at < end && *at == '-') {
-        number.negative = true;
-        at++;
-    }
+    bool negative = at < end && *at == '-', integer = true;
+    uint64_t digits = 0;
+    int64_t exponent = 0, written_exponent = 0;
+    at += negative;
     const char *whole = at;
-    at = scan_digits(at, end, &number.digits);
+    at = scan_digits(at, end, &digits);
     ptrdiff_t count = at - whole;
     if (count == 0 || (count > 1 && *whole == '0'))
         return false;
     if (at < end && *at == '.') {
         const char *fraction = ++at;
-        at = scan_digits(at, end, &number.digits);
+        at = scan_fraction(at, end, &digits);
         if (at == fraction)
             return false;
-        number.exponent = fraction - at;
-        number.integer = false;
+        exponent = fraction - at;
         count += at - fraction;
+        integer = false;
     }
-    if (count > KEPT_DIGITS)
-        keep_first_digits(&number, whole, at);
+    const char *digits_end = at;
     if (at < end && (*at == 'e' || *at == 'E')) {
-        at = scan_exponent(at + 1, end, &number.written_exponent);
+        at = scan_exponent(at + 1, end, &written_exponent);
         if (!at)
             return false;
-        number.integer = false;
-        number.exponent += number.written_exponent;
+        integer = false;
     }
-    number.text = (struct span){text.data, (size_t)(at - text.data)};
-    *ret_number = number;
+    *ret_number = (struct number){.text = {text.data, (size_t)(at - text.data)},
+                                  .digits = digits,
+                                  .exponent = exponent + written_exponent,
+                                  .written_exponent = written_exponent,
+                                  .negative = negative,
+                                  .integer = integer};
+    if (count > KEPT_DIGITS)
+        keep_first_digits(ret_number, whole, digits_end);
     return true;
 }
 
 /* The bits of the value of `type` nearest to hi × 2^exponent, where the truth may be a few units of
  * 2^-64 above hi + lo / 2^64 and hi has its topmost bit set. False when that leaves a doubt. */
-static inline bool round_product(uint64_t hi, uint64_t lo, int exponent,
-                                 const struct binary_type *type, uint64_t *ret_bits)
+INLINE bool round_product(uint64_t hi, uint64_t lo, int exponent, const struct binary_type *type,
+                          uint64_t *ret_bits)
 {
     const uint64_t doubt = 4;
     int magnitude = exponent + 63; /* the value is in [2^magnitude, 2^(magnitude + 1)) */
@@ -181,8 +199,7 @@ static inline bool round_product(uint64_t hi, uint64_t lo, int exponent,
 }
 
 /* The bits of w × 10^q, or false when the rounding is in doubt. */
-static inline bool multiply(uint64_t w, int64_t q, const struct binary_type *type,
-                            uint64_t *ret_bits)
+INLINE bool multiply(uint64_t w, int64_t q, const struct binary_type *type, uint64_t *ret_bits)
 {
     if (w == 0 || q < POWER_OF_TEN_MIN) {
         *ret_bits = 0;
@@ -236,28 +253,47 @@ static void exact_text(const struct number *number, char *text, size_t size)
     snprintf(text + kept, size - kept, "e%d", (int)exponent);
 }
 
-/* The certain bits of the number without its sign, or false when the C library must be asked. */
-static inline bool fast_bits(const struct number *number, const struct binary_type *type,
-                             uint64_t *ret_bits)
+/* With digits left out, the truth lies between w and w + 1: certain when both round alike. */
+static __attribute__((noinline)) bool
+truncated_bits(const struct number *number, const struct binary_type *type, uint64_t *ret_bits)
 {
     uint64_t next;
-    if (!multiply(number->digits, number->exponent, type, ret_bits))
-        return false;
-    return !number->truncated ||
-           (multiply(number->digits + 1, number->exponent, type, &next) && next == *ret_bits);
+    return multiply(number->digits, number->exponent, type, ret_bits) &&
+           multiply(number->digits + 1, number->exponent, type, &next) && next == *ret_bits;
+}
+
+/* The certain bits of the number without its sign, or false when the C library must be asked. */
+INLINE bool fast_bits(const struct number *number, const struct binary_type *type,
+                      uint64_t *ret_bits)
+{
+    if (number->truncated)
+        return truncated_bits(number, type, ret_bits);
+    return multiply(number->digits, number->exponent, type, ret_bits);
+}
+
+/* Infinite when beyond the largest. Apart, so that the fast way needs no frame of this size. */
+static __attribute__((noinline)) double exact_double(const struct number *number)
+{
+    char text[EXACT_DIGITS + 16];
+    exact_text(number, text, sizeof text);
+    return strtod(text, NULL);
+}
+
+static __attribute__((noinline)) float exact_float(const struct number *number)
+{
+    char text[EXACT_DIGITS + 16];
+    exact_text(number, text, sizeof text);
+    return strtof(text, NULL);
 }
 
 bool number_to_double(const struct number *number, double *ret_value)
 {
     uint64_t bits;
     double value;
-    if (fast_bits(number, &binary64, &bits)) {
+    if (fast_bits(number, &binary64, &bits))
         memcpy(&value, &bits, sizeof value);
-    } else {
-        char text[EXACT_DIGITS + 16];
-        exact_text(number, text, sizeof text);
-        value = strtod(text, NULL);
-    }
+    else
+        value = exact_double(number);
     if (isinf(value))
         return false;
     *ret_value = number->negative ? -value : value;
@@ -272,9 +308,7 @@ bool number_to_float(const struct number *number, float *ret_value)
         uint32_t narrow = (uint32_t)bits;
         memcpy(&value, &narrow, sizeof value);
     } else {
-        char text[EXACT_DIGITS + 16];
-        exact_text(number, text, sizeof text);
-        value = strtof(text, NULL);
+        value = exact_float(number);
     }
     if (isinf(value))
         return false;

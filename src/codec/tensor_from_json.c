@@ -121,8 +121,10 @@ static bool fail_element(struct reading *reading, const char *start)
     struct json *json = reading->json;
     if (json->failed)
         return false;
-    struct span text = {start, (size_t)(json->at - start)};
+    const char *end = json->at;
     json->at = start;
+    json_peek(json); /* goes to where the value starts */
+    struct span text = {json->at, (size_t)(end - json->at)};
     return json_fail(json, "element %" PRIu64 ", %.*s%s, is not within the range of %s",
                      reading->index, (int)(text.size < SHOWN_CHARS ? text.size : SHOWN_CHARS),
                      text.data, text.size < SHOWN_CHARS ? "" : "...",
@@ -151,7 +153,6 @@ static bool read_element(struct reading *reading)
     if (reading->datatype == TENSORD_BYTES)
         return read_string(reading);
     const struct element_type *type = &element_types[reading->datatype];
-    json_peek(reading->json); /* goes to where the value starts */
     const char *start = reading->json->at;
     if (reading->room.size < type->size_bytes)
         return json_fail(reading->json, "more elements than the tensor has room for");
