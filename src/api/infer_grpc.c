@@ -5,7 +5,7 @@
  * made and tensors go into their memory), WAITING for the answer, DONE. */
 #include "api/grpc_call.h"
 #include "api/infer_contents.h"
-#include "codec/infer_scan.h"
+#include "api/infer_scan.h"
 #include "inference.pb.h"
 #include "serving/generation.h"
 

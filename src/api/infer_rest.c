@@ -84,8 +84,8 @@ static void submit(struct api_call *call)
 /* ---- from JSON to inputs ---- */
 
 /* Bytes that the values of a JSON input take as a tensor. */
-static bool json_input_size(struct json *json, const struct infer_json_input *input,
-                            uint64_t *ret_size, struct error *ret_error)
+static bool json_input_size(struct json *json, const struct infer_json_input *input, uint64_t *ret_size,
+                            struct error *ret_error)
 {
     if (input->datatype == TENSORD_BYTES)
         return tensor_json_bytes_size(json, ret_size);
@@ -94,8 +94,7 @@ static bool json_input_size(struct json *json, const struct infer_json_input *in
                      SPAN_ARGS(input->name));
 }
 
-static bool json_input(struct api_call *call, const struct infer_json_input *input,
-                       struct error *ret_error)
+static bool json_input(struct api_call *call, const struct infer_json_input *input, struct error *ret_error)
 {
     struct infer_call *infer = call->detail;
     struct json json;
@@ -103,8 +102,7 @@ static bool json_input(struct api_call *call, const struct infer_json_input *inp
     char *data;
     json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
     return json_input_size(&json, input, &size, ret_error) &&
-           inference_input(&infer->inference, input->name, input->datatype, &input->shape, size,
-                           &data, ret_error) &&
+           inference_input(&infer->inference, input->name, input->datatype, &input->shape, size, &data, ret_error) &&
            tensor_from_json(&json, input->datatype, &input->shape, (struct room){data, size});
 }
 

@@ -33,35 +33,42 @@ static bool refresh_tail(struct ring *ring)
     return true;
 }
 
-enum ring_state ring_reserve(struct ring *ring, uint32_t size, void **ret_record)
+/* Makes room for `size` bytes in one piece, after padding where the ring's end is too near. */
+static enum ring_state make_room(struct ring *ring, uint64_t size)
 {
-    assert(size >= sizeof(struct record_head) && size <= RING_RECORD_MAX);
     uint64_t to_end = RING_BYTES - ring->head % RING_BYTES;
-    uint64_t padding = to_end < padded(size) ? to_end : 0;
-    if (RING_BYTES - (ring->head - ring->tail) < padding + padded(size)) {
+    uint64_t padding = to_end < size ? to_end : 0;
+    if (RING_BYTES - (ring->head - ring->tail) < padding + size) {
         if (!refresh_tail(ring))
             return RING_BROKEN;
-        if (RING_BYTES - (ring->head - ring->tail) < padding + padded(size))
+        if (RING_BYTES - (ring->head - ring->tail) < padding + size)
             return RING_FULL;
     }
     if (padding) {
         struct record_head head = {(uint32_t)padding, RECORD_PADDING};
-        memcpy(ring->data + ring->head % RING_BYTES, &head, sizeof(head));
+        memcpy(ring->data + ring->head % RING_BYTES, &head, sizeof head);
         ring->head += padding;
     }
-    *ret_record = ring->data + ring->head % RING_BYTES;
     return RING_RECORD;
 }
 
-void ring_commit(struct ring *ring, uint32_t size)
+enum ring_state ring_write(struct ring *ring, const void *record)
 {
-    ring->head += padded(size);
+    struct record_head head;
+    memcpy(&head, record, sizeof head);
+    assert(head.size >= sizeof head && head.size <= RING_RECORD_MAX);
+    enum ring_state state = make_room(ring, padded(head.size));
+    if (state != RING_RECORD)
+        return state;
+    memcpy(ring->data + ring->head % RING_BYTES, record, head.size);
+    ring->head += padded(head.size);
     __atomic_store_n(&ring->shared->head, ring->head, __ATOMIC_RELEASE);
+    return RING_RECORD;
 }
 
 bool ring_must_wake(struct ring *ring)
 {
-    /* Stored again, now in the one order with `sleeping`; committing many records needs that once.
+    /* Stored again, now in the one order with `sleeping`; many records need that once.
      */
     __atomic_store_n(&ring->shared->head, ring->head, __ATOMIC_SEQ_CST);
     return __atomic_load_n(&ring->shared->sleeping, __ATOMIC_SEQ_CST) &&

@@ -21,7 +21,7 @@ struct ring {
 };
 
 enum ring_state {
-    RING_RECORD, /* there is one, or there is room */
+    RING_RECORD, /* one was read, or written */
     RING_EMPTY,
     RING_FULL,
     RING_BROKEN, /* the other side has written nonsense: it is not to be spoken to again */
@@ -32,15 +32,12 @@ void ring_init(struct ring *ring, struct ring_shared *shared, void *data);
 
 /* ---- the writer's end ---- */
 
-/* Room for a record of `size` bytes, head included, ≤ RING_RECORD_MAX: RING_RECORD, RING_FULL or
- * RING_BROKEN. The record is filled in place and then committed; before that nobody sees it. */
-enum ring_state ring_reserve(struct ring *ring, uint32_t size, void **ret_record);
-
-/* Publishes the record reserved last; only its size may have become smaller. */
-void ring_commit(struct ring *ring, uint32_t size);
+/* Writes a record, whose head says its size, ≤ RING_RECORD_MAX: RING_RECORD, RING_FULL or
+ * RING_BROKEN. The reader may read it at once. */
+enum ring_state ring_write(struct ring *ring, const void *record);
 
 /* True when the reader sleeps; then its doorbell is to be rung, by this caller. To be asked after
- * committing. */
+ * writing, once for any number of records. */
 bool ring_must_wake(struct ring *ring);
 
 /* Waits until the reader has taken something or `timeout_ms` is over. Only a worker waits so. */

@@ -1,0 +1,183 @@
+/* What the files of the worker's end share. Threads take turns:
+ *
+ *   the reader   one thread at a time reads the ring. It handles what is for running requests
+ *                (cancellations, credits, grants, answers) itself. Having read an execution it
+ *                passes the role on and runs the engine.
+ *   a follower   a thread without work waits to become the reader.
+ *   a waiter     a thread in the middle of an execution that needs something from the front. When
+ *                nobody reads, it reads itself.
+ *
+ * So an engine of one thread costs no wake-up, and a cancellation reaches an engine that is busy on
+ * all its threads. */
+#ifndef TENSORD_WORKER_HOST_PRIVATE_H
+#define TENSORD_WORKER_HOST_PRIVATE_H
+
+#include "base/arena.h"
+#include "worker/host.h"
+#include "worker/record.h"
+#include "worker/ring.h"
+
+#include <pthread.h>
+
+enum { HOST_REASON_BYTES = 500 };
+
+/* A piece of a request's memory for outputs, and how much of it is taken. */
+struct host_room {
+    struct extent extent;
+    uint64_t used;
+};
+
+/* One request of an execution. What the reader writes is under host->lock: `cancelled` to
+ * `grant_error`. */
+struct host_request {
+    uint64_t id;
+    uint64_t deadline_ns;
+    struct host_execution *execution;
+    struct channel_tensor *inputs; /* (execution's input_count) */
+    int64_t rows;                  /* of the first dimension, when it is one of several */
+    struct host_room *rooms;       /* its grant, and what was granted later */
+    size_t room_count, room_capacity;
+    struct channel_tensor *outputs; /* of its next response */
+    size_t output_count;
+    enum tensord_status status; /* why it alone fails */
+    bool cancelled;
+    uint32_t credits;
+    uint32_t unreturned; /* non-final responses whose bytes are still needed */
+    bool granted;        /* a grant has been answered: */
+    struct extent grant; /* size 0: no, for this reason: */
+    char grant_error[HOST_REASON_BYTES];
+};
+
+/* An output that the engine has made for the next response. */
+struct host_output {
+    struct channel_tensor tensor;
+    void *data;   /* (all rows of all requests), when there are several requests */
+    bool is_copy; /* data is ours to free */
+};
+
+struct host_execution {
+    struct tensord_execution tensord; /* as the engine sees it; must be first */
+    struct host *host;
+    struct list_link link; /* in host->backlog */
+    struct arena arena;    /* this struct, and all that it points to, but copies */
+    uint64_t id;
+    uint64_t started_ns;
+    struct host_request *requests;
+    size_t request_count;
+    size_t input_count;
+    int64_t rows; /* of all requests together */
+    struct host_output *outputs;
+    size_t output_count, output_capacity;
+    void **copies; /* joined inputs: (input_count), malloc'd */
+    bool trial;    /* made by the host to try the engine: nobody is told */
+    bool *ended;   /* set at the final answer, when not NULL */
+    enum tensord_status status;
+    /* Under host->lock. */
+    bool started;
+    bool cancelling; /* engine->cancel is running: do not free */
+    bool finished;
+};
+
+/* A call to another model that waits for its answer. Under host->lock. */
+struct host_call {
+    struct list_link link;
+    uint64_t id;
+    void *answer; /* the record, malloc'd; NULL: not yet */
+};
+
+struct host {
+    struct tensord_host tensord; /* what engines are handed; must be first */
+    const struct worker_spec *spec;
+    const struct tensord_engine *engine;
+    void *model;
+    struct tensord_description description;
+    uint32_t max_batch_size;
+    char batch_note[256];
+    struct channel_fds fds;
+    struct channel_shared *shared;
+    char *tensors;
+    uint64_t tensors_size;
+
+    struct ring in;           /* the reader's */
+    unsigned char *in_record; /* the reader's */
+
+    pthread_mutex_t out_lock; /* of these: */
+    struct ring out;
+    unsigned char *out_record;
+    uint64_t stats_due_ns;
+
+    pthread_mutex_t lock; /* of these: */
+    pthread_cond_t may_read;
+    pthread_cond_t changed;
+    unsigned followers, waiters;
+    bool reading;        /* a thread is the reader */
+    bool stopping;       /* the front said stop, or is gone */
+    struct list backlog; /* executions that wait for a slot */
+    uint32_t running;    /* threads in engine->execute */
+    struct list calls;
+    uint64_t next_call;
+    size_t live; /* executions without a final answer */
+    struct host_request *requests[CHANNEL_MAX_REQUESTS];
+};
+
+/* ---- host_wire.c: reading and writing records ---- */
+
+/* Maps the descriptors. */
+bool host_wire_open(struct host *host, struct error *ret_error);
+void host_wire_close(struct host *host);
+
+/* Starts a record; holds host->out_lock until host_send. */
+void host_record(struct host *host, struct record_writer *writer, enum record_type type);
+
+/* Sends the record and, when `wake`, rings if the front sleeps. Waits while the ring is full. */
+void host_send(struct host *host, struct record_writer *writer, bool wake);
+
+/* Sends a record only if there is room for it now. */
+void host_send_or_drop(struct host *host, struct record_writer *writer);
+
+/* As the reader: waits for a record and handles it. */
+void host_read(struct host *host);
+
+/* With host->lock held: waits until something may have changed, reading when nobody else does. */
+void host_wait(struct host *host);
+
+/* With host->lock held: gives up the reader's role. */
+void host_pass_reading_on(struct host *host);
+
+/* ---- host_execute.c: what engines call ---- */
+
+void host_fill_calls(struct tensord_host *tensord);
+
+/* Runs an execution of the backlog to its end (or, for an engine that schedules for itself, hands
+ * it over). */
+void host_execute(struct host *host, struct host_execution *execution);
+
+/* The last sentence of reason() by this thread, or what the status means. */
+const char *host_reason(enum tensord_status status);
+
+void host_log_line(struct host *host, enum tensord_log_level level, struct span line);
+
+/* Frees an execution that nobody knows any more. */
+void host_execution_free(struct host_execution *execution);
+
+/* ---- host_room.c: memory for outputs ---- */
+
+/* Takes room for `size` bytes; asks the front for more when there is none, and waits for it. False:
+ * there is none, or the request was cancelled; the reason has been said. */
+bool host_room_take(struct host_execution *execution, struct host_request *request, uint64_t size,
+                    struct extent *ret_extent);
+
+/* ---- host_batch.c: several requests as one ---- */
+
+/* Joins the inputs of all requests into the execution's. False with the reason said. */
+bool host_batch_gather(struct host_execution *execution);
+
+/* Splits the outputs into those of each request; where that fails the request's status says so. */
+void host_batch_scatter(struct host_execution *execution);
+
+/* ---- batch_check.c ---- */
+
+/* Decides host->max_batch_size and host->batch_note. May run the engine a few times. */
+void host_check_batching(struct host *host);
+
+#endif
