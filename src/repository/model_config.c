@@ -1,7 +1,16 @@
-/* Configs; see model_config.h. */
+/* Finding and loading a config; see model_config.h. */
 #include "repository/model_config.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 const char *const model_config_names[] = {"config.pbtxt", "model.yaml", NULL};
+static const enum model_config_format formats[] = {MODEL_CONFIG_PBTXT, MODEL_CONFIG_YAML};
 
 const struct model_config *model_config_default(void)
 {
@@ -9,9 +18,100 @@ const struct model_config *model_config_default(void)
     return &config;
 }
 
+/* Opens a file of the folder for reading; links are followed within the folder only. Where openat2
+ * is missing or forbidden, no link is followed. */
+static int open_beneath(int folder_fd, const char *name)
+{
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH};
+    long fd = syscall(SYS_openat2, folder_fd, name, &how, sizeof how);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        return openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    return (int)fd;
+}
+
+static bool fail(const char *name, const char *what, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT, "%s: %s", name, what);
+}
+
+/* Reads all of a file that is open into the arena. */
+static bool read_all(int fd, const char *name, struct arena *arena, struct span *ret_text,
+                     struct error *ret_error)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+        return fail(name, "not a regular file", ret_error);
+    if (status.st_size > MODEL_CONFIG_MAX_BYTES)
+        return fail(name, "larger than 1 MiB", ret_error);
+    size_t size = (size_t)status.st_size, done = 0;
+    char *text = arena_alloc(arena, size);
+    if (!text)
+        return error_no_memory(ret_error);
+    while (done < size) {
+        ssize_t count = read(fd, text + done, size - done);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fail(name, strerror(errno), ret_error);
+        if (count == 0)
+            break; /* it has shrunk meanwhile: the next scan sees it whole */
+        done += (size_t)count;
+    }
+    *ret_text = (struct span){text, done};
+    return true;
+}
+
+/* Reads and checks the config that fd is. */
+static bool load_file(int fd, size_t row, struct arena *arena,
+                      const struct model_config **ret_config, struct error *ret_error)
+{
+    const char *name = model_config_names[row];
+    struct span text;
+    struct error error;
+    struct model_config *config = arena_alloc(arena, sizeof *config);
+    if (!config)
+        return error_no_memory(ret_error);
+    if (!read_all(fd, name, arena, &text, ret_error))
+        return false;
+    if (!model_config_read(formats[row], text, arena, config, &error))
+        return error_set(ret_error, error.code, "%s: %.480s", name, error.message);
+    *ret_config = config;
+    return true;
+}
+
+static bool load_from(int folder_fd, struct arena *arena, const struct model_config **ret_config,
+                      struct error *ret_error)
+{
+    const struct model_config *config = model_config_default();
+    bool found = false;
+    for (size_t row = 0; model_config_names[row]; row++) {
+        int fd = open_beneath(folder_fd, model_config_names[row]);
+        if (fd < 0 && errno == ENOENT)
+            continue;
+        if (fd < 0)
+            return fail(model_config_names[row],
+                        errno == EXDEV || errno == ELOOP ? "a link out of the model's folder"
+                                                         : strerror(errno),
+                        ret_error);
+        bool ok = found ? fail(model_config_names[row], "there is another config", ret_error)
+                        : load_file(fd, row, arena, &config, ret_error);
+        close(fd);
+        if (!ok)
+            return false;
+        found = true;
+    }
+    *ret_config = config;
+    return true;
+}
+
 bool model_config_load(const char *folder, struct arena *arena,
                        const struct model_config **ret_config, struct error *ret_error)
 {
-    *ret_config = model_config_default();
-    return true;
+    int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the folder cannot be read: %s",
+                         strerror(errno));
+    bool ok = load_from(folder_fd, arena, ret_config, ret_error);
+    close(folder_fd);
+    return ok;
 }

@@ -1,0 +1,294 @@
+/* From a config's text to what the server acts on; see model_config_read in model_config.h.
+ *
+ * Both formats fill the same message, Triton's ModelConfig; this file checks it and takes what we
+ * use. What would change a model's answers and is not done here is refused; hints for engines and
+ * schedulers that we have not are passed over. */
+#include "codec/model_config.pb.h"
+#include "codec/protobuf_text.h"
+#include "repository/model_config.h"
+#include "repository/model_yaml.h"
+
+enum { MAX_INSTANCES = 1024, NOT_GIVEN = INT32_MIN };
+
+/* What is being made, from what, with what. */
+struct maker {
+    const struct inference_model_config *from;
+    struct arena *arena;
+    struct model_config *config;
+    struct error *error;
+};
+
+static bool invalid(struct maker *maker, const char *what, struct span name)
+{
+    return error_set(maker->error, ERROR_INVALID_ARGUMENT, "%s '%.*s'", what, SPAN_ARGS(name));
+}
+
+static bool check_supported(struct maker *maker)
+{
+    const struct inference_model_config *from = maker->from;
+    const char *what = NULL;
+    if (from->which_scheduling_choice == 13)
+        what = "sequence_batching";
+    else if (from->which_scheduling_choice == 15)
+        what = "ensemble_scheduling";
+    else if (from->batch_input.count > 0 || from->batch_output.count > 0)
+        what = "batch_input and batch_output";
+    else if (from->model_operations)
+        what = "model_operations";
+    else if (from->model_repository_agents)
+        what = "model_repository_agents";
+    return !what || error_set(maker->error, ERROR_UNIMPLEMENTED,
+                              "'%s' is not supported by this version", what);
+}
+
+/* ---- engine and file ---- */
+
+/* The engine that a backend or platform of Triton's means. */
+static const struct engine_name {
+    struct span backend, platform, engine;
+} engine_names[] = {
+    {{"onnxruntime", 11}, {"onnxruntime_onnx", 16}, {"onnx", 4}},
+};
+
+static struct span engine_of_backend(struct span backend)
+{
+    for (size_t i = 0; i < sizeof engine_names / sizeof *engine_names; i++) {
+        if (span_equal(backend, engine_names[i].backend))
+            return engine_names[i].engine;
+    }
+    return backend; /* our own name of an engine, or of a plug-in */
+}
+
+static bool make_engine(struct maker *maker)
+{
+    struct span platform = maker->from->platform, engine = engine_of_backend(maker->from->backend);
+    if (platform.size > 0) {
+        struct span named = {NULL, 0};
+        for (size_t i = 0; i < sizeof engine_names / sizeof *engine_names; i++) {
+            if (span_equal(platform, engine_names[i].platform))
+                named = engine_names[i].engine;
+        }
+        if (named.size == 0)
+            return invalid(maker, "there is no engine for platform", platform);
+        if (engine.size > 0 && !span_equal(engine, named))
+            return invalid(maker, "the backend does not fit the platform", platform);
+        engine = named;
+    }
+    maker->config->engine = engine;
+    return true;
+}
+
+/* A name of a file beside the config, so that it cannot lead out of the model's folder. */
+static bool make_file(struct maker *maker)
+{
+    struct span file = maker->from->default_model_filename;
+    if (file.size > 255 || span_equal(file, SPAN(".")) || span_equal(file, SPAN("..")) ||
+        (file.size && (memchr(file.data, '/', file.size) || memchr(file.data, '\0', file.size))))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'default_model_filename' must be the name of a file, without a path");
+    maker->config->file = file;
+    return true;
+}
+
+/* ---- inputs and outputs ---- */
+
+static enum tensord_datatype datatype_of(int32_t data_type)
+{
+    static const enum tensord_datatype datatypes[] = {
+        [INFERENCE_TYPE_BOOL] = TENSORD_BOOL,     [INFERENCE_TYPE_UINT8] = TENSORD_UINT8,
+        [INFERENCE_TYPE_UINT16] = TENSORD_UINT16, [INFERENCE_TYPE_UINT32] = TENSORD_UINT32,
+        [INFERENCE_TYPE_UINT64] = TENSORD_UINT64, [INFERENCE_TYPE_INT8] = TENSORD_INT8,
+        [INFERENCE_TYPE_INT16] = TENSORD_INT16,   [INFERENCE_TYPE_INT32] = TENSORD_INT32,
+        [INFERENCE_TYPE_INT64] = TENSORD_INT64,   [INFERENCE_TYPE_FP16] = TENSORD_FP16,
+        [INFERENCE_TYPE_FP32] = TENSORD_FP32,     [INFERENCE_TYPE_FP64] = TENSORD_FP64,
+        [INFERENCE_TYPE_STRING] = TENSORD_BYTES,  [INFERENCE_TYPE_BF16] = TENSORD_BF16,
+    };
+    bool known = data_type > 0 && (size_t)data_type < sizeof datatypes / sizeof *datatypes;
+    return known ? datatypes[data_type] : TENSORD_INVALID;
+}
+
+/* Copies dims behind the batch dimension, when there is one. */
+static bool make_shape(struct maker *maker, struct span name, const int64_t *dims, size_t count,
+                       struct shape *ret_shape)
+{
+    struct shape shape = {0};
+    if (maker->config->max_batch_size > 0)
+        shape.dims[shape.ndim++] = -1;
+    else if (count == 0)
+        return invalid(maker, "dims are missing in", name);
+    if (count > TENSOR_MAX_DIMS - shape.ndim)
+        return invalid(maker, "there are too many dims in", name);
+    for (size_t i = 0; i < count; i++) {
+        if (dims[i] < 1 && dims[i] != -1)
+            return invalid(maker, "dims must be -1 or above 0 in", name);
+        shape.dims[shape.ndim++] = dims[i];
+    }
+    *ret_shape = shape;
+    return true;
+}
+
+/* Checks what inputs and outputs have in common and appends one to a list of infos. */
+static bool add_info(struct maker *maker, struct tensor_info *infos, size_t *count,
+                     struct tensor_info info, int32_t data_type)
+{
+    if (info.name.size == 0)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "every input and output must have a name");
+    for (size_t i = 0; i < *count; i++) {
+        if (span_equal(infos[i].name, info.name))
+            return invalid(maker, "there are two tensors with the name", info.name);
+    }
+    info.datatype = datatype_of(data_type);
+    if (info.datatype == TENSORD_INVALID)
+        return invalid(maker, "data_type is missing in", info.name);
+    infos[(*count)++] = info;
+    return true;
+}
+
+static struct tensor_info *infos_alloc(struct maker *maker, uint32_t count)
+{
+    if (count > TENSOR_MAX_PER_REQUEST) {
+        error_set(maker->error, ERROR_INVALID_ARGUMENT, "a model has at most %d inputs and outputs",
+                  TENSOR_MAX_PER_REQUEST);
+        return NULL;
+    }
+    struct tensor_info *infos = arena_calloc(maker->arena, count, sizeof *infos);
+    if (!infos)
+        error_no_memory(maker->error);
+    return infos;
+}
+
+static bool make_inputs(struct maker *maker)
+{
+    struct model_config *config = maker->config;
+    config->inputs = infos_alloc(maker, maker->from->input.count);
+    if (!config->inputs)
+        return false;
+    for (uint32_t i = 0; i < maker->from->input.count; i++) {
+        const struct inference_model_input *input = &maker->from->input.items[i];
+        struct tensor_info info = {.name = input->name, .optional = input->optional};
+        if (input->reshape || input->is_shape_tensor || input->allow_ragged_batch)
+            return error_set(
+                maker->error, ERROR_UNIMPLEMENTED,
+                "'reshape', 'is_shape_tensor' and 'allow_ragged_batch' of input '%.*s' "
+                "are not supported by this version",
+                SPAN_ARGS(input->name));
+        if (!make_shape(maker, info.name, input->dims.items, input->dims.count, &info.shape) ||
+            !add_info(maker, config->inputs, &config->input_count, info, input->data_type))
+            return false;
+    }
+    return true;
+}
+
+static bool make_outputs(struct maker *maker)
+{
+    struct model_config *config = maker->config;
+    config->outputs = infos_alloc(maker, maker->from->output.count);
+    if (!config->outputs)
+        return false;
+    for (uint32_t i = 0; i < maker->from->output.count; i++) {
+        const struct inference_model_output *output = &maker->from->output.items[i];
+        struct tensor_info info = {.name = output->name};
+        if (output->reshape || output->is_shape_tensor)
+            return error_set(maker->error, ERROR_UNIMPLEMENTED,
+                             "'reshape' and 'is_shape_tensor' of output '%.*s' are not supported "
+                             "by this version",
+                             SPAN_ARGS(output->name));
+        if (!make_shape(maker, info.name, output->dims.items, output->dims.count, &info.shape) ||
+            !add_info(maker, config->outputs, &config->output_count, info, output->data_type))
+            return false;
+    }
+    return true;
+}
+
+static bool make_batching(struct maker *maker)
+{
+    int32_t size = maker->from->max_batch_size;
+    if (size < 0 && size != NOT_GIVEN)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'max_batch_size' must be 0 or above");
+    maker->config->max_batch_size = size == NOT_GIVEN ? -1 : size;
+    if (maker->from->which_scheduling_choice == 11) {
+        maker->config->dynamic_batching = true;
+        maker->config->max_queue_delay_us =
+            maker->from->dynamic_batching->max_queue_delay_microseconds;
+    }
+    return true;
+}
+
+/* ---- instances and parameters ---- */
+
+/* The device of a group; the CPU when it does not say. */
+static bool device_of(struct maker *maker, const struct inference_model_instance_group *group,
+                      struct span *ret_device)
+{
+    *ret_device = SPAN("cpu");
+    if (group->kind == INFERENCE_MODEL_INSTANCE_GROUP_KIND_CPU)
+        return true;
+    if (group->kind != INFERENCE_MODEL_INSTANCE_GROUP_KIND_GPU && group->gpus.count == 0)
+        return true;
+    if (group->gpus.count > 1)
+        return error_set(maker->error, ERROR_UNIMPLEMENTED,
+                         "instances on several devices are not supported by this version");
+    int32_t gpu = group->gpus.count ? group->gpus.items[0] : 0;
+    if (gpu < 0)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT, "'gpus' must be 0 or above");
+    char *device = arena_printf(maker->arena, "cuda:%d", gpu);
+    *ret_device = span_of(device);
+    return device || error_no_memory(maker->error);
+}
+
+static bool make_instances(struct maker *maker)
+{
+    struct model_config *config = maker->config;
+    for (uint32_t i = 0; i < maker->from->instance_group.count; i++) {
+        const struct inference_model_instance_group *group = &maker->from->instance_group.items[i];
+        struct span device;
+        if (!device_of(maker, group, &device))
+            return false;
+        if (i > 0 && !span_equal(device, config->device))
+            return error_set(maker->error, ERROR_UNIMPLEMENTED,
+                             "instances on several devices are not supported by this version");
+        if (group->count < 0 || group->count > MAX_INSTANCES ||
+            config->instance_count + (uint32_t)group->count > MAX_INSTANCES)
+            return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                             "the counts of 'instance_group' must be 0 to %d in all",
+                             MAX_INSTANCES);
+        config->device = device;
+        config->instance_count += (uint32_t)group->count;
+    }
+    return true;
+}
+
+static bool make_parameters(struct maker *maker)
+{
+    struct model_config *config = maker->config;
+    size_t count = maker->from->parameters.count;
+    config->parameters = arena_calloc(maker->arena, count, sizeof *config->parameters);
+    if (!config->parameters)
+        return error_no_memory(maker->error);
+    for (size_t i = 0; i < count; i++) {
+        config->parameters[i].key = maker->from->parameters.items[i].key;
+        config->parameters[i].value = maker->from->parameters.items[i].value->string_value;
+    }
+    config->parameter_count = count;
+    return true;
+}
+
+bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
+                       struct model_config *ret_config, struct error *ret_error)
+{
+    const struct pb_message *table = &inference_model_config_pb;
+    struct inference_model_config message = {.max_batch_size = NOT_GIVEN};
+    if (!(format == MODEL_CONFIG_PBTXT ? pb_text_read(table, text, arena, &message, ret_error)
+                                       : model_yaml_read(table, text, arena, &message, ret_error)))
+        return false;
+    struct model_config config = {.device = SPAN("cpu")};
+    struct maker maker = {&message, arena, &config, ret_error};
+    if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
+        !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
+        !make_instances(&maker) || !make_parameters(&maker))
+        return false;
+    *ret_config = config;
+    return true;
+}

@@ -1,0 +1,282 @@
+/* Unit tests of repository/model_config.h. */
+#include "repository/model_config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct arena arena;
+    struct error error;
+    struct model_config config;
+    char folder[64];
+};
+
+static int setup(void **state)
+{
+    static struct fixture fixture;
+    memset(&fixture, 0, sizeof fixture);
+    arena_init(&fixture.arena, 4096, 1 << 22);
+    snprintf(fixture.folder, sizeof fixture.folder, "/tmp/tensord-config-XXXXXX");
+    *state = &fixture;
+    return mkdtemp(fixture.folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128];
+    for (size_t i = 0; model_config_names[i]; i++) {
+        snprintf(path, sizeof path, "%s/%s", fixture->folder, model_config_names[i]);
+        unlink(path);
+    }
+    arena_fini(&fixture->arena);
+    return rmdir(fixture->folder);
+}
+
+static bool read_config(struct fixture *fixture, const char *text)
+{
+    return model_config_read(MODEL_CONFIG_PBTXT, span_of(text), &fixture->arena, &fixture->config,
+                             &fixture->error);
+}
+
+static void accepts(struct fixture *fixture, const char *text)
+{
+    if (!read_config(fixture, text))
+        fail_msg("%s", fixture->error.message);
+}
+
+static void refuses(struct fixture *fixture, const char *text, enum error_code code,
+                    const char *what)
+{
+    assert_false(read_config(fixture, text));
+    assert_int_equal(fixture->error.code, code);
+    if (!strstr(fixture->error.message, what))
+        fail_msg("\"%s\" does not say \"%s\"", fixture->error.message, what);
+}
+
+static bool is(struct span span, const char *text)
+{
+    return span_equal(span, span_of(text));
+}
+
+static void an_empty_config_says_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    accepts(fixture, "");
+    assert_int_equal(fixture->config.engine.size, 0);
+    assert_int_equal(fixture->config.max_batch_size, -1);
+    assert_int_equal(fixture->config.input_count, 0);
+    assert_int_equal(fixture->config.instance_count, 0);
+    assert_true(is(fixture->config.device, "cpu"));
+    assert_false(fixture->config.dynamic_batching);
+}
+
+static void both_formats_give_the_same(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const texts[] = {
+        [MODEL_CONFIG_PBTXT] =
+            "max_batch_size: 4 input { name: 'x' data_type: TYPE_STRING dims: 3 }",
+        [MODEL_CONFIG_YAML] =
+            "max_batch_size: 4\ninput: [{name: x, data_type: TYPE_STRING, dims: [3]}]",
+    };
+    for (enum model_config_format format = 0; format <= MODEL_CONFIG_YAML; format++) {
+        assert_true(model_config_read(format, span_of(texts[format]), &fixture->arena,
+                                      &fixture->config, &fixture->error));
+        assert_int_equal(fixture->config.input_count, 1);
+        const struct tensor_info *input = &fixture->config.inputs[0];
+        assert_true(is(input->name, "x"));
+        assert_int_equal(input->datatype, TENSORD_BYTES);
+        assert_int_equal(input->shape.ndim, 2);
+        assert_int_equal(input->shape.dims[0], -1);
+        assert_int_equal(input->shape.dims[1], 3);
+    }
+}
+
+static void the_batch_dimension_is_there_when_batches_are(void **state)
+{
+    struct fixture *fixture = *state;
+    accepts(fixture, "max_batch_size: 0 output { name: 'y' data_type: TYPE_FP16 dims: [2, -1] }");
+    assert_int_equal(fixture->config.max_batch_size, 0);
+    assert_int_equal(fixture->config.outputs[0].shape.ndim, 2);
+    assert_int_equal(fixture->config.outputs[0].shape.dims[0], 2);
+    accepts(fixture, "max_batch_size: 1 output { name: 'y' data_type: TYPE_FP16 }");
+    assert_int_equal(fixture->config.outputs[0].shape.ndim, 1);
+}
+
+static void engines_are_named_by_backend_or_platform(void **state)
+{
+    struct fixture *fixture = *state;
+    accepts(fixture, "backend: 'onnxruntime'");
+    assert_true(is(fixture->config.engine, "onnx"));
+    accepts(fixture, "platform: 'onnxruntime_onnx'");
+    assert_true(is(fixture->config.engine, "onnx"));
+    accepts(fixture, "platform: 'onnxruntime_onnx' backend: 'onnxruntime'");
+    accepts(fixture, "backend: 'identity'");
+    assert_true(is(fixture->config.engine, "identity"));
+    refuses(fixture, "platform: 'caffe2_netdef'", ERROR_INVALID_ARGUMENT, "'caffe2_netdef'");
+    refuses(fixture, "platform: 'onnxruntime_onnx' backend: 'python'", ERROR_INVALID_ARGUMENT,
+            "does not fit");
+}
+
+static void scheduling_and_parameters_are_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    accepts(fixture, "dynamic_batching { max_queue_delay_microseconds: 50 } "
+                     "parameters { key: 'a' value { string_value: 'b' } } "
+                     "default_model_filename: 'm.onnx' "
+                     "instance_group [ { count: 2 }, { count: 3 kind: KIND_CPU } ]");
+    assert_true(fixture->config.dynamic_batching);
+    assert_int_equal(fixture->config.max_queue_delay_us, 50);
+    assert_int_equal(fixture->config.parameter_count, 1);
+    assert_true(is(fixture->config.parameters[0].key, "a"));
+    assert_true(is(fixture->config.parameters[0].value, "b"));
+    assert_true(is(fixture->config.file, "m.onnx"));
+    assert_int_equal(fixture->config.instance_count, 5);
+    accepts(fixture, "instance_group { kind: KIND_GPU gpus: 1 }");
+    assert_true(is(fixture->config.device, "cuda:1"));
+    accepts(fixture, "instance_group { kind: KIND_GPU }");
+    assert_true(is(fixture->config.device, "cuda:0"));
+}
+
+static void impossible_values_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    enum error_code code = ERROR_INVALID_ARGUMENT;
+    refuses(fixture, "max_batch_size: -1", code, "'max_batch_size' must be 0 or above");
+    refuses(fixture, "input { data_type: TYPE_FP32 dims: 1 }", code, "must have a name");
+    refuses(fixture, "input { name: 'x' dims: 1 }", code, "data_type is missing in 'x'");
+    refuses(fixture, "input { name: 'x' data_type: TYPE_FP32 }", code, "dims are missing in 'x'");
+    refuses(fixture, "input { name: 'x' data_type: TYPE_FP32 dims: 0 }", code, "dims must be");
+    refuses(fixture, "input { name: 'x' data_type: TYPE_FP32 dims: -2 }", code, "dims must be");
+    refuses(fixture,
+            "input { name: 'x' data_type: TYPE_FP32 "
+            "dims: [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1] }",
+            code, "too many dims in 'x'");
+    refuses(fixture,
+            "input [ { name: 'x' data_type: TYPE_FP32 dims: 1 }, "
+            "{ name: 'x' data_type: TYPE_FP32 dims: 1 } ]",
+            code, "two tensors with the name 'x'");
+    refuses(fixture, "instance_group { count: -1 }", code, "instance_group");
+    refuses(fixture, "instance_group [ { count: 1000 }, { count: 1000 } ]", code, "0 to 1024");
+    refuses(fixture, "instance_group { gpus: -1 }", code, "'gpus'");
+    refuses(fixture, "default_model_filename: '../m.onnx'", code, "default_model_filename");
+    refuses(fixture, "default_model_filename: '..'", code, "default_model_filename");
+    refuses(fixture, "default_model_filename: 'a\\000b'", code, "default_model_filename");
+}
+
+static void what_is_not_done_here_is_said(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const texts[] = {
+        "sequence_batching { }",
+        "ensemble_scheduling { }",
+        "batch_input { }",
+        "model_operations { op_library_filename: 'x.so' }",
+        "model_repository_agents { agents { } }",
+        "input { name: 'x' data_type: TYPE_FP32 dims: 1 reshape { } }",
+        "output { name: 'x' data_type: TYPE_FP32 dims: 1 is_shape_tensor: true }",
+        "instance_group { kind: KIND_GPU gpus: [0, 1] }",
+        "instance_group [ { kind: KIND_GPU }, { kind: KIND_CPU } ]",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        refuses(fixture, texts[i], ERROR_UNIMPLEMENTED, "not supported by this version");
+}
+
+/* ---- files ---- */
+
+static void write_file(struct fixture *fixture, const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", fixture->folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool load(struct fixture *fixture, const struct model_config **ret_config)
+{
+    return model_config_load(fixture->folder, &fixture->arena, ret_config, &fixture->error);
+}
+
+static void a_folder_without_config_has_the_default(void **state)
+{
+    const struct model_config *config;
+    assert_true(load(*state, &config));
+    assert_ptr_equal(config, model_config_default());
+}
+
+static void either_file_is_loaded_but_not_both(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct model_config *config;
+    write_file(fixture, "model.yaml", "max_batch_size: 3\n");
+    assert_true(load(fixture, &config));
+    assert_int_equal(config->max_batch_size, 3);
+    write_file(fixture, "config.pbtxt", "max_batch_size: 4\n");
+    assert_false(load(fixture, &config));
+    assert_string_equal(fixture->error.message, "model.yaml: there is another config");
+}
+
+static void errors_name_the_file(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct model_config *config;
+    write_file(fixture, "config.pbtxt", "\nnaem: 'x'");
+    assert_false(load(fixture, &config));
+    assert_string_equal(fixture->error.message, "config.pbtxt: line 2, column 1: unknown field "
+                                                "'naem'; did you mean 'name'?");
+}
+
+static void links_stay_in_the_folder(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct model_config *config;
+    char path[128];
+    snprintf(path, sizeof path, "%s/config.pbtxt", fixture->folder);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    assert_false(load(fixture, &config));
+    assert_string_equal(fixture->error.message, "config.pbtxt: a link out of the model's folder");
+}
+
+static void large_and_odd_files_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct model_config *config;
+    char path[128];
+    write_file(fixture, "config.pbtxt", "");
+    snprintf(path, sizeof path, "%s/config.pbtxt", fixture->folder);
+    assert_int_equal(truncate(path, MODEL_CONFIG_MAX_BYTES + 1), 0);
+    assert_false(load(fixture, &config));
+    assert_string_equal(fixture->error.message, "config.pbtxt: larger than 1 MiB");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink(".", path), 0);
+    assert_false(load(fixture, &config));
+    assert_false(model_config_load("/nowhere/at/all", &fixture->arena, &config, &fixture->error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_empty_config_says_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(both_formats_give_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_batch_dimension_is_there_when_batches_are, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(engines_are_named_by_backend_or_platform, setup, teardown),
+        cmocka_unit_test_setup_teardown(scheduling_and_parameters_are_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(impossible_values_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_done_here_is_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_without_config_has_the_default, setup, teardown),
+        cmocka_unit_test_setup_teardown(either_file_is_loaded_but_not_both, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors_name_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(links_stay_in_the_folder, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_and_odd_files_are_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
