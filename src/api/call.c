@@ -65,15 +65,22 @@ const struct http_handler call_drop_handler = {drop_room, drop_received, drop_en
 
 /* ---- a body that is collected ---- */
 
-struct room call_body_room(struct api_call *call)
+struct room call_body_room(struct api_call *call, uint64_t total_bytes)
 {
-    int64_t length = call->exchange->request.content_length;
-    size_t wanted =
-        length > (int64_t)call->body.size ? (size_t)length - call->body.size : COLLECT_BYTES;
-    if (call->body.capacity - call->body.size >= COLLECT_BYTES)
+    uint64_t wanted = COLLECT_BYTES;
+    if (total_bytes != UINT64_MAX)
+        wanted = total_bytes - call->body.size;
+    else if (call->body.capacity > call->body.size)
         wanted = call->body.capacity - call->body.size;
     char *data = buf_reserve(&call->body, wanted);
     return (struct room){data, data ? wanted : 0};
+}
+
+/* What the request says of its body's length, or UINT64_MAX. */
+static uint64_t body_bytes(const struct http_exchange *exchange)
+{
+    int64_t length = exchange->request.content_length;
+    return length < 0 ? UINT64_MAX : (uint64_t)length;
 }
 
 static void refuse_body(struct api_call *call)
@@ -88,7 +95,7 @@ static void refuse_body(struct api_call *call)
 
 static struct room collect_room(struct http_exchange *exchange)
 {
-    struct room room = call_body_room(call_of(exchange));
+    struct room room = call_body_room(call_of(exchange), body_bytes(exchange));
     if (room.size)
         return room;
     refuse_body(call_of(exchange));

@@ -45,8 +45,9 @@ struct api_call *call_new(struct api *api, struct http_exchange *exchange);
 /* Collects the body, up to limit_bytes, then calls route->serve. */
 void call_collect(struct api_call *call, size_t limit_bytes);
 
-/* Room for collecting the next part of the body in call->body. */
-struct room call_body_room(struct api_call *call);
+/* Room for collecting the next part of the body in call->body, which gets total_bytes in all
+ * (UINT64_MAX: not known). */
+struct room call_body_room(struct api_call *call, uint64_t total_bytes);
 
 /* The call of an exchange that call_new made. */
 static inline struct api_call *call_of(const struct http_exchange *exchange)

@@ -84,8 +84,8 @@ static void submit(struct api_call *call)
 /* ---- from JSON to inputs ---- */
 
 /* Bytes that the values of a JSON input take as a tensor. */
-static bool json_input_size(struct json *json, const struct infer_json_input *input, uint64_t *ret_size,
-                            struct error *ret_error)
+static bool json_input_size(struct json *json, const struct infer_json_input *input,
+                            uint64_t *ret_size, struct error *ret_error)
 {
     if (input->datatype == TENSORD_BYTES)
         return tensor_json_bytes_size(json, ret_size);
@@ -94,7 +94,8 @@ static bool json_input_size(struct json *json, const struct infer_json_input *in
                      SPAN_ARGS(input->name));
 }
 
-static bool json_input(struct api_call *call, const struct infer_json_input *input, struct error *ret_error)
+static bool json_input(struct api_call *call, const struct infer_json_input *input,
+                       struct error *ret_error)
 {
     struct infer_call *infer = call->detail;
     struct json json;
@@ -102,7 +103,8 @@ static bool json_input(struct api_call *call, const struct infer_json_input *inp
     char *data;
     json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
     return json_input_size(&json, input, &size, ret_error) &&
-           inference_input(&infer->inference, input->name, input->datatype, &input->shape, size, &data, ret_error) &&
+           inference_input(&infer->inference, input->name, input->datatype, &input->shape, size,
+                           &data, ret_error) &&
            tensor_from_json(&json, input->datatype, &input->shape, (struct room){data, size});
 }
 
@@ -299,12 +301,14 @@ static struct room sink(void)
 static struct room json_room(struct api_call *call)
 {
     struct infer_call *infer = call->detail;
-    struct room room = call_body_room(call);
-    if (infer->json_bytes != UINT64_MAX && room.size > infer->json_bytes - call->body.size)
-        room.size = infer->json_bytes - call->body.size;
+    struct error error;
+    int64_t length = call->exchange->request.content_length;
+    uint64_t total = infer->json_bytes;
+    if (total == UINT64_MAX && length >= 0)
+        total = (uint64_t)length;
+    struct room room = call_body_room(call, total);
     if (room.size)
         return room;
-    struct error error;
     error_set(&error, ERROR_TOO_LARGE,
               "the request's JSON is longer than the %zu bytes that are allowed",
               call->api->max_json_bytes);
