@@ -174,8 +174,8 @@ static const char *take_response(struct channel_inbox *inbox, struct record_read
         (head->status != TENSORD_OK && (!head->final || head->output_count)))
         return malformed;
     struct request_entry *entry = channel_table_request(inbox->table, head->request);
-    if (!entry)
-        return "a response to no request";
+    if (!entry || inbox->state != INBOX_READY)
+        return "a response to no request, or before it was ready";
     const char *broken = take_outputs(inbox, entry, reader, head->output_count);
     if (broken)
         return broken;
@@ -220,7 +220,7 @@ static const char *take_need_room(struct channel_inbox *inbox, struct record_rea
         return "room for no request, or none at all";
     uint64_t id = head->request;
     struct extent extent = {0};
-    struct error error;
+    struct error error = {.code = ERROR_OK};
     /* The place is noted first: what the owner grants cannot be taken back. */
     if (!request_entry_add_extra(entry, extent)) {
         error_set(&error, ERROR_RESOURCE_EXHAUSTED, "the request has too many pieces of memory");
