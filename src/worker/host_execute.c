@@ -22,7 +22,8 @@ static struct host_execution *of(const struct tensord_execution *tensord)
 
 /* ---- words ---- */
 
-static enum tensord_status on_reason(enum tensord_status status, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static enum tensord_status
+on_reason(enum tensord_status status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -56,7 +57,8 @@ void host_log_line(struct host *host, enum tensord_log_level level, struct span 
     host_send_or_drop(host, &writer); /* logging never blocks an engine */
 }
 
-static void on_log(enum tensord_log_level level, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void on_log(enum tensord_log_level level,
+                                                         const char *format, ...)
 {
     char line[LOG_LINE_BYTES];
     va_list arguments;
