@@ -4,6 +4,7 @@
 #include "serving/check.h"
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
+#include "serving/replica.h"
 
 #include <assert.h>
 
@@ -142,7 +143,7 @@ static void take_back(struct inference *inference, enum error_code code, const c
     struct error error;
     inference->cancelled = true;
     if (inference->state == INFERENCE_RUNNING) {
-        channel_cancel(inference->request.channel, &inference->request);
+        replica_cancel(inference->generation->replica, inference);
         return;
     }
     if (!list_linked(&inference->link))

@@ -64,6 +64,8 @@ struct inference {
     struct error *early_error;
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
     bool cancelled;
+    unsigned depth;                 /* of nested calls above it; 0: a client's own */
+    const struct inference *caller; /* that waits for this one; NULL: a client does */
 };
 
 /* Binds the inference to the version's current generation; lists made for it come from arena, which

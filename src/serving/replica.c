@@ -3,6 +3,7 @@
 
 #include "serving/batch.h"
 #include "serving/inference_internal.h"
+#include "serving/nested.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -27,6 +28,7 @@ struct replica {
     uint64_t executions; /* with the worker */
     uint64_t next_execution;
     uint64_t compute_ns;  /* of one execution, a moving average */
+    struct list calls;    /* nested ones that its model makes */
     struct error failure; /* why it could not load, or what it did wrong */
     struct timer grace;
 };
@@ -77,6 +79,8 @@ static void on_response(void *owner, struct channel_request *request,
         used += response->outputs[i].extent.size + TENSOR_ALIGNMENT;
     uint64_t faded = generation->output_bytes - generation->output_bytes / 64;
     generation->output_bytes = used > faded ? used : faded;
+    if (response->final)
+        nested_forget(&replica->calls, inference);
     inference_answer(inference, response);
 }
 
@@ -109,9 +113,8 @@ static bool on_need_room(void *owner, struct channel_request *request, uint64_t 
 static void on_call(void *owner, const struct channel_call *call)
 {
     struct replica *replica = owner;
-    struct error error;
-    error_set(&error, ERROR_UNIMPLEMENTED, "calls between models are not supported yet");
-    channel_call_answer(replica->channel, call->id, &error, NULL, NULL, 0);
+    nested_begin(&replica->calls, replica->channel, call,
+                 list_entry(call->parent, struct inference, request));
 }
 
 static void on_log(void *owner, enum tensord_log_level level, struct span line)
@@ -177,6 +180,7 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
     timer_stop(&replica->grace);
     generation_ref(generation); /* answering may drop all others */
+    nested_forget(&replica->calls, NULL);
     fail_requests(replica, error.message);
     channel_close(replica->channel);
     bool loaded = replica->loaded;
@@ -202,6 +206,7 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
     replica->started_ns = loop_now_ns(serving->loop);
     replica->compute_ns = AHEAD_NS; /* until it has been seen to be less */
     replica->process.ended = on_ended;
+    list_init(&replica->calls);
     replica->channel = channel_open(serving->loop, generation->memory, &events, replica, ret_error);
     if (!replica->channel || !spawner_start(serving->spawner, &replica->process, &generation->spec,
                                             channel_fds(replica->channel), ret_error)) {
@@ -255,4 +260,10 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
     replica->next_execution++;
     replica->executions++;
     return true;
+}
+
+void replica_cancel(struct replica *replica, struct inference *inference)
+{
+    channel_cancel(replica->channel, &inference->request);
+    nested_cancel(&replica->calls, inference);
 }

@@ -19,4 +19,8 @@ bool replica_has_room(const struct replica *replica);
 /* Sends the requests as one execution. False when the channel is full now. */
 bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count);
 
+/* Asks the worker to end a request early; the calls that it makes to other models are cancelled
+ * too. */
+void replica_cancel(struct replica *replica, struct inference *inference);
+
 #endif
