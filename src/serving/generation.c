@@ -257,7 +257,7 @@ void generation_lost(struct generation *generation, bool loaded, uint64_t lived_
         give_up(generation, error);
         return;
     }
-    version_note(generation->version, "restarting; the worker was %s", error->message);
+    version_note(generation->version, "restarting after its worker ended: %s", error->message);
     timer_start(&generation->retry, serving->loop, back_off_ms(generation->failures), retry);
 }
 

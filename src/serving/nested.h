@@ -16,6 +16,10 @@ enum { NESTED_MAX_DEPTH = 8 };
 void nested_begin(struct list *calls, struct channel *channel, const struct channel_call *call,
                   struct inference *parent);
 
+/* Cancels the calls that were made for the parent, which is cancelled itself; they are answered
+ * with that error. */
+void nested_cancel(struct list *calls, const struct inference *parent);
+
 /* Cancels the calls that were made for the parent (NULL: all of them) and forgets whom to answer.
  */
 void nested_forget(struct list *calls, const struct inference *parent);

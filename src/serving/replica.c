@@ -158,7 +158,7 @@ static void fail_requests(struct replica *replica, const char *reason)
     struct channel_request *request;
     size_t position = 0;
     error_set(&response.error, ERROR_UNAVAILABLE,
-              "the worker of model '%.*s' was %s; the request may be sent again",
+              "the worker of model '%.*s' ended (%s); the request may be sent again",
               SPAN_ARGS(replica->generation->spec.name), reason);
     while ((request = channel_next_request(replica->channel, &position))) {
         request->channel = NULL;
