@@ -86,7 +86,7 @@ static void jam(void)
 
 static void die(const char *how)
 {
-    int *volatile nowhere = NULL;
+    volatile int *volatile nowhere = NULL; /* both volatile, or the store is dropped */
     if (strcmp(how, "segfault") == 0)
         *nowhere = 1;
     else if (strcmp(how, "abort") == 0)
