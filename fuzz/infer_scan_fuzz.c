@@ -1,5 +1,5 @@
-/* A ModelInferRequest in slices: however it is cut, the scan does the same; and what it accepts
- * decodes like the whole message. The first byte of the input is the size of the slices. */
+/* A ModelInferRequest in slices: what the scan accepts decodes like the whole message, with the
+ * tensors where they were put. The first byte of the input is the size of the slices. */
 #include "codec/infer_scan.h"
 #include "codec/inference.pb.h"
 
@@ -8,99 +8,74 @@
 
 enum { MESSAGE_BYTES = 1 << 16, ARENA_BYTES = 1 << 22 };
 
-struct outcome {
-    struct infer_scan scan;
-    struct error error;
-    bool ok;
-    char payloads[MESSAGE_BYTES];
-    size_t payloads_size, payload_start;
+struct tensors {
+    char bytes[MESSAGE_BYTES];
+    size_t size;
 };
 
-static struct room give_room(void *context, size_t index, uint64_t size, uint64_t offset)
+static bool tensor_begins(void *context, size_t index, uint64_t size, char **ret_to,
+                          struct error *ret_error)
 {
-    struct outcome *outcome = context;
-    if (offset == 0) {
-        outcome->payload_start = outcome->payloads_size;
-        outcome->payloads_size += (size_t)size;
-        assert(outcome->payloads_size <= sizeof outcome->payloads);
+    struct tensors *tensors = context;
+    assert(size <= sizeof tensors->bytes - tensors->size);
+    *ret_to = tensors->bytes + tensors->size;
+    tensors->size += size;
+    return true;
+}
+
+static bool scan(struct infer_scan *scan, struct buf *head, struct tensors *tensors,
+                 struct span message, size_t slice)
+{
+    struct error error;
+    infer_scan_init(scan, head, message.size, tensor_begins, tensors);
+    while (message.size) {
+        struct room room = infer_scan_room(scan);
+        size_t count = room.size < slice ? room.size : slice;
+        if (count == 0)
+            return false;
+        assert(count <= message.size); /* it never asks for more than the message has */
+        memcpy(room.data, message.data, count);
+        message = span_after(message, count);
+        if (!infer_scan_advance(scan, count, &error))
+            return false;
     }
-    return (struct room){outcome->payloads + outcome->payload_start + offset, size - offset};
+    return infer_scan_complete(scan);
 }
 
-static struct outcome *scan(struct span message, size_t slice_bytes)
-{
-    const struct infer_scan_limits limits = {message.size, 1 << 12, 16};
-    struct outcome *outcome = calloc(1, sizeof *outcome);
-    assert(outcome);
-    infer_scan_init(&outcome->scan, &limits, &(struct infer_scan_rooms){outcome, give_room});
-    outcome->ok = true;
-    while (outcome->ok && message.size) {
-        struct span slice = {message.data, message.size < slice_bytes ? message.size : slice_bytes};
-        size_t taken = 0;
-        outcome->ok = infer_scan_feed(&outcome->scan, slice, &taken, &outcome->error);
-        assert(!outcome->ok || taken == slice.size);
-        message = span_after(message, taken);
-    }
-    outcome->ok = outcome->ok && infer_scan_end(&outcome->scan, &outcome->error);
-    return outcome;
-}
-
-static void outcome_free(struct outcome *outcome)
-{
-    infer_scan_fini(&outcome->scan);
-    free(outcome);
-}
-
-static void same(const struct outcome *a, const struct outcome *b)
-{
-    assert(a->ok == b->ok && a->error.code == b->error.code);
-    assert(a->scan.raw_count == b->scan.raw_count);
-    assert(span_equal(buf_span(&a->scan.head), buf_span(&b->scan.head)));
-    assert(!a->ok || a->payloads_size == b->payloads_size);
-    assert(!a->ok || memcmp(a->payloads, b->payloads, a->payloads_size) == 0);
-}
-
-/* The head and the payloads hold what the whole message holds. */
-static void same_as_whole(const struct outcome *outcome, struct span message)
+static void same_as_whole(struct span message, struct span head_bytes,
+                          const struct tensors *tensors)
 {
     struct arena arena;
     struct error error;
     struct inference_model_infer_request head, whole;
     arena_init(&arena, 4096, ARENA_BYTES);
     bool ok = pb_decode(&inference_model_infer_request_pb, message, &arena, &whole, &error);
-    bool head_ok = pb_decode(&inference_model_infer_request_pb, buf_span(&outcome->scan.head),
-                             &arena, &head, &error);
+    bool head_ok = pb_decode(&inference_model_infer_request_pb, head_bytes, &arena, &head, &error);
     assert(ok == head_ok || error.code == ERROR_RESOURCE_EXHAUSTED);
-    if (ok && head_ok) {
-        assert(whole.raw_input_contents.count == outcome->scan.raw_count);
-        assert(whole.inputs.count == head.inputs.count);
-        size_t in_head = 0, outside = 0;
-        for (size_t i = 0; i < outcome->scan.raw_count; i++) {
-            struct span raw = whole.raw_input_contents.items[i], other;
-            if (infer_scan_is_outside(&outcome->scan, i)) {
-                other = (struct span){outcome->payloads + outside, raw.size};
-                outside += raw.size;
-            } else {
-                other = head.raw_input_contents.items[in_head++];
-            }
-            assert(span_equal(raw, other));
-        }
-        assert(in_head == head.raw_input_contents.count && outside == outcome->payloads_size);
+    size_t at = 0;
+    for (uint32_t i = 0; ok && i < whole.raw_input_contents.count; i++) {
+        struct span raw = whole.raw_input_contents.items[i];
+        assert(span_equal(raw, (struct span){tensors->bytes + at, raw.size}));
+        at += raw.size;
     }
+    assert(!ok || at == tensors->size);
+    assert(!ok || !head_ok ||
+           (head.raw_input_contents.count == 0 && head.inputs.count == whole.inputs.count));
     arena_fini(&arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    struct infer_scan state;
+    struct buf head;
     if (size < 2 || size > MESSAGE_BYTES)
         return 0;
     struct span message = {(const char *)data + 1, size - 1};
-    struct outcome *whole = scan(message, message.size);
-    struct outcome *sliced = scan(message, data[0] % 16 + 1);
-    same(whole, sliced);
-    if (whole->ok)
-        same_as_whole(whole, message);
-    outcome_free(whole);
-    outcome_free(sliced);
+    struct tensors *tensors = calloc(1, sizeof *tensors);
+    buf_init(&head, MESSAGE_BYTES);
+    if (scan(&state, &head, tensors, message, data[0] % 16 + 1))
+        same_as_whole(message, buf_span(&head), tensors);
+    buf_fini(&head);
+    free(tensors);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* gRPC health: the protocol's own readiness calls and grpc.health.v1, which Kubernetes probes. */
 #include "api/grpc_call.h"
-#include "grpc_health_v1_health.pb.h"
-#include "inference.pb.h"
+#include "codec/grpc_health_v1_health.pb.h"
+#include "codec/inference.pb.h"
 
 static bool server_ready(const struct api_call *call)
 {

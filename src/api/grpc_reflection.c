@@ -1,7 +1,7 @@
 /* gRPC reflection, v1 and v1alpha, which are alike on the wire: the descriptors of our .proto
  * files, for grpcurl and its like. */
 #include "api/grpc_call.h"
-#include "grpc_reflection_v1_reflection.pb.h"
+#include "codec/grpc_reflection_v1_reflection.pb.h"
 
 enum { GRPC_NOT_FOUND = 5, GRPC_UNIMPLEMENTED = 12, MAX_FILES = 64 };
 

@@ -1,7 +1,7 @@
 /* The repository extension over gRPC: index, load, unload. */
 #include "api/grpc_call.h"
 #include "api/load_call.h"
-#include "inference.pb.h"
+#include "codec/inference.pb.h"
 
 static size_t count_versions(const struct serving *serving)
 {

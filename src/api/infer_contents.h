@@ -3,7 +3,7 @@
 #define TENSORD_API_INFER_CONTENTS_H
 
 #include "base/tensor.h"
-#include "inference.pb.h"
+#include "codec/inference.pb.h"
 
 /* Bytes that the contents take as a tensor of this datatype; False when they hold another kind of
  * values or have none that the datatype could ride in (FP16, BF16: raw only). */

@@ -5,8 +5,8 @@
  * made and tensors go into their memory), WAITING for the answer, DONE. */
 #include "api/grpc_call.h"
 #include "api/infer_contents.h"
-#include "api/infer_scan.h"
-#include "inference.pb.h"
+#include "codec/infer_scan.h"
+#include "codec/inference.pb.h"
 #include "serving/generation.h"
 
 #include <stdio.h>
@@ -225,7 +225,7 @@ static bool take_parameters(struct api_call *call, struct error *ret_error)
     struct grpc_infer *infer = infer_of(call);
     struct arena *arena = &call->exchange->arena;
     const struct inference_model_infer_request *request = &infer->request;
-    struct channel_parameter *list = arena_calloc(arena, request->parameters.count, sizeof *list);
+    struct parameter *list = arena_calloc(arena, request->parameters.count, sizeof *list);
     if (!list)
         return error_no_memory(ret_error);
     if (request->parameters.count > PARAMETER_LIMIT)
@@ -238,7 +238,7 @@ static bool take_parameters(struct api_call *call, struct error *ret_error)
             take_timeout(call, value);
         else if (!span_starts_with(key, SPAN("triton_")))
             list[infer->inference.parameter_count++] =
-                (struct channel_parameter){key, parameter_text(arena, value)};
+                (struct parameter){key, parameter_text(arena, value)};
     }
     infer->inference.parameters = list;
     return true;

@@ -180,8 +180,7 @@ static bool read_model_parameter(struct reader *reader, struct span key)
     if (!arena_grow(reader->arena, (void **)&request->parameters, request->parameter_count,
                     &request->parameter_capacity, sizeof *request->parameters))
         return no_memory(reader);
-    request->parameters[request->parameter_count++] =
-        (struct channel_parameter){key, span_trim(value)};
+    request->parameters[request->parameter_count++] = (struct parameter){key, span_trim(value)};
     return true;
 }
 

@@ -4,8 +4,8 @@
 #define TENSORD_API_INFER_JSON_H
 
 #include "base/arena.h"
+#include "base/parameter.h"
 #include "base/tensor.h"
-#include "worker/channel.h"
 
 /* An input as the JSON tells it: its data stands in the JSON, or follows it as binary. */
 struct infer_json_input {
@@ -29,7 +29,7 @@ struct infer_json {
     size_t input_count, input_capacity;
     struct infer_json_output *outputs;
     size_t output_count, output_capacity;
-    struct channel_parameter *parameters; /* those that are for the model */
+    struct parameter *parameters; /* those that are for the model */
     size_t parameter_count, parameter_capacity;
 };
 

@@ -197,13 +197,11 @@ static void make_http(void)
         .max_json_bytes = (size_t)settings->max_json_mib * MIB,
         .max_body_bytes = (size_t)(body_mib * MIB),
     };
-    front.http = (struct http_server){
-        .on_request = api_request, .limits = http_limits_default, .context = &front.api};
+    http_server_init(&front.http, api_request, &front.api);
     front.http.limits.header_timeout_ms = (uint64_t)settings->header_timeout_ms;
     front.http.limits.body_timeout_ms = (uint64_t)settings->body_timeout_ms;
     front.http.limits.unsent_timeout_ms = (uint64_t)settings->unsent_timeout_ms;
     front.http.limits.idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
-    list_init(&front.http.conns);
 }
 
 static void raise_descriptor_limit(void)

@@ -12,12 +12,8 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/parameter.h"
 #include "base/tensor.h"
-
-/* A setting for the engine, from the config's `parameters`. */
-struct repository_parameter {
-    struct span key, value;
-};
 
 /* What the config says of a model, already checked; without a config, what the files say.
  * Immutable. */
@@ -29,7 +25,7 @@ struct model_config {
     size_t input_count;
     struct tensor_info *outputs;
     size_t output_count;
-    struct repository_parameter *parameters;
+    struct parameter *parameters;
     size_t parameter_count;
     uint32_t instance_count; /* executions at once: instance_group; 0: the config does not say */
     struct span device;      /* "cpu", "cuda:0" */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,14 +38,16 @@ static int setup(void **state)
     return 0;
 }
 
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    return remove(path);
+}
+
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
     repository_scan_fini(&f->scan);
-    snprintf(command, sizeof command, "rm -rf '%s'", f->folder);
-    FILE *shell = popen(command, "r");
-    pclose(shell);
+    nftw(f->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(f);
     return 0;
 }

@@ -46,7 +46,7 @@ static bool copy_infos(struct arena *arena, const struct tensor_info *from, size
 static bool copy_parameters(struct arena *arena, const struct model_config *config,
                             struct worker_spec *spec)
 {
-    struct channel_parameter *copy = arena_calloc(arena, config->parameter_count, sizeof *copy);
+    struct parameter *copy = arena_calloc(arena, config->parameter_count, sizeof *copy);
     if (!copy)
         return false;
     for (size_t i = 0; i < config->parameter_count; i++) {

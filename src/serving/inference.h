@@ -40,7 +40,7 @@ struct inference_answer {
 struct inference {
     /* Set by the API before inference_submit. */
     struct span id;
-    const struct channel_parameter *parameters; /* for the model */
+    const struct parameter *parameters; /* for the model */
     size_t parameter_count;
     uint64_t deadline_ns; /* CLOCK_NEVER: none */
     void (*answered)(struct inference *inference, const struct inference_answer *answer);

@@ -174,8 +174,7 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     struct error error = replica->failure;
     if (error.code == ERROR_OK)
         error_set(&error, started ? ERROR_INTERNAL : ERROR_UNIMPLEMENTED, "%s", reason);
-    bool expected = replica->stopping && replica->failure.code == ERROR_OK;
-    if (!expected && !(replica->probe && replica->loaded))
+    if (!replica->stopping && !(replica->probe && replica->loaded)) /* else it was asked to end */
         say(replica, LOG_ERROR, span_of(error.message));
     uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
     timer_stop(&replica->grace);

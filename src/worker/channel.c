@@ -235,7 +235,7 @@ static void put_request(struct record_writer *writer, const struct channel_reque
     for (size_t i = 0; i < request->input_count; i++)
         record_put_tensor(writer, &request->inputs[i], (struct span){0});
     for (size_t i = 0; i < request->parameter_count; i++) {
-        const struct channel_parameter *parameter = &request->parameters[i];
+        const struct parameter *parameter = &request->parameters[i];
         const struct record_parameter sizes = {(uint32_t)parameter->key.size,
                                                (uint32_t)parameter->value.size};
         record_put(writer, &sizes, sizeof sizes);
@@ -258,7 +258,7 @@ bool channel_request_fits(const struct channel_request *request)
     for (size_t i = 0; i < request->input_count; i++)
         size += sizeof(struct record_tensor) + request->inputs[i].shape.ndim * sizeof(int64_t);
     for (size_t i = 0; i < request->parameter_count && size <= RING_RECORD_MAX; i++) {
-        const struct channel_parameter *parameter = &request->parameters[i];
+        const struct parameter *parameter = &request->parameters[i];
         if (parameter->key.size > RING_RECORD_MAX || parameter->value.size > RING_RECORD_MAX)
             return false;
         size += sizeof(struct record_parameter) + padded(parameter->key.size + 1) +

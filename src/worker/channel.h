@@ -9,6 +9,7 @@
 #ifndef TENSORD_WORKER_CHANNEL_H
 #define TENSORD_WORKER_CHANNEL_H
 
+#include "base/parameter.h"
 #include "base/tensor.h"
 #include "net/loop.h"
 #include "worker/memory.h"
@@ -32,17 +33,12 @@ struct channel_response {
     size_t output_count;
 };
 
-/* A parameter of a request that is for the model: strings only; numbers are written as text. */
-struct channel_parameter {
-    struct span key, value;
-};
-
 /* One request as the channel sees it; a member of the caller's request, which stays in place until
  * its final response or channel_close. */
 struct channel_request {
     const struct channel_tensor *inputs; /* in the schema's order */
     size_t input_count;
-    const struct channel_parameter *parameters;
+    const struct parameter *parameters;
     size_t parameter_count;
     struct extent grant;     /* room for its outputs; may be empty */
     uint64_t wanted_outputs; /* bit i: output i */

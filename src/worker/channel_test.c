@@ -269,8 +269,8 @@ static void send(struct fixture *f, struct call *call)
     assert_true(channel_execute(f->channel, 1, &request, 1));
 }
 
-static void send_with(struct fixture *f, struct call *call,
-                      const struct channel_parameter *parameters, size_t count)
+static void send_with(struct fixture *f, struct call *call, const struct parameter *parameters,
+                      size_t count)
 {
     call->request.parameters = parameters;
     call->request.parameter_count = count;
@@ -345,7 +345,7 @@ static void requests_are_joined_and_split(void **state)
 
 static void a_model_that_mixes_rows_is_not_joined(void **state)
 {
-    static const struct channel_parameter mix = {SPAN("mix"), SPAN("1")};
+    static const struct parameter mix = {SPAN("mix"), SPAN("1")};
     struct fixture *f = *state;
     f->spec.parameters = &mix;
     f->spec.parameter_count = 1;
@@ -387,7 +387,7 @@ static void refused_room_fails_the_request_with_the_reason(void **state)
 
 static void a_stream_uses_its_room_again(void **state)
 {
-    static const struct channel_parameter stream = {SPAN("stream"), SPAN("500")};
+    static const struct parameter stream = {SPAN("stream"), SPAN("500")};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 4, 1, 128);
@@ -400,7 +400,7 @@ static void a_stream_uses_its_room_again(void **state)
 
 static void a_stream_waits_for_credits_and_can_be_cancelled(void **state)
 {
-    static const struct channel_parameter stream = {SPAN("stream"), SPAN("500")};
+    static const struct parameter stream = {SPAN("stream"), SPAN("500")};
     struct fixture *f = *state;
     f->keep_credits = true;
     start_ready(f, chaos_engine());
@@ -417,7 +417,7 @@ static void a_stream_waits_for_credits_and_can_be_cancelled(void **state)
 
 static void a_cancellation_reaches_a_busy_engine(void **state)
 {
-    static const struct channel_parameter wait = {SPAN("wait_ms"), SPAN("1000000")};
+    static const struct parameter wait = {SPAN("wait_ms"), SPAN("1000000")};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 1, 64), *behind = prepare(f, 1, 1, 1, 64);
@@ -432,8 +432,8 @@ static void a_cancellation_reaches_a_busy_engine(void **state)
 
 static void a_failure_brings_its_sentence(void **state)
 {
-    static const struct channel_parameter fail[] = {{SPAN("fail"), SPAN("the moon is full")},
-                                                    {SPAN("status"), SPAN("1")}};
+    static const struct parameter fail[] = {{SPAN("fail"), SPAN("the moon is full")},
+                                            {SPAN("status"), SPAN("1")}};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 1, 64);
@@ -445,8 +445,8 @@ static void a_failure_brings_its_sentence(void **state)
 
 static void a_model_calls_another(void **state)
 {
-    static const struct channel_parameter other = {SPAN("call"), SPAN("negative")},
-                                          missing = {SPAN("call"), SPAN("missing")};
+    static const struct parameter other = {SPAN("call"), SPAN("negative")},
+                                  missing = {SPAN("call"), SPAN("missing")};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 5, 64), *failing = prepare(f, 1, 1, 5, 64);
@@ -462,8 +462,8 @@ static void a_model_calls_another(void **state)
 
 static void logs_and_progress_arrive(void **state)
 {
-    static const struct channel_parameter slow = {SPAN("load"), SPAN("slow")},
-                                          log = {SPAN("log"), SPAN("100")};
+    static const struct parameter slow = {SPAN("load"), SPAN("slow")},
+                                  log = {SPAN("log"), SPAN("100")};
     struct fixture *f = *state;
     f->spec.parameters = &slow;
     f->spec.parameter_count = 1;
@@ -477,7 +477,7 @@ static void logs_and_progress_arrive(void **state)
 
 static void a_failed_load_says_why(void **state)
 {
-    static const struct channel_parameter fail = {SPAN("load"), SPAN("fail")};
+    static const struct parameter fail = {SPAN("load"), SPAN("fail")};
     struct fixture *f = *state;
     f->spec.parameters = &fail;
     f->spec.parameter_count = 1;
@@ -535,7 +535,7 @@ static void a_forgery_is_found_out(const char *how)
     void *state;
     assert_int_equal(set_up(&state), 0);
     struct fixture *f = state;
-    const struct channel_parameter forge = {SPAN("forge"), span_of(how)};
+    const struct parameter forge = {SPAN("forge"), span_of(how)};
     pid_t child = start_process(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 5, 64);
     struct channel_request *request = &call->request;
@@ -561,8 +561,8 @@ static void forged_records_are_found_out(void **state)
 /* A worker that fills its doorbell cannot make the front wait. */
 static void jammed_doorbells_do_not_block(void **state)
 {
-    static const struct channel_parameter jam[] = {{SPAN("die"), SPAN("jam")},
-                                                   {SPAN("wait_ms"), SPAN("1")}};
+    static const struct parameter jam[] = {{SPAN("die"), SPAN("jam")},
+                                           {SPAN("wait_ms"), SPAN("1")}};
     struct fixture *f = *state;
     pid_t child = start_process(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 5, 64);

@@ -37,8 +37,8 @@ static struct tensord_tensor_info *copy_infos(struct arena *arena, const struct 
     return copies;
 }
 
-static struct tensord_parameter *
-copy_parameters(struct arena *arena, const struct channel_parameter *parameters, size_t count)
+static struct tensord_parameter *copy_parameters(struct arena *arena,
+                                                 const struct parameter *parameters, size_t count)
 {
     struct tensord_parameter *copies = arena_calloc(arena, count, sizeof *copies);
     for (size_t i = 0; copies && i < count; i++) {

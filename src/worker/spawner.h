@@ -22,7 +22,7 @@ struct worker_spec {
     size_t input_count;
     const struct tensor_info *outputs;
     size_t output_count;
-    const struct channel_parameter *parameters; /* the config's */
+    const struct parameter *parameters; /* the config's */
     size_t parameter_count;
     int64_t max_batch_size; /* the config's; -1: it says nothing */
     bool may_batch;         /* false: never join requests */

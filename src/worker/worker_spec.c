@@ -135,9 +135,9 @@ static const struct tensor_info *get_tensors(struct reader *reader, size_t *ret_
     return tensors;
 }
 
-static const struct channel_parameter *get_parameters(struct reader *reader, size_t *ret_count)
+static const struct parameter *get_parameters(struct reader *reader, size_t *ret_count)
 {
-    struct channel_parameter *parameters =
+    struct parameter *parameters =
         get_array(reader, WORKER_SPEC_MAX_PARAMETERS, sizeof *parameters, ret_count);
     for (size_t i = 0; i < *ret_count && !reader->failed; i++) {
         parameters[i].key = get_string(reader);

@@ -11,8 +11,7 @@ static const struct tensor_info inputs[] = {
     {.name = {"x", 1}, .datatype = TENSORD_FP32, .shape = {2, {-1, 16}}, .optional = true},
     {.name = {"ids", 3}, .datatype = TENSORD_INT64, .shape = {0, {0}}},
 };
-static const struct channel_parameter parameters[] = {{{"threads", 7}, {"4", 1}},
-                                                      {{"", 0}, {"", 0}}};
+static const struct parameter parameters[] = {{{"threads", 7}, {"4", 1}}, {{"", 0}, {"", 0}}};
 static const struct worker_spec example = {
     .path = {"/srv/models/iris/1/model.onnx", 29},
     .root = {"/srv/models/iris", 16},

@@ -1,0 +1,108 @@
+/* Unit tests of api/infer_json.h. */
+#include "api/infer_json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct arena arena;
+static struct infer_json request;
+static struct error error;
+
+static int setup(void **state)
+{
+    arena_init(&arena, 4096, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    arena_fini(&arena);
+    return 0;
+}
+
+static void a_full_request_is_read(void **state)
+{
+    assert_true(infer_json_read(SPAN("{\"id\":\"7\",\"parameters\":{\"timeout\":1000,\"binary_data_"
+                                     "output\":true,\"mode\":\"x\",\"k\":2.5},"
+                                     "\"inputs\":[{\"name\":\"a\",\"shape\":[2,3],\"datatype\":"
+                                     "\"FP32\",\"data\":[[1,2,3],[4,5,6]]},"
+                                     "{\"datatype\":\"BYTES\",\"name\":\"b\",\"shape\":[1],"
+                                     "\"parameters\":{\"binary_data_size\":9}}],"
+                                     "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":"
+                                     "true}},{\"name\":\"z\"}]}"),
+                                &arena, &request, &error));
+    assert_true(span_equal(request.id, SPAN("7")));
+    assert_int_equal(request.timeout_us, 1000);
+    assert_true(request.binary_output);
+    assert_int_equal(request.parameter_count, 2);
+    assert_true(span_equal(request.parameters[0].value, SPAN("x")));
+    assert_true(span_equal(request.parameters[1].value, SPAN("2.5")));
+    assert_int_equal(request.input_count, 2);
+    assert_int_equal(request.inputs[0].shape.ndim, 2);
+    assert_int_equal(request.inputs[0].shape.dims[1], 3);
+    assert_true(span_equal(request.inputs[0].data, SPAN("[[1,2,3],[4,5,6]]")));
+    assert_null(request.inputs[1].data.data);
+    assert_int_equal(request.inputs[1].binary_bytes, 9);
+    assert_int_equal(request.output_count, 2);
+    assert_true(request.outputs[0].binary);
+    assert_false(request.outputs[1].binary);
+}
+
+static void a_number_is_an_id(void **state)
+{
+    assert_true(infer_json_read(SPAN("{\"id\":42,\"inputs\":[]}"), &arena, &request, &error));
+    assert_true(span_equal(request.id, SPAN("42")));
+}
+
+#define INPUT(rest) "{\"inputs\":[{\"name\":\"a\"" rest "}]}"
+
+static void mistakes_are_named(void **state)
+{
+    static const struct {
+        struct span text;
+        const char *says;
+    } cases[] = {
+        {SPAN("{}"), "no 'inputs'"},
+        {SPAN("[]"), "expected"},
+        {SPAN("{\"inputs\":[],\"inputs\":[]}"), "'inputs' is given twice"},
+        {SPAN("{\"inputs\":[]} x"), "at byte 14"},
+        {SPAN(INPUT("")), "input 'a' has no datatype"},
+        {SPAN(INPUT(",\"datatype\":\"FP33\"")), "'FP33' is no datatype"},
+        {SPAN(INPUT(",\"datatype\":\"FP32\"")), "input 'a' has no shape"},
+        {SPAN(INPUT(",\"datatype\":\"FP32\",\"shape\":[1]")),
+         "neither 'data' nor 'binary_data_size'"},
+        {SPAN(INPUT(",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],\"parameters\":{\"binary_"
+                    "data_size\":4}")),
+         "both"},
+        {SPAN(INPUT(",\"shape\":[-1]")), "byte"},
+        {SPAN(INPUT(",\"shape\":[1.5]")), "byte"},
+        {SPAN(INPUT(",\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]")), "at most 16 dimensions"},
+        {SPAN(INPUT(",\"parameters\":{\"shared_memory_region\":\"r\"}")),
+         "shared memory is not enabled"},
+        {SPAN("{\"inputs\":[{\"datatype\":\"FP32\",\"shape\":[],\"data\":[1]}]}"),
+         "an input has no name"},
+        {SPAN("{\"inputs\":[],\"outputs\":[{}]}"), "an output has no name"},
+        {SPAN("{\"inputs\":[],\"parameters\":{\"x\":[1]}}"), "no string, number or bool"},
+        {SPAN("{\"inputs\":[],\"parameters\":{\"triton_x\":1}}"), "reserved"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        error.code = ERROR_OK;
+        assert_false(infer_json_read(cases[i].text, &arena, &request, &error));
+        assert_int_equal(error.code, ERROR_INVALID_ARGUMENT);
+        if (!strstr(error.message, cases[i].says))
+            fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].text.data, error.message,
+                     cases[i].says);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_full_request_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_number_is_an_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(mistakes_are_named, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
