@@ -42,7 +42,7 @@ static bool take_varint(struct infer_scan *scan, bool *ret_done, struct error *r
     return true;
 }
 
-static void begin(struct infer_scan *scan, int state)
+static void begin(struct infer_scan *scan, enum infer_scan_state state)
 {
     scan->state = state;
     scan->varint = 0;

@@ -26,7 +26,7 @@ struct infer_scan {
     uint32_t varint_bytes, tag_bytes;
     uint32_t number; /* of the field */
     uint32_t wire_type;
-    enum { SCAN_TAG, SCAN_VALUE, SCAN_LENGTH, SCAN_FIELD, SCAN_TENSOR } state;
+    enum infer_scan_state { SCAN_TAG, SCAN_VALUE, SCAN_LENGTH, SCAN_FIELD, SCAN_TENSOR } state;
     size_t tensor_count; /* that have begun */
     char *to;            /* where the tensor's next byte goes */
     infer_scan_tensor *tensor;
