@@ -8,6 +8,7 @@ the end, white space around the content left out, short files padded with paddin
 import json
 import pathlib
 import sys
+import urllib.error
 import urllib.request
 
 URL = "http://127.0.0.1:8000/v2/models/magika/infer"
@@ -45,7 +46,10 @@ def main():
     config = find_config()
     labels = config["target_labels_space"]
     for name in sys.argv[1:]:
-        [scores] = infer([features(pathlib.Path(name), config)])
+        try:
+            [scores] = infer([features(pathlib.Path(name), config)])
+        except urllib.error.URLError as error:
+            sys.exit(f"{URL} does not answer ({error}): is ./dev serve running?")
         best = max(range(len(scores)), key=scores.__getitem__)
         print(f"{name}: {labels[best]} ({scores[best]:.2f})")
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -223,11 +224,22 @@ static void watch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* The folder that is watched: the path itself, or the one that holds the file. */
+static void folder_of_path(char folder[PATH_MAX])
+{
+    struct stat status;
+    memcpy(folder, front.path, PATH_MAX);
+    char *slash = strrchr(folder, '/');
+    if (stat(front.path, &status) == 0 && !S_ISDIR(status.st_mode))
+        slash[slash == folder ? 1 : 0] = '\0';
+}
+
 static bool enter_sandbox(struct error *ret_error)
 {
-    char text[200];
+    char text[200], folder[PATH_MAX];
     enum sandbox_mode mode = SANDBOX_AUTO;
-    const struct sandbox_path paths[] = {{front.path, SANDBOX_READ}};
+    folder_of_path(folder);
+    const struct sandbox_path paths[] = {{folder, SANDBOX_READ}};
     sandbox_mode_of_name(span_of(front.settings.sandbox), &mode);
     log_info("front", "sandbox: %s", sandbox_describe(mode, text, sizeof text));
     return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
