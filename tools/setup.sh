@@ -86,6 +86,25 @@ setup_llhttp()
     set_fresh llhttp "$pin"
 }
 
+# The crate ort-sys lists ONNX Runtime's functions in order: our table is compared with it. Where there is no cargo, that
+# test is skipped.
+setup_ort_sys()
+{
+    pin=tools/ort-sys.version
+    command -v cargo >/dev/null || return 0
+    is_fresh ort-sys "$pin" && return
+    say "fetching the crate ort-sys"
+    work=$(mktemp -d)
+    printf '[package]\nname = "none"\nversion = "0.0.0"\n[lib]\npath = "none.rs"\n[dependencies]\n' >"$work/Cargo.toml"
+    printf 'ort-sys = { version = "=%s", default-features = false }\n' "$(cat "$pin")" >>"$work/Cargo.toml"
+    : >"$work/none.rs"
+    CARGO_HOME=$work/cargo cargo fetch -q --manifest-path "$work/Cargo.toml" >&2
+    mkdir -p .deps/ort-sys/src
+    cp "$work"/cargo/registry/src/*/ort-sys-*/src/lib.rs .deps/ort-sys/src/lib.rs # the test checks its hash
+    rm -rf "$work"
+    set_fresh ort-sys "$pin"
+}
+
 # grpcurl, for the tests that talk as a person would; they are skipped where there is no Go.
 setup_grpcurl()
 {

@@ -1,6 +1,7 @@
 /* `tensord serve`: checks what it was given, then becomes the spawner. Nothing is started before
  * the arguments are known to be good, so that mistakes are told at once and in one line. */
 #include "cmd/commands.h"
+#include "onnx/find.h"
 #include "settings/settings.h"
 #include "worker/spawner.h"
 
@@ -35,12 +36,22 @@ static const char *engine_dir(const char *program, char path[PATH_MAX])
     return NULL;
 }
 
+/* ONNX Runtime's library as the user names it, or where it usually is; NULL when there is none.
+ * Looked for here, outside the sandbox, so that workers can be let into just that folder. */
+static const char *onnxruntime(const struct settings *settings, char path[PATH_MAX])
+{
+    const char *named = settings->onnxruntime[0] ? settings->onnxruntime : NULL;
+    if (onnx_find(named, path) && path[0] == '/')
+        return path;
+    return named;
+}
+
 int serve_run(int count, char **arguments)
 {
     struct settings settings;
     struct error error;
     const char *path;
-    char program[PATH_MAX] = "", engines[PATH_MAX], sentence[PATH_MAX + 128];
+    char program[PATH_MAX] = "", engines[PATH_MAX], library[PATH_MAX], sentence[PATH_MAX + 128];
     if (!settings_read(&settings, count, arguments, &path, &error))
         return complain(error.message);
     if (!path)
@@ -66,7 +77,7 @@ int serve_run(int count, char **arguments)
         .program = program,
         .front_arguments = front,
         .engine_dir = engine_folder,
-        .onnxruntime = settings.onnxruntime[0] ? settings.onnxruntime : NULL,
+        .onnxruntime = onnxruntime(&settings, library),
         .sandbox = settings.sandbox,
     };
     int status = spawner_run(&options);
