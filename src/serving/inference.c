@@ -241,8 +241,7 @@ void inference_answer(struct inference *inference, const struct channel_response
     if (answer.final) {
         timer_stop(&inference->deadline);
         inference->state = INFERENCE_DONE;
-        if (inference->cancelled &&
-            loop_now_ns(model_of(inference)->serving->loop) >= inference->deadline_ns)
+        if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns)
             error_set(&answer.error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
     }
     inference->answered(inference, &answer);

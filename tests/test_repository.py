@@ -1,0 +1,159 @@
+"""Models are dropped in, changed, removed, loaded and unloaded."""
+import json
+import subprocess
+import threading
+
+from support import models
+from support.processes import until
+from support.repositories import request, write_model
+from support.server import binary
+
+
+def index(server):
+    status, _, body = server.fetch("/v2/repository/index", {})
+    assert status == 200
+    return {(entry["name"], entry["version"]): entry for entry in json.loads(body)}
+
+
+def one(server, model):
+    return server.infer(model, {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1], "data": [0]}]})
+
+
+def value(server, model):
+    status, body = one(server, model)
+    return body["outputs"][0]["data"][0] if status == 200 else None
+
+
+def test_a_dropped_file_is_served_and_a_removed_one_is_not(server, repository):
+    folder = repository(first=models.constant(1))
+    running = server(folder).wait_ready("first")
+    models.save(models.constant(2), folder / "second.onnx")
+    running.wait_ready("second")
+    assert value(running, "second") == 2
+    (folder / "second.onnx").unlink()
+    until(lambda: one(running, "second")[0] == 404, 30, "the model to go")
+    assert value(running, "first") == 1
+
+
+def test_a_file_that_is_copied_slowly_waits(server, repository):
+    folder = repository(first=models.constant(1))
+    running = server(folder).wait_ready("first")
+    whole = models.constant(3).SerializeToString()
+    with open(folder / "slow.onnx", "wb") as file:
+        file.write(whole[:20])
+        file.flush()
+        until(lambda: ("slow", "1") in index(running), 20, "the file to be seen")
+        assert index(running)["slow", "1"]["state"] == "LOADING"
+        file.write(whole[20:])
+    running.wait_ready("slow")
+    assert value(running, "slow") == 3
+
+
+def test_replacing_a_model_under_load_fails_no_request(server, repository):
+    folder = repository(m=models.constant(1))
+    running = server(folder).wait_ready("m")
+    seen, failures, stop = [], [], threading.Event()
+
+    def client():
+        while not stop.is_set():
+            status, body = one(running, "m")
+            (seen if status == 200 else failures).append(body["outputs"][0]["data"][0] if status == 200 else body)
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for thread in clients:
+        thread.start()
+    for number in (2, 3):
+        models.save(models.constant(number), folder / "m.onnx")
+        until(lambda: seen and seen[-1] == number, 60, f"version {number}")
+    stop.set()
+    for thread in clients:
+        thread.join(60)
+    assert not failures
+    assert set(seen) == {1, 2, 3}
+
+
+def test_tritons_layout_with_versions(server, tmp_path):
+    for version in (1, 3):
+        models.save(models.constant(version), tmp_path / "repo/m" / str(version) / "model.onnx")
+    (tmp_path / "repo/m/config.pbtxt").write_text('name: "m" platform: "onnxruntime_onnx"')
+    running = server(tmp_path / "repo").wait_ready("m")
+    until(lambda: index(running)["m", "1"]["state"] == "READY", 30)
+    assert value(running, "m") == 3
+    status, body = running.infer("m/versions/1", {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1], "data": [0]}]})
+    assert status == 200 and body["model_version"] == "1" and body["outputs"][0]["data"] == [1]
+    assert running.get("/v2/models/m")["versions"] == ["1", "3"]
+
+
+def test_load_and_unload_by_the_api(server, repository):
+    running = server(repository(m=models.constant(1)), "--load", "explicit")
+    until(lambda: ("m", "1") in index(running), 20)
+    assert index(running)["m", "1"]["state"] == "UNAVAILABLE"
+    assert one(running, "m")[0] == 503
+    assert running.fetch("/v2/repository/models/m/load", b"", method="POST")[0] == 200
+    assert value(running, "m") == 1
+    assert running.fetch("/v2/repository/models/m/unload", b"", method="POST")[0] == 200
+    until(lambda: index(running)["m", "1"]["reason"] == "unloaded", 20)
+    assert one(running, "m")[0] == 503
+    assert running.fetch("/v2/repository/models/nope/load", b"", method="POST")[0] == 400
+
+
+def test_lazy_models_tell_their_schema_and_wake_on_a_request(server, repository):
+    running = server(repository(m=models.constant(1)), "--load", "lazy").wait_ready("m")
+    entry = index(running)["m", "1"]
+    assert (entry["state"], entry["reason"]) == ("READY", "asleep")
+    assert running.get("/v2/models/m")["inputs"][0]["name"] == "X"
+    assert value(running, "m") == 1
+
+
+def test_mistakes_are_shown_and_hurt_only_themselves(server, repository):
+    folder = repository(good=models.constant(1), strange=models.missing_operator())
+    (folder / "cut.onnx").write_bytes(models.matmul().SerializeToString()[:60])
+    write_model(folder, "typo", "identity")
+    (folder / "typo/model.yaml").write_text("backend: identity\nmax_bach_size: 3\n")
+    running = server(folder).wait_ready("good")
+    until(lambda: all(index(running)[name, "1"]["state"] == "UNAVAILABLE" for name in ("cut", "strange", "typo")), 60)
+    reasons = {name: index(running)[name, "1"]["reason"] for name in ("cut", "strange", "typo")}
+    assert "did you mean 'max_batch_size'?" in reasons["typo"]
+    assert "NoSuchOperator" in reasons["strange"] or "nowhere" in reasons["strange"]
+    assert reasons["cut"]
+    assert not any(str(folder) in reason for reason in reasons.values())
+    listed = subprocess.run([binary(), "ls", "--to", running.url], capture_output=True, text=True, check=True, timeout=30)
+    for reason in reasons.values():
+        assert reason in listed.stdout
+    assert running.fetch("/v2/health/ready")[0] == 200
+    assert value(running, "good") == 1
+
+
+def test_requests_are_joined_only_where_that_is_right(server, repository):
+    running = server(repository(joined=models.matmul(), alone=models.mixes_rows()))
+    running.wait_ready("joined").wait_ready("alone")
+    notes = {name: entry["batching"] for (name, _), entry in index(running).items()}
+    assert notes["joined"].startswith("joined")
+    assert notes["alone"].startswith("not joined")
+    wrong = []
+
+    def client(seed):
+        row = [float(seed + i) for i in range(4)]
+        expected = [sum(row[k] * weight for k, weight in enumerate(column)) for column in models.weights().T.tolist()]
+        for _ in range(20):
+            status, body = running.infer("joined", {"inputs": [
+                {"name": "X", "datatype": "FP32", "shape": [1, 4], "data": row}]})
+            got = body["outputs"][0]["data"] if status == 200 else body
+            if status != 200 or max(abs(a - b) for a, b in zip(got, expected)) > 1e-3:
+                wrong.append((row, got))
+
+    clients = [threading.Thread(target=client, args=(seed,)) for seed in range(16)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join(120)
+    assert not wrong
+
+
+def test_a_request_that_comes_while_the_model_loads_waits(server, tmp_path):
+    write_model(tmp_path / "m", "slow", "chaos", "INT32", {"load": "slow"})
+    running = server(tmp_path / "m")
+    until(lambda: ("slow", "1") in index(running), 20)
+    status, body = running.infer("slow", request([5], datatype="INT32"))
+    assert status == 200, body
+    assert body["outputs"][0]["data"] == [5]

@@ -1,0 +1,163 @@
+"""Workers die, lie, hang and are replaced; the server and other models go on."""
+import json
+import os
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+
+from support import processes
+from support.repositories import request, write_model
+from support.sockets import Connection, request as http_request
+from support.server import fetch
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def served(server, tmp_path):
+    """A server of a model that misbehaves when asked to, and of one that never does."""
+    folder = tmp_path / "models"
+    write_model(folder, "chaos", "chaos", "INT32", {"batching": "no"})
+    write_model(folder, "other", "identity", "INT32")
+    return server(folder).wait_ready("chaos").wait_ready("other")
+
+
+def ask(server, model, **parameters):
+    return server.infer(model, request([1, 2, 3], datatype="INT32", **parameters), timeout_s=60)
+
+
+def is_good(answer):
+    return answer[0] == 200 and answer[1]["outputs"][0]["data"] == [1, 2, 3]
+
+
+def front_of(server):
+    [front] = [p for p in server.descendants() if p.ppid() == server.pid and "front" in processes.cmdline(p)]
+    return front
+
+
+def workers_of(server):
+    return [p for p in server.descendants() if "worker" in processes.cmdline(p)]
+
+
+@pytest.mark.parametrize("how", ["segfault", "abort", "exit", "close_fds"])
+def test_a_worker_that_dies_fails_its_request_alone(served, how):
+    front = front_of(served)
+    status, body = ask(served, "chaos", die=how)
+    assert status == 503 and "may be sent again" in body["error"]
+    assert is_good(ask(served, "other"))
+    assert is_good(ask(served, "chaos"))
+    assert front_of(served) == front
+
+
+@pytest.mark.parametrize("how", ["slot", "giant", "type", "executed", "backwards", "beyond", "tail"])
+def test_a_worker_that_forges_is_killed(served, how):
+    status, body = ask(served, "chaos", forge=how)
+    assert status in (200, 503), body
+    processes.until(lambda: is_good(ask(served, "chaos")), 20, "the model to serve again")
+    assert is_good(ask(served, "other"))
+
+
+def test_engines_say_why_they_fail(served):
+    assert ask(served, "chaos", fail="no more milk")[1] == {"error": "no more milk"}
+    status, body = ask(served, "chaos", huge=10**12)
+    assert status >= 400 and "larger than the model's memory" in body["error"]
+    assert ask(served, "chaos", stream=3)[0] == 501
+    assert is_good(ask(served, "chaos"))
+
+
+def test_models_call_each_other_but_not_in_circles(server, tmp_path):
+    folder = write_model(tmp_path / "m", "chaos", "chaos", "INT32", {"batching": "no"})
+    write_model(folder, "callee", "identity", "INT32", names=("INPUT0", "OUTPUT0"))
+    served = server(folder).wait_ready("chaos").wait_ready("callee")
+    assert is_good(ask(served, "chaos", call="callee"))
+    assert "is not found" in ask(served, "chaos", call="nobody")[1]["error"]
+    assert "circle" in ask(served, "chaos", call="chaos")[1]["error"]
+    assert is_good(ask(served, "chaos"))
+
+
+def test_a_client_that_goes_frees_the_worker(served):
+    body = request([1], datatype="INT32", wait_ms=600000)
+    with Connection(served.address) as gone:
+        gone.send(http_request("POST", "/v2/models/chaos/infer", body=json.dumps(body).encode()))
+        gone.reset()
+    assert is_good(ask(served, "chaos"))  # it would wait ten minutes behind the other
+
+
+def test_a_deadline_frees_the_worker(served):
+    status, body = ask(served, "chaos", wait_ms=600000, timeout=200000)
+    assert (status, body) == (503, {"error": "Request timeout expired"})
+    assert is_good(ask(served, "chaos"))
+
+
+def test_a_model_that_spins_does_not_disturb_others(served):
+    thread = threading.Thread(target=lambda: fetch_quietly(served, die="spin"))
+    thread.start()
+    for _ in range(20):
+        assert is_good(ask(served, "other"))
+    [spinning] = [p for p in workers_of(served) if p.name() == "chaos"]
+    spinning.kill()
+    thread.join(30)
+    assert is_good(ask(served, "chaos"))
+
+
+def fetch_quietly(server, **parameters):
+    try:
+        ask(server, "chaos", **parameters)
+    except OSError:
+        pass
+
+
+def test_kill_under_load_costs_only_running_requests(served):
+    """kill -9 three times while eight clients ask: every failure is retryable, the next answers come within a second."""
+    answers, stop = [], threading.Event()
+
+    def client():
+        while not stop.is_set():
+            answers.append((time.monotonic(), ask(served, "chaos", wait_ms=5)))
+
+    clients = [threading.Thread(target=client) for _ in range(8)]
+    for thread in clients:
+        thread.start()
+    front, deaths = front_of(served), []
+    processes.until(lambda: len(answers) > 50, 30, "load")
+    settled = front.memory_full_info().pss
+    for _ in range(3):
+        [worker] = [p for p in workers_of(served) if p.name() == "chaos"]
+        worker.send_signal(signal.SIGKILL)
+        deaths.append(time.monotonic())
+        processes.until(lambda: any(at > deaths[-1] and is_good(answer) for at, answer in list(answers)), 20,
+                        "an answer after the kill")
+    stop.set()
+    for thread in clients:
+        thread.join(60)
+    failures = [answer for _, answer in answers if not is_good(answer)]
+    assert 0 < len(failures) <= 3 * 8
+    assert all(status == 503 and "may be sent again" in body["error"] for status, body in failures)
+    for death in deaths:
+        assert min(at for at, answer in answers if at > death and is_good(answer)) - death < 1.5
+    assert front.is_running() and front.memory_full_info().pss < settled + MIB
+
+
+def test_cycles_of_load_and_unload_leave_nothing(served):
+    counts = {}
+    for cycle in range(1, 101):
+        assert fetch(served.url + "/v2/repository/models/other/unload", b"", method="POST")[0] == 200
+        processes.until(lambda: len(workers_of(served)) == 1, 30, "the worker to end")
+        assert fetch(served.url + "/v2/repository/models/other/load", b"", method="POST")[0] == 200
+        assert is_good(ask(served, "other"))
+        if cycle in (10, 100):
+            counts[cycle] = (processes.pss_bytes(served.pid), processes.fd_count(served.pid), len(served.descendants()))
+    assert counts[100][1:] == counts[10][1:]
+    if "asan" not in os.environ.get("TENSORD_BINARY", ""):  # its quarantine grows
+        assert counts[100][0] < counts[10][0] + 2 * MIB
+
+
+def test_the_end_of_the_spawner_ends_all(served):
+    everyone = served.descendants()
+    served.process.kill()
+    _, alive = psutil.wait_procs(everyone, timeout=20)
+    assert not alive
+    served.process.wait()
