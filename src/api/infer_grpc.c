@@ -443,6 +443,8 @@ void grpc_infer_begin(struct api_call *call)
     call->detail = infer;
     buf_init(&call->body, call->api->max_json_bytes);
     buf_init(&infer->tail, call->api->max_json_bytes);
-    grpc_reader_init(&infer->reader, &call->exchange->request, call->api->max_body_bytes);
+    size_t limit = call->api->max_body_bytes < INT32_MAX ? call->api->max_body_bytes
+                                                         : INT32_MAX; /* as gRPC's own servers */
+    grpc_reader_init(&infer->reader, &call->exchange->request, limit);
     call->exchange->handler = &infer_handler;
 }
