@@ -77,7 +77,7 @@ def test_tritons_layout_with_versions(server, tmp_path):
         models.save(models.constant(version), tmp_path / "repo/m" / str(version) / "model.onnx")
     (tmp_path / "repo/m/config.pbtxt").write_text('name: "m" platform: "onnxruntime_onnx"')
     running = server(tmp_path / "repo").wait_ready("m")
-    until(lambda: index(running)["m", "1"]["state"] == "READY", 30)
+    until(lambda: all(index(running)["m", version]["state"] == "READY" for version in "13"), 60)
     assert value(running, "m") == 3
     status, body = running.infer("m/versions/1", {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1], "data": [0]}]})
     assert status == 200 and body["model_version"] == "1" and body["outputs"][0]["data"] == [1]

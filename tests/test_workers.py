@@ -14,6 +14,7 @@ from support.sockets import Connection, request as http_request
 from support.server import fetch
 
 MIB = 1 << 20
+SANITIZED = "asan" in os.environ.get("TENSORD_BINARY", "")  # it reports crashes, and its quarantine grows
 
 
 @pytest.fixture
@@ -44,6 +45,8 @@ def workers_of(server):
 
 @pytest.mark.parametrize("how", ["segfault", "abort", "exit", "close_fds"])
 def test_a_worker_that_dies_fails_its_request_alone(served, how):
+    if how == "segfault" and SANITIZED:
+        pytest.skip("the sanitizer catches it")
     front = front_of(served)
     status, body = ask(served, "chaos", die=how)
     assert status == 503 and "may be sent again" in body["error"]
@@ -138,7 +141,8 @@ def test_kill_under_load_costs_only_running_requests(served):
     assert all(status == 503 and "may be sent again" in body["error"] for status, body in failures)
     for death in deaths:
         assert min(at for at, answer in answers if at > death and is_good(answer)) - death < 1.5
-    assert front.is_running() and front.memory_full_info().pss < settled + MIB
+    assert front.is_running()
+    assert SANITIZED or front.memory_full_info().pss < settled + MIB
 
 
 def test_cycles_of_load_and_unload_leave_nothing(served):
@@ -151,8 +155,7 @@ def test_cycles_of_load_and_unload_leave_nothing(served):
         if cycle in (10, 100):
             counts[cycle] = (processes.pss_bytes(served.pid), processes.fd_count(served.pid), len(served.descendants()))
     assert counts[100][1:] == counts[10][1:]
-    if "asan" not in os.environ.get("TENSORD_BINARY", ""):  # its quarantine grows
-        assert counts[100][0] < counts[10][0] + 2 * MIB
+    assert SANITIZED or counts[100][0] < counts[10][0] + 2 * MIB
 
 
 def test_the_end_of_the_spawner_ends_all(served):
