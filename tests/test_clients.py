@@ -1,194 +1,382 @@
-"""Unmodified clients of others: they know nothing of this server."""
+"""Every client works unmodified: NVIDIA's and KServe's Python clients, curl and grpcurl."""
 import asyncio
 import json
+import queue
+import struct
 import subprocess
 import sys
-from pathlib import Path
 
+import grpc
+import ml_dtypes
 import numpy as np
 import pytest
-import tritonclient.grpc as triton_grpc
-import tritonclient.grpc.aio as triton_grpc_aio
-import tritonclient.http as triton_http
-import tritonclient.http.aio as triton_http_aio
-from tritonclient.utils import InferenceServerException
+import tritonclient.grpc
+import tritonclient.grpc.aio
+import tritonclient.http
+import tritonclient.http.aio
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from support import models
-from support.repositories import request, write_model
+from support import engines, models
+from support.server import ROOT, Server
 
-GRPCURL = Path(__file__).resolve().parents[1] / ".deps/bin/grpcurl"
-CLIENTS = [pytest.param(triton_http, id="http"), pytest.param(triton_grpc, id="grpc")]
+KSERVE_CLIENT = ROOT / "tests" / "support" / "kserve_client.py"
+GRPCURL = ROOT / ".deps" / "bin" / "grpcurl"
+LONG_MS = 60_000  # nobody waits for this to be over
 
-
-def sample(datatype, count):
-    """`count` values of a datatype as numpy has them."""
-    if datatype == "BYTES":
-        return np.array([b"", b"text", b"\x00\xff", "grün".encode()][:count], dtype=np.object_)
-    kinds = {"BOOL": np.bool_, "FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
-    kind = kinds.get(datatype) or np.dtype(datatype.lower())
-    return np.arange(count).astype(kind)
-
-
-def ask(client, server, model, inputs, **options):
-    """Infers through a client of tritonclient; inputs are {name: (datatype, array)}."""
-    tensors = []
-    for name, (datatype, array) in inputs.items():
-        tensors.append(client.InferInput(name, array.shape, datatype))
-        tensors[-1].set_data_from_numpy(array)
-    return client.InferenceServerClient(server.netloc).infer(model, tensors, **options)
-
-
-@pytest.mark.parametrize("client", CLIENTS)
-def test_health_and_metadata(server, repository, client):
-    running = server(repository(sum=models.add())).wait_ready("sum")
-    one = client.InferenceServerClient(running.netloc)
-    assert one.is_server_live() and one.is_server_ready() and one.is_model_ready("sum")
-    assert not one.is_model_ready("sum", "7")
-    options = {"as_json": True} if client is triton_grpc else {}
-    about = one.get_model_metadata("sum", **options)
-    assert about["name"] == "sum" and about["versions"] == ["1"] and about["platform"] == "onnxruntime_onnx"
-    assert [entry["name"] for entry in about["inputs"]] == ["A", "B"]
-    assert [int(size) for entry in about["inputs"] for size in entry["shape"]] == [-1, 4, -1, 4]
-    index = one.get_model_repository_index(**options)
-    [entry] = index["models"] if client is triton_grpc else index
-    assert (entry["name"], entry["state"]) == ("sum", "READY")
+# Each datatype with values that a careless codec would change.
+VALUES = {
+    "BOOL": np.array([True, False, True]),
+    "UINT8": np.array([0, 1, 255], np.uint8),
+    "UINT16": np.array([0, 1, 65535], np.uint16),
+    "UINT32": np.array([0, 1, 2**32 - 1], np.uint32),
+    "UINT64": np.array([0, 1, 2**64 - 1], np.uint64),
+    "INT8": np.array([-128, 0, 127], np.int8),
+    "INT16": np.array([-(2**15), 0, 2**15 - 1], np.int16),
+    "INT32": np.array([-(2**31), 0, 2**31 - 1], np.int32),
+    "INT64": np.array([-(2**63), 0, 2**63 - 1], np.int64),
+    "FP16": np.array([-0.5, 6.1e-5, 65504], np.float16),
+    "FP32": np.array([0.1, -1e-38, 3.4e38], np.float32),
+    "FP64": np.array([0.1, 5e-324, 1.7e308], np.float64),
+    "BF16": np.array([1.5, -2, 2.0**100], ml_dtypes.bfloat16),
+    "BYTES": np.array(["", "ä\0€", "x" * 300], object),
+}
+BY_JSON = [name for name in VALUES if name not in ("FP16", "BF16")]  # Triton's clients refuse these two in JSON
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_every_datatype_comes_back(server, repository, client):
-    running = server(repository(all=models.all_datatypes(["batch", 2]))).wait_ready("all")
-    dtypes = pytest.importorskip("ml_dtypes")
-    inputs = {"in_" + name: (name, sample(name, 4).reshape(2, 2)) for name in models.DATATYPES if name != "BF16"}
-    inputs["in_BF16"] = ("BF16", np.array([[1, -2], [3.5, 0]], dtypes.bfloat16))
-    answer = ask(client, running, "all", inputs, request_id="id-7")
-    for name in models.DATATYPES:
-        assert np.array_equal(answer.as_numpy("out_" + name), inputs["in_" + name][1]), name
-    response = answer.get_response()
-    assert (response["id"] if client is triton_http else response.id) == "id-7"
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One server for all of this file: "identity", "types" (every datatype), "chaos" and "add"."""
+    folder = tmp_path_factory.mktemp("models")
+    engines.add(folder, "identity", "identity")
+    engines.add(folder, "text", "identity", inputs=[("IN", "BYTES", [1])], outputs=[("OUT", "BYTES", [1])])
+    engines.add(folder, "types", "identity", inputs=[(f"in_{name}", name, [-1]) for name in VALUES],
+                outputs=[(f"out_{name}", name, [-1]) for name in VALUES])
+    engines.add(folder, "chaos", "chaos", batching="no", concurrency=8)
+    engines.settle(models.save(models.add(), folder / "add.onnx").parent)
+    one = Server(folder, state=tmp_path_factory.mktemp("state"))
+    for name in ("identity", "text", "types", "chaos", "add"):
+        one.wait_ready(name)
+    yield one
+    one.stop()
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_outputs_by_name_and_dynamic_shapes(server, repository, client):
-    running = server(repository(shapes=models.dynamic())).wait_ready("shapes")
-    matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
-    wanted = [client.InferRequestedOutput(name) for name in ("TOTAL", "TRANSPOSED")]
-    answer = ask(client, running, "shapes", {"X": ("FP32", matrix)}, outputs=wanted)
-    assert np.array_equal(answer.as_numpy("TRANSPOSED"), matrix.T)
-    assert answer.as_numpy("TOTAL") == 15
-    only = ask(client, running, "shapes", {"X": ("FP32", matrix)}, outputs=wanted[:1])
-    assert only.as_numpy("TRANSPOSED") is None
+@pytest.fixture(params=[tritonclient.http, tritonclient.grpc], ids=["http", "grpc"])
+def triton(request, served):
+    """The client library, with a client of it as .client."""
+    library = request.param
+    with library.InferenceServerClient(served.netloc) as library.client:
+        yield library
+    del library.client
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_optional_inputs_may_be_left_out(server, repository, client):
-    running = server(repository(bias=models.optional())).wait_ready("bias")
-    row = np.array([[1, 2]], np.float32)
-    assert ask(client, running, "bias", {"X": ("FP32", row)}).as_numpy("Y").tolist() == [[11, 22]]
-    both = {"X": ("FP32", row), "BIAS": ("FP32", np.array([1, 1], np.float32))}
-    assert ask(client, running, "bias", both).as_numpy("Y").tolist() == [[2, 3]]
+def tensor(library, name, values, datatype=None, **options):
+    made = library.InferInput(name, list(values.shape), datatype or np_to_triton_dtype(values.dtype))
+    made.set_data_from_numpy(values, **options)
+    return made
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_mistakes_are_answered_with_sentences(server, repository, client):
-    running = server(repository(sum=models.add())).wait_ready("sum")
-    four = np.zeros((1, 4), np.float32)
-    good = {"A": ("FP32", four), "B": ("FP32", four)}
-    cases = [
-        ("nope", good, "Request for unknown model: 'nope' is not found"),
-        ("sum", {"A": ("FP32", four)}, "missing required input(s) ['B']"),
-        ("sum", {**good, "C": ("FP32", four)}, "unexpected inference input 'C'"),
-        ("sum", {**good, "B": ("INT32", four.astype(np.int32))}, "data-type is 'INT32', but model 'sum' expects 'FP32'"),
-        ("sum", {**good, "B": ("FP32", np.zeros((1, 5), np.float32))}, "Expected [-1,4], got [1,5]"),
-    ]
-    for model, inputs, sentence in cases:
-        with pytest.raises(InferenceServerException) as raised:
-            ask(client, running, model, inputs)
-        assert sentence in raised.value.message()
-    assert ask(client, running, "sum", good).as_numpy("SUM").tolist() == [[0, 0, 0, 0]]
+def as_dict(message):
+    """Metadata over gRPC is a message, over HTTP a dict."""
+    if isinstance(message, (dict, list)):
+        return message
+    return json.loads(tritonclient.grpc._client.MessageToJson(message, preserving_proto_field_name=True))
 
 
-@pytest.mark.parametrize("client", [triton_http_aio, triton_grpc_aio])
-def test_asynchronous_clients(server, tmp_path, client):
-    running = server(write_model(tmp_path / "m", "echo", "identity")).wait_ready("echo")
-    row = np.arange(5, dtype=np.float32)
-
-    async def many():
-        async with client.InferenceServerClient(running.netloc) as one:
-            tensor = client.InferInput("x", [5], "FP32")
-            tensor.set_data_from_numpy(row)
-            return await asyncio.gather(*(one.infer("echo", [tensor]) for _ in range(20)))
-
-    for answer in asyncio.run(many()):
-        assert np.array_equal(answer.as_numpy("y"), row)
+def same(got, sent):
+    if sent.dtype == object:
+        return [text if isinstance(text, str) else text.decode() for text in got.ravel()] == list(sent.ravel())
+    return got.dtype == sent.dtype and got.shape == sent.shape and np.array_equal(got, sent)
 
 
-KSERVE = """
-import asyncio, sys
-import numpy as np
-import kserve
-
-url, netloc = sys.argv[1:]
+# ---- NVIDIA's clients ----
 
 
-def ask_once():
-    tensor = kserve.InferInput("x", [3], "FP32")
-    tensor.set_data_from_numpy(np.array([1, 2, 3], np.float32), binary_data=True)
-    return kserve.InferRequest(infer_inputs=[tensor], model_name="echo")
+def test_health_and_metadata(triton):
+    client = triton.client
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("identity")
+    assert client.is_model_ready("identity", "1")
+    assert not client.is_model_ready("identity", "2")
+    server = as_dict(client.get_server_metadata())
+    assert server["name"] == "tensord" and "binary_tensor_data" in server["extensions"]
+    model = as_dict(client.get_model_metadata("types"))
+    assert (model["name"], model["versions"], model["platform"]) == ("types", ["1"], "identity")
+    assert [one["name"] for one in model["inputs"]] == [f"in_{name}" for name in VALUES]
+    assert [one["datatype"] for one in model["outputs"]] == list(VALUES)
+    assert {int(one["shape"][0]) for one in model["inputs"]} == {-1}
 
 
-async def main():
-    rest = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v2"))
-    assert await rest.is_server_live(url) and await rest.is_server_ready(url)
-    assert await rest.is_model_ready(url, "echo")
-    print((await rest.infer(url, ask_once(), model_name="echo")).outputs[0].as_numpy().tolist())
-    grpc = kserve.InferenceGRPCClient(netloc)
-    assert await grpc.is_server_live() and await grpc.is_server_ready() and await grpc.is_model_ready("echo")
-    print((await grpc.infer(ask_once())).outputs[0].as_numpy().tolist())
+def test_every_datatype_comes_back_as_it_went(triton):
+    inputs = [tensor(triton, f"in_{name}", values, name) for name, values in VALUES.items()]
+    result = triton.client.infer("types", inputs, request_id="all of them")
+    assert as_dict(result.get_response())["id"] == "all of them"
+    for name, values in VALUES.items():
+        assert same(result.as_numpy(f"out_{name}"), values), name
 
 
-asyncio.run(main())
-"""
+def test_empty_tensors(triton):
+    inputs = [tensor(triton, f"in_{name}", values[:0], name) for name, values in VALUES.items()]
+    result = triton.client.infer("types", inputs)
+    for name in VALUES:
+        assert result.as_numpy(f"out_{name}").shape == (0,), name
 
 
-def test_kserve_clients(server, tmp_path):
-    """In a process of its own: kserve and tritonclient declare the same protobuf names."""
-    running = server(write_model(tmp_path / "m", "echo", "identity")).wait_ready("echo")
-    done = subprocess.run([sys.executable, "-c", KSERVE, running.url, running.netloc], capture_output=True, text=True,
-                          timeout=120)
-    assert done.stdout.splitlines() == ["[1.0, 2.0, 3.0]"] * 2, done.stderr
+def test_outputs_are_those_asked_for_in_that_order(triton):
+    inputs = [tensor(triton, f"in_{name}", values, name) for name, values in VALUES.items()]
+    asked = [triton.InferRequestedOutput(name) for name in ("out_FP32", "out_BYTES", "out_BOOL")]
+    result = triton.client.infer("types", inputs[::-1], outputs=asked)  # the inputs' order says nothing
+    assert [one["name"] for one in as_dict(result.get_response())["outputs"]] == [one.name() for one in asked]
+    assert same(result.as_numpy("out_BYTES"), VALUES["BYTES"])
+    assert same(result.as_numpy("out_FP32"), VALUES["FP32"])
+    assert result.as_numpy("out_INT8") is None
 
 
-def test_curl_with_nothing_but_json(server, tmp_path):
-    running = server(write_model(tmp_path / "m", "echo", "identity")).wait_ready("echo")
-    for flags in ([], ["--http2-prior-knowledge"]):
-        done = subprocess.run(["curl", "-sS", *flags, "-d", json.dumps(request([1, 2.5])),
-                               running.url + "/v2/models/echo/infer"], capture_output=True, check=True, timeout=30)
-        assert json.loads(done.stdout)["outputs"][0]["data"] == [1, 2.5]
+def test_json_and_binary_in_one_request(served):
+    """Some inputs and outputs as JSON, others as bytes behind it."""
+    library = tritonclient.http
+    inputs = [tensor(library, f"in_{name}", values, name, binary_data=name not in BY_JSON or i % 2 == 0)
+              for i, (name, values) in enumerate(VALUES.items())]
+    outputs = [library.InferRequestedOutput(f"out_{name}", binary_data=name not in BY_JSON or i % 3 == 0)
+               for i, name in enumerate(VALUES)]
+    with library.InferenceServerClient(served.netloc) as client:
+        result = client.infer("types", inputs, outputs=outputs)
+    for i, (name, values) in enumerate(VALUES.items()):
+        assert same(result.as_numpy(f"out_{name}"), values), name
+        binary = "parameters" in result.get_output(f"out_{name}")
+        assert binary == (name not in BY_JSON or i % 3 == 0), name
 
 
-def test_a_raw_body_is_the_one_input(server, tmp_path):
-    running = server(write_model(tmp_path / "m", "echo", "identity")).wait_ready("echo")
-    values = np.array([1, 2, 3], np.float32).tobytes()
-    status, headers, body = running.fetch("/v2/models/echo/infer", values,
-                                          headers={"Inference-Header-Content-Length": "0"})
-    head = int(headers["inference-header-content-length"])
-    assert status == 200 and json.loads(body[:head])["outputs"][0]["shape"] == [3]
-    assert body[head:] == values
+def test_large_tensors(triton):
+    values = np.random.default_rng(1).standard_normal(3 * 224 * 224).astype(np.float32)
+    result = triton.client.infer("identity", [tensor(triton, "INPUT0", values)])
+    assert same(result.as_numpy("OUTPUT0"), values)
 
 
-def test_grpcurl_lists_describes_and_calls(server, tmp_path):
+def test_onnx_adds(triton):
+    a = np.arange(8, dtype=np.float32).reshape(2, 4)
+    described = as_dict(triton.client.get_model_metadata("add"))
+    names = [one["name"] for one in described["inputs"]]
+    result = triton.client.infer("add", [tensor(triton, names[0], a), tensor(triton, names[1], 10 * a)])
+    np.testing.assert_array_equal(result.as_numpy(described["outputs"][0]["name"]), 11 * a)
+
+
+ONE = np.ones(1, np.float32)
+MISTAKES = {
+    "unknown model": ("nix", "INPUT0", ONE, "404", "NOT_FOUND", "Request for unknown model: 'nix' is not found"),
+    "datatype": ("identity", "INPUT0", np.ones(1, np.int32), "400", "INVALID_ARGUMENT",
+                 "inference input 'INPUT0' data-type is 'INT32', but model 'identity' expects 'FP32'"),
+    "shape": ("identity", "INPUT0", np.ones((1, 2), np.float32), "400", "INVALID_ARGUMENT",
+              "unexpected shape for input 'INPUT0' for model 'identity'. Expected [-1], got [1,2]."),
+    "input": ("identity", "X", ONE, "400", "INVALID_ARGUMENT", "unexpected inference input 'X' for model 'identity'"),
+    "missing": ("types", "in_FP32", ONE, "400", "INVALID_ARGUMENT",
+                "expected 14 inputs but got 1 inputs for model 'types'. Got input(s) ['in_FP32']"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_explained(triton, mistake):
+    model, name, values, http_status, grpc_status, sentence = MISTAKES[mistake]
+    with pytest.raises(InferenceServerException) as caught:
+        triton.client.infer(model, [tensor(triton, name, values)])
+    assert sentence in caught.value.message()
+    assert caught.value.status() in (http_status, f"StatusCode.{grpc_status}")
+
+
+def test_an_unknown_version_and_output(triton):
+    inputs = [tensor(triton, "INPUT0", ONE)]
+    with pytest.raises(InferenceServerException, match="'identity' version 7 is not found"):
+        triton.client.infer("identity", inputs, model_version="7")
+    with pytest.raises(InferenceServerException, match="unexpected inference output 'Y' for model 'identity'"):
+        triton.client.infer("identity", inputs, outputs=[triton.InferRequestedOutput("Y")])
+    triton.client.infer("identity", inputs, model_version="1")
+
+
+def column(library, *values):
+    return [tensor(library, "INPUT0", np.array(values, np.int32).reshape(-1, 1))]
+
+
+def test_the_engines_own_error(triton):
+    with pytest.raises(InferenceServerException, match="out of cheese"):
+        triton.client.infer("chaos", column(triton, 1), parameters={"fail": "out of cheese"})
+
+
+def test_a_timeout_in_the_request(triton):
+    """The timeout parameter, in microseconds: Triton's sentence."""
+    with pytest.raises(InferenceServerException, match="Request timeout expired"):
+        triton.client.infer("chaos", column(triton, 1), timeout=50_000, parameters={"wait_ms": LONG_MS})
+
+
+def test_a_grpc_deadline(served):
+    with tritonclient.grpc.InferenceServerClient(served.netloc) as client:
+        with pytest.raises(InferenceServerException) as caught:
+            client.infer("chaos", column(tritonclient.grpc, 1), client_timeout=0.2, parameters={"wait_ms": LONG_MS})
+        assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+        assert same(client.infer("chaos", column(tritonclient.grpc, 5)).as_numpy("OUTPUT0"), np.array([[5]], np.int32))
+
+
+def test_async_infer_over_http(served):
+    with tritonclient.http.InferenceServerClient(served.netloc, concurrency=4) as client:
+        waiting = [client.async_infer("chaos", column(tritonclient.http, i), parameters={"wait_ms": 5}) for i in range(16)]
+        assert [int(one.get_result().as_numpy("OUTPUT0").item()) for one in waiting] == list(range(16))
+
+
+def test_async_infer_over_grpc(served):
+    done = queue.Queue()
+    with tritonclient.grpc.InferenceServerClient(served.netloc) as client:
+        for i in range(16):
+            client.async_infer("chaos", column(tritonclient.grpc, i), lambda result, error: done.put((result, error)),
+                               request_id=str(i), parameters={"wait_ms": 5})
+        answers = [done.get(timeout=30) for _ in range(16)]
+    assert [error for _, error in answers] == [None] * 16
+    assert {result.get_response().id: int(result.as_numpy("OUTPUT0").item()) for result, _ in answers} == {
+        str(i): i for i in range(16)}
+
+
+def test_cancel_over_grpc(served):
+    done = queue.Queue()
+    with tritonclient.grpc.InferenceServerClient(served.netloc) as client:
+        call = client.async_infer("chaos", column(tritonclient.grpc, 1), lambda result, error: done.put(error),
+                                  parameters={"wait_ms": LONG_MS})
+        call.cancel()
+        assert done.get(timeout=30).status() == "StatusCode.CANCELLED"
+        client.infer("chaos", column(tritonclient.grpc, 1))
+
+
+@pytest.mark.parametrize("name", ["http", "grpc"])
+def test_aio(served, name):
+    library = {"http": tritonclient.http.aio, "grpc": tritonclient.grpc.aio}[name]
+
+    async def story():
+        async with library.InferenceServerClient(served.netloc) as client:
+            assert await client.is_server_live() and await client.is_server_ready()
+            assert await client.is_model_ready("identity")
+            assert as_dict(await client.get_model_metadata("chaos"))["platform"] == "chaos"
+            calls = [client.infer("chaos", column(library, i), parameters={"wait_ms": 5}) for i in range(8)]
+            results = await asyncio.gather(*calls)
+            assert [int(one.as_numpy("OUTPUT0").item()) for one in results] == list(range(8))
+            with pytest.raises(InferenceServerException, match="Request for unknown model: 'nix' is not found"):
+                await client.infer("nix", column(library, 1))
+            endless = asyncio.ensure_future(
+                client.infer("chaos", column(library, 1), parameters={"wait_ms": LONG_MS}))
+            await asyncio.wait([endless], timeout=0.05)
+            endless.cancel()
+            assert (await client.infer("chaos", column(library, 3))).as_numpy("OUTPUT0").item() == 3
+
+    asyncio.run(story())
+
+
+# ---- KServe's clients ----
+
+
+@pytest.mark.parametrize("data", ["json", "binary"])
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
+def test_kserve(served, protocol, data):
+    done = subprocess.run([sys.executable, KSERVE_CLIENT, protocol, data, served.netloc], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["health"], answer["id"]) == ([True] * 3, "k")
+    assert (answer["datatype"], answer["values"]) == ("FP32", [1, 2, 3.5])
+    if protocol == "rest":
+        assert "Request for unknown model: 'nix' is not found" in answer["error"]
+
+
+# ---- curl ----
+
+
+def curl(*arguments, body=None):
+    done = subprocess.run(["curl", "--silent", "--show-error", "--max-time", "30", *arguments],
+                          input=body, capture_output=True, check=True)
+    return done.stdout
+
+
+REQUEST = '{"inputs":[{"name":"INPUT0","datatype":"FP32","shape":[3],"data":[1,2,3.5]}]}'
+HTTP_VERSIONS = [["--http1.1"], ["--http1.0"], ["--http2-prior-knowledge"]]
+
+
+@pytest.mark.parametrize("version", HTTP_VERSIONS, ids=lambda version: version[0][2:])
+def test_curl_with_nothing_but_json(served, version):
+    answer = json.loads(curl(*version, "-d", REQUEST, f"{served.url}/v2/models/identity/infer"))
+    assert answer == {"model_name": "identity", "model_version": "1", "outputs": [
+        {"name": "OUTPUT0", "datatype": "FP32", "shape": [3], "data": [1, 2, 3.5]}]}
+
+
+@pytest.mark.parametrize("version", HTTP_VERSIONS[::2], ids=lambda version: version[0][2:])
+def test_curl_sends_chunks_and_large_bodies(served, version):
+    """A body without a length, from a pipe, larger than any window."""
+    values = list(range(200_000))
+    request = {"inputs": [{"name": "INPUT0", "datatype": "FP32", "shape": [len(values)], "data": values}]}
+    answer = json.loads(curl(*version, "-T", "-", "-X", "POST", f"{served.url}/v2/models/identity/infer",
+                             body=json.dumps(request).encode()))
+    assert answer["outputs"][0]["data"] == values
+
+
+def test_json_data_may_be_nested(served):
+    nested = {"inputs": [{"name": "INPUT0", "datatype": "INT32", "shape": [2, 3], "data": [[1, 2, 3], [4, 5, 6]]}]}
+    status, answer = served.infer("chaos", nested)
+    assert (status, answer["outputs"][0]["shape"], answer["outputs"][0]["data"]) == (200, [2, 3], [1, 2, 3, 4, 5, 6])
+
+
+def test_a_raw_body(served):
+    """No JSON at all: the body is the model's one input, its shape is found out."""
+    values = np.array([1, 2, 3.5], np.float32)
+    status, headers, body = served.fetch("/v2/models/identity/infer", values.tobytes(),
+                                         headers={"Inference-Header-Content-Length": "0"})
+    json_bytes = int(headers["Inference-Header-Content-Length"])
+    assert status == 200 and headers["Content-Type"] == "application/octet-stream"
+    assert json.loads(body[:json_bytes])["outputs"][0]["shape"] == [3]
+    assert np.frombuffer(body[json_bytes:], np.float32).tolist() == values.tolist()
+
+
+def test_a_raw_body_of_text(served):
+    status, headers, body = served.fetch("/v2/models/text/infer", "as it is".encode(),
+                                         headers={"Inference-Header-Content-Length": "0"})
+    json_bytes = int(headers["Inference-Header-Content-Length"])
+    assert (status, body[json_bytes:]) == (200, struct.pack("<I", 8) + b"as it is")
+
+
+def test_json_responses_name_what_is_wrong(served):
+    status, answer = served.infer("identity", {"inputs": []})
+    assert status == 400 and "missing required input(s) ['INPUT0']" in answer["error"]
+    for path in ("/v2/models/identity/", "/v3", "/v2/models/identity/infer/"):
+        status, _, body = served.fetch(path)
+        assert (status, json.loads(body)) == (404, {"error": "Not Found"})
+    status, _, body = served.fetch("/v2/health/live", {})
+    assert (status, json.loads(body)) == (405, {"error": "Method Not Allowed"})
+
+
+# ---- gRPC by hand ----
+
+
+def grpcurl(served, *arguments):
     if not GRPCURL.exists():
-        pytest.skip("grpcurl is built where Go is installed")
-    running = server(write_model(tmp_path / "m", "echo", "identity")).wait_ready("echo")
+        pytest.skip("grpcurl is not built: no Go")
+    done = subprocess.run([GRPCURL, "-plaintext", "-max-time", "30", *arguments], capture_output=True, text=True)
+    return done.returncode, done.stdout or done.stderr
 
-    def grpcurl(*arguments, data=()):
-        return subprocess.run([GRPCURL, "-plaintext", *data, running.netloc, *arguments], capture_output=True,
-                              text=True, check=True, timeout=30).stdout
 
-    assert "inference.GRPCInferenceService" in grpcurl("list")
-    assert "rpc ModelInfer" in grpcurl("describe", "inference.GRPCInferenceService")
-    assert "SERVING" in grpcurl("grpc.health.v1.Health/Check")
-    tensor = {"name": "x", "datatype": "FP32", "shape": [1], "contents": {"fp32_contents": [7]}}
-    answer = grpcurl("inference.GRPCInferenceService/ModelInfer",
-                     data=("-d", json.dumps({"model_name": "echo", "inputs": [tensor]})))
-    assert json.loads(answer)["outputs"][0]["shape"] == ["1"]
+def test_grpcurl_lists_and_describes(served):
+    _, services = grpcurl(served, served.netloc, "list")
+    assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= set(services.split())
+    _, methods = grpcurl(served, served.netloc, "list", "inference.GRPCInferenceService")
+    assert "inference.GRPCInferenceService.ModelInfer" in methods.split()
+    status, described = grpcurl(served, served.netloc, "describe", "inference.ModelInferRequest")
+    assert status == 0 and "repeated bytes raw_input_contents = 7;" in described
+
+
+def test_grpcurl_calls(served):
+    request = {"model_name": "identity", "inputs": [
+        {"name": "INPUT0", "datatype": "FP32", "shape": [2], "contents": {"fp32_contents": [1.5, 2]}}]}
+    status, answer = grpcurl(served, "-d", json.dumps(request), served.netloc,
+                             "inference.GRPCInferenceService/ModelInfer")
+    assert status == 0, answer
+    assert json.loads(answer)["rawOutputContents"] == ["AADAPwAAAEA="]
+    status, answer = grpcurl(served, "-d", '{"name": "nix"}', served.netloc, "inference.GRPCInferenceService/ModelMetadata")
+    assert status != 0 and "NotFound" in answer and "'nix' is not found" in answer
+
+
+def test_the_grpc_health_service(served):
+    with grpc.insecure_channel(served.netloc) as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert check(b"", timeout=30) == b"\x08\x01"  # SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            check(b"\x0a\x03nix", timeout=30)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
