@@ -168,7 +168,7 @@ void inference_submit(struct inference *inference)
     if (inference->deadline_ns != CLOCK_NEVER) {
         uint64_t now = loop_now_ns(loop),
                  left = inference->deadline_ns > now ? inference->deadline_ns - now : 0;
-        timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS, deadline_passed);
+        timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS + 1, deadline_passed);
     }
     generation_submit(inference->generation, inference);
 }
