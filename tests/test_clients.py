@@ -16,7 +16,8 @@ import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from support import engines, models
+from support import models
+from support.repositories import settle, tensor_config, write_config, write_model
 from support.server import ROOT, Server
 
 KSERVE_CLIENT = ROOT / "tests" / "support" / "kserve_client.py"
@@ -45,17 +46,19 @@ BY_JSON = [name for name in VALUES if name not in ("FP16", "BF16")]  # Triton's 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """One server for all of this file: "identity", "types" (every datatype), "chaos" and "add"."""
+    """One server for all of this file."""
     folder = tmp_path_factory.mktemp("models")
-    engines.add(folder, "identity", "identity")
-    engines.add(folder, "text", "identity", inputs=[("IN", "BYTES", [1])], outputs=[("OUT", "BYTES", [1])])
-    engines.add(folder, "types", "identity", inputs=[(f"in_{name}", name, [-1]) for name in VALUES],
-                outputs=[(f"out_{name}", name, [-1]) for name in VALUES])
-    engines.add(folder, "chaos", "chaos", batching="no", concurrency=8)
-    engines.settle(models.save(models.add(), folder / "add.onnx").parent)
+    write_model(folder, "identity", "identity", names=("INPUT0", "OUTPUT0"))
+    write_model(folder, "text", "identity", "BYTES")
+    write_model(folder, "chaos", "chaos", "INT32", {"batching": "no", "concurrency": 8}, names=("INPUT0", "OUTPUT0"))
+    write_config(folder, "types", backend="identity", input=[tensor_config(f"in_{name}", name) for name in VALUES],
+                 output=[tensor_config(f"out_{name}", name) for name in VALUES])
+    for name, made in {"add": models.add(), "onnx_types": models.all_datatypes(["rows"]), "dynamic": models.dynamic(),
+                       "optional": models.optional()}.items():
+        settle(models.save(made, folder / f"{name}.onnx"))
     one = Server(folder, state=tmp_path_factory.mktemp("state"))
-    for name in ("identity", "text", "types", "chaos", "add"):
-        one.wait_ready(name)
+    for path in folder.iterdir():
+        one.wait_ready(path.stem)
     yield one
     one.stop()
 
@@ -105,9 +108,10 @@ def test_health_and_metadata(triton):
     assert {int(one["shape"][0]) for one in model["inputs"]} == {-1}
 
 
-def test_every_datatype_comes_back_as_it_went(triton):
+@pytest.mark.parametrize("model", ["types", "onnx_types"])
+def test_every_datatype_comes_back_as_it_went(triton, model):
     inputs = [tensor(triton, f"in_{name}", values, name) for name, values in VALUES.items()]
-    result = triton.client.infer("types", inputs, request_id="all of them")
+    result = triton.client.infer(model, inputs, request_id="all of them")
     assert as_dict(result.get_response())["id"] == "all of them"
     for name, values in VALUES.items():
         assert same(result.as_numpy(f"out_{name}"), values), name
@@ -151,12 +155,27 @@ def test_large_tensors(triton):
     assert same(result.as_numpy("OUTPUT0"), values)
 
 
-def test_onnx_adds(triton):
+def test_onnx(triton):
     a = np.arange(8, dtype=np.float32).reshape(2, 4)
-    described = as_dict(triton.client.get_model_metadata("add"))
-    names = [one["name"] for one in described["inputs"]]
-    result = triton.client.infer("add", [tensor(triton, names[0], a), tensor(triton, names[1], 10 * a)])
-    np.testing.assert_array_equal(result.as_numpy(described["outputs"][0]["name"]), 11 * a)
+    result = triton.client.infer("add", [tensor(triton, "A", a), tensor(triton, "B", 10 * a)])
+    np.testing.assert_array_equal(result.as_numpy("SUM"), 11 * a)
+    result = triton.client.infer("dynamic", [tensor(triton, "X", a)])
+    np.testing.assert_array_equal(result.as_numpy("TRANSPOSED"), a.T)
+    assert (result.as_numpy("TOTAL").shape, result.as_numpy("TOTAL").item()) == ((), 28)
+
+
+def test_optional_inputs_may_be_left_out(triton):
+    row = np.array([[1, 2]], np.float32)
+    assert triton.client.infer("optional", [tensor(triton, "X", row)]).as_numpy("Y").tolist() == [[11, 22]]
+    both = [tensor(triton, "X", row), tensor(triton, "BIAS", np.array([1, 1], np.float32))]
+    assert triton.client.infer("optional", both).as_numpy("Y").tolist() == [[2, 3]]
+
+
+def test_the_repository_index(triton):
+    index = as_dict(triton.client.get_model_repository_index())
+    listed = {one["name"]: one for one in (index["models"] if isinstance(index, dict) else index)}
+    assert {"identity", "types", "add", "chaos"} <= set(listed)
+    assert (listed["add"]["version"], listed["add"]["state"]) == ("1", "READY")
 
 
 ONE = np.ones(1, np.float32)
@@ -190,32 +209,32 @@ def test_an_unknown_version_and_output(triton):
     triton.client.infer("identity", inputs, model_version="1")
 
 
-def column(library, *values):
-    return [tensor(library, "INPUT0", np.array(values, np.int32).reshape(-1, 1))]
+def numbers(library, *values):
+    return [tensor(library, "INPUT0", np.array(values, np.int32))]
 
 
 def test_the_engines_own_error(triton):
     with pytest.raises(InferenceServerException, match="out of cheese"):
-        triton.client.infer("chaos", column(triton, 1), parameters={"fail": "out of cheese"})
+        triton.client.infer("chaos", numbers(triton, 1), parameters={"fail": "out of cheese"})
 
 
 def test_a_timeout_in_the_request(triton):
     """The timeout parameter, in microseconds: Triton's sentence."""
     with pytest.raises(InferenceServerException, match="Request timeout expired"):
-        triton.client.infer("chaos", column(triton, 1), timeout=50_000, parameters={"wait_ms": LONG_MS})
+        triton.client.infer("chaos", numbers(triton, 1), timeout=50_000, parameters={"wait_ms": LONG_MS})
 
 
 def test_a_grpc_deadline(served):
     with tritonclient.grpc.InferenceServerClient(served.netloc) as client:
         with pytest.raises(InferenceServerException) as caught:
-            client.infer("chaos", column(tritonclient.grpc, 1), client_timeout=0.2, parameters={"wait_ms": LONG_MS})
+            client.infer("chaos", numbers(tritonclient.grpc, 1), client_timeout=0.2, parameters={"wait_ms": LONG_MS})
         assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
-        assert same(client.infer("chaos", column(tritonclient.grpc, 5)).as_numpy("OUTPUT0"), np.array([[5]], np.int32))
+        assert same(client.infer("chaos", numbers(tritonclient.grpc, 5)).as_numpy("OUTPUT0"), np.array([5], np.int32))
 
 
 def test_async_infer_over_http(served):
     with tritonclient.http.InferenceServerClient(served.netloc, concurrency=4) as client:
-        waiting = [client.async_infer("chaos", column(tritonclient.http, i), parameters={"wait_ms": 5}) for i in range(16)]
+        waiting = [client.async_infer("chaos", numbers(tritonclient.http, i), parameters={"wait_ms": 5}) for i in range(16)]
         assert [int(one.get_result().as_numpy("OUTPUT0").item()) for one in waiting] == list(range(16))
 
 
@@ -223,7 +242,7 @@ def test_async_infer_over_grpc(served):
     done = queue.Queue()
     with tritonclient.grpc.InferenceServerClient(served.netloc) as client:
         for i in range(16):
-            client.async_infer("chaos", column(tritonclient.grpc, i), lambda result, error: done.put((result, error)),
+            client.async_infer("chaos", numbers(tritonclient.grpc, i), lambda result, error: done.put((result, error)),
                                request_id=str(i), parameters={"wait_ms": 5})
         answers = [done.get(timeout=30) for _ in range(16)]
     assert [error for _, error in answers] == [None] * 16
@@ -234,11 +253,11 @@ def test_async_infer_over_grpc(served):
 def test_cancel_over_grpc(served):
     done = queue.Queue()
     with tritonclient.grpc.InferenceServerClient(served.netloc) as client:
-        call = client.async_infer("chaos", column(tritonclient.grpc, 1), lambda result, error: done.put(error),
+        call = client.async_infer("chaos", numbers(tritonclient.grpc, 1), lambda result, error: done.put(error),
                                   parameters={"wait_ms": LONG_MS})
         call.cancel()
         assert done.get(timeout=30).status() == "StatusCode.CANCELLED"
-        client.infer("chaos", column(tritonclient.grpc, 1))
+        client.infer("chaos", numbers(tritonclient.grpc, 1))
 
 
 @pytest.mark.parametrize("name", ["http", "grpc"])
@@ -250,16 +269,16 @@ def test_aio(served, name):
             assert await client.is_server_live() and await client.is_server_ready()
             assert await client.is_model_ready("identity")
             assert as_dict(await client.get_model_metadata("chaos"))["platform"] == "chaos"
-            calls = [client.infer("chaos", column(library, i), parameters={"wait_ms": 5}) for i in range(8)]
+            calls = [client.infer("chaos", numbers(library, i), parameters={"wait_ms": 5}) for i in range(8)]
             results = await asyncio.gather(*calls)
             assert [int(one.as_numpy("OUTPUT0").item()) for one in results] == list(range(8))
             with pytest.raises(InferenceServerException, match="Request for unknown model: 'nix' is not found"):
-                await client.infer("nix", column(library, 1))
+                await client.infer("nix", numbers(library, 1))
             endless = asyncio.ensure_future(
-                client.infer("chaos", column(library, 1), parameters={"wait_ms": LONG_MS}))
+                client.infer("chaos", numbers(library, 1), parameters={"wait_ms": LONG_MS}))
             await asyncio.wait([endless], timeout=0.05)
             endless.cancel()
-            assert (await client.infer("chaos", column(library, 3))).as_numpy("OUTPUT0").item() == 3
+            assert (await client.infer("chaos", numbers(library, 3))).as_numpy("OUTPUT0").item() == 3
 
     asyncio.run(story())
 
@@ -267,16 +286,16 @@ def test_aio(served, name):
 # ---- KServe's clients ----
 
 
-@pytest.mark.parametrize("data", ["json", "binary"])
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
-def test_kserve(served, protocol, data):
-    done = subprocess.run([sys.executable, KSERVE_CLIENT, protocol, data, served.netloc], capture_output=True, text=True)
+def test_kserve(served, protocol):
+    """JSON and binary data."""
+    done = subprocess.run([sys.executable, KSERVE_CLIENT, protocol, served.netloc], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert (answer["health"], answer["id"]) == ([True] * 3, "k")
-    assert (answer["datatype"], answer["values"]) == ("FP32", [1, 2, 3.5])
+    told = json.loads(done.stdout)
+    assert told["health"] == [True] * 3
+    assert told["answers"] == [{"id": "k", "datatype": "FP32", "values": [1, 2, 3.5]}] * 2
     if protocol == "rest":
-        assert "Request for unknown model: 'nix' is not found" in answer["error"]
+        assert "Request for unknown model: 'nix' is not found" in told["error"]
 
 
 # ---- curl ----
@@ -310,9 +329,11 @@ def test_curl_sends_chunks_and_large_bodies(served, version):
 
 
 def test_json_data_may_be_nested(served):
-    nested = {"inputs": [{"name": "INPUT0", "datatype": "INT32", "shape": [2, 3], "data": [[1, 2, 3], [4, 5, 6]]}]}
-    status, answer = served.infer("chaos", nested)
-    assert (status, answer["outputs"][0]["shape"], answer["outputs"][0]["data"]) == (200, [2, 3], [1, 2, 3, 4, 5, 6])
+    nested = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [2, 3], "data": [[1, 2, 3], [4, 5, 6]]}]}
+    status, answer = served.infer("dynamic", nested)
+    assert status == 200, answer
+    assert answer["outputs"][0]["shape"] == [3, 2]
+    assert answer["outputs"][0]["data"] == [1, 4, 2, 5, 3, 6]
 
 
 def test_a_raw_body(served):

@@ -1,4 +1,4 @@
-"""A user's program with KServe's clients: kserve_client.py rest|grpc json|binary HOST:PORT.
+"""A user's program with KServe's clients: kserve_client.py rest|grpc HOST:PORT.
 
 A program of its own, since KServe's and NVIDIA's packages declare the same protobuf messages and
 cannot be imported into one process. Prints what it got, as JSON.
@@ -17,32 +17,35 @@ def request(binary):
     return kserve.InferRequest("identity", [made], request_id="k")
 
 
-async def rest(binary, netloc):
+def told(answer):
+    [output] = answer.outputs
+    return {"id": answer.id, "datatype": output.datatype, "values": output.as_numpy().tolist()}
+
+
+async def rest(netloc):
     client = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v2", retries=0))
     url = f"http://{netloc}"
     health = [await client.is_server_live(url), await client.is_server_ready(url),
               await client.is_model_ready(url, "identity")]
-    answer = await client.infer(url, request(binary), model_name="identity")
+    answers = [await client.infer(url, request(binary), model_name="identity") for binary in (False, True)]
     try:
-        await client.infer(url, request(binary), model_name="nix")
+        await client.infer(url, request(True), model_name="nix")
         error = None
     except Exception as caught:  # httpx.HTTPStatusError
         error = str(caught)
     await client.close()
-    return health, answer, error
+    return health, answers, error
 
 
-async def grpc(binary, netloc):
+async def grpc(netloc):
     async with kserve.InferenceGRPCClient(netloc, retries=0) as client:
         health = [await client.is_server_live(), await client.is_server_ready(), await client.is_model_ready("identity")]
-        return health, await client.infer(request(binary)), None
+        return health, [await client.infer(request(binary)) for binary in (False, True)], None
 
 
-def main(protocol, data, netloc):
-    health, answer, error = asyncio.run({"rest": rest, "grpc": grpc}[protocol](data == "binary", netloc))
-    [output] = answer.outputs
-    print(json.dumps({"health": health, "id": answer.id, "error": error,
-                      "values": output.as_numpy().tolist(), "datatype": output.datatype}))
+def main(protocol, netloc):
+    health, answers, error = asyncio.run({"rest": rest, "grpc": grpc}[protocol](netloc))
+    print(json.dumps({"health": health, "answers": [told(answer) for answer in answers], "error": error}))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,39 @@
 """Model folders that need no ONNX: models of the engines identity and chaos."""
+import json
 import os
 import time
+from pathlib import Path
 
-TENSORS = """input: [{{name: {1}, data_type: TYPE_{0}, dims: [-1]}}]
-output: [{{name: {2}, data_type: TYPE_{0}, dims: [-1]}}]
-"""
+
+def settle(path):
+    """Makes a path look as if nobody had touched it for an hour: a server that finds it so need not
+    wait and see whether somebody is still writing. Returns the path."""
+    long_ago = time.time() - 3600
+    for inner in [*Path(path).rglob("*"), path]:
+        os.utime(inner, (long_ago, long_ago))
+    return path
+
+
+def write_config(folder, name, **config):
+    """Writes NAME/model.yaml (JSON is YAML too), settled; returns the model's folder."""
+    made = Path(folder) / name
+    made.mkdir(parents=True)
+    (made / "model.yaml").write_text(json.dumps(config))
+    return settle(made)
+
+
+def tensor_config(name, datatype="FP32", dims=(-1,)):
+    """An input or output as a config has it."""
+    return {"name": name, "data_type": "TYPE_" + datatype.replace("BYTES", "STRING"), "dims": list(dims)}
 
 
 def write_model(folder, name, engine, datatype="FP32", parameters=None, names=("x", "y")):
-    """Writes NAME/model.yaml; old enough to count as complete at once."""
-    text = f"backend: {engine}\n" + TENSORS.format(datatype, *names)
-    for key, value in (parameters or {}).items():
-        text += f"parameters: {{{key}: {{string_value: \"{value}\"}}}}\n"
-    (folder / name).mkdir(parents=True)
-    config = folder / name / "model.yaml"
-    config.write_text(text)
-    long_ago = time.time() - 3600
-    os.utime(config, (long_ago, long_ago))
-    os.utime(folder / name, (long_ago, long_ago))
+    """A model with one flat input and one flat output; parameters are the config's. Returns the
+    folder of models."""
+    config = {"input": [tensor_config(names[0], datatype)], "output": [tensor_config(names[1], datatype)]}
+    if parameters:
+        config["parameters"] = {key: {"string_value": str(value)} for key, value in parameters.items()}
+    write_config(folder, name, backend=engine, **config)
     return folder
 
 
