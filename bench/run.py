@@ -8,7 +8,6 @@ import argparse
 import os
 import platform
 import resource
-import select
 import socket
 import statistics
 import tempfile
@@ -140,7 +139,7 @@ def idle_connections(server, count, greeting):
         conn.sendall(greeting)
         conns.append(conn)
     for conn in conns:
-        select.select([conn], [], [], 10)
+        conn.settimeout(10)
         conn.recv(65536)
     added = server.resident_kib(2) - before
     for conn in conns:

@@ -13,7 +13,12 @@
 
 enum step { STEP_MESSAGE, STEP_COMPLETE, STEP_WAITING, STEP_DONE };
 
-enum { NUMBER_BYTES = 24, PARAMETER_LIMIT = 256, RAW_OUTPUT_CONTENTS = 6 };
+enum {
+    NUMBER_BYTES = 24,
+    PARAMETER_LIMIT = 256,
+    RAW_OUTPUT_CONTENTS = 6,
+    SMALL_BYTES = 4096, /* up to here copying the tensors is cheaper than scanning for them */
+};
 
 struct grpc_infer {
     struct inference inference;
@@ -276,16 +281,10 @@ static bool take_head(struct api_call *call, struct error *ret_error)
            take_parameters(call, ret_error) && take_outputs(call, ret_error);
 }
 
-static bool tensor_begins(void *context, size_t index, uint64_t size_bytes, char **ret_to,
-                          struct error *ret_error)
+/* The next raw tensor: the next input that has no contents of its own. */
+static bool raw_begins(struct grpc_infer *infer, uint64_t size_bytes, char **ret_to,
+                       struct error *ret_error)
 {
-    struct api_call *call = context;
-    struct grpc_infer *infer = infer_of(call);
-    if (index == 0) {
-        if (!take_head(call, ret_error))
-            return false;
-        infer->scan.head = &infer->tail; /* the decoded head must not move any more */
-    }
     if (infer->next_input == infer->request.inputs.count)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "raw_input_contents has more tensors than the request has inputs (%u)",
@@ -298,13 +297,32 @@ static bool tensor_begins(void *context, size_t index, uint64_t size_bytes, char
     return make_input(infer, infer->next_input++, size_bytes, ret_to, ret_error);
 }
 
+static bool all_raw_came(const struct grpc_infer *infer, struct error *ret_error)
+{
+    return infer->next_input == infer->request.inputs.count ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "raw_input_contents has %zu tensors, but the request has %u inputs",
+                     infer->next_input, infer->request.inputs.count);
+}
+
+static bool tensor_begins(void *context, size_t index, uint64_t size_bytes, char **ret_to,
+                          struct error *ret_error)
+{
+    struct api_call *call = context;
+    struct grpc_infer *infer = infer_of(call);
+    if (index == 0) {
+        if (!take_head(call, ret_error))
+            return false;
+        infer->scan.head = &infer->tail; /* the decoded head must not move any more */
+    }
+    return raw_begins(infer, size_bytes, ret_to, ret_error);
+}
+
 /* Without raw tensors: the values stand in each input's contents. */
 static bool take_contents(struct api_call *call, struct error *ret_error)
 {
     static const struct inference_infer_tensor_contents none;
     struct grpc_infer *infer = infer_of(call);
-    if (!take_head(call, ret_error))
-        return false;
     for (uint32_t i = 0; i < infer->request.inputs.count; i++) {
         const struct inference_model_infer_request_infer_input_tensor *input =
             &infer->request.inputs.items[i];
@@ -337,22 +355,64 @@ static bool check_tail(struct api_call *call, struct error *ret_error)
                      "raw_input_contents must follow all other fields");
 }
 
+static bool is_small(const struct grpc_infer *infer)
+{
+    return infer->reader.size_bytes <= SMALL_BYTES;
+}
+
+/* A small message was collected whole: its tensors are copied out of it. */
+static bool take_small(struct api_call *call, struct error *ret_error)
+{
+    struct grpc_infer *infer = infer_of(call);
+    const struct inference_model_infer_request *request = &infer->request;
+    if (!take_head(call, ret_error))
+        return false;
+    if (request->raw_input_contents.count == 0)
+        return take_contents(call, ret_error);
+    for (uint32_t i = 0; i < request->raw_input_contents.count; i++) {
+        struct span raw = request->raw_input_contents.items[i];
+        char *to;
+        if (!raw_begins(infer, raw.size, &to, ret_error))
+            return false;
+        if (raw.size)
+            memcpy(to, raw.data, raw.size);
+    }
+    return all_raw_came(infer, ret_error);
+}
+
 /* The message is complete. */
 static bool take_message(struct api_call *call, struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
+    if (is_small(infer))
+        return take_small(call, ret_error);
     if (!infer_scan_complete(&infer->scan))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the message is no ModelInferRequest");
     if (infer->scan.tensor_count == 0)
-        return take_contents(call, ret_error);
-    if (infer->next_input != infer->request.inputs.count)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "raw_input_contents has %zu tensors, but the request has %u inputs",
-                         infer->next_input, infer->request.inputs.count);
-    return check_tail(call, ret_error);
+        return take_head(call, ret_error) && take_contents(call, ret_error);
+    return all_raw_came(infer, ret_error) && check_tail(call, ret_error);
 }
 
 /* ---- the body ---- */
+
+/* Where the next bytes of the message go. */
+static struct room message_room(struct api_call *call)
+{
+    struct grpc_infer *infer = infer_of(call);
+    if (!is_small(infer))
+        return infer_scan_room(&infer->scan);
+    char *data = buf_reserve(&call->body, infer->reader.left_bytes);
+    return (struct room){data, data ? infer->reader.left_bytes : 0};
+}
+
+static bool message_advance(struct api_call *call, size_t count, struct error *ret_error)
+{
+    struct grpc_infer *infer = infer_of(call);
+    if (!is_small(infer))
+        return infer_scan_advance(&infer->scan, count, ret_error);
+    call->body.size += count;
+    return true;
+}
 
 static struct room body_room(struct http_exchange *exchange)
 {
@@ -364,7 +424,7 @@ static struct room body_room(struct http_exchange *exchange)
         return (struct room){sink, sizeof sink};
     struct room room = grpc_reader_room(&infer->reader);
     if (!room.size)
-        room = infer_scan_room(&infer->scan);
+        room = message_room(call);
     if (room.size)
         return room;
     error_no_memory(&error);
@@ -379,7 +439,7 @@ static bool advance(struct api_call *call, size_t count, struct error *ret_error
     if (infer->step == STEP_COMPLETE)
         return error_set(ret_error, ERROR_UNIMPLEMENTED, "a unary call has exactly one message");
     enum grpc_read read = grpc_reader_advance(&infer->reader, count, ret_error);
-    if (read == GRPC_READ_ERROR || (inside && !infer_scan_advance(&infer->scan, count, ret_error)))
+    if (read == GRPC_READ_ERROR || (inside && !message_advance(call, count, ret_error)))
         return false;
     if (read == GRPC_READ_STARTED)
         infer_scan_init(&infer->scan, &call->body, infer->reader.size_bytes, tensor_begins, call);
