@@ -154,10 +154,11 @@ static bool check_length(const struct api_call *call, struct error *ret_error)
 static void set_deadline(struct api_call *call)
 {
     struct infer_call *infer = call->detail;
-    uint64_t timeout_ns;
+    uint64_t deadline_ns;
     if (infer->request.timeout_us &&
-        !__builtin_mul_overflow(infer->request.timeout_us, CLOCK_NS_PER_US, &timeout_ns))
-        infer->inference.deadline_ns = loop_now_ns(http_loop(call->exchange)) + timeout_ns;
+        !__builtin_mul_overflow(infer->request.timeout_us, CLOCK_NS_PER_US, &deadline_ns) &&
+        !__builtin_add_overflow(deadline_ns, loop_now_ns(http_loop(call->exchange)), &deadline_ns))
+        infer->inference.deadline_ns = deadline_ns;
 }
 
 static bool make_inputs(struct api_call *call, struct error *ret_error)

@@ -172,3 +172,22 @@ void schema_free(struct schema *schema)
 {
     free(schema);
 }
+
+static bool same_infos(const struct tensor_info *a, size_t a_count, const struct tensor_info *b,
+                       size_t b_count)
+{
+    bool same = a_count == b_count;
+    for (size_t i = 0; same && i < a_count; i++) {
+        same = span_equal(a[i].name, b[i].name) && a[i].datatype == b[i].datatype &&
+               a[i].optional == b[i].optional && a[i].shape.ndim == b[i].shape.ndim;
+        for (uint32_t d = 0; same && d < a[i].shape.ndim; d++)
+            same = a[i].shape.dims[d] == b[i].shape.dims[d];
+    }
+    return same;
+}
+
+bool schema_same_tensors(const struct schema *a, const struct schema *b)
+{
+    return same_infos(a->inputs, a->input_count, b->inputs, b->input_count) &&
+           same_infos(a->outputs, a->output_count, b->outputs, b->output_count);
+}

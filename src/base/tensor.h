@@ -77,6 +77,9 @@ struct schema {
 struct schema *schema_copy(const struct schema *schema);
 void schema_free(struct schema *schema);
 
+/* True when both have the same inputs and outputs, in the same order. */
+bool schema_same_tensors(const struct schema *a, const struct schema *b);
+
 /* The index of the input or output of that name, or -1. */
 int schema_input(const struct schema *schema, struct span name);
 int schema_output(const struct schema *schema, struct span name);

@@ -51,6 +51,21 @@ static void byte_elements_are_checked(void **state)
     assert_false(bytes_tensor_check((struct span){huge, sizeof huge}, UINT64_MAX));
 }
 
+static void schemas_are_compared_by_their_tensors(void **state)
+{
+    struct tensor_info x = {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {1, {-1}}};
+    struct tensor_info y = {.name = SPAN("y"), .datatype = TENSORD_FP32, .shape = {1, {-1}}};
+    struct tensor_info wide = {.name = SPAN("y"), .datatype = TENSORD_FP32, .shape = {1, {4}}};
+    struct schema one = {.inputs = &x, .input_count = 1, .outputs = &y, .output_count = 1};
+    struct schema other = one;
+    other.concurrency = 7;
+    assert_true(schema_same_tensors(&one, &other));
+    other.outputs = &wide;
+    assert_false(schema_same_tensors(&one, &other));
+    other.output_count = 0;
+    assert_false(schema_same_tensors(&one, &other));
+}
+
 static void schemas_are_copied_deeply(void **state)
 {
     char name[] = "x";
@@ -72,6 +87,7 @@ int main(void)
         cmocka_unit_test(products_do_not_wrap),
         cmocka_unit_test(formats_shapes),
         cmocka_unit_test(byte_elements_are_checked),
+        cmocka_unit_test(schemas_are_compared_by_their_tensors),
         cmocka_unit_test(schemas_are_copied_deeply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,10 @@ static int complain(const char *sentence)
 
 static void on_scan(void *context, const struct repository_scan *scan)
 {
+    if (!scan) {
+        serving_unreadable(&front.serving);
+        return;
+    }
     serving_apply(&front.serving, scan);
     announcer_scanned(&front.announcer, &front.serving);
 }

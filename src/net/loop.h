@@ -77,4 +77,9 @@ void timer_start(struct timer *timer, struct loop *loop, uint64_t after_ms,
 /* Stops the timer if it runs. */
 void timer_stop(struct timer *timer);
 
+static inline bool timer_running(const struct timer *timer)
+{
+    return timer->loop != NULL;
+}
+
 #endif

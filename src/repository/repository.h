@@ -73,7 +73,8 @@ struct loop;
 struct repository_watch;
 
 /* Scans path at once and again whenever inotify or the clock (every rescan_ms) says so, and calls
- * `changed` with each new scan, the first one included. Incomplete paths are looked at again after
+ * `changed` with each new scan, the first one included, or with NULL when path cannot be read.
+ * Incomplete paths are looked at again after
  * the second is over. */
 struct repository_watch *
 repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,

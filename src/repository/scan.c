@@ -5,6 +5,7 @@
 #include "repository/tree.h"
 
 #include "base/clock.h"
+#include "codec/utf8.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -109,11 +110,17 @@ static bool is_listed(const struct scanner *scanner, struct span model, uint64_t
     return false;
 }
 
+/* Clients get the name as JSON and protobuf text. */
+static bool name_is_good(struct span model)
+{
+    return model.size && model.size <= MAX_NAME_BYTES && utf8_valid(model);
+}
+
 static struct repository_version *add_version(struct scanner *scanner, struct span model,
                                               uint64_t number)
 {
     struct repository_scan *scan = scanner->scan;
-    if (is_listed(scanner, model, number) || !model.size || model.size > MAX_NAME_BYTES ||
+    if (is_listed(scanner, model, number) || !name_is_good(model) ||
         !arena_grow(&scan->arena, (void **)&scan->versions, scan->version_count, &scanner->capacity,
                     sizeof *scan->versions))
         return NULL;

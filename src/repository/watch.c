@@ -127,6 +127,7 @@ static void scan_done(uv_work_t *work, int status)
         repository_scan_fini(&watch->scan);
     } else {
         log_error("repository", "%s", watch->error.message);
+        watch->changed(watch->context, NULL);
     }
     if (watch->again)
         wait_ms = SETTLE_MS;

@@ -151,7 +151,10 @@ bool check_outputs(const struct schema *schema, struct span model, const struct 
                    size_t count, uint64_t *ret_wanted, struct error *ret_error)
 {
     uint64_t wanted = count ? 0 : UINT64_MAX;
+    bool doubled = count > schema->output_count; /* some name must be, if all are known */
     for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < i && !doubled; j++)
+            doubled = span_equal(names[i], names[j]);
         int index = schema_output(schema, names[i]);
         if (index < 0)
             return error_set(ret_error, ERROR_INVALID_ARGUMENT,
@@ -160,6 +163,9 @@ bool check_outputs(const struct schema *schema, struct span model, const struct 
         if (index < 64)
             wanted |= UINT64_C(1) << index;
     }
+    if (doubled)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "an output of model '%.*s' is asked for more than once", SPAN_ARGS(model));
     *ret_wanted = wanted;
     return true;
 }

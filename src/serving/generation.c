@@ -205,23 +205,28 @@ void generation_start(struct generation *generation, bool probe)
         generation->state = GENERATION_LOADING;
 }
 
-void generation_loaded(struct generation *generation, const struct schema *schema)
+bool generation_loaded(struct generation *generation, const struct schema *schema)
 {
     struct error error;
-    struct schema *copy = schema_copy(schema);
-    if (!copy) {
+    if (!generation->schema) {
+        generation->schema = schema_copy(schema);
         error_no_memory(&error);
+    } else if (!schema_same_tensors(generation->schema, schema)) {
+        /* Requests were checked against the first one, and answers point into it. */
+        error_set(&error, ERROR_UNAVAILABLE,
+                  "its inputs and outputs are not what they were: the files have changed");
         give_up(generation, &error);
-        return;
+        return false;
     }
-    if (!generation->schema)
-        generation->schema = copy;
-    else /* answers that are under way point into the first one; a restarted worker says the same */
-        schema_free(copy);
+    if (!generation->schema) {
+        give_up(generation, &error);
+        return false;
+    }
     bool probed = generation->spec.probe;
     generation->state = probed ? GENERATION_COLD : GENERATION_READY;
     version_settle(generation->version, generation);
     loop_defer(serving_of(generation)->loop, &generation->dispatch);
+    return true;
 }
 
 static uint64_t back_off_ms(unsigned failures)
@@ -241,7 +246,7 @@ void generation_lost(struct generation *generation, bool loaded, uint64_t lived_
 {
     struct serving *serving = serving_of(generation);
     generation->replica = NULL;
-    if (serving->stopping || !wanted(generation))
+    if (serving->stopping || !wanted(generation) || generation->state == GENERATION_FAILED)
         return;
     if (generation->state == GENERATION_COLD) { /* it was probed, and that is done */
         loop_defer(serving->loop, &generation->dispatch);
@@ -286,7 +291,8 @@ void generation_submit(struct generation *generation, struct inference *inferenc
     }
     list_add(&generation->queue, &inference->link);
     generation->queued++;
-    if (generation->state == GENERATION_COLD && !generation->replica)
+    /* COLD, or retired when its worker ended and nothing waited: then nobody has restarted it. */
+    if (!generation->replica && !timer_running(&generation->retry))
         generation_start(generation, false);
     loop_defer(serving->loop, &generation->dispatch);
 }
@@ -314,6 +320,7 @@ static bool prepare(struct generation *generation, struct inference *inference,
                     struct error *ret_error)
 {
     struct channel_request *request = &inference->request;
+    struct channel_request *const alone = request;
     uint64_t room = room_for(generation, inference);
     request->inputs = inference->inputs;
     request->input_count = inference->input_count;
@@ -321,6 +328,9 @@ static bool prepare(struct generation *generation, struct inference *inference,
     request->parameter_count = inference->parameter_count;
     request->deadline_ns = inference->deadline_ns;
     request->credits = 1;
+    if (!channel_fitting(&alone, 1))
+        return error_set(ret_error, ERROR_TOO_LARGE,
+                         "the request's parameters are longer than a worker can be sent");
     return request->grant.size || !room ||
            tensor_memory_alloc(generation->memory, room, &request->grant, ret_error);
 }
@@ -381,6 +391,9 @@ static void dispatch(struct loop_task *task)
             return;
         generation->queued -= count;
         count = prepare_batch(generation, batch, count);
+        size_t fitting = replica_fitting(batch, count);
+        put_back(generation, batch + fitting, count - fitting);
+        count = fitting;
         if (count && !replica_execute(generation->replica, batch, count)) {
             put_back(generation, batch, count);
             return;

@@ -57,8 +57,9 @@ void generation_submit(struct generation *generation, struct inference *inferenc
 
 /* ---- for replica.c ---- */
 
-/* The worker has loaded the model. */
-void generation_loaded(struct generation *generation, const struct schema *schema);
+/* The worker has loaded the model. False when the generation cannot use it: the model is not the
+ * one that it was, or there is no memory. */
+bool generation_loaded(struct generation *generation, const struct schema *schema);
 
 /* The worker could not load it, or has ended; the replica is gone already. `loaded`: it had been
  * serving for lived_ms. */

@@ -57,8 +57,9 @@ static void on_loading(void *owner, double done)
 static void on_ready(void *owner, const struct schema *schema)
 {
     struct replica *replica = owner;
-    replica->loaded = true;
-    generation_loaded(replica->generation, schema);
+    replica->loaded = generation_loaded(replica->generation, schema);
+    if (!replica->loaded)
+        replica_stop(replica);
 }
 
 static void on_failed(void *owner, const struct error *error)
@@ -244,6 +245,15 @@ bool replica_has_room(const struct replica *replica)
            (replica->executions < MAX_EXECUTIONS &&
             replica->executions * replica->compute_ns < AHEAD_NS &&
             replica->generation->schema->max_batch_size == 0);
+}
+
+size_t replica_fitting(struct inference *const *batch, size_t count)
+{
+    struct channel_request *requests[BATCH_MAX_REQUESTS];
+    assert(count <= BATCH_MAX_REQUESTS);
+    for (size_t i = 0; i < count; i++)
+        requests[i] = &batch[i]->request;
+    return channel_fitting(requests, count);
 }
 
 bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count)

@@ -16,6 +16,9 @@ void replica_stop(struct replica *replica);
 /* True when it has loaded the model and can take another execution now. */
 bool replica_has_room(const struct replica *replica);
 
+/* How many of the requests, from the first one on, fit one execution. */
+size_t replica_fitting(struct inference *const *batch, size_t count);
+
 /* Sends the requests as one execution. False when the channel is full now. */
 bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count);
 

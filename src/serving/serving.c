@@ -116,6 +116,15 @@ static struct version *version_make(struct model *model, uint64_t number)
 
 /* ---- waiting for a load ---- */
 
+static void tell(struct model *model, const struct error *error)
+{
+    for (struct list_link *link; (link = list_first(&model->waiters));) { /* others may leave */
+        list_remove(link);
+        struct model_waiter *waiter = list_entry(link, struct model_waiter, link);
+        waiter->settled(waiter, error);
+    }
+}
+
 static bool is_busy(enum version_state state)
 {
     return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
@@ -132,17 +141,12 @@ static void tell_waiters(struct model *model)
         enum version_state state = version_state(version);
         if (version->next || is_busy(state))
             return;
-        if (!version_ready(version) || version->note[0])
+        if (!version_ready(version) || version->note[0] || version->config_error.code != ERROR_OK)
             error_set(&error, ERROR_INVALID_ARGUMENT, "failed to load '%.*s', version %llu: %s",
                       SPAN_ARGS(model->name), (unsigned long long)version->number,
                       version_reason(version));
     }
-    list_each(link, &model->waiters)
-    {
-        struct model_waiter *waiter = list_entry(link, struct model_waiter, link);
-        list_remove(link);
-        waiter->settled(waiter, &error);
-    }
+    tell(model, &error);
 }
 
 /* ---- generations come and go ---- */
@@ -278,6 +282,31 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
     }
 }
 
+static bool is_loading(const struct model *model)
+{
+    for (size_t i = 0; i < model->version_count; i++) {
+        const struct version *version = model->versions[i];
+        if (version->next || (version->current && version->current->state == GENERATION_LOADING))
+            return true;
+    }
+    return false;
+}
+
+void serving_unreadable(struct serving *serving)
+{
+    struct map_slot slot;
+    size_t position = 0;
+    while (map_next(&serving->models, &position, &slot)) {
+        struct model *model = slot.value;
+        struct error error;
+        error_set(&error, ERROR_UNAVAILABLE,
+                  "failed to load '%.*s', failed to poll from model repository",
+                  SPAN_ARGS(model->name));
+        if (!is_loading(model)) /* else its end is told, well or not */
+            tell(model, &error);
+    }
+}
+
 void serving_stop(struct serving *serving)
 {
     struct map_slot slot;
@@ -342,6 +371,8 @@ void model_load(struct model *model, struct model_waiter *waiter)
         struct version *version = model->versions[i];
         if (version->current && version->current->state == GENERATION_FAILED)
             retire(&version->current); /* try again */
+        if (version->config_error.code != ERROR_OK)
+            version->fingerprint = 0; /* look at the config again */
         version->config_error = (struct error){.code = ERROR_OK};
     }
     if (waiter)
@@ -394,7 +425,9 @@ const char *version_reason(const struct version *version)
         return version->current->failure.message;
     if (version->note[0])
         return version->note;
-    if (version->present && !version->complete)
+    if (!version->present)
+        return "its files have gone";
+    if (!version->complete)
         return "its files are still being written";
     return version_state(version) == VERSION_ASLEEP ? "asleep" : "";
 }

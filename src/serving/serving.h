@@ -92,6 +92,10 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
  * files have gone. */
 void serving_apply(struct serving *serving, const struct repository_scan *scan);
 
+/* The repository could not be read: what it holds is as before, and loads that wait for a scan
+ * fail. */
+void serving_unreadable(struct serving *serving);
+
 /* Stops every worker; `stopped` is called when the last has ended. */
 void serving_stop(struct serving *serving);
 

@@ -249,22 +249,31 @@ static size_t padded(size_t size)
     return (size + 7) & ~(size_t)7;
 }
 
-bool channel_request_fits(const struct channel_request *request)
+/* Bytes of the request in a record; more than RING_RECORD_MAX when it cannot fit one. */
+static size_t request_size(const struct channel_request *request)
 {
-    size_t size =
-        sizeof(struct record_head) + sizeof(struct record_execute) + sizeof(struct record_request);
-    if (request->input_count > TENSOR_MAX_PER_REQUEST)
-        return false;
-    for (size_t i = 0; i < request->input_count; i++)
+    size_t size = sizeof(struct record_request);
+    for (size_t i = 0; i < request->input_count && size <= RING_RECORD_MAX; i++)
         size += sizeof(struct record_tensor) + request->inputs[i].shape.ndim * sizeof(int64_t);
     for (size_t i = 0; i < request->parameter_count && size <= RING_RECORD_MAX; i++) {
         const struct parameter *parameter = &request->parameters[i];
         if (parameter->key.size > RING_RECORD_MAX || parameter->value.size > RING_RECORD_MAX)
-            return false;
+            return SIZE_MAX / 2;
         size += sizeof(struct record_parameter) + padded(parameter->key.size + 1) +
                 padded(parameter->value.size + 1);
     }
-    return size <= RING_RECORD_MAX;
+    return size;
+}
+
+size_t channel_fitting(struct channel_request *const *requests, size_t count)
+{
+    size_t size = sizeof(struct record_head) + sizeof(struct record_execute);
+    for (size_t i = 0; i < count; i++) {
+        size += request_size(requests[i]);
+        if (size > RING_RECORD_MAX)
+            return i;
+    }
+    return count;
 }
 
 static void forget_execution(struct channel *channel, struct execution_entry *execution,

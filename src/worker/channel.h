@@ -109,14 +109,15 @@ void channel_close(struct channel *channel);
 struct channel_fds channel_fds(const struct channel *channel);
 
 /* Sends `count` requests as one execution. All are equal in everything but the first dimension when
- * count > 1. False when there is no room for it now: try again after the next `executed`, or with
- * fewer requests when none is running; one request that channel_request_fits always fits then. The
- * doorbell rings, if it must, at the end of the loop's turn. */
+ * count > 1. False when there is no room for it now: try again after the next `executed`. What is
+ * channel_fitting has room when none is running. The doorbell rings, if it must, at the end of the
+ * loop's turn. */
 bool channel_execute(struct channel *channel, uint64_t execution,
                      struct channel_request *const *requests, size_t count);
 
-/* False when the request's inputs and parameters are too many to be sent to any worker. */
-bool channel_request_fits(const struct channel_request *request);
+/* How many of the requests, from the first one on, can be sent as one execution. 0: the first one's
+ * inputs and parameters are too much to be sent to any worker. */
+size_t channel_fitting(struct channel_request *const *requests, size_t count);
 
 /* Asks the worker to end the request early. Its final response still comes. */
 void channel_cancel(struct channel *channel, struct channel_request *request);

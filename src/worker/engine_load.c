@@ -34,8 +34,11 @@ static const struct tensord_engine *open_engine(const char *folder, const char *
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     void *symbol = library ? dlsym(library, "tensord_engine") : NULL;
     if (!symbol) {
-        error_set(ret_error, ERROR_UNIMPLEMENTED, "engine '%s' cannot be loaded: %s", file,
-                  dlerror());
+        const char *reason = dlerror(); /* clients read it: without the folder */
+        size_t length = strlen(path);
+        if (strncmp(reason, path, length) == 0 && strncmp(reason + length, ": ", 2) == 0)
+            reason += length + 2;
+        error_set(ret_error, ERROR_UNIMPLEMENTED, "engine '%s' cannot be loaded: %s", file, reason);
         return NULL;
     }
     /* ISO C knows no conversion from void * to a function. */
