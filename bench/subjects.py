@@ -1,12 +1,16 @@
-"""What is measured: the server, its limits and its peers, each as a process tree that listens on a port of 127.0.0.1."""
+"""What is measured: the server, its limits and its peers, each a process tree that listens on a port of
+127.0.0.1 and is ended at the end of a `with`."""
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+LISTEN_S = 10
+STOP_S = 20
 
 
 def free_port():
@@ -25,30 +29,46 @@ def tree(pid):
 
 
 class Subject:
-    """A running server. command is what to execute; the port is given, or printed by it on its first line."""
+    """A running server. Its port is given, or is what it prints first; `ready` is in the line of its output
+    that says that it may be measured."""
 
-    def __init__(self, name, command, port=None, ready=None, cwd=None):
+    def __init__(self, name, command, port=None, ready=None):
         self.name = name
-        self.started = time.monotonic()
-        self.process = subprocess.Popen([str(part) for part in command], cwd=cwd, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True)
-        self.port = port
-        if port is None:
-            self.port = int(self.process.stdout.readline())
-        for line in self.process.stdout if ready else ():
-            if ready in line:
-                break
-        self.wait_for_port()
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        try:
+            self.port = int(self.process.stdout.readline() or 0) if port is None else port
+            if ready and not any(ready in line for line in self.process.stdout):
+                self.fail(f"never said '{ready}'")
+            self.wait_for_port()
+        except BaseException:
+            self.stop()
+            raise
 
-    def wait_for_port(self, timeout_s=10):
-        until = time.monotonic() + timeout_s
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def fail(self, what):
+        self.errors.seek(0)
+        raise SystemExit(f"bench: {self.name} {what}:\n{self.errors.read().decode(errors='replace')}")
+
+    def wait_for_port(self):
+        until = time.monotonic() + LISTEN_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 if time.monotonic() > until or self.process.poll() is not None:
-                    raise SystemExit(f"bench: {self.name} does not listen") from None
+                    self.fail("does not listen")
+                time.sleep(0.01)
 
     def cpu_s(self):
         """CPU time of the whole tree, seconds, in ticks of 10 ms."""
@@ -58,47 +78,56 @@ class Subject:
             total += int(fields[11]) + int(fields[12])
         return total / TICKS_PER_S
 
-    def resident_kib(self, count=None):
-        """Sum of the resident set (PSS) of the tree's first `count` processes."""
+    def resident_kib(self, kind):
+        """Memory of the tree but for its workers. kind: "Rss", or "Pss", where shared pages are shared out."""
         total = 0
-        for pid in tree(self.process.pid)[:count]:
+        for pid in tree(self.process.pid):
+            if b"\0worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                continue
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
+                if line.startswith(f"{kind}:"):
                     total += int(line.split()[1])
         return total
 
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(20)
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
 
 
-def tensord(build, models, *flags):
+def tensord(build, models, *flags, ready="is ready"):
     port = free_port()
     return Subject("tensord", [build / "src/cmd/tensord", "serve", models, "--port", port, "--grpc-port", 0,
-                               "--metrics-port", 0, *flags], port, ready="is ready")
+                               "--metrics-port", 0, *flags], port, ready)
 
 
 def nginx(folder):
     """nginx with one worker that answers everything with a constant."""
     port = free_port()
     config = folder / "nginx.conf"
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     config.write_text(f"""daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null;
 events {{ worker_connections 1024; }}
-http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
+http {{ access_log off; keepalive_requests 1000000000; {places}
   server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok"; }} }} }}
 """)
     return Subject("nginx", ["nginx", "-c", config, "-p", folder], port)
 
 
-def nghttpd(folder):
-    """nghttp2's own server, one thread, a static file."""
+def nghttpd(folder, file_bytes):
+    """nghttp2's own server, one thread; /echo is a file of file_bytes."""
     (folder / "static").mkdir(exist_ok=True)
-    (folder / "static" / "echo").write_bytes(b"x" * 100)
+    (folder / "static" / "echo").write_bytes(b"x" * file_bytes)
     port = free_port()
-    return Subject("nghttpd", ["nghttpd", "--no-tls", "-n1", "-d", folder / "static", port], port)
+    command = ["nghttpd", "--no-tls", "-a", "127.0.0.1", "-n1", "-d", folder / "static", port]
+    return Subject("nghttpd", command, port)
 
 
 def grpc_echo(build):

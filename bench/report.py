@@ -1,0 +1,58 @@
+"""What was measured: printed as it comes, and written to docs/performance.md."""
+import os
+import platform
+from pathlib import Path
+
+PAGE = """# Performance
+
+Written by `./dev bench --write`. Every comparison was interleaved in one run on one machine ({machine}), load
+generator included, so the ratios hold where single figures do not. Figures are medians of {rounds} rounds of
+{seconds} s. CPU time is user and system time of all processes of a server: spawner, front and workers. Load comes
+from `wrk` and `h2load`, one thread each; [bench/README.md](../bench/README.md) says what each limit is.
+{rows}
+"""
+
+
+def machine():
+    """The processor's name and how many of it there are."""
+    info = Path("/proc/cpuinfo").read_text()
+    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    return f"{os.cpu_count()} × {names[0] if names else platform.machine()}, Linux {platform.release().split('-')[0]}"
+
+
+def shown(value, unit):
+    return f"{value:.3g}{unit}" if abs(value) < 1000 else f"{value:,.0f}{unit}"
+
+
+class Report:
+    """Rows: a figure, its bound from what the project promises, and whether that is met."""
+
+    def __init__(self):
+        self.rows = []
+        self.missed = 0
+
+    def add(self, what, value, unit="", bound=None, at_least=False):
+        limit = verdict = ""
+        if bound is not None:
+            met = value >= bound if at_least else value <= bound
+            limit = f"{'≥' if at_least else '≤'} {bound:g}{unit}"
+            verdict = "met" if met else "missed"
+            self.missed += not met
+        self.rows.append((what, shown(value, unit), limit, verdict))
+        print("  %-66s %12s  %-12s %s" % self.rows[-1], flush=True)
+
+    def heading(self, text):
+        self.rows.append((text, None, None, None))
+        print(f"\n{text}", flush=True)
+
+    def markdown(self):
+        lines = []
+        for what, value, limit, verdict in self.rows:
+            if value is None:
+                lines += ["", f"## {what}", "", "| | measured | promised | |", "|---|---|---|---|"]
+            else:
+                lines.append(f"| {what} | {value} | {limit} | {verdict} |")
+        return "\n".join(lines)
+
+    def write(self, path, rounds, seconds):
+        path.write_text(PAGE.format(machine=machine(), rounds=rounds, seconds=seconds, rows=self.markdown()))
