@@ -5,8 +5,10 @@ import signal
 import threading
 import time
 
+import grpc
 import psutil
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import processes
 from support.repositories import request, write_model
@@ -81,17 +83,69 @@ def test_models_call_each_other_but_not_in_circles(server, tmp_path):
     assert is_good(ask(served, "chaos"))
 
 
-def test_a_client_that_goes_frees_the_worker(served):
-    body = request([1], datatype="INT32", wait_ms=600000)
-    with Connection(served.address) as gone:
-        gone.send(http_request("POST", "/v2/models/chaos/infer", body=json.dumps(body).encode()))
-        gone.reset()
-    assert is_good(ask(served, "chaos"))  # it would wait ten minutes behind the other
+def start_endless(server, how):
+    """Sends a request that waits for ten minutes, waits until the worker is at it, and returns what
+    ends it from the client's side."""
+    message = service_pb2.ModelInferRequest(model_name="chaos", raw_input_contents=[bytes(4)])
+    message.inputs.add(name="x", datatype="INT32", shape=[1])
+    message.parameters["wait_ms"].int64_param = 600_000
+    message.parameters["log"].int64_param = 1
+    if how in ("reset", "close"):
+        connection = Connection(server.address)
+        body = request([1], datatype="INT32", wait_ms=600_000, log=1)
+        connection.send(http_request("POST", "/v2/models/chaos/infer", body=json.dumps(body).encode()))
+        end = connection.reset if how == "reset" else connection.socket.close
+    else:
+        channel = grpc.insecure_channel(server.netloc)
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        call = stub.ModelInfer.future(message, timeout=0.5 if how == "deadline" else None)
+        end = {"RST_STREAM": call.cancel, "deadline": call.exception, "channel": channel.close}[how]
+    assert server.err.wait_for("line 0 of many", 30), "the worker did not start"
+    return end
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "RST_STREAM", "channel", "deadline"])
+def test_a_client_that_goes_frees_the_worker(served, how):
+    """Its only execution slot is free again at once: the next request would else wait ten minutes."""
+    start_endless(served, how)()
+    gone = time.monotonic()
+    assert is_good(ask(served, "chaos"))
+    assert time.monotonic() - gone < 1
+    assert len(workers_of(served)) == 2
 
 
 def test_a_deadline_frees_the_worker(served):
     status, body = ask(served, "chaos", wait_ms=600000, timeout=200000)
     assert (status, body) == (503, {"error": "Request timeout expired"})
+    assert is_good(ask(served, "chaos"))
+
+
+def test_a_death_over_grpc_is_unavailable(served):
+    message = service_pb2.ModelInferRequest(model_name="chaos", raw_input_contents=[bytes(4)])
+    message.inputs.add(name="x", datatype="INT32", shape=[1])
+    with grpc.insecure_channel(served.netloc) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        message.parameters["die"].string_param = "exit"
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.ModelInfer(message, timeout=30)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE and "may be sent again" in caught.value.details()
+        message.parameters.pop("die")
+        assert stub.ModelInfer(message, timeout=30).raw_output_contents[0] == bytes(4)
+
+
+@pytest.mark.parametrize("how", ["spin", "jam"])
+def test_a_model_that_hears_nothing_is_unloaded_all_the_same(served, how):
+    """It is killed when it does not go by itself, and a load brings a fresh one."""
+    [before] = [p for p in workers_of(served) if p.name() == "chaos"]
+    with Connection(served.address) as client:
+        body = request([1], datatype="INT32", die=how, log=1)
+        client.send(http_request("POST", "/v2/models/chaos/infer", body=json.dumps(body).encode()))
+        assert served.err.wait_for("line 0 of many", 30)
+        assert is_good(ask(served, "other"))
+        client.reset()
+    assert served.fetch("/v2/repository/models/chaos/unload", b"", method="POST")[0] == 200
+    processes.until(lambda: not before.is_running() or before.status() == psutil.STATUS_ZOMBIE, 30, "its end")
+    assert served.fetch("/v2/repository/models/chaos/load", b"", method="POST")[0] == 200
     assert is_good(ask(served, "chaos"))
 
 
@@ -164,3 +218,67 @@ def test_the_end_of_the_spawner_ends_all(served):
     _, alive = psutil.wait_procs(everyone, timeout=20)
     assert not alive
     served.process.wait()
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizer catches the crash")
+def test_a_model_that_crashes_while_it_loads_is_given_up(server, tmp_path):
+    folder = write_model(tmp_path / "models", "broken", "chaos", "INT32", {"load": "crash"})
+    write_model(folder, "other", "identity", "INT32")
+    served = server(folder).wait_ready("other")
+    index = lambda: {one["name"]: one for one in json.loads(served.fetch("/v2/repository/index", {})[2])}  # noqa: E731
+    processes.until(lambda: index()["broken"]["state"] == "UNAVAILABLE", 60, "giving up")
+    assert "Segmentation fault" in index()["broken"]["reason"]
+    status, body = ask(served, "broken")
+    assert status == 503 and index()["broken"]["reason"] in body["error"]
+    assert is_good(ask(served, "other"))
+    assert served.fetch("/v2/health/ready")[0] == 200
+
+
+def test_crashes_leak_nothing(served):
+    front = front_of(served)
+
+    def facts():
+        return processes.fd_count(served.pid), len(served.descendants())
+
+    def crash():
+        assert ask(served, "chaos", die="exit")[0] == 503
+        processes.until(lambda: is_good(ask(served, "chaos")), 30, "the next worker")
+
+    crash()
+    before = facts()
+    pss = front.memory_full_info().pss
+    for _ in range(4):  # a fifth in a row would be given up
+        crash()
+    processes.until(lambda: facts() == before, what=f"{before}")  # connections close a little later
+    assert SANITIZED or front.memory_full_info().pss < pss + MIB
+
+
+def test_sigterm_lets_running_requests_finish(served):
+    """What was accepted is answered, a large answer to its end; nobody new is let in; the exit status is 0."""
+    size = 4 * MIB
+    with Connection(served.address, timeout_s=60) as client, Connection(served.address) as idle:
+        body = request([1], datatype="INT32", wait_ms=300, huge=size, log=1)
+        body["parameters"]["binary_data_output"] = True
+        client.send(http_request("POST", "/v2/models/chaos/infer", body=json.dumps(body).encode()))
+        assert served.err.wait_for("line 0 of many", 30)
+        served.process.send_signal(signal.SIGTERM)
+        assert idle.rest() == b""  # an idle connection is closed
+        with pytest.raises(OSError):
+            Connection(served.address)
+        answer = client.response()
+    assert answer.status == 200 and len(answer.body) > size
+    served.stop()
+
+
+def test_sigterm_ends_models_that_never_answer(server, tmp_path):
+    """One spins, one hangs while it loads; both are killed when their grace is over."""
+    folder = write_model(tmp_path / "models", "stuck", "chaos", "INT32", {"load": "hang"})
+    write_model(folder, "chaos", "chaos", "INT32", {"batching": "no"})
+    served = server(folder).wait_ready("chaos")
+    assert ask(served, "chaos", fail="not yet")[0] == 500
+    thread = threading.Thread(target=lambda: fetch_quietly(served, die="spin", log=1))
+    thread.start()
+    assert served.err.wait_for("line 0 of many", 30)
+    assert {p.name() for p in workers_of(served)} == {"chaos", "stuck"}
+    served.stop()
+    thread.join(30)

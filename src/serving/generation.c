@@ -132,12 +132,25 @@ struct generation *generation_ref(struct generation *generation)
     return generation;
 }
 
-/* Once retired, only its replica may still hold it: then nobody waits for an answer and the worker
- * can go. */
+/* Once retired, only its replica may still hold it, and requests that were abandoned: then nobody
+ * waits for an answer and the worker can go. */
 static void stop_when_unused(struct generation *generation)
 {
-    if (generation->retired && generation->replica && generation->references == 1)
+    if (generation->retired && generation->replica &&
+        generation->references - generation->abandoned == 1)
         replica_stop(generation->replica);
+}
+
+void generation_abandon(struct generation *generation)
+{
+    generation->abandoned++;
+    stop_when_unused(generation);
+}
+
+void generation_reclaim(struct generation *generation)
+{
+    assert(generation->abandoned > 0);
+    generation->abandoned--;
 }
 
 void generation_unref(struct generation *generation)

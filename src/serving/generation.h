@@ -20,6 +20,7 @@ enum generation_state {
 struct generation {
     struct version *version;
     unsigned references;
+    unsigned abandoned; /* those of requests that are with the worker and that nobody waits for */
     enum generation_state state;
     struct arena arena;      /* of spec */
     struct worker_spec spec; /* what its workers serve */
@@ -45,6 +46,12 @@ struct generation *generation_new(struct version *version, const struct reposito
 
 struct generation *generation_ref(struct generation *generation);
 void generation_unref(struct generation *generation);
+
+/* Nobody waits any more for a request that is with the worker. Undone by its final answer, with
+ * generation_reclaim. A retired generation that has no other requests ends its worker at once,
+ * whether or not the model hears that it was cancelled. */
+void generation_abandon(struct generation *generation);
+void generation_reclaim(struct generation *generation);
 
 /* Starts a worker when none runs; with probe, one that describes the model and exits. */
 void generation_start(struct generation *generation, bool probe);

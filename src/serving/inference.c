@@ -141,9 +141,12 @@ bool inference_check(struct inference *inference, struct error *ret_error)
 static void take_back(struct inference *inference, enum error_code code, const char *sentence)
 {
     struct error error;
+    if (inference->cancelled)
+        return;
     inference->cancelled = true;
     if (inference->state == INFERENCE_RUNNING) {
         replica_cancel(inference->generation->replica, inference);
+        generation_abandon(inference->generation);
         return;
     }
     if (!list_linked(&inference->link))
@@ -175,8 +178,7 @@ void inference_submit(struct inference *inference)
 
 void inference_cancel(struct inference *inference)
 {
-    if ((inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING) &&
-        !inference->cancelled)
+    if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
         take_back(inference, ERROR_CANCELLED, "the request was cancelled");
 }
 
@@ -239,6 +241,8 @@ void inference_answer(struct inference *inference, const struct channel_response
         list_outputs(inference, response, outputs, &answer.output_count, &answer.error))
         answer.outputs = outputs;
     if (answer.final) {
+        if (inference->cancelled)
+            generation_reclaim(inference->generation);
         timer_stop(&inference->deadline);
         inference->state = INFERENCE_DONE;
         if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns)
