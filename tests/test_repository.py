@@ -124,32 +124,6 @@ def test_mistakes_are_shown_and_hurt_only_themselves(server, repository):
     assert value(running, "good") == 1
 
 
-def test_requests_are_joined_only_where_that_is_right(server, repository):
-    running = server(repository(joined=models.matmul(), alone=models.mixes_rows()))
-    running.wait_ready("joined").wait_ready("alone")
-    notes = {name: entry["batching"] for (name, _), entry in index(running).items()}
-    assert notes["joined"].startswith("joined")
-    assert notes["alone"].startswith("not joined")
-    wrong = []
-
-    def client(seed):
-        row = [float(seed + i) for i in range(4)]
-        expected = [sum(row[k] * weight for k, weight in enumerate(column)) for column in models.weights().T.tolist()]
-        for _ in range(20):
-            status, body = running.infer("joined", {"inputs": [
-                {"name": "X", "datatype": "FP32", "shape": [1, 4], "data": row}]})
-            got = body["outputs"][0]["data"] if status == 200 else body
-            if status != 200 or max(abs(a - b) for a, b in zip(got, expected)) > 1e-3:
-                wrong.append((row, got))
-
-    clients = [threading.Thread(target=client, args=(seed,)) for seed in range(16)]
-    for thread in clients:
-        thread.start()
-    for thread in clients:
-        thread.join(120)
-    assert not wrong
-
-
 def test_a_request_that_comes_while_the_model_loads_waits(server, tmp_path):
     write_model(tmp_path / "m", "slow", "chaos", "INT32", {"load": "slow"})
     running = server(tmp_path / "m")

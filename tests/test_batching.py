@@ -1,0 +1,128 @@
+"""Waiting requests are joined into one execution where that is right, and each gets its own rows back.
+
+A chaos model with mix=1 answers with 1000 times the mean of its whole batch, which tells who was
+computed together.
+"""
+import json
+import threading
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from support import models
+from support.repositories import tensor_config, write_config
+
+LONG_MS = 600_000
+TIMEOUT_S = 60
+
+
+def message(values, shape=None, **parameters):
+    """A request to model "m"."""
+    made = service_pb2.ModelInferRequest(model_name="m", raw_input_contents=[np.array(values, np.int32).tobytes()])
+    made.inputs.add(name="x", datatype="INT32", shape=shape or [len(values)])
+    for key, value in parameters.items():
+        made.parameters[key].int64_param = value
+    return made
+
+
+def answers(server, *messages):
+    """Sends all while the model's only slot is busy, lets it go on, and returns the values that each
+    got. All share a connection, so they have arrived when the server answers what came after them."""
+    with grpc.insecure_channel(server.netloc) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        one_element = [1] * len(messages[0].inputs[0].shape)
+        busy = stub.ModelInfer.future(message([0], one_element, wait_ms=LONG_MS, log=1), timeout=TIMEOUT_S)
+        assert server.err.wait_for("line 0 of many", TIMEOUT_S), "the model is not busy"
+        calls = [stub.ModelInfer.future(one, timeout=TIMEOUT_S) for one in messages]
+        for _ in range(2):
+            assert stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=TIMEOUT_S).live
+        busy.cancel()
+        return [np.frombuffer(call.result().raw_output_contents[0], np.int32).tolist() for call in calls]
+
+
+@pytest.fixture
+def mixing(server, tmp_path):
+    """mixing(dims, batching="yes") serves a chaos model "m" that mixes its rows."""
+
+    def start(dims=(-1,), max_batch_size=None, **parameters):
+        config = {} if max_batch_size is None else {"max_batch_size": max_batch_size}
+        write_config(tmp_path / "models", "m", backend="chaos", input=[tensor_config("x", "INT32", dims)],
+                     output=[tensor_config("y", "INT32", dims)], **config,
+                     parameters={key: {"string_value": value} for key, value in {"mix": "1", **parameters}.items()})
+        return server(tmp_path / "models").wait_ready("m")
+
+    return start
+
+
+def test_what_waits_is_joined(mixing):
+    assert answers(mixing(batching="yes"), *(message([i]) for i in (1, 2, 3, 4))) == [[2500]] * 4
+
+
+def test_requests_of_several_rows_are_joined_and_taken_apart(mixing):
+    got = answers(mixing(batching="yes"), message([1, 2, 3]), message([4]), message([5, 6]))
+    assert got == [[3500] * 3, [3500], [3500] * 2]
+
+
+def test_only_requests_that_differ_in_nothing_else_are_joined(mixing):
+    got = answers(mixing(dims=(-1, -1), batching="yes"), message([1, 1], [1, 2]), message([9], [1, 1]),
+                  message([3, 3], [1, 2]), message([11], [1, 1]))
+    assert got == [[2000, 2000], [10000], [2000, 2000], [10000]]
+
+
+def test_requests_with_parameters_run_alone(mixing):
+    got = answers(mixing(batching="yes"), message([1]), message([5], mood=1), message([3]))
+    assert got == [[2000], [5000], [2000]]
+
+
+def test_no_batch_is_larger_than_the_config_allows(mixing):
+    got = answers(mixing(dims=[1], max_batch_size=2, batching="yes"), *(message([i], [1, 1]) for i in (1, 2, 3, 4)))
+    assert got == [[1500], [1500], [3500], [3500]]
+
+
+def test_a_model_that_mixes_its_rows_is_found_out(mixing):
+    server = mixing()
+    [entry] = json.loads(server.fetch("/v2/repository/index", {})[2])
+    assert entry["batching"].startswith("not joined")
+    assert answers(server, *(message([i]) for i in (1, 2, 3))) == [[1000], [2000], [3000]]
+
+
+def test_a_cancelled_request_leaves_the_batch(mixing):
+    server = mixing(batching="yes")
+    with grpc.insecure_channel(server.netloc) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        busy = stub.ModelInfer.future(message([0], wait_ms=LONG_MS, log=1), timeout=TIMEOUT_S)
+        assert server.err.wait_for("line 0 of many", TIMEOUT_S)
+        stays, goes = (stub.ModelInfer.future(message([value]), timeout=TIMEOUT_S) for value in (1, 99))
+        goes.cancel()
+        for _ in range(2):
+            assert stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=TIMEOUT_S).live
+        busy.cancel()
+        assert np.frombuffer(stays.result().raw_output_contents[0], np.int32).tolist() == [1000]
+
+
+def test_onnx_rows_go_to_whom_they_belong(server, repository):
+    """Many clients at once; a matrix product is joined, a model that subtracts the mean of all rows
+    is not, and both answer right."""
+    running = server(repository(joined=models.matmul(), alone=models.mixes_rows()))
+    running.wait_ready("joined").wait_ready("alone")
+    notes = {entry["name"]: entry["batching"] for entry in json.loads(running.fetch("/v2/repository/index", {})[2])}
+    assert notes["joined"].startswith("joined") and notes["alone"].startswith("not joined")
+    weights, wrong = models.weights(), []
+
+    def client(seed):
+        rows = np.random.default_rng(seed).standard_normal((seed % 3 + 1, 4)).astype(np.float32)
+        expected = {"joined": rows @ weights, "alone": rows - rows.mean(0)}
+        for model in ["joined", "alone"] * 15:
+            status, body = running.infer(model, {"inputs": [
+                {"name": "X", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}]})
+            if status != 200 or not np.allclose(np.reshape(body["outputs"][0]["data"], rows.shape), expected[model], atol=1e-4):
+                wrong.append((model, rows, body))
+
+    clients = [threading.Thread(target=client, args=(seed,)) for seed in range(16)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join(120)
+    assert not wrong
