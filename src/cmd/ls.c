@@ -56,6 +56,17 @@ static bool read_rows(struct span text, struct arena *arena, struct row **ret_ro
     return json_end(&json);
 }
 
+/* Prints a cell, padded. Names and reasons are others' text: control characters do not reach the
+ * terminal. */
+static void print_cell(struct span cell, size_t width)
+{
+    for (size_t i = 0; i < cell.size; i++) {
+        unsigned char c = (unsigned char)cell.data[i];
+        putchar(c < 0x20 || c == 0x7f ? '?' : c);
+    }
+    printf("%*s", (int)(width - cell.size) + 2, "");
+}
+
 /* Prints columns as wide as their widest cell; those that are empty everywhere are left out. */
 static void print_rows(const struct row *rows, size_t count)
 {
@@ -76,7 +87,7 @@ static void print_rows(const struct row *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         for (size_t column = 0; column < COLUMNS; column++) {
             if (widths[column])
-                printf("%-*.*s  ", (int)widths[column], SPAN_ARGS(rows[i].cells[column]));
+                print_cell(rows[i].cells[column], widths[column]);
         }
         putchar('\n');
     }

@@ -197,11 +197,20 @@ static void refuse_queue(struct generation *generation, const struct error *erro
     generation->queued = 0;
 }
 
+/* What requests for a failed model are answered. */
+static void failed_error(const struct generation *generation, struct error *ret_error)
+{
+    error_set(ret_error, ERROR_UNAVAILABLE, "model '%.*s' has failed: %s",
+              SPAN_ARGS(generation->spec.name), generation->failure.message);
+}
+
 static void give_up(struct generation *generation, const struct error *error)
 {
+    struct error refusal;
     generation->state = GENERATION_FAILED;
     generation->failure = *error;
-    refuse_queue(generation, error);
+    failed_error(generation, &refusal);
+    refuse_queue(generation, &refusal);
     version_settle(generation->version, generation);
 }
 
@@ -292,8 +301,7 @@ void generation_submit(struct generation *generation, struct inference *inferenc
     struct error error = {.code = ERROR_OK};
     timer_start(&generation->idle, serving->loop, IDLE_TRIM_MS, trim);
     if (generation->state == GENERATION_FAILED)
-        error_set(&error, ERROR_UNAVAILABLE, "model '%.*s' has failed: %s",
-                  SPAN_ARGS(generation->spec.name), generation->failure.message);
+        failed_error(generation, &error);
     else if (generation->queued >= serving->options.queue_limit)
         error_set(&error, ERROR_UNAVAILABLE, "Exceeds maximum queue size");
     else if (generation->schema)

@@ -174,7 +174,7 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     struct serving *serving = serving_of(replica);
     struct error error = replica->failure;
     if (error.code == ERROR_OK)
-        error_set(&error, started ? ERROR_INTERNAL : ERROR_UNIMPLEMENTED, "%s", reason);
+        error_set(&error, ERROR_INTERNAL, "%s", reason);
     if (!replica->stopping && !(replica->probe && replica->loaded)) /* else it was asked to end */
         say(replica, LOG_ERROR, span_of(error.message));
     uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
