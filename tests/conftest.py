@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from support import models  # noqa: E402
 from support.server import Server  # noqa: E402
+from support.victim import Victim  # noqa: E402
 
 
 @pytest.fixture
@@ -38,3 +39,11 @@ def repository(tmp_path):
         return folder
 
     return fill
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory):
+    """One server for all the bad input of a file."""
+    started = Victim(tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("state"))
+    yield started
+    started.stop()

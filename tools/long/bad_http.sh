@@ -1,0 +1,3 @@
+#!/bin/sh
+# Malformed HTTP in depth: half a minute, so not in every run.
+exec .venv/bin/python -m pytest -q tests/long
