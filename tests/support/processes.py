@@ -63,3 +63,14 @@ def until(condition, timeout_s=10, what="the condition"):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come true in {timeout_s} s")
         time.sleep(0.01)
+
+
+def connection_count(pid):
+    """Accepted TCP connections of the tree that are open."""
+    return measured(pid, lambda process: sum(bool(one.raddr) for one in process.net_connections("tcp")))
+
+
+def idle_fd_count(pid):
+    """Open descriptors of the tree once it has closed its connections, a little later than their clients did."""
+    until(lambda: not connection_count(pid), what="the end of all connections")
+    return fd_count(pid)

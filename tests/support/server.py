@@ -66,6 +66,10 @@ class Lines:
             pass
         return None
 
+    def join(self, timeout_s=STOP_S):
+        """Waits until the stream has ended, so that text() has all of it."""
+        self.thread.join(timeout_s)
+
     def text(self):
         return "".join(self.seen)
 
@@ -86,6 +90,8 @@ class Server:
         match = self.out.wait_for(ADDRESS, START_S)
         if not match:
             self.kill()
+            self.out.join()
+            self.err.join()
             raise RuntimeError(f"the server did not start:\n{self.out.text()}{self.err.text()}")
         self.host, self.port = match.group(1), int(match.group(2))
 
@@ -155,7 +161,7 @@ class Server:
         _, alive = psutil.wait_procs(children, timeout=STOP_S)
         for child in alive:
             child.kill()
-        self.err.thread.join(STOP_S)
+        self.err.join()
         errors = self.err.text()
         assert not SANITIZER_REPORT.search(errors), errors
         assert status == expected_status, f"exit status {status}:\n{errors}"

@@ -65,7 +65,7 @@ class Victim:
         for _ in range(2):
             self.good = self.answers()
         self.pids = self.process_ids()
-        self.descriptors = processes.fd_count(self.server.pid)
+        self.descriptors = processes.idle_fd_count(self.server.pid)
         self.memory = processes.rss_bytes(self.server.pid)
 
     def process_ids(self):
