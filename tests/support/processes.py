@@ -67,7 +67,7 @@ def until(condition, timeout_s=10, what="the condition"):
 
 def connection_count(pid):
     """Accepted TCP connections of the tree that are open."""
-    return measured(pid, lambda process: sum(bool(one.raddr) for one in process.net_connections("tcp")))
+    return measured(pid, lambda process: sum(bool(one.raddr) for one in process.connections("tcp")))
 
 
 def idle_fd_count(pid):
