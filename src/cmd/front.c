@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { SPAWNER_FD = 3, MAX_LISTENERS = 3, STOP_GRACE_MS = 5000 };
+enum { SPAWNER_FD = 3, MAX_LISTENERS = SETTING_LIST_ITEMS, STOP_GRACE_MS = 5000 };
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -130,31 +130,45 @@ static void listen_beside(int64_t port, const char *what)
 {
     struct error error;
     char address[300];
-    if (port == 0 || front.settings.listen[0])
+    if (port == 0)
         return;
     snprintf(address, sizeof address, "%s:%lld", front.settings.host, (long long)port);
     if (!listen_on(address, &error))
         log_warning("front", "no second port for %s: %s", what, error.message);
 }
 
+/* Says where it listens, and keeps the first such place for lines to paste. */
+static void say_address(const char *address)
+{
+    char *shown = front.announcer.address;
+    unsigned port = listener_port(front.listeners[front.listener_count - 1]);
+    const char *colon = strrchr(address, ':');
+    if (port)
+        printf("tensord listening on http://%.*s:%u\n", (int)(colon - address), address, port);
+    else
+        printf("tensord listening on %s\n", address);
+    if (port && !shown[0])
+        snprintf(shown, sizeof front.announcer.address, "http://%.*s:%u", (int)(colon - address),
+                 address, port);
+    fflush(stdout);
+}
+
 static bool listen_all(struct error *ret_error)
 {
     char address[300];
-    bool v6 = strchr(front.settings.host, ':') != NULL;
-    snprintf(address, sizeof address, v6 ? "[%s]:%lld" : "%s:%lld", front.settings.host,
-             (long long)front.settings.port);
-    const char *main_address = front.settings.listen[0] ? front.settings.listen : address;
-    if (!listen_on(main_address, ret_error))
+    const struct setting_list *listen = &front.settings.listen;
+    for (size_t i = 0; i < listen->count; i++) {
+        if (!listen_on(listen->items[i], ret_error))
+            return false;
+        say_address(listen->items[i]);
+    }
+    if (listen->count)
+        return true;
+    snprintf(address, sizeof address, strchr(front.settings.host, ':') ? "[%s]:%lld" : "%s:%lld",
+             front.settings.host, (long long)front.settings.port);
+    if (!listen_on(address, ret_error))
         return false;
-    unsigned port = listener_port(front.listeners[0]);
-    if (port)
-        printf("tensord listening on http://%s%s%s:%u\n", v6 ? "[" : "", front.settings.host,
-               v6 ? "]" : "", port);
-    else
-        printf("tensord listening on %s\n", main_address);
-    fflush(stdout);
-    snprintf(front.announcer.address, sizeof front.announcer.address, "http://%s%s%s:%u",
-             v6 ? "[" : "", front.settings.host, v6 ? "]" : "", port);
+    say_address(address);
     listen_beside(front.settings.grpc_port, "gRPC");
     listen_beside(front.settings.metrics_port, "metrics");
     return true;

@@ -82,5 +82,6 @@ int serve_run(int count, char **arguments)
     };
     int status = spawner_run(&options);
     free(front);
+    settings_fini(&settings);
     return status;
 }

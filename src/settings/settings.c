@@ -1,122 +1,23 @@
-/* Reading settings by the table; see settings.h. */
+/* Reading settings, source by source; see settings.h. */
 #include "settings/settings.h"
 
-#include "base/span.h"
+#include "settings/store.h"
 
-#include <inttypes.h>
-#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum setting_type { TYPE_TEXT, TYPE_CHOICE, TYPE_NUMBER, TYPE_SWITCH };
-
-enum { NAME_BYTES = 64 };
-
-struct setting {
-    const char *name;
-    enum setting_type type;
-    size_t offset; /* in struct settings */
-    const char *text_default;
-    const char *choices; /* or what a text is, or a number's unit */
-    int64_t number_default, lowest, highest;
-    const char *help;
-};
-
-static const struct setting table[] = {
-#define ROW_TEXT(name, text, what, help)                                                           \
-    {#name, TYPE_TEXT, offsetof(struct settings, name), text, what, 0, 0, 0, help},
-#define ROW_CHOICE(name, text, choices, help)                                                      \
-    {#name, TYPE_CHOICE, offsetof(struct settings, name), text, choices, 0, 0, 0, help},
-#define ROW_NUMBER(name, number, lowest, highest, unit, help)                                      \
-    {#name,   TYPE_NUMBER, offsetof(struct settings, name), NULL, unit, number, lowest,            \
-     highest, help},
-#define ROW_SWITCH(name, help)                                                                     \
-    {#name, TYPE_SWITCH, offsetof(struct settings, name), NULL, NULL, 0, 0, 0, help},
-    SETTINGS(ROW_TEXT, ROW_CHOICE, ROW_NUMBER, ROW_SWITCH)};
-
-enum { COUNT = sizeof table / sizeof *table };
-
-static void *field(struct settings *settings, const struct setting *row)
-{
-    return (char *)settings + row->offset;
-}
-
-static bool is_choice(const struct setting *row, const char *value)
-{
-    struct span rest = span_of(row->choices);
-    while (rest.data) {
-        if (span_equal(span_split(&rest, '|'), span_of(value)))
-            return true;
-    }
-    return false;
-}
-
-/* "grpc_port" → "--grpc-port" */
-static const char *flag_of(const struct setting *row, char text[NAME_BYTES])
-{
-    snprintf(text, NAME_BYTES, "--%s", row->name);
-    for (char *c = text; *c; c++)
-        *c = *c == '_' ? '-' : *c;
-    return text;
-}
-
-static bool set_number(struct settings *settings, const struct setting *row, const char *value,
-                       struct error *ret_error)
-{
-    char flag[NAME_BYTES];
-    uint64_t number;
-    if (!span_to_u64(span_of(value), &number) || number > (uint64_t)row->highest ||
-        number < (uint64_t)row->lowest)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "%s wants a number from %" PRId64 " to %" PRId64 "%s%s, not '%s'",
-                         flag_of(row, flag), row->lowest, row->highest, row->choices[0] ? " " : "",
-                         row->choices, value);
-    *(int64_t *)field(settings, row) = (int64_t)number;
-    return true;
-}
-
-static bool set(struct settings *settings, const struct setting *row, const char *value,
-                struct error *ret_error)
-{
-    char flag[NAME_BYTES];
-    switch (row->type) {
-    case TYPE_NUMBER:
-        return set_number(settings, row, value, ret_error);
-    case TYPE_SWITCH:
-        *(bool *)field(settings, row) = true;
-        return true;
-    case TYPE_CHOICE:
-        if (!is_choice(row, value))
-            return error_set(ret_error, ERROR_INVALID_ARGUMENT, "%s wants one of %s, not '%s'",
-                             flag_of(row, flag), row->choices, value);
-        break;
-    case TYPE_TEXT:
-        break;
-    }
-    *(const char **)field(settings, row) = value;
-    return true;
-}
-
-static void set_defaults(struct settings *settings)
-{
-    for (size_t i = 0; i < COUNT; i++) {
-        if (table[i].type == TYPE_NUMBER)
-            *(int64_t *)field(settings, &table[i]) = table[i].number_default;
-        else if (table[i].type == TYPE_SWITCH)
-            *(bool *)field(settings, &table[i]) = false;
-        else
-            *(const char **)field(settings, &table[i]) = table[i].text_default;
-    }
-}
+enum { ARENA_BLOCK_BYTES = 2048, ARENA_BYTES = 1 << 20 };
 
 static bool read_environment(struct settings *settings, struct error *ret_error)
 {
-    for (size_t i = 0; i < COUNT; i++) {
-        char name[NAME_BYTES];
-        snprintf(name, sizeof name, "TENSORD_%s", table[i].name);
-        for (char *c = name; *c; c++)
-            *c = *c >= 'a' && *c <= 'z' ? (char)(*c - ('a' - 'A')) : *c;
-        const char *value = getenv(name);
-        if (value && *value && !set(settings, &table[i], value, ret_error))
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        char name[SETTING_NAME_BYTES];
+        const char *value = setting_rows[i].type == SETTING_SECTION
+                                ? NULL
+                                : getenv(setting_variable(&setting_rows[i], name));
+        if (value && *value &&
+            !setting_store(settings, &setting_rows[i], span_of(value), SETTING_ENVIRONMENT, name,
+                           ret_error))
             return false;
     }
     return true;
@@ -125,9 +26,9 @@ static bool read_environment(struct settings *settings, struct error *ret_error)
 /* Levenshtein's distance of two flags, for suggestions; both are short. */
 static size_t distance(struct span a, struct span b)
 {
-    size_t row[NAME_BYTES + 1];
-    if (a.size > NAME_BYTES || b.size > NAME_BYTES)
-        return NAME_BYTES;
+    size_t row[SETTING_NAME_BYTES + 1];
+    if (a.size > SETTING_NAME_BYTES || b.size > SETTING_NAME_BYTES)
+        return SETTING_NAME_BYTES;
     for (size_t j = 0; j <= b.size; j++)
         row[j] = j;
     for (size_t i = 1; i <= a.size; i++) {
@@ -145,13 +46,15 @@ static size_t distance(struct span a, struct span b)
 
 static bool unknown_flag(struct span flag, struct error *ret_error)
 {
-    char text[NAME_BYTES], nearest[NAME_BYTES] = "--help";
+    char text[SETTING_NAME_BYTES], nearest[SETTING_NAME_BYTES] = "--help";
     size_t least = 4; /* further away is no suggestion */
-    for (size_t i = 0; i < COUNT; i++) {
-        size_t away = distance(flag, span_of(flag_of(&table[i], text)));
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (setting_rows[i].type == SETTING_SECTION)
+            continue;
+        size_t away = distance(flag, span_of(setting_flag(&setting_rows[i], text)));
         if (away < least) {
             least = away;
-            snprintf(nearest, sizeof nearest, "%s", text);
+            memcpy(nearest, text, sizeof nearest);
         }
     }
     return error_set(ret_error, ERROR_INVALID_ARGUMENT, "unknown option '%.*s'; %s %s",
@@ -160,65 +63,71 @@ static bool unknown_flag(struct span flag, struct error *ret_error)
 
 static const struct setting *find(struct span flag)
 {
-    char text[NAME_BYTES];
-    for (size_t i = 0; i < COUNT; i++) {
-        if (span_equal(flag, span_of(flag_of(&table[i], text))))
-            return &table[i];
+    char text[SETTING_NAME_BYTES];
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (setting_rows[i].type != SETTING_SECTION &&
+            span_equal(flag, span_of(setting_flag(&setting_rows[i], text))))
+            return &setting_rows[i];
     }
     return NULL;
+}
+
+/* Reads the flag at arguments[*at], and moves *at to its value when that is an argument of its
+ * own. */
+static bool read_flag(struct settings *settings, int count, char *const *arguments, int *at,
+                      struct error *ret_error)
+{
+    struct span value = span_of(arguments[*at]), flag = span_split(&value, '=');
+    const struct setting *row = find(flag);
+    char name[SETTING_NAME_BYTES];
+    if (!row)
+        return unknown_flag(flag, ret_error);
+    if (!value.data && row->type == SETTING_SWITCH)
+        value = SPAN("true");
+    if (!value.data) {
+        if (*at + 1 == count)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT, "%s wants a value", arguments[*at]);
+        value = span_of(arguments[++*at]);
+    }
+    return setting_store(settings, row, value, SETTING_FLAG, setting_flag(row, name), ret_error);
+}
+
+static bool read_arguments(struct settings *settings, int count, char *const *arguments,
+                           const char **operand, struct error *ret_error)
+{
+    for (int i = 0; i < count; i++) {
+        const char *argument = arguments[i];
+        if (argument[0] == '-' && argument[1] != '\0') {
+            if (!read_flag(settings, count, arguments, &i, ret_error))
+                return false;
+        } else if (*operand) {
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "one path is served, but '%s' and '%s' are given", *operand, argument);
+        } else {
+            *operand = argument;
+        }
+    }
+    return true;
 }
 
 bool settings_read(struct settings *ret_settings, int count, char *const *arguments,
                    const char **ret_operand, struct error *ret_error)
 {
+    struct settings settings = {0};
     const char *operand = NULL;
-    struct settings settings;
-    set_defaults(&settings);
-    if (!read_environment(&settings, ret_error))
+    arena_init(&settings.arena, ARENA_BLOCK_BYTES, ARENA_BYTES);
+    if (!setting_defaults(&settings, ret_error) || !read_environment(&settings, ret_error) ||
+        !read_arguments(&settings, count, arguments, &operand, ret_error)) {
+        settings_fini(&settings);
         return false;
-    for (int i = 0; i < count; i++) {
-        const char *argument = arguments[i];
-        if (argument[0] != '-' || argument[1] == '\0') {
-            if (operand)
-                return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                                 "one path is served, but '%s' and '%s' are given", operand,
-                                 argument);
-            operand = argument;
-            continue;
-        }
-        struct span value = span_of(argument), flag = span_split(&value, '=');
-        const struct setting *row = find(flag);
-        if (!row)
-            return unknown_flag(flag, ret_error);
-        const char *text = value.data;
-        if (!text && row->type != TYPE_SWITCH) {
-            if (++i == count)
-                return error_set(ret_error, ERROR_INVALID_ARGUMENT, "%s wants a value", argument);
-            text = arguments[i];
-        }
-        if (!set(&settings, row, text, ret_error))
-            return false;
     }
     *ret_settings = settings;
     *ret_operand = operand;
     return true;
 }
 
-void settings_help(FILE *to)
+void settings_fini(struct settings *settings)
 {
-    for (size_t i = 0; i < COUNT; i++) {
-        const struct setting *row = &table[i];
-        char flag[NAME_BYTES], left[2 * NAME_BYTES];
-        const char *value = row->type == TYPE_NUMBER   ? "N"
-                            : row->type == TYPE_SWITCH ? ""
-                                                       : row->choices;
-        snprintf(left, sizeof left, "%s %s", flag_of(row, flag), value);
-        fprintf(to, "  %-36s %s", left, row->help);
-        if (row->type == TYPE_NUMBER)
-            fprintf(to, " [%" PRId64 "%s%s]", row->number_default, row->choices[0] ? " " : "",
-                    row->choices);
-        else if (row->text_default && row->text_default[0])
-            fprintf(to, " [%s]", row->text_default);
-        fputc('\n', to);
-    }
+    if (settings)
+        arena_fini(&settings->arena);
 }

@@ -22,7 +22,10 @@ static void defaults_environment_and_flags_in_order(void **state)
     assert_true(read_them(&settings, &operand, &error, 0, NULL));
     assert_int_equal(settings.port, 8000);
     assert_string_equal(settings.load, "all");
+    assert_int_equal(settings.listen.count, 0);
+    assert_int_equal(settings.sources[SETTING_port], SETTING_DEFAULT);
     assert_null(operand);
+    settings_fini(&settings);
     setenv("TENSORD_PORT", "9000", 1);
     setenv("TENSORD_LOAD", "lazy", 1);
     const char *const arguments[] = {"--load=explicit", "models", "--grpc-port", "0"};
@@ -33,6 +36,31 @@ static void defaults_environment_and_flags_in_order(void **state)
     assert_int_equal(settings.grpc_port, 0);
     assert_string_equal(settings.load, "explicit");
     assert_string_equal(operand, "models");
+    assert_int_equal(settings.sources[SETTING_port], SETTING_ENVIRONMENT);
+    assert_int_equal(settings.sources[SETTING_grpc_port], SETTING_FLAG);
+    assert_int_equal(settings.sources[SETTING_load], SETTING_FLAG);
+    assert_int_equal(settings.sources[SETTING_host], SETTING_DEFAULT);
+    settings_fini(&settings);
+}
+
+static void lists_gather_from_one_source(void **state)
+{
+    struct settings settings;
+    struct error error;
+    const char *operand;
+    setenv("TENSORD_LISTEN", "unix:/a, unix:/b,", 1);
+    assert_true(read_them(&settings, &operand, &error, 0, NULL));
+    assert_int_equal(settings.listen.count, 2);
+    assert_string_equal(settings.listen.items[0], "unix:/a");
+    assert_string_equal(settings.listen.items[1], "unix:/b");
+    settings_fini(&settings);
+    const char *const arguments[] = {"--listen=c:1,d:2", "--listen", "e:3"};
+    assert_true(read_them(&settings, &operand, &error, 3, arguments));
+    unsetenv("TENSORD_LISTEN");
+    assert_int_equal(settings.listen.count, 3);
+    assert_string_equal(settings.listen.items[0], "c:1");
+    assert_string_equal(settings.listen.items[2], "e:3");
+    settings_fini(&settings);
 }
 
 static void refused(const char *expected, int count, const char *const *arguments)
@@ -58,6 +86,7 @@ static void mistakes_are_explained(void **state)
     refused("--port wants a value", 1, (const char *const[]){"--port"});
     refused("--load wants one of all|explicit|lazy, not 'al'", 1,
             (const char *const[]){"--load=al"});
+    refused("--server-id holds a control character", 1, (const char *const[]){"--server-id=a\nb"});
     refused("one path is served, but 'a' and 'b' are given", 2, (const char *const[]){"a", "b"});
 }
 
@@ -65,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_environment_and_flags_in_order),
+        cmocka_unit_test(lists_gather_from_one_source),
         cmocka_unit_test(mistakes_are_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
