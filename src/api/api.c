@@ -4,6 +4,11 @@
 #include "api/grpc_call.h"
 #include "api/routes.h"
 
+bool api_is_ready(const struct api *api)
+{
+    return api->serving->scanned && !api->leaving;
+}
+
 static void refuse(struct http_exchange *exchange, const struct error *error)
 {
     exchange->handler = &call_drop_handler;

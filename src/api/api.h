@@ -10,9 +10,14 @@
 struct api {
     struct serving *serving;
     const char *server_id; /* the server's name in its metadata */
+    bool leaving;          /* the server is about to end: it is not ready any more */
     size_t max_json_bytes; /* of a JSON body, and of the JSON head before binary tensors */
     size_t max_body_bytes; /* of a body with binary tensors, and of a gRPC message */
 };
+
+/* Whether the server is ready for requests: the first scan of the repository is done, and it is not
+ * about to end. No single model changes that. */
+bool api_is_ready(const struct api *api);
 
 /* Takes in a request from a transport: http_server.on_request, whose context is a struct api. */
 void api_request(struct http_server *server, struct http_exchange *exchange);

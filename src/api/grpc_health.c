@@ -3,11 +3,6 @@
 #include "codec/grpc_health_v1_health.pb.h"
 #include "codec/inference.pb.h"
 
-static bool server_ready(const struct api_call *call)
-{
-    return call->api->serving->scanned && !call->api->serving->stopping;
-}
-
 void grpc_server_live(struct api_call *call, const void *message)
 {
     struct inference_server_live_response response = {.live = true};
@@ -16,7 +11,7 @@ void grpc_server_live(struct api_call *call, const void *message)
 
 void grpc_server_ready(struct api_call *call, const void *message)
 {
-    struct inference_server_ready_response response = {.ready = server_ready(call)};
+    struct inference_server_ready_response response = {.ready = api_is_ready(call->api)};
     grpc_call_reply(call, &inference_server_ready_response_pb, &response);
 }
 
@@ -36,8 +31,8 @@ void grpc_health_check(struct api_call *call, const void *message)
 {
     const struct grpc_health_v1_health_check_request *request = message;
     struct grpc_health_v1_health_check_response response = {
-        .status = server_ready(call) ? GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_SERVING
-                                     : GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_NOT_SERVING};
+        .status = api_is_ready(call->api) ? GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_SERVING
+                                          : GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_NOT_SERVING};
     struct error error;
     if (request->service.size &&
         !span_equal(request->service, SPAN("inference.GRPCInferenceService"))) {

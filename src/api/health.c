@@ -15,7 +15,7 @@ void serve_server_live(struct api_call *call)
 
 void serve_server_ready(struct api_call *call)
 {
-    reply_flag(call, "ready", call->api->serving->scanned && !call->api->serving->stopping);
+    reply_flag(call, "ready", api_is_ready(call->api));
 }
 
 void serve_model_ready(struct api_call *call)

@@ -14,6 +14,9 @@ struct command {
 /* `tensord serve PATH`: becomes the spawner, which starts the front. */
 int serve_run(int count, char **arguments);
 
+/* The role `check`: whether `serve` would start with these arguments; asked before an upgrade. */
+int check_run(int count, char **arguments);
+
 /* The front's role, started by the spawner with the arguments of `serve` and the line to the
  * spawner as descriptor 3. */
 int front_run(int count, char **arguments);

@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "cmd/announce.h"
 #include "cmd/commands.h"
+#include "cmd/drain.h"
 #include "settings/settings.h"
 #include "telemetry/log.h"
 #include "worker/sandbox.h"
@@ -36,8 +37,9 @@ struct front {
     struct listener *listeners[MAX_LISTENERS];
     size_t listener_count;
     struct announcer announcer;
+    struct drain drain;
     uv_signal_t terminate, interrupt;
-    struct timer stop_timer;
+    bool settled;        /* all that is to be loaded at the start has been, or has failed */
     char path[PATH_MAX]; /* of the repository, absolute */
     int status;          /* of the process */
 };
@@ -52,14 +54,27 @@ static int complain(const char *sentence)
 
 /* ---- the repository ---- */
 
+/* A front that takes over from another does so now: its models answer at once. */
+static void look_settled(void)
+{
+    if (front.settled || serving_is_loading(&front.serving))
+        return;
+    front.settled = true;
+    spawner_tell_settled(front.spawner);
+}
+
 static void on_scan(void *context, const struct repository_scan *scan)
 {
     if (!scan) {
         serving_unreadable(&front.serving);
         return;
     }
+    bool first = !front.serving.scanned;
     serving_apply(&front.serving, scan);
     announcer_scanned(&front.announcer, &front.serving);
+    if (first)
+        spawner_tell_ready(front.spawner);
+    look_settled();
 }
 
 static void on_rescan(void *context)
@@ -70,34 +85,45 @@ static void on_rescan(void *context)
 static void on_settled(void *context, struct version *version)
 {
     announcer_settled(&front.announcer, version);
+    look_settled();
 }
 
 /* ---- the end ---- */
 
-static void stop_now(struct timer *timer)
+static void stop_listening(void)
 {
-    loop_stop(front.loop);
-}
-
-static void on_stopped(void *context)
-{
-    loop_stop(front.loop);
-}
-
-/* Stops listening, lets running requests finish for a while, ends the workers. */
-static void on_signal(uv_signal_t *handle, int number)
-{
-    if (front.serving.stopping) {
-        loop_stop(front.loop); /* the second time at once */
-        return;
-    }
-    log_info("front", "stopping");
     for (size_t i = 0; i < front.listener_count; i++)
         listener_close(front.listeners[i]);
     front.listener_count = 0;
-    http_server_drain(&front.http);
-    timer_start(&front.stop_timer, front.loop, STOP_GRACE_MS, stop_now);
-    serving_stop(&front.serving);
+}
+
+static void on_drained(void *context)
+{
+    drain_look(&front.drain);
+}
+
+static void on_emptied(struct http_server *server)
+{
+    drain_look(&front.drain);
+}
+
+static void on_ended(void)
+{
+    loop_stop(front.loop);
+}
+
+/* The first one ends the front in good order, the second one at once. */
+static void on_signal(uv_signal_t *handle, int number)
+{
+    if (front.drain.step > DRAIN_RETIRING)
+        loop_stop(front.loop);
+    else
+        drain_begin(&front.drain);
+}
+
+static void on_retire(void *context)
+{
+    drain_retire(&front.drain);
 }
 
 static void on_spawner_lost(void *context)
@@ -201,7 +227,7 @@ static void make_serving(void)
     };
     serving_init(&front.serving, front.loop, front.spawner, &options);
     front.serving.rescan = on_rescan;
-    front.serving.stopped = on_stopped;
+    front.serving.drained = front.serving.stopped = on_drained;
     front.serving.settled = on_settled;
 }
 
@@ -217,10 +243,25 @@ static void make_http(void)
         .max_body_bytes = (size_t)(body_mib * MIB),
     };
     http_server_init(&front.http, api_request, &front.api);
+    front.http.emptied = on_emptied;
     front.http.limits.header_timeout_ms = (uint64_t)settings->header_timeout_ms;
     front.http.limits.body_timeout_ms = (uint64_t)settings->body_timeout_ms;
     front.http.limits.unsent_timeout_ms = (uint64_t)settings->unsent_timeout_ms;
     front.http.limits.idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
+}
+
+static void make_drain(void)
+{
+    front.drain = (struct drain){
+        .loop = front.loop,
+        .api = &front.api,
+        .http = &front.http,
+        .delay_ms = (uint64_t)front.settings.drain_delay_ms,
+        .timeout_ms = (uint64_t)front.settings.drain_timeout_ms,
+        .stop_listening = stop_listening,
+        .ended = on_ended,
+    };
+    drain_init(&front.drain);
 }
 
 static void raise_descriptor_limit(void)
@@ -272,11 +313,13 @@ static bool start(const char *path, struct error *ret_error)
     if (!front.loop)
         return false;
     watch_signals();
-    front.spawner = spawner_client_new(front.loop, SPAWNER_FD, on_spawner_lost, NULL, ret_error);
+    static const struct spawner_client_events events = {on_spawner_lost, on_retire};
+    front.spawner = spawner_client_new(front.loop, SPAWNER_FD, &events, NULL, ret_error);
     if (!front.spawner)
         return false;
     make_serving();
     make_http();
+    make_drain();
     announcer_init(&front.announcer, front.settings.example);
     if (!listen_all(ret_error))
         return false;

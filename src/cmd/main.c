@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"help", "", "Show this help", help_run},
     {"version", "", "Show the version", version_run},
     {"front", NULL, NULL, front_run},
+    {"check", NULL, NULL, check_run},
     {"worker", NULL, NULL, worker_run},
 };
 

@@ -46,14 +46,22 @@ static const char *onnxruntime(const struct settings *settings, char path[PATH_M
     return named;
 }
 
-int serve_run(int count, char **arguments)
-{
+/* What the spawner is started with, and what that points to. */
+struct plan {
     struct settings settings;
+    char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX];
+    struct spawner_options options;
+};
+
+/* 0, or the exit status after saying what is wrong. */
+static int prepare(struct plan *plan, int count, char **arguments)
+{
     struct error error;
     const char *path;
-    char program[PATH_MAX] = "", engines[PATH_MAX], library[PATH_MAX], sentence[PATH_MAX + 128];
-    if (!settings_read(&settings, count, arguments, &path, &error))
+    char sentence[PATH_MAX + 128];
+    if (!settings_read(&plan->settings, count, arguments, &path, &error))
         return complain(error.message);
+    const struct settings *settings = &plan->settings;
     if (!path)
         return complain("what should be served? Name a model file or a folder, as in: tensord "
                         "serve model.onnx");
@@ -61,27 +69,45 @@ int serve_run(int count, char **arguments)
         snprintf(sentence, sizeof sentence, "cannot read '%s': %s", path, strerror(errno));
         return complain(sentence);
     }
-    if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+    if (readlink("/proc/self/exe", plan->program, sizeof plan->program - 1) < 0)
         return complain("cannot find out where the program lies: is /proc mounted?");
-    const char *engine_folder = settings.engine_dir[0] ? realpath(settings.engine_dir, engines)
-                                                       : engine_dir(program, engines);
-    if (!engine_folder)
+    plan->options = (struct spawner_options){
+        .program = plan->program,
+        .engine_dir = settings->engine_dir[0] ? realpath(settings->engine_dir, plan->engines)
+                                              : engine_dir(plan->program, plan->engines),
+        .onnxruntime = onnxruntime(settings, plan->library),
+        .sandbox = settings->sandbox,
+        .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
+    };
+    if (!plan->options.engine_dir)
         return complain("the folder of engines is missing; name it with --engine-dir");
+    return 0;
+}
+
+int serve_run(int count, char **arguments)
+{
+    struct plan plan = {.program = ""};
     char **front = calloc((size_t)count + 3, sizeof *front);
     if (!front)
         return complain("out of memory");
     front[0] = (char[]){"tensord"};
     front[1] = (char[]){"front"};
     memcpy(front + 2, arguments, (size_t)count * sizeof *front);
-    struct spawner_options options = {
-        .program = program,
-        .front_arguments = front,
-        .engine_dir = engine_folder,
-        .onnxruntime = onnxruntime(&settings, library),
-        .sandbox = settings.sandbox,
-    };
-    int status = spawner_run(&options);
+    int status = prepare(&plan, count, arguments);
+    plan.options.front_arguments = front;
+    if (status == 0)
+        status = spawner_run(&plan.options);
     free(front);
-    settings_fini(&settings);
+    settings_fini(&plan.settings);
+    return status;
+}
+
+int check_run(int count, char **arguments)
+{
+    struct plan plan = {.program = ""};
+    int status = prepare(&plan, count, arguments);
+    if (status == 0 && !spawner_upgrade_understood())
+        status = complain("the program that runs hands over in a form that this one does not know");
+    settings_fini(&plan.settings);
     return status;
 }

@@ -58,18 +58,28 @@ void http_server_fini(struct http_server *server)
     server->receive_room = NULL;
 }
 
-void http_server_drain(struct http_server *server)
+static void end_keep_alive(struct http_server *server, bool close_idle)
 {
     server->draining = true;
     list_each(link, &server->conns)
     {
         struct http_session *session = list_entry(link, struct http_session, link);
-        session->drain(session);
+        session->drain(session, close_idle);
     }
 }
 
+void http_server_retire(struct http_server *server)
+{
+    end_keep_alive(server, false);
+}
+
+void http_server_drain(struct http_server *server)
+{
+    end_keep_alive(server, true);
+}
+
 void http_session_init(struct http_session *session, struct http_server *server, struct conn *conn,
-                       void (*drain)(struct http_session *))
+                       void (*drain)(struct http_session *, bool close_idle))
 {
     *session = (struct http_session){.server = server, .conn = conn, .drain = drain};
     list_add(&server->conns, &session->link);
@@ -80,8 +90,10 @@ void http_session_fini(struct http_session *session)
 {
     if (!session || !list_linked(&session->link))
         return;
+    struct http_server *server = session->server;
     list_remove(&session->link);
-    session->server->conn_count--;
+    if (--server->conn_count == 0 && server->draining && server->emptied)
+        server->emptied(server);
 }
 
 char *http_receive_room(struct http_server *server)

@@ -120,7 +120,9 @@ struct http_server {
     void *context;
     struct list conns; /* all open connections */
     size_t conn_count;
-    bool draining; /* http_server_drain was called */
+    bool draining; /* http_server_retire or http_server_drain was called */
+    /* While it drains: the last connection has gone. NULL: nobody wants to know. */
+    void (*emptied)(struct http_server *server);
     /* The transports' own. */
     char *receive_room;          /* shared by all connections; made when first needed */
     struct http2_shared *http2;  /* of all HTTP/2 connections; made when first needed */
@@ -142,7 +144,11 @@ void http_server_fini(struct http_server *server);
 void http_serve(struct http_server *server, struct conn *conn);
 
 /* Ends keep-alive everywhere, for connections to come too: HTTP/1.1 closes after the running
- * response, HTTP/2 sends GOAWAY. */
+ * response, HTTP/2 sends GOAWAY. An HTTP/1.1 connection without a request stays until its next one
+ * has been answered: its client may be sending it just now. */
+void http_server_retire(struct http_server *server);
+
+/* The same, but connections without a request are closed. May follow http_server_retire. */
 void http_server_drain(struct http_server *server);
 
 /* Starts the response. Field names are lower case; "connection", "date" and framing are the

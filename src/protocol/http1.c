@@ -484,11 +484,11 @@ static const struct conn_owner calls = {
     .closed = on_closed,
 };
 
-static void drain(struct http_session *session)
+static void drain(struct http_session *session, bool close_idle)
 {
     struct http1_conn *c = (struct http1_conn *)(void *)session;
     c->keep_alive = false;
-    if (c->phase == HTTP1_IDLE || c->phase == HTTP1_SKIP)
+    if (close_idle && (c->phase == HTTP1_IDLE || c->phase == HTTP1_SKIP))
         finish(c);
 }
 

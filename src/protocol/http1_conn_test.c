@@ -256,6 +256,36 @@ static void draining_ends_keep_alive(void **state)
     fixture_fini(&f);
 }
 
+static bool is_empty;
+
+static void emptied(struct http_server *server)
+{
+    is_empty = true;
+}
+
+static void retiring_answers_the_next_request_of_an_idle_connection(void **state)
+{
+    struct fixture f;
+    fixture_init(&f);
+    is_empty = false;
+    f.server.emptied = emptied;
+    fixture_send(&f, SPAN("GET /wait HTTP/1.1\r\n" HOST "\r\n"), false);
+    fixture_run_until_request(&f);
+    http_send(f.last->exchange, 200, NULL, 0, NULL, 0);
+    fixture_run_until_exchange_closed(&f);
+    http_server_retire(&f.server);
+    fixture_send(&f, SPAN("GET /wait HTTP/1.1\r\n" HOST "\r\n"), false);
+    fixture_run_until_request(&f);
+    http_send(f.last->exchange, 200, NULL, 0, NULL, 0);
+    assert_false(is_empty);
+    fixture_run_until_closed(&f);
+    assert_string_equal(fixture_statuses(&f), "200 200 ");
+    assert_non_null(strstr(f.received, "connection: close\r\n"));
+    while (!is_empty) /* the server sees the client go a little later */
+        fixture_run_turns(&f, 1);
+    fixture_fini(&f);
+}
+
 /* ---- Clients that leave, and slow ones ---- */
 
 static void a_client_that_leaves_is_noticed(void **state)
@@ -370,6 +400,7 @@ int main(void)
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(what_waits_is_bounded),
         cmocka_unit_test(draining_ends_keep_alive),
+        cmocka_unit_test(retiring_answers_the_next_request_of_an_idle_connection),
         cmocka_unit_test(a_client_that_leaves_is_noticed),
         cmocka_unit_test(a_cut_body_is_noticed),
         cmocka_unit_test(slow_input_is_cut),

@@ -104,7 +104,7 @@ void http2_conn_drain(struct http2_conn *conn)
     http2_flush_soon(conn);
 }
 
-static void session_drain(struct http_session *session)
+static void session_drain(struct http_session *session, bool close_idle)
 {
     http2_conn_drain((struct http2_conn *)(void *)session);
 }

@@ -115,9 +115,10 @@ static const struct conn_owner calls = {
     .closed = closed,
 };
 
-static void drain(struct http_session *session)
+static void drain(struct http_session *session, bool close_idle)
 {
-    conn_finish(session->conn);
+    if (close_idle)
+        conn_finish(session->conn);
 }
 
 static void late(struct timer *timer)

@@ -24,12 +24,13 @@ struct http_session {
     struct list_link link; /* in server->conns */
     struct http_server *server;
     struct conn *conn;
-    void (*drain)(struct http_session *session); /* ends keep-alive, or sends GOAWAY */
+    /* Ends keep-alive, or sends GOAWAY; without a request, closes if close_idle says so. */
+    void (*drain)(struct http_session *session, bool close_idle);
 };
 
 /* Enters the session into its server's list, and takes it out. */
 void http_session_init(struct http_session *session, struct http_server *server, struct conn *conn,
-                       void (*drain)(struct http_session *));
+                       void (*drain)(struct http_session *, bool close_idle));
 void http_session_fini(struct http_session *session);
 
 /* Room for received bytes that all sessions of a server share, so that an idle connection has none

@@ -13,8 +13,8 @@ static struct model *model_of(const struct inference *inference)
     return inference->generation->version->model;
 }
 
-bool inference_init(struct inference *inference, struct version *version, struct arena *arena,
-                    struct error *ret_error)
+static bool bind(struct inference *inference, struct version *version, struct arena *arena,
+                 struct error *ret_error)
 {
     *inference = (struct inference){.arena = arena, .deadline_ns = CLOCK_NEVER};
     if (!version->current) {
@@ -25,6 +25,30 @@ bool inference_init(struct inference *inference, struct version *version, struct
                          reason[0] ? ": " : "", reason);
     }
     inference->generation = generation_ref(version->current);
+    serving_inference_began(version->model->serving);
+    return true;
+}
+
+bool inference_init(struct inference *inference, struct version *version, struct arena *arena,
+                    struct error *ret_error)
+{
+    if (version->model->serving->draining) {
+        *inference = (struct inference){.generation = NULL};
+        return error_set(ret_error, ERROR_UNAVAILABLE,
+                         "the server is shutting down and has stopped accepting new requests");
+    }
+    return bind(inference, version, arena, ret_error);
+}
+
+bool inference_init_nested(struct inference *inference, struct version *version,
+                           struct arena *arena, const struct inference *caller,
+                           struct error *ret_error)
+{
+    if (!bind(inference, version, arena, ret_error))
+        return false;
+    inference->depth = caller->depth + 1;
+    inference->caller = caller;
+    inference->deadline_ns = caller->deadline_ns;
     return true;
 }
 
@@ -33,6 +57,7 @@ void inference_fini(struct inference *inference)
     struct generation *generation = inference->generation;
     if (!generation)
         return;
+    struct serving *serving = model_of(inference)->serving;
     assert(inference->state == INFERENCE_FILLING || inference->state == INFERENCE_DONE);
     for (size_t i = 0; i < inference->input_count; i++)
         tensor_memory_release(generation->memory, inference->inputs[i].extent);
@@ -41,6 +66,7 @@ void inference_fini(struct inference *inference)
     tensor_memory_release(generation->memory, inference->request.grant);
     inference->generation = NULL;
     generation_unref(generation);
+    serving_inference_ended(serving);
 }
 
 static bool check_size(struct span name, enum tensord_datatype datatype, const struct shape *shape,

@@ -68,10 +68,17 @@ struct inference {
     const struct inference *caller; /* that waits for this one; NULL: a client does */
 };
 
-/* Binds the inference to the version's current generation; lists made for it come from arena, which
- * must outlive it. False when the version cannot serve (NOT_FOUND, UNAVAILABLE with the reason). */
+/* Binds a client's inference to the version's current generation; lists made for it come from
+ * arena, which must outlive it. False when the version cannot serve (NOT_FOUND, UNAVAILABLE with
+ * the reason) or the server takes no more requests. */
 bool inference_init(struct inference *inference, struct version *version, struct arena *arena,
                     struct error *ret_error);
+
+/* The same for one that the model of `caller` makes: it has the caller's deadline, and is part of a
+ * request that was taken already. */
+bool inference_init_nested(struct inference *inference, struct version *version,
+                           struct arena *arena, const struct inference *caller,
+                           struct error *ret_error);
 
 /* Gives back all memory of the inference. Does nothing when it is not bound. */
 void inference_fini(struct inference *inference);

@@ -135,11 +135,9 @@ static bool prepare(struct nested *nested, const struct channel_call *call, stru
     if (version && is_circle(nested->parent, version))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "models call each other in a circle, which would never end");
-    if (!version || !inference_init(&nested->inference, version, &nested->arena, ret_error))
+    if (!version || !inference_init_nested(&nested->inference, version, &nested->arena,
+                                           nested->parent, ret_error))
         return false;
-    nested->inference.depth = nested->parent->depth + 1;
-    nested->inference.caller = nested->parent;
-    nested->inference.deadline_ns = nested->parent->deadline_ns;
     nested->inference.answered = answered;
     for (size_t i = 0; i < call->input_count; i++) {
         if (!copy_input(nested, call, i, ret_error))

@@ -282,6 +282,21 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
     }
 }
 
+bool serving_is_loading(const struct serving *serving)
+{
+    struct map_slot slot;
+    size_t position = 0;
+    while (map_next(&serving->models, &position, &slot)) {
+        const struct model *model = slot.value;
+        for (size_t i = 0; i < model->version_count; i++) {
+            const struct version *version = model->versions[i];
+            if (version->next || (model->wanted && is_busy(version_state(version))))
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool is_loading(const struct model *model)
 {
     for (size_t i = 0; i < model->version_count; i++) {
@@ -307,11 +322,28 @@ void serving_unreadable(struct serving *serving)
     }
 }
 
+void serving_drain(struct serving *serving)
+{
+    serving->draining = true;
+}
+
+void serving_inference_began(struct serving *serving)
+{
+    serving->inferences++;
+}
+
+void serving_inference_ended(struct serving *serving)
+{
+    assert(serving->inferences > 0);
+    if (--serving->inferences == 0 && serving->draining)
+        serving->drained(serving->context);
+}
+
 void serving_stop(struct serving *serving)
 {
     struct map_slot slot;
     size_t position = 0;
-    serving->stopping = true;
+    serving->draining = serving->stopping = true;
     while (map_next(&serving->models, &position, &slot)) {
         struct model *model = slot.value;
         for (size_t i = 0; i < model->version_count; i++) {
@@ -319,8 +351,6 @@ void serving_stop(struct serving *serving)
             retire(&model->versions[i]->current);
         }
     }
-    if (serving->live_workers == 0)
-        serving->stopped(serving->context);
 }
 
 void serving_fini(struct serving *serving)

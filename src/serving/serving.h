@@ -45,9 +45,12 @@ struct serving {
     struct serving_options options;
     struct map models; /* name → struct model */
     bool scanned;      /* the first scan has been applied */
-    bool stopping;
+    bool draining;     /* no new inferences are taken */
+    bool stopping;     /* and the workers end */
+    size_t inferences; /* that are bound to a generation: from their first byte to the last */
     size_t live_workers;
     void (*rescan)(void *context);  /* asks for a scan: a load needs to know the files */
+    void (*drained)(void *context); /* after serving_drain, once no inference is left */
     void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
     /* A load has ended, well or not; may be NULL. */
     void (*settled)(void *context, struct version *version);
@@ -96,7 +99,14 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan);
  * fail. */
 void serving_unreadable(struct serving *serving);
 
-/* Stops every worker; `stopped` is called when the last has ended. */
+/* True while a model that is to be loaded is on its way there. */
+bool serving_is_loading(const struct serving *serving);
+
+/* Takes no new inferences. `drained` is called when the last one has ended, its answer sent; not
+ * when there is none. */
+void serving_drain(struct serving *serving);
+
+/* Stops every worker; `stopped` is called when the last has ended; not when there is none. */
 void serving_stop(struct serving *serving);
 
 /* Frees everything; no worker runs any more. */
@@ -132,6 +142,12 @@ const struct schema *version_schema(const struct version *version);
 /* The state's name in our own listings, "ready", and in the repository index, "READY". */
 const char *version_state_name(enum version_state state);
 const char *version_state_index_name(enum version_state state);
+
+/* ---- for inference.c ---- */
+
+/* An inference was bound, or gave back all it had. */
+void serving_inference_began(struct serving *serving);
+void serving_inference_ended(struct serving *serving);
 
 /* ---- for generation.c ---- */
 

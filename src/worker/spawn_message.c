@@ -31,6 +31,12 @@ static bool has_number(enum spawn_type type)
     return type == SPAWN_STARTED || type == SPAWN_ENDED;
 }
 
+/* The others are about the front itself. */
+static bool has_id(enum spawn_type type)
+{
+    return type < SPAWN_READY;
+}
+
 size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES])
 {
     assert(message->text.size <= SPAWN_TEXT_MAX_BYTES);
@@ -57,7 +63,7 @@ bool spawn_message_read(struct span packet, struct spawn_message *ret_message)
         .id = get(packet.data + 8, 8),
         .text = span_after(packet, SPAWN_HEAD_BYTES),
     };
-    if (message.text.size != get(packet.data + 2, 2) || message.id == 0)
+    if (message.text.size != get(packet.data + 2, 2) || has_id(message.type) != (message.id != 0))
         return false;
     if (has_text(message.type) != (message.text.size > 0) ||
         memchr(message.text.data, '\0', message.text.size))

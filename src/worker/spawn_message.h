@@ -32,12 +32,16 @@ enum spawn_type {
     SPAWN_STARTED,     /* spawner → front; number: the process id */
     SPAWN_NOT_STARTED, /* spawner → front; text: why; the last of its id */
     SPAWN_ENDED,       /* spawner → front; number: the wait status; the last of its id */
+    SPAWN_READY,       /* front → spawner: it serves; again after it has read its settings anew */
+    SPAWN_SETTLED,     /* front → spawner: what it loads at its start is loaded, or has failed */
+    SPAWN_ALIVE,       /* front → spawner, every two seconds: its loop turns */
+    SPAWN_RETIRE,      /* spawner → front: another front has taken its place */
     SPAWN_TYPE_END
 };
 
 struct spawn_message {
     enum spawn_type type;
-    uint64_t id;      /* chosen by the front, never 0 */
+    uint64_t id;      /* of the worker, chosen by the front, never 0; of READY and later types 0 */
     int32_t number;   /* 0 unless the type says what it is */
     struct span text; /* no NUL inside; empty unless the type says what it is */
 };

@@ -16,6 +16,10 @@ static const struct spawn_message examples[] = {
     {.type = SPAWN_STARTED, .id = 7, .number = 4711},
     {.type = SPAWN_NOT_STARTED, .id = 258, .text = {"no memory", 9}},
     {.type = SPAWN_ENDED, .id = 9, .number = -1},
+    {.type = SPAWN_READY},
+    {.type = SPAWN_SETTLED},
+    {.type = SPAWN_ALIVE},
+    {.type = SPAWN_RETIRE},
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };
 

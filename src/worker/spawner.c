@@ -1,15 +1,11 @@
 /* The spawner's own process; see spawner.h.
  *
- * One thread and one poll(): the front's socket, and a signalfd that tells of dead children and of
- * signals to pass on. It never blocks on a child: what may block (opening a model's folder on a
- * network) is done by the child after the fork, and why it failed comes by a pipe of last words.
- *
- * Each worker has a slot from START until the front has been told of its end; what there is to
- * tell is a state of the slot, so that a front that does not read costs no memory. The front is not
- * trusted: what is not a proper message ends it, and with it everything. */
+ * One thread and one poll(): the fronts' sockets, and a signalfd that tells of dead children and of
+ * signals to pass on. Usually there is one front. An upgrade (SIGUSR2) executes the program anew in
+ * this same process, which goes on with the front it has (spawner_upgrade.c) and starts a second
+ * one on the same listening sockets; when that one serves, the first is told to retire. */
 #include "worker/spawner.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,252 +14,116 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "worker/spawner_child.h"
+#include "base/clock.h"
+#include "telemetry/log.h"
+#include "worker/spawner_front.h"
+#include "worker/spawner_upgrade.h"
+#include "worker/supervisor.h"
 
-enum { FRONT_OOM_SCORE = -500, REASON_BYTES = 256 };
-
-struct slot {
-    uint64_t id; /* 0: free */
-    pid_t pid;   /* 0: there is no process */
-    int last_words;
-    bool tell_started;
-    bool tell_ended;
-    int status;
-    char reason[REASON_BYTES]; /* why it was not started; empty: it was */
-};
+enum { FRONT_OOM_SCORE = -500, OVERSLEPT_MS = 1000 };
 
 struct spawner {
     struct spawner_child child;
     sigset_t signals; /* blocked, and read from signal_fd */
     int signal_fd;
-    int socket;
-    pid_t front;
-    bool front_ended;
-    int front_status;
-    bool congested; /* the socket has no room: wait for POLLOUT */
-    struct slot slots[SPAWN_MAX_WORKERS];
+    struct spawner_front fronts[2]; /* the other one: a new one that does not serve yet, or an old
+                                       one that retires */
+    unsigned serving;               /* index of the one that serves */
+    pid_t checker;                  /* finds out whether a new program would start; 0: none */
+    bool stopping;
 };
 
-static struct slot *find(struct spawner *spawner, uint64_t id)
+static struct spawner_front *serving(struct spawner *spawner)
 {
-    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
-        if (spawner->slots[i].id == id)
-            return &spawner->slots[i];
-    return NULL;
+    return &spawner->fronts[spawner->serving];
 }
 
-/* ---- to the front ---- */
-
-/* False when the socket has no room. A front that is gone is noticed elsewhere. */
-static bool tell(struct spawner *spawner, const struct spawn_message *message)
+static struct spawner_front *other(struct spawner *spawner)
 {
-    char packet[SPAWN_MESSAGE_MAX_BYTES];
-    size_t size = spawn_message_write(message, packet);
-    if (send(spawner->socket, packet, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-        (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
-        spawner->congested = true;
-    return !spawner->congested;
+    return &spawner->fronts[!spawner->serving];
 }
 
-static bool tell_end(struct spawner *spawner, const struct slot *slot)
-{
-    if (slot->reason[0])
-        return tell(spawner, &(struct spawn_message){.type = SPAWN_NOT_STARTED,
-                                                     .id = slot->id,
-                                                     .text = span_of(slot->reason)});
-    return tell(spawner, &(struct spawn_message){
-                             .type = SPAWN_ENDED, .id = slot->id, .number = slot->status});
-}
+/* ---- upgrades ---- */
 
-static bool tell_slot(struct spawner *spawner, struct slot *slot)
+static void begin_upgrade(struct spawner *spawner)
 {
-    if (slot->tell_started) {
-        if (!tell(spawner, &(struct spawn_message){
-                               .type = SPAWN_STARTED, .id = slot->id, .number = slot->pid}))
-            return false;
-        slot->tell_started = false;
-    }
-    if (slot->tell_ended) {
-        if (!tell_end(spawner, slot))
-            return false;
-        *slot = (struct slot){.id = 0};
-    }
-    return true;
-}
-
-static void tell_all(struct spawner *spawner)
-{
-    spawner->congested = false;
-    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
-        if (spawner->slots[i].id && !tell_slot(spawner, &spawner->slots[i]))
-            return;
-}
-
-/* ---- children ---- */
-
-static void not_started(struct slot *slot, const char *what)
-{
-    snprintf(slot->reason, sizeof slot->reason, "%s: %s", what, strerrordesc_np(errno));
-    slot->tell_ended = true;
-}
-
-static void start_worker(struct spawner *spawner, uint64_t id, const char *root,
-                         const int fds[SPAWN_FD_COUNT])
-{
-    int words[2];
-    struct slot *slot = find(spawner, 0);
-    *slot = (struct slot){.id = id};
-    if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
-        not_started(slot, "cannot make a pipe");
+    if (!spawner->child.options->program) {
+        log_error("spawner", "no upgrade: the path of the program is not known");
         return;
     }
-    pid_t pid = fork();
-    if (pid == 0)
-        spawner_child_worker(&spawner->child, root, fds, words[1]);
-    close(words[1]);
-    if (pid < 0) {
-        close(words[0]);
-        not_started(slot, "cannot start a process");
+    if (spawner->checker || other(spawner)->pid || spawner->stopping) {
+        log_warning("spawner", "an upgrade, or the end, is under way already");
         return;
     }
-    slot->pid = pid;
-    slot->last_words = words[0];
-    slot->tell_started = true;
+    log_info("spawner", "upgrading: asking the new program whether it would start");
+    spawner->checker = spawner_upgrade_check(spawner->child.options);
+    if (spawner->checker < 0) {
+        log_error("spawner", "cannot start a process: %s", strerrordesc_np(errno));
+        spawner->checker = 0;
+    }
 }
 
-static void worker_ended(struct slot *slot, int status)
+/* The answer is the exit status; the reason is on standard error by then. */
+static void checked(struct spawner *spawner, int status)
 {
-    ssize_t size = read(slot->last_words, slot->reason, sizeof slot->reason - 1);
-    slot->reason[size > 0 ? size : 0] = '\0';
-    close(slot->last_words);
-    slot->pid = 0;
-    slot->status = status;
-    slot->tell_ended = true;
+    spawner->checker = 0;
+    if (spawner->stopping)
+        return;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        spawner_upgrade_execute(spawner->child.options, serving(spawner));
+    log_error("spawner", "no upgrade: the new program does not start; the old one goes on");
+}
+
+/* Looks at what the two fronts have come to. */
+static void settle(struct spawner *spawner)
+{
+    struct spawner_front *one = other(spawner);
+    if (!one->pid)
+        return;
+    if (one->ended) {
+        if (!one->retires && !spawner->stopping)
+            log_error("spawner", "no upgrade: the new front ended; the old one goes on");
+        spawner_front_fini(one);
+    } else if (one->settled && !one->retires) {
+        log_info("spawner", "upgraded: the new front serves, the old one retires");
+        serving(spawner)->retires = serving(spawner)->tell_retire = true;
+        spawner->serving = !spawner->serving;
+        supervisor_ready();
+    }
+}
+
+/* ---- signals ---- */
+
+static void pass_on(struct spawner *spawner, int signal)
+{
+    bool stop = signal != SIGHUP;
+    if (stop && !spawner->stopping)
+        supervisor_stopping();
+    else if (!stop)
+        supervisor_reloading();
+    spawner->stopping = spawner->stopping || stop;
+    for (size_t i = 0; i < 2; i++) {
+        const struct spawner_front *front = &spawner->fronts[i];
+        if (front->pid && !front->ended && (stop || front == serving(spawner)))
+            kill(front->pid, signal);
+    }
 }
 
 /* Children that are not ours come when this is process 1 of a container; they are reaped too. */
-static void child_ended(struct spawner *spawner, pid_t pid, int status)
-{
-    if (pid == spawner->front) {
-        spawner->front_ended = true;
-        spawner->front_status = status;
-        return;
-    }
-    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
-        if (spawner->slots[i].id && spawner->slots[i].pid == pid)
-            worker_ended(&spawner->slots[i], status);
-}
-
 static void reap(struct spawner *spawner)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        child_ended(spawner, pid, status);
-}
-
-/* A process id is not used again before it was reaped, which only this thread does. */
-static void kill_workers(struct spawner *spawner)
-{
-    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
-        if (spawner->slots[i].pid)
-            kill(spawner->slots[i].pid, SIGKILL);
-    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
-        if (spawner->slots[i].pid)
-            waitpid(spawner->slots[i].pid, NULL, 0);
-}
-
-/* ---- from the front ---- */
-
-/* Takes the descriptors out of a control message. Returns how many there are; those beyond
- * SPAWN_FD_COUNT were never delivered (MSG_CTRUNC). */
-static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_COUNT])
-{
-    size_t count = 0;
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(head); control;
-         control = CMSG_NXTHDR(head, control)) {
-        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-            continue;
-        count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        assert(count <= SPAWN_FD_COUNT);
-        memcpy(fds, CMSG_DATA(control), count * sizeof(int));
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == spawner->checker)
+            checked(spawner, status);
+        else if (!spawner_front_reaped(&spawner->fronts[0], pid, status))
+            spawner_front_reaped(&spawner->fronts[1], pid, status);
     }
-    return count;
 }
-
-/* False when the front breaks the rules. */
-static bool obey(struct spawner *spawner, const struct spawn_message *message, const int *fds,
-                 size_t fd_count)
-{
-    struct slot *slot = find(spawner, message->id);
-    if (message->type == SPAWN_KILL && fd_count == 0) {
-        if (slot && slot->pid)
-            kill(slot->pid, SIGKILL);
-        return true; /* it may have ended by itself while the message was on its way */
-    }
-    if (message->type != SPAWN_START || fd_count != SPAWN_FD_COUNT || slot || !find(spawner, 0))
-        return false;
-    char root[SPAWN_TEXT_MAX_BYTES + 1];
-    memcpy(root, message->text.data, message->text.size);
-    root[message->text.size] = '\0';
-    start_worker(spawner, message->id, root, fds);
-    return true;
-}
-
-enum received { RECEIVED_MESSAGE, RECEIVED_NOTHING, RECEIVED_END, RECEIVED_NONSENSE };
-
-/* Receives one message and acts on it. */
-static enum received receive(struct spawner *spawner)
-{
-    char packet[SPAWN_MESSAGE_MAX_BYTES];
-    union {
-        char bytes[CMSG_SPACE(SPAWN_FD_COUNT * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec vector = {packet, sizeof packet};
-    struct msghdr head = {.msg_iov = &vector,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof control.bytes};
-    int fds[SPAWN_FD_COUNT];
-    struct spawn_message message;
-    ssize_t size = recvmsg(spawner->socket, &head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (size < 0)
-        return errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_END;
-    size_t count = take_fds(&head, fds);
-    bool sound = !(head.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
-                 spawn_message_read((struct span){packet, (size_t)size}, &message) &&
-                 obey(spawner, &message, fds, count);
-    for (size_t i = 0; i < count; i++)
-        close(fds[i]);
-    if (sound)
-        return RECEIVED_MESSAGE;
-    return size == 0 ? RECEIVED_END : RECEIVED_NONSENSE;
-}
-
-/* Reads all there is. At the end of the line the front is about to exit, in its own time; nonsense
- * is answered by killing it. */
-static void listen_to_front(struct spawner *spawner)
-{
-    enum received received;
-    do {
-        received = receive(spawner);
-    } while (received == RECEIVED_MESSAGE);
-    if (received == RECEIVED_NOTHING)
-        return;
-    if (received == RECEIVED_NONSENSE) {
-        fprintf(stderr, "tensord: the front sent nonsense to the spawner and is killed\n");
-        kill(spawner->front, SIGKILL);
-    }
-    close(spawner->socket);
-    spawner->socket = -1;
-}
-
-/* ---- signals ---- */
 
 static void handle_signals(struct spawner *spawner)
 {
@@ -271,25 +131,86 @@ static void handle_signals(struct spawner *spawner)
     while (read(spawner->signal_fd, &signal, sizeof signal) == sizeof signal) {
         if (signal.ssi_signo == SIGCHLD)
             reap(spawner); /* one signal may stand for several children */
-        else if (!spawner->front_ended)
-            kill(spawner->front, (int)signal.ssi_signo);
+        else if (signal.ssi_signo == SIGUSR2)
+            begin_upgrade(spawner);
+        else
+            pass_on(spawner, (int)signal.ssi_signo);
     }
+}
+
+/* ---- a stuck loop ---- */
+
+static uint64_t stuck_ns(const struct spawner *spawner)
+{
+    uint64_t timeout_ms = spawner->child.options->stuck_timeout_ms;
+    return timeout_ms ? timeout_ms * CLOCK_NS_PER_MS : CLOCK_NEVER;
+}
+
+/* Milliseconds until the serving front must have given a sign of life; -1: no limit. */
+static int watch_ms(struct spawner *spawner)
+{
+    if (stuck_ns(spawner) == CLOCK_NEVER)
+        return -1;
+    uint64_t due_ns = serving(spawner)->alive_ns + stuck_ns(spawner), now_ns = clock_now_ns();
+    return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
+}
+
+static void watch(struct spawner *spawner)
+{
+    struct spawner_front *front = serving(spawner);
+    if (front->said_alive)
+        supervisor_alive();
+    front->said_alive = false;
+    if (front->ended || clock_now_ns() - front->alive_ns < stuck_ns(spawner))
+        return;
+    log_error("spawner", "the front's loop has been stuck for %llu ms; it is ended",
+              (unsigned long long)spawner->child.options->stuck_timeout_ms);
+    front->alive_ns = clock_now_ns();
+    kill(front->pid, SIGKILL); /* it may be stopped, and hear nothing else */
+}
+
+/* ---- turns ---- */
+
+static struct pollfd poll_row(const struct spawner_front *front)
+{
+    return (struct pollfd){.fd = front->pid ? front->socket : -1,
+                           .events = (short)(front->congested ? POLLIN | POLLOUT : POLLIN)};
 }
 
 static void take_turn(struct spawner *spawner)
 {
     struct pollfd polled[] = {
+        poll_row(&spawner->fronts[0]),
+        poll_row(&spawner->fronts[1]),
         {.fd = spawner->signal_fd, .events = POLLIN},
-        {.fd = spawner->socket, .events = (short)(spawner->congested ? POLLIN | POLLOUT : POLLIN)},
     };
-    if (poll(polled, 2, -1) < 0)
+    int wait_ms = watch_ms(spawner);
+    uint64_t before_ns = clock_now_ns();
+    if (poll(polled, 3, wait_ms) < 0)
         return; /* interrupted */
-    if (polled[1].revents)
-        listen_to_front(spawner);
-    if (polled[0].revents)
+    /* Stopped and continued, all of us: the front has not had its turn yet. */
+    if (wait_ms >= 0 &&
+        clock_now_ns() - before_ns > (uint64_t)(wait_ms + OVERSLEPT_MS) * CLOCK_NS_PER_MS)
+        serving(spawner)->alive_ns = clock_now_ns();
+    for (size_t i = 0; i < 2; i++)
+        if (polled[i].revents)
+            spawner_front_listen(&spawner->fronts[i]);
+    if (polled[2].revents)
         handle_signals(spawner);
-    if (spawner->socket >= 0)
-        tell_all(spawner);
+    if (serving(spawner)->said_ready)
+        supervisor_ready();
+    serving(spawner)->said_ready = false;
+    settle(spawner);
+    watch(spawner);
+    for (size_t i = 0; i < 2; i++)
+        if (spawner->fronts[i].pid)
+            spawner_front_tell(&spawner->fronts[i]);
+}
+
+/* All is over with the serving front; when they were told to stop, each gets its time. */
+static bool is_over(struct spawner *spawner)
+{
+    return serving(spawner)->ended && (!spawner->stopping || !other(spawner)->pid);
 }
 
 /* ---- beginning and end ---- */
@@ -303,12 +224,11 @@ static bool fail(const char *what)
 /* Children of a process that ignores SIGCHLD, which may be inherited, are never waited for. */
 static bool open_signals(struct spawner *spawner)
 {
-    static const int passed[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int read[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR2};
     signal(SIGCHLD, SIG_DFL);
     sigemptyset(&spawner->signals);
-    sigaddset(&spawner->signals, SIGCHLD);
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
-        sigaddset(&spawner->signals, passed[i]);
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        sigaddset(&spawner->signals, read[i]);
     spawner->signal_fd = signalfd(-1, &spawner->signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (spawner->signal_fd < 0 || sigprocmask(SIG_BLOCK, &spawner->signals, NULL) < 0)
         return fail("signals");
@@ -347,29 +267,23 @@ static void avoid_oom_killer(void)
     close(fd);
 }
 
+/* The first front; or, after an upgrade, the one that serves already and a second one, whose
+ * failure is no end of anything. */
 static bool start_front(struct spawner *spawner)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-        return fail("socketpair");
-    spawner->socket = pair[0];
-    spawner->front = fork();
-    if (spawner->front == 0)
-        spawner_child_front(&spawner->child, pair[1]);
-    close(pair[1]);
-    return spawner->front > 0 || fail("cannot start the front");
+    bool adopted = spawner_upgrade_adopt(&spawner->fronts[0], &spawner->child);
+    bool started = spawner_front_start(&spawner->fronts[adopted ? 1 : 0], &spawner->child);
+    if (adopted && !started)
+        log_error("spawner", "no upgrade: the new front does not start; the old one goes on");
+    return adopted || started || fail("cannot start the front");
 }
 
 static void close_all(struct spawner *spawner)
 {
-    const int fds[] = {spawner->signal_fd, spawner->socket, spawner->child.null,
-                       spawner->child.program};
+    const int fds[] = {spawner->signal_fd, spawner->child.null, spawner->child.program};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
-        if (spawner->slots[i].pid)
-            close(spawner->slots[i].last_words);
 }
 
 int spawner_run(const struct spawner_options *options)
@@ -378,15 +292,17 @@ int spawner_run(const struct spawner_options *options)
     struct spawner *spawner = calloc(1, sizeof *spawner);
     if (!spawner)
         return EXIT_FAILURE;
-    spawner->signal_fd = spawner->socket = spawner->child.null = spawner->child.program = -1;
+    spawner->signal_fd = spawner->child.null = spawner->child.program = -1;
     avoid_oom_killer();
     if (open_child(spawner, options) && open_signals(spawner) && start_front(spawner)) {
-        while (!spawner->front_ended)
+        reap(spawner); /* a signal may have come before there was a signalfd */
+        while (!is_over(spawner))
             take_turn(spawner);
-        kill_workers(spawner);
-        status = WIFEXITED(spawner->front_status) ? WEXITSTATUS(spawner->front_status)
-                                                  : 128 + WTERMSIG(spawner->front_status);
+        int ended = serving(spawner)->status;
+        status = WIFEXITED(ended) ? WEXITSTATUS(ended) : 128 + WTERMSIG(ended);
     }
+    spawner_front_fini(&spawner->fronts[0]);
+    spawner_front_fini(&spawner->fronts[1]);
     close_all(spawner);
     sigprocmask(SIG_UNBLOCK, &spawner->signals, NULL);
     free(spawner);

@@ -47,10 +47,20 @@ struct worker_process {
     struct list_link kill_link; /* the client's own */
 };
 
-/* Talks over fd, which it owns: an end of a SOCK_SEQPACKET pair. on_lost is called, once, when the
- * spawner is gone: no `ended` follows any more, and the front ends. */
-struct spawner_client *spawner_client_new(struct loop *loop, int fd, void (*on_lost)(void *context),
-                                          void *context, struct error *ret_error);
+/* What the front is told of itself. */
+struct spawner_client_events {
+    /* The spawner is gone: no `ended` follows any more, and the front ends. Called once. */
+    void (*lost)(void *context);
+    /* Another front has taken this one's place on the same sockets: it accepts no more, finishes
+     * what it has, and ends. */
+    void (*retire)(void *context);
+};
+
+/* Talks over fd, which it owns: an end of a SOCK_SEQPACKET pair. `events` must outlive it. From
+ * then on it tells the spawner every two seconds that the loop turns. */
+struct spawner_client *spawner_client_new(struct loop *loop, int fd,
+                                          const struct spawner_client_events *events, void *context,
+                                          struct error *ret_error);
 
 /* Forgets every process without calling its `ended`. Accepts NULL. */
 void spawner_client_free(struct spawner_client *client);
@@ -62,6 +72,14 @@ void spawner_client_free(struct spawner_client *client);
 bool spawner_start(struct spawner_client *client, struct worker_process *process,
                    const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error);
 
+/* Tells the spawner, and with it whoever supervises the server, that the front serves; again after
+ * it has read its settings anew. */
+void spawner_tell_ready(struct spawner_client *client);
+
+/* Tells it that the models which the front loads at its start are loaded, or have failed: when it
+ * is to take over from another front, it does so now. */
+void spawner_tell_settled(struct spawner_client *client);
+
 /* Kills the worker at once (SIGKILL). `ended` follows. Harmless when it has ended already but
  * `ended` is yet to come. */
 void spawner_kill(struct spawner_client *client, struct worker_process *process);
@@ -69,19 +87,29 @@ void spawner_kill(struct spawner_client *client, struct worker_process *process)
 /* ---- the spawner's own process ---- */
 
 struct spawner_options {
-    const char *program;          /* binary to execute for each role; NULL: this one */
+    const char *program;          /* path of the binary to execute for each role; an upgrade finds
+                                     the new one there. NULL: this one, and no upgrades */
     char *const *front_arguments; /* argv of the front's role, NULL-terminated */
     const char *engine_dir;       /* where engines' shared libraries lie */
     const char *onnxruntime;      /* path of its library or package; NULL: look for it */
     const char *sandbox;          /* "off", "auto" or "strict"; NULL: "auto" */
+    uint64_t stuck_timeout_ms; /* a front whose loop has not turned for so long is ended; 0: it is
+                                  left alone */
 };
 
 enum { SPAWNER_FRONT_FD = 3 }; /* the front's end of the socketpair, in the front */
 
 /* Runs the spawner until the front ends; returns the exit status of the program: the front's, or
- * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front. The front
- * is in a session of its own, with stdin from /dev/null and the caller's environment. Must be
- * called while the process has one thread; says on standard error why it could not start. */
+ * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front; SIGUSR2
+ * upgrades: the program at `program` is executed in this process, with the arguments of `serve`,
+ * and its front takes over from the one that serves without a refused connection
+ * (spawner_upgrade.h). The front is in a session of its own, with stdin from /dev/null and the
+ * caller's environment. Must be called while the process has one thread; says on standard error why
+ * it could not start. */
 int spawner_run(const struct spawner_options *options);
+
+/* In the role `check`: true when a program that is to be upgraded to this one hands over its front
+ * in a form that this one understands; true, too, when nobody hands over. */
+bool spawner_upgrade_understood(void);
 
 #endif

@@ -19,6 +19,8 @@
 #include "worker/spawn_message.h"
 #include "worker/worker_spec.h"
 
+enum { HEARTBEAT_MS = 2000 };
+
 struct start {
     struct list_link link;
     int fds[SPAWN_FD_COUNT];
@@ -32,7 +34,10 @@ struct spawner_client {
     uv_poll_t poll;
     int fd;
     bool closing;
-    void (*on_lost)(void *context);
+    bool tell_ready, tell_settled; /* are owed */
+    struct loop *loop;
+    struct timer heartbeat;
+    const struct spawner_client_events *events;
     void *context;
     uint64_t last_id;
     struct map processes; /* by the bytes of worker_process.id */
@@ -97,13 +102,23 @@ static int send_kill(struct spawner_client *client, struct worker_process *proce
     return failure;
 }
 
+/* A message about the front itself, when it is owed. */
+static int send_owed(struct spawner_client *client, enum spawn_type type, bool *owed)
+{
+    int failure =
+        *owed ? send_packet(client->fd, &(struct spawn_message){.type = type}, NULL, 0) : 0;
+    *owed = *owed && failure != 0;
+    return failure;
+}
+
 static void lose(struct spawner_client *client)
 {
     if (client->closing)
         return;
     uv_poll_stop(&client->poll);
+    timer_stop(&client->heartbeat);
     client->closing = true; /* nothing is sent or told any more */
-    client->on_lost(client->context);
+    client->events->lost(client->context);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -118,6 +133,10 @@ static void flush(struct spawner_client *client)
     while (!failure && !list_empty(&client->kills))
         failure = send_kill(
             client, list_entry(list_first(&client->kills), struct worker_process, kill_link));
+    if (!failure)
+        failure = send_owed(client, SPAWN_READY, &client->tell_ready);
+    if (!failure)
+        failure = send_owed(client, SPAWN_SETTLED, &client->tell_settled);
     bool wait = failure == EAGAIN || failure == ENOBUFS || failure == ENOMEM ||
                 failure == ETOOMANYREFS; /* too many descriptors on their way */
     uv_poll_start(&client->poll, wait ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_ready);
@@ -136,6 +155,10 @@ static void end_process(struct spawner_client *client, struct worker_process *pr
 static void handle(struct spawner_client *client, const struct spawn_message *message)
 {
     char reason[SPAWN_TEXT_MAX_BYTES + 1];
+    if (message->type == SPAWN_RETIRE) {
+        client->events->retire(client->context);
+        return;
+    }
     struct worker_process *process = map_get(&client->processes, key_of(&message->id));
     if (!process)
         return;
@@ -151,9 +174,7 @@ static void handle(struct spawner_client *client, const struct spawn_message *me
         end_process(client, process, true,
                     spawn_status_text(message->number, reason, sizeof reason));
         break;
-    case SPAWN_START:
-    case SPAWN_KILL:
-    case SPAWN_TYPE_END:
+    default:
         break; /* not for the front */
     }
 }
@@ -186,15 +207,24 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 
 /* ---- the owner's calls ---- */
 
-struct spawner_client *spawner_client_new(struct loop *loop, int fd, void (*on_lost)(void *context),
-                                          void *context, struct error *ret_error)
+/* One that finds no room is not sent later: the spawner has enough to read as it is. */
+static void beat(struct timer *timer)
+{
+    struct spawner_client *client = list_entry(timer, struct spawner_client, heartbeat);
+    send_packet(client->fd, &(struct spawn_message){.type = SPAWN_ALIVE}, NULL, 0);
+    timer_start(timer, client->loop, HEARTBEAT_MS, beat);
+}
+
+struct spawner_client *spawner_client_new(struct loop *loop, int fd,
+                                          const struct spawner_client_events *events, void *context,
+                                          struct error *ret_error)
 {
     struct spawner_client *client = calloc(1, sizeof *client);
     if (!client) {
         error_no_memory(ret_error);
         return NULL;
     }
-    *client = (struct spawner_client){.fd = fd, .on_lost = on_lost, .context = context};
+    *client = (struct spawner_client){.fd = fd, .loop = loop, .events = events, .context = context};
     map_init(&client->processes);
     list_init(&client->starts);
     list_init(&client->kills);
@@ -207,6 +237,7 @@ struct spawner_client *spawner_client_new(struct loop *loop, int fd, void (*on_l
         return NULL;
     }
     uv_poll_start(&client->poll, UV_READABLE, on_ready);
+    timer_start(&client->heartbeat, loop, HEARTBEAT_MS, beat);
     return client;
 }
 
@@ -222,6 +253,7 @@ void spawner_client_free(struct spawner_client *client)
     if (!client)
         return;
     client->closing = true;
+    timer_stop(&client->heartbeat);
     list_each(link, &client->starts)
     {
         list_remove(link);
@@ -317,6 +349,20 @@ bool spawner_start(struct spawner_client *client, struct worker_process *process
     list_add(&client->starts, &start->link);
     flush(client);
     return true;
+}
+
+void spawner_tell_ready(struct spawner_client *client)
+{
+    client->tell_ready = true;
+    if (!client->closing)
+        flush(client);
+}
+
+void spawner_tell_settled(struct spawner_client *client)
+{
+    client->tell_settled = true;
+    if (!client->closing)
+        flush(client);
 }
 
 void spawner_kill(struct spawner_client *client, struct worker_process *process)

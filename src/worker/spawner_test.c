@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -118,6 +120,14 @@ static void on_ended(struct worker_process *process, bool started, const char *r
 static void on_lost(void *context)
 {
     exit(99);
+}
+
+static bool retired;
+
+static void on_retire(void *context)
+{
+    retired = true;
+    loop_stop(loop);
 }
 
 static void start(struct heard *heard, const char *name, const char *root)
@@ -307,6 +317,67 @@ static int is_confined_to_its_descriptors(void)
     return 0;
 }
 
+/* ---- upgrades: two fronts, one after the other, that meet at a file ---- */
+
+/* The file, locked; the second one waits here for the end of the first. *ret_second tells which. */
+static int meet(bool *ret_second)
+{
+    int fd = open(getenv("MEETING"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    *ret_second = fd < 0;
+    if (*ret_second) {
+        fd = open(getenv("MEETING"), O_RDWR | O_CLOEXEC);
+        spawner_tell_ready(client);
+        spawner_tell_settled(client);
+    }
+    CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    return fd;
+}
+
+/* The first one keeps its worker over the upgrade, hears of it, and lives to its own end. */
+static int is_upgraded(void)
+{
+    bool second;
+    char word[8] = "";
+    int meeting = meet(&second);
+    if (second) {
+        CHECK(read(meeting, word, sizeof word) == 4 && strcmp(word, "good") == 0);
+        return 5;
+    }
+    struct heard heard, later;
+    start(&heard, "hang", "/usr/share");
+    await_bell();
+    spawner_tell_settled(client);
+    CHECK(kill(getppid(), SIGUSR2) == 0);
+    while (!retired)
+        loop_run(loop);
+    spawner_kill(client, &heard.process);
+    await_end(&heard);
+    CHECK(strcmp(heard.reason, "killed by signal 9 (Killed)") == 0);
+    start(&later, "fail", "/usr/share");
+    await_end(&later);
+    CHECK(strcmp(later.reason, "exited with status 3") == 0);
+    CHECK(write(meeting, "good", 4) == 4);
+    return 1;
+}
+
+/* The second front dies before it serves: the first goes on. */
+static int survives_a_bad_upgrade(void)
+{
+    bool is_second = access(getenv("MEETING"), F_OK) == 0;
+    if (is_second)
+        return 9;
+    struct heard heard;
+    bool second;
+    meet(&second);
+    CHECK(kill(getppid(), SIGUSR2) == 0);
+    for (int i = 0; i < 20; i++) { /* each takes the spawner a while */
+        start(&heard, "fail", "/usr/share");
+        await_end(&heard);
+    }
+    CHECK(!retired);
+    return 6;
+}
+
 static const struct scenario {
     const char *name;
     int (*run)(void);
@@ -322,13 +393,17 @@ static const struct scenario {
     {"starts_without_descriptors", starts_without_descriptors},
     {"hears_signals", hears_signals},
     {"loses_the_spawner", loses_the_spawner},
+    {"is_upgraded", is_upgraded},
+    {"survives_a_bad_upgrade", survives_a_bad_upgrade},
+    {"is_refused_an_upgrade", survives_a_bad_upgrade},
     {"is_confined_to_its_descriptors", is_confined_to_its_descriptors},
 };
 
 static int front_main(const char *name)
 {
     loop = loop_new(NULL);
-    client = spawner_client_new(loop, SPAWNER_FRONT_FD, on_lost, NULL, NULL);
+    static const struct spawner_client_events events = {on_lost, on_retire};
+    client = spawner_client_new(loop, SPAWNER_FRONT_FD, &events, NULL, NULL);
     channel = (struct channel_fds){
         memfd_create("rings", MFD_CLOEXEC),
         memfd_create("tensors", MFD_CLOEXEC),
@@ -350,25 +425,30 @@ static int front_main(const char *name)
 
 /* ---- the tests ---- */
 
+static int spawn(const char *scenario, const char *sandbox, const char *program)
+{
+    char *arguments[] = {(char[]){"tensord"}, (char[]){"front"}, strdup(scenario), NULL};
+    int result = spawner_run(&(struct spawner_options){
+        .program = program,
+        .front_arguments = arguments,
+        .engine_dir = "/usr/lib",
+        .onnxruntime = "/opt/ort/libonnxruntime.so",
+        .sandbox = sandbox,
+    });
+    free(arguments[2]);
+    return result;
+}
+
 /* Runs a spawner in a process of its own and returns its wait status. */
 static int run(const char *scenario, const char *sandbox, const char *program)
 {
     int status;
     pid_t child = fork();
     if (child == 0) {
-        char *arguments[] = {(char[]){"tensord"}, (char[]){"front"}, strdup(scenario), NULL};
         setenv("SECRET_TOKEN", "x", 1);
         signal(SIGCHLD, SIG_IGN); /* a careless parent's legacy, which must not matter */
         dup2(STDERR_FILENO, INHERITED_FD);
-        int result = spawner_run(&(struct spawner_options){
-            .program = program,
-            .front_arguments = arguments,
-            .engine_dir = "/usr/lib",
-            .onnxruntime = "/opt/ort/libonnxruntime.so",
-            .sandbox = sandbox,
-        });
-        free(arguments[2]);
-        exit(result);
+        exit(spawn(scenario, sandbox, program));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     return status;
@@ -451,6 +531,37 @@ static void gives_the_front_its_descriptors_alone(void **state)
     assert_int_equal(exit_status("is_confined_to_its_descriptors"), 0);
 }
 
+static const char *own_path(void)
+{
+    static char path[PATH_MAX];
+    assert_true(readlink("/proc/self/exe", path, sizeof path - 1) > 0);
+    return path;
+}
+
+static int status_of_upgrade(const char *scenario)
+{
+    char folder[] = "/tmp/tensord-XXXXXX", meeting[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(meeting, sizeof meeting, "%s/meeting", folder);
+    setenv("MEETING", meeting, 1);
+    int status = run(scenario, "auto", own_path());
+    unlink(meeting);
+    rmdir(folder);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void upgrades_in_place(void **state)
+{
+    assert_int_equal(status_of_upgrade("is_upgraded"), 5);
+}
+
+static void goes_on_when_an_upgrade_fails(void **state)
+{
+    assert_int_equal(status_of_upgrade("survives_a_bad_upgrade"), 6);
+    assert_int_equal(status_of_upgrade("is_refused_an_upgrade"), 6);
+}
+
 static void says_what_it_cannot_start(void **state)
 {
     assert_int_equal(WEXITSTATUS(run("workers_end", "auto", "/no/such/program")), 1);
@@ -470,8 +581,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_front_that_breaks_the_rules_is_killed),
         cmocka_unit_test(passes_signals_on),
         cmocka_unit_test(gives_the_front_its_descriptors_alone),
+        cmocka_unit_test(upgrades_in_place),
+        cmocka_unit_test(goes_on_when_an_upgrade_fails),
         cmocka_unit_test(says_what_it_cannot_start),
     };
+    if (argc > 2 && strcmp(argv[1], "serve") == 0)
+        return spawn(argv[2], "auto", own_path());
+    if (argc > 2 && strcmp(argv[1], "check") == 0)
+        return strcmp(argv[2], "is_refused_an_upgrade") == 0;
     if (argc > 2 && strcmp(argv[1], "front") == 0)
         return front_main(argv[2]);
     if (argc > 2 && strcmp(argv[1], "worker") == 0)

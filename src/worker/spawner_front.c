@@ -1,0 +1,305 @@
+/* Fronts and their workers; see spawner_front.h. It never blocks on a child: what may block
+ * (opening a model's folder on a network) is done by the child after the fork, and why it failed
+ * comes by a pipe of last words. */
+#include "worker/spawner_front.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+static struct spawner_slot *find(struct spawner_front *front, uint64_t id)
+{
+    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
+        if (front->slots[i].id == id)
+            return &front->slots[i];
+    return NULL;
+}
+
+/* ---- to the front ---- */
+
+/* False when the socket has no room. A front that is gone is noticed elsewhere. */
+static bool tell(struct spawner_front *front, const struct spawn_message *message)
+{
+    char packet[SPAWN_MESSAGE_MAX_BYTES];
+    size_t size = spawn_message_write(message, packet);
+    if (send(front->socket, packet, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+        (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
+        front->congested = true;
+    return !front->congested;
+}
+
+static bool tell_end(struct spawner_front *front, const struct spawner_slot *slot)
+{
+    if (slot->reason[0])
+        return tell(front, &(struct spawn_message){.type = SPAWN_NOT_STARTED,
+                                                   .id = slot->id,
+                                                   .text = span_of(slot->reason)});
+    return tell(front, &(struct spawn_message){
+                           .type = SPAWN_ENDED, .id = slot->id, .number = slot->status});
+}
+
+static bool tell_slot(struct spawner_front *front, struct spawner_slot *slot)
+{
+    if (slot->tell_started) {
+        if (!tell(front, &(struct spawn_message){
+                             .type = SPAWN_STARTED, .id = slot->id, .number = slot->pid}))
+            return false;
+        slot->tell_started = false;
+    }
+    if (slot->tell_ended) {
+        if (!tell_end(front, slot))
+            return false;
+        *slot = (struct spawner_slot){.id = 0};
+    }
+    return true;
+}
+
+void spawner_front_tell(struct spawner_front *front)
+{
+    front->congested = false;
+    if (front->socket < 0)
+        return;
+    if (front->tell_retire && !tell(front, &(struct spawn_message){.type = SPAWN_RETIRE}))
+        return;
+    front->tell_retire = false;
+    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
+        if (front->slots[i].id && !tell_slot(front, &front->slots[i]))
+            return;
+}
+
+/* ---- workers ---- */
+
+static void not_started(struct spawner_slot *slot, const char *what)
+{
+    snprintf(slot->reason, sizeof slot->reason, "%s: %s", what, strerrordesc_np(errno));
+    slot->tell_ended = true;
+}
+
+static void start_worker(struct spawner_front *front, uint64_t id, const char *root,
+                         const int fds[SPAWN_FD_COUNT])
+{
+    int words[2];
+    struct spawner_slot *slot = find(front, 0);
+    *slot = (struct spawner_slot){.id = id};
+    if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
+        not_started(slot, "cannot make a pipe");
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        spawner_child_worker(front->child, root, fds, words[1]);
+    close(words[1]);
+    if (pid < 0) {
+        close(words[0]);
+        not_started(slot, "cannot start a process");
+        return;
+    }
+    slot->pid = pid;
+    slot->last_words = words[0];
+    slot->tell_started = true;
+}
+
+static void worker_ended(struct spawner_slot *slot, int status)
+{
+    ssize_t size = read(slot->last_words, slot->reason, sizeof slot->reason - 1);
+    slot->reason[size > 0 ? size : 0] = '\0';
+    close(slot->last_words);
+    slot->pid = 0;
+    slot->status = status;
+    slot->tell_ended = true;
+}
+
+bool spawner_front_reaped(struct spawner_front *front, pid_t pid, int status)
+{
+    if (!front->pid)
+        return false;
+    if (pid == front->pid && !front->ended) {
+        front->ended = true;
+        front->status = status;
+        return true;
+    }
+    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++) {
+        if (front->slots[i].id && front->slots[i].pid == pid) {
+            worker_ended(&front->slots[i], status);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- from the front ---- */
+
+/* Takes the descriptors out of a control message. Returns how many there are; those beyond
+ * SPAWN_FD_COUNT were never delivered (MSG_CTRUNC). */
+static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_COUNT])
+{
+    size_t count = 0;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(head); control;
+         control = CMSG_NXTHDR(head, control)) {
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+            continue;
+        count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        assert(count <= SPAWN_FD_COUNT);
+        memcpy(fds, CMSG_DATA(control), count * sizeof(int));
+    }
+    return count;
+}
+
+static bool obey_start(struct spawner_front *front, const struct spawn_message *message,
+                       const int *fds, size_t fd_count)
+{
+    char root[SPAWN_TEXT_MAX_BYTES + 1];
+    if (fd_count != SPAWN_FD_COUNT || find(front, message->id) || !find(front, 0))
+        return false;
+    memcpy(root, message->text.data, message->text.size);
+    root[message->text.size] = '\0';
+    start_worker(front, message->id, root, fds);
+    return true;
+}
+
+/* It may have ended by itself while the message was on its way. */
+static void obey_kill(struct spawner_front *front, uint64_t id)
+{
+    const struct spawner_slot *slot = find(front, id);
+    if (slot && slot->pid)
+        kill(slot->pid, SIGKILL);
+}
+
+/* False when the front breaks the rules. */
+static bool obey(struct spawner_front *front, const struct spawn_message *message, const int *fds,
+                 size_t fd_count)
+{
+    if (message->type == SPAWN_START)
+        return obey_start(front, message, fds, fd_count);
+    if (fd_count)
+        return false;
+    front->alive_ns = clock_now_ns();
+    switch (message->type) {
+    case SPAWN_KILL:
+        obey_kill(front, message->id);
+        return true;
+    case SPAWN_READY:
+        front->said_ready = true;
+        return true;
+    case SPAWN_SETTLED:
+        front->settled = true;
+        return true;
+    case SPAWN_ALIVE:
+        front->said_alive = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum received { RECEIVED_MESSAGE, RECEIVED_NOTHING, RECEIVED_END, RECEIVED_NONSENSE };
+
+/* Receives one message and acts on it. */
+static enum received receive(struct spawner_front *front)
+{
+    char packet[SPAWN_MESSAGE_MAX_BYTES];
+    union {
+        char bytes[CMSG_SPACE(SPAWN_FD_COUNT * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec vector = {packet, sizeof packet};
+    struct msghdr head = {.msg_iov = &vector,
+                          .msg_iovlen = 1,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof control.bytes};
+    int fds[SPAWN_FD_COUNT];
+    struct spawn_message message;
+    ssize_t size = recvmsg(front->socket, &head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_END;
+    size_t count = take_fds(&head, fds);
+    bool sound = !(head.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
+                 spawn_message_read((struct span){packet, (size_t)size}, &message) &&
+                 obey(front, &message, fds, count);
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    if (sound)
+        return RECEIVED_MESSAGE;
+    return size == 0 ? RECEIVED_END : RECEIVED_NONSENSE;
+}
+
+void spawner_front_listen(struct spawner_front *front)
+{
+    enum received received;
+    front->said_ready = front->said_alive = false;
+    do {
+        received = receive(front);
+    } while (received == RECEIVED_MESSAGE);
+    if (received == RECEIVED_NOTHING)
+        return;
+    if (received == RECEIVED_NONSENSE) {
+        fprintf(stderr, "tensord: the front sent nonsense to the spawner and is killed\n");
+        kill(front->pid, SIGKILL);
+    }
+    close(front->socket);
+    front->socket = -1;
+}
+
+/* ---- beginning and end ---- */
+
+bool spawner_front_start(struct spawner_front *front, const struct spawner_child *child)
+{
+    int pair[2];
+    struct spawner_slot *slots = calloc(SPAWN_MAX_WORKERS, sizeof *slots);
+    if (!slots || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
+        free(slots);
+        return false;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        spawner_child_front(child, pair[1]);
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        free(slots);
+        return false;
+    }
+    *front = (struct spawner_front){
+        .child = child, .pid = pid, .socket = pair[0], .alive_ns = clock_now_ns(), .slots = slots};
+    return true;
+}
+
+/* A process id is not used again before it was reaped, which only this thread does. */
+static void end_process(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+void spawner_front_fini(struct spawner_front *front)
+{
+    if (!front->pid)
+        return;
+    if (!front->ended)
+        kill(front->pid, SIGKILL);
+    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
+        if (front->slots[i].pid)
+            kill(front->slots[i].pid, SIGKILL); /* all at once, then each is waited for */
+    if (!front->ended)
+        end_process(front->pid);
+    for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++) {
+        if (!front->slots[i].pid)
+            continue;
+        end_process(front->slots[i].pid);
+        close(front->slots[i].last_words);
+    }
+    if (front->socket >= 0)
+        close(front->socket);
+    free(front->slots);
+    *front = (struct spawner_front){.socket = -1};
+}
