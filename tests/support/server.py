@@ -134,12 +134,13 @@ class Server:
 
     def kill(self):
         """Ends the process and what descends from it, without asking."""
-        for child in self.descendants():
+        children = self.descendants()
+        self.process.kill()
+        for child in children:
             try:
                 child.kill()
             except psutil.Error:
                 pass
-        self.process.kill()
         self.process.wait()
 
     def descendants(self):
