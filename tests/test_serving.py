@@ -11,6 +11,7 @@ from onnx import helper
 
 from support import models, processes
 from support.repositories import request, write_model
+from support.server import onnxruntime
 from support.sockets import Connection
 
 LOAD, UNLOAD = "/v2/repository/models/{}/load", "/v2/repository/models/{}/unload"
@@ -143,3 +144,11 @@ def test_a_missing_engine_is_told_without_its_path(server, folder):
     processes.until(lambda: any(m["state"] == "UNAVAILABLE" for m in index(served)), 20, "the failure")
     [lost] = [m for m in index(served) if m["name"] == "lost"]
     assert "nowhere" in lost["reason"] and "/" not in lost["reason"]
+
+
+def test_onnxruntime_may_be_named_from_here(server, repository):
+    """Workers start in other folders than the server does."""
+    folder = repository(echo=models.identity())
+    relative = os.path.relpath(onnxruntime(), folder.parent)
+    served = server(folder, "--onnxruntime", relative, cwd=folder.parent)
+    assert served.wait_ready("echo")

@@ -40,10 +40,16 @@ static const char *engine_dir(const char *program, char path[PATH_MAX])
  * Looked for here, outside the sandbox, so that workers can be let into just that folder. */
 static const char *onnxruntime(const struct settings *settings, char path[PATH_MAX])
 {
+    char absolute[PATH_MAX]; /* workers start in other folders */
     const char *named = settings->onnxruntime[0] ? settings->onnxruntime : NULL;
+    if (named && realpath(named, absolute))
+        named = absolute;
     if (onnx_find(named, path) && path[0] == '/')
         return path;
-    return named;
+    if (!named || strlen(named) >= PATH_MAX)
+        return NULL;
+    memcpy(path, named, strlen(named) + 1); /* workers will say what is missing there */
+    return path;
 }
 
 /* What the spawner is started with, and what that points to. */

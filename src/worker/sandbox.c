@@ -167,13 +167,14 @@ static bool set_capabilities(uint32_t effective, uint32_t permitted, struct erro
     return true;
 }
 
-static bool get_permitted(uint32_t *ret_low)
+static bool get_permitted(uint32_t *ret_low, bool *ret_any)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
     if (syscall(SYS_capget, &head, data) < 0)
         return false;
     *ret_low = data[0].permitted;
+    *ret_any = data[0].permitted || data[1].permitted;
     return true;
 }
 
@@ -191,8 +192,11 @@ static bool can_read(const char *path)
 static bool drop_capabilities(const char *root, bool files_bounded, struct error *ret_error)
 {
     uint32_t permitted;
-    if (!get_permitted(&permitted))
+    bool any;
+    if (!get_permitted(&permitted, &any))
         return error_set(ret_error, ERROR_INTERNAL, "capget: %s", strerrordesc_np(errno));
+    if (!any) /* a service that has none may not even be allowed to ask */
+        return true;
     uint32_t reading = permitted & (1U << CAP_DAC_READ_SEARCH);
     if (!set_capabilities(0, reading, ret_error))
         return false;

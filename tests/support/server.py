@@ -77,12 +77,12 @@ class Lines:
 class Server:
     """A running `tensord serve`. stop() asserts that it ends cleanly."""
 
-    def __init__(self, path, *arguments, state, environment=None):
-        command = [binary(), "serve", str(path), "--port", "0", "--grpc-port", "0"]
+    def __init__(self, path, *arguments, state, environment=None, wrapper=(), cwd=None):
+        command = [*wrapper, binary(), "serve", str(path), "--port", "0", "--grpc-port", "0"]
         command += ["--metrics-port", "0", "--onnxruntime", onnxruntime(), *map(str, arguments)]
         environment = {**os.environ, "XDG_STATE_HOME": str(state), **(environment or {})}
         self.process = subprocess.Popen(
-            command, cwd=state, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
+            command, cwd=cwd or state, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         self.pid = self.process.pid
