@@ -39,7 +39,7 @@ def test_the_server_works_under_the_services_filter(server, repository):
     confined = [sys.executable, str(Path(__file__).parent / "support" / "unit_filter.py"), str(UNIT)]
     if os.geteuid() == 0:  # the service has no capabilities
         confined = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--securebits=+noroot", *confined]
-    served = server(folder, "--sandbox", "strict", wrapper=confined).wait_ready("echo")
+    served = server(folder, "--sandbox", "strict", starter=confined).wait_ready("echo")
     status, body = served.infer("echo", {"inputs": [{
         "name": "INPUT", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]})
     assert status == 200 and body["outputs"][0]["data"] == [1, 2, 3, 4]

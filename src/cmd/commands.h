@@ -17,8 +17,8 @@ int serve_run(int count, char **arguments);
 /* The role `check`: whether `serve` would start with these arguments; asked before an upgrade. */
 int check_run(int count, char **arguments);
 
-/* The front's role, started by the spawner with the arguments of `serve` and the line to the
- * spawner as descriptor 3. */
+/* The front's role, started by the spawner with the arguments of `serve`, the line to the spawner
+ * as descriptor 3, and the listening sockets. */
 int front_run(int count, char **arguments);
 
 /* `tensord ls`: lists the models of a running server. */
@@ -26,5 +26,9 @@ int ls_run(int count, char **arguments);
 
 /* The worker's role. */
 int worker_run(int count, char **arguments);
+
+/* The log as the settings want it. */
+struct settings;
+void log_start(const struct settings *settings);
 
 #endif

@@ -1,11 +1,12 @@
 /* The front's role: puts the modules together, listens, and says what it serves.
  *
- * Order matters: listen first (so that clients can connect while models load), then drop every
- * privilege, then scan. */
+ * The listening sockets come from the spawner. Order matters: serve them first (so that clients can
+ * connect while models load), then drop every privilege, then scan. */
 #include "api/api.h"
 #include "cmd/announce.h"
 #include "cmd/commands.h"
 #include "cmd/drain.h"
+#include "cmd/listeners.h"
 #include "settings/settings.h"
 #include "telemetry/log.h"
 #include "worker/sandbox.h"
@@ -22,7 +23,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { SPAWNER_FD = 3, MAX_LISTENERS = SETTING_LIST_ITEMS, STOP_GRACE_MS = 5000 };
+enum { STOP_GRACE_MS = 5000 };
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -34,8 +35,7 @@ struct front {
     struct api api;
     struct http_server http;
     struct repository_watch *watch;
-    struct listener *listeners[MAX_LISTENERS];
-    size_t listener_count;
+    struct listeners listeners;
     struct announcer announcer;
     struct drain drain;
     uv_signal_t terminate, interrupt;
@@ -92,9 +92,7 @@ static void on_settled(void *context, struct version *version)
 
 static void stop_listening(void)
 {
-    for (size_t i = 0; i < front.listener_count; i++)
-        listener_close(front.listeners[i]);
-    front.listener_count = 0;
+    listeners_close(&front.listeners);
 }
 
 static void on_drained(void *context)
@@ -131,73 +129,6 @@ static void on_spawner_lost(void *context)
     log_error("front", "the spawner is gone");
     front.status = 1;
     loop_stop(front.loop);
-}
-
-/* ---- listening ---- */
-
-static void on_connection(void *context, struct conn *conn)
-{
-    http_serve(&front.http, conn);
-}
-
-static bool listen_on(const char *address, struct error *ret_error)
-{
-    struct listener *listener =
-        listener_open(front.loop, address, (size_t)front.settings.max_connections, on_connection,
-                      NULL, ret_error);
-    if (!listener)
-        return false;
-    front.listeners[front.listener_count++] = listener;
-    return true;
-}
-
-/* The ports where Triton's clients look; one that is taken is no reason not to start. */
-static void listen_beside(int64_t port, const char *what)
-{
-    struct error error;
-    char address[300];
-    if (port == 0)
-        return;
-    snprintf(address, sizeof address, "%s:%lld", front.settings.host, (long long)port);
-    if (!listen_on(address, &error))
-        log_warning("front", "no second port for %s: %s", what, error.message);
-}
-
-/* Says where it listens, and keeps the first such place for lines to paste. */
-static void say_address(const char *address)
-{
-    char *shown = front.announcer.address;
-    unsigned port = listener_port(front.listeners[front.listener_count - 1]);
-    const char *colon = strrchr(address, ':');
-    if (port)
-        printf("tensord listening on http://%.*s:%u\n", (int)(colon - address), address, port);
-    else
-        printf("tensord listening on %s\n", address);
-    if (port && !shown[0])
-        snprintf(shown, sizeof front.announcer.address, "http://%.*s:%u", (int)(colon - address),
-                 address, port);
-    fflush(stdout);
-}
-
-static bool listen_all(struct error *ret_error)
-{
-    char address[300];
-    const struct setting_list *listen = &front.settings.listen;
-    for (size_t i = 0; i < listen->count; i++) {
-        if (!listen_on(listen->items[i], ret_error))
-            return false;
-        say_address(listen->items[i]);
-    }
-    if (listen->count)
-        return true;
-    snprintf(address, sizeof address, strchr(front.settings.host, ':') ? "[%s]:%lld" : "%s:%lld",
-             front.settings.host, (long long)front.settings.port);
-    if (!listen_on(address, ret_error))
-        return false;
-    say_address(address);
-    listen_beside(front.settings.grpc_port, "gRPC");
-    listen_beside(front.settings.metrics_port, "metrics");
-    return true;
 }
 
 /* ---- putting it together ---- */
@@ -304,6 +235,14 @@ static bool enter_sandbox(struct error *ret_error)
     return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
 }
 
+static bool listen_all(struct error *ret_error)
+{
+    if (!listeners_open(&front.listeners, front.loop, &front.settings, &front.http, ret_error))
+        return false;
+    snprintf(front.announcer.address, sizeof front.announcer.address, "%s", front.listeners.url);
+    return true;
+}
+
 static bool start(const char *path, struct error *ret_error)
 {
     if (!realpath(path, front.path))
@@ -314,7 +253,7 @@ static bool start(const char *path, struct error *ret_error)
         return false;
     watch_signals();
     static const struct spawner_client_events events = {on_spawner_lost, on_retire};
-    front.spawner = spawner_client_new(front.loop, SPAWNER_FD, &events, NULL, ret_error);
+    front.spawner = spawner_client_new(front.loop, SPAWNER_FRONT_FD, &events, NULL, ret_error);
     if (!front.spawner)
         return false;
     make_serving();
@@ -330,19 +269,24 @@ static bool start(const char *path, struct error *ret_error)
     return front.watch != NULL;
 }
 
+void log_start(const struct settings *settings)
+{
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
+    size_t level = 0;
+    while (strcmp(levels[level], settings->log_level) != 0)
+        level++;
+    bool json = settings->log_format[0] == 'j' ||
+                (settings->log_format[0] == 'a' && !isatty(STDERR_FILENO));
+    log_init((enum log_level)level, json);
+}
+
 int front_run(int count, char **arguments)
 {
     struct error error;
     const char *path;
-    static const char *const levels[] = {"debug", "info", "warning", "error"};
     if (!settings_read(&front.settings, count, arguments, &path, &error) || !path)
         return complain(path ? error.message : "no path");
-    size_t level = 0;
-    while (strcmp(levels[level], front.settings.log_level) != 0)
-        level++;
-    bool json = front.settings.log_format[0] == 'j' ||
-                (front.settings.log_format[0] == 'a' && !isatty(STDERR_FILENO));
-    log_init((enum log_level)level, json);
+    log_start(&front.settings);
     if (!start(path, &error))
         return complain(error.message);
     loop_run(front.loop);

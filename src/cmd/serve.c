@@ -1,6 +1,7 @@
 /* `tensord serve`: checks what it was given, then becomes the spawner. Nothing is started before
  * the arguments are known to be good, so that mistakes are told at once and in one line. */
 #include "cmd/commands.h"
+#include "cmd/listening.h"
 #include "onnx/find.h"
 #include "settings/settings.h"
 #include "worker/spawner.h"
@@ -90,6 +91,22 @@ static int prepare(struct plan *plan, int count, char **arguments)
     return 0;
 }
 
+static int listen_and_spawn(struct plan *plan)
+{
+    struct error error;
+    struct listening listening;
+    struct spawner_socket sockets[LISTEN_SOCKETS];
+    log_start(&plan->settings);
+    if (!listening_open(&listening, &plan->settings, &error))
+        return complain(error.message);
+    listening_hand_over(&listening, sockets);
+    plan->options.sockets = sockets;
+    plan->options.socket_count = listening.count;
+    int status = spawner_run(&plan->options);
+    listening_remove_files(&listening);
+    return status;
+}
+
 int serve_run(int count, char **arguments)
 {
     struct plan plan = {.program = ""};
@@ -102,7 +119,7 @@ int serve_run(int count, char **arguments)
     int status = prepare(&plan, count, arguments);
     plan.options.front_arguments = front;
     if (status == 0)
-        status = spawner_run(&plan.options);
+        status = listen_and_spawn(&plan);
     free(front);
     settings_fini(&plan.settings);
     return status;

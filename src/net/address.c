@@ -16,6 +16,10 @@ static bool parse_unix(const char *text, struct span path, struct sockaddr_stora
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "address '%s': the path must have 1 to %zu characters", text,
                          sizeof address.sun_path - 1);
+    if (path.data[0] == '@')
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "address '%s': abstract unix sockets are open to every user; name a file",
+                         text);
     memcpy(address.sun_path, path.data, path.size);
     memcpy(ret_address, &address, sizeof address);
     *ret_size = sizeof address;
@@ -82,6 +86,41 @@ bool address_parse(const char *text, struct sockaddr_storage *ret_address, sockl
     return true;
 }
 
+static bool in6_equal(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+    return a->sin6_port == b->sin6_port && a->sin6_scope_id == b->sin6_scope_id &&
+           memcmp(&a->sin6_addr, &b->sin6_addr, sizeof a->sin6_addr) == 0;
+}
+
+static bool in_equal(const struct sockaddr_in *a, const struct sockaddr_in *b)
+{
+    return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
+}
+
+bool address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    if (a->ss_family != b->ss_family)
+        return false;
+    if (a->ss_family == AF_INET)
+        return in_equal((const struct sockaddr_in *)a, (const struct sockaddr_in *)b);
+    if (a->ss_family == AF_INET6)
+        return in6_equal((const struct sockaddr_in6 *)a, (const struct sockaddr_in6 *)b);
+    return a->ss_family == AF_UNIX && strncmp(((const struct sockaddr_un *)a)->sun_path,
+                                              ((const struct sockaddr_un *)b)->sun_path,
+                                              sizeof((struct sockaddr_un *)0)->sun_path) == 0;
+}
+
+bool address_is_loopback(const struct sockaddr_storage *address)
+{
+    enum { IN_LOOPBACK = 127 }; /* 127.0.0.0/8, RFC 1122 §3.2.1.3 */
+    if (address->ss_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == IN_LOOPBACK;
+    if (address->ss_family != AF_INET6)
+        return false;
+    const struct in6_addr *ip = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == IN_LOOPBACK);
+}
+
 unsigned address_port(const struct sockaddr_storage *address)
 {
     if (address->ss_family == AF_INET)
@@ -89,6 +128,14 @@ unsigned address_port(const struct sockaddr_storage *address)
     if (address->ss_family == AF_INET6)
         return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
     return 0;
+}
+
+void address_set_port(struct sockaddr_storage *address, unsigned port)
+{
+    if (address->ss_family == AF_INET)
+        ((struct sockaddr_in *)address)->sin_port = htons((uint16_t)port);
+    if (address->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = htons((uint16_t)port);
 }
 
 void address_format(const struct sockaddr_storage *address, char *text, size_t size)

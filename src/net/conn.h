@@ -13,6 +13,7 @@
 #include "base/span.h"
 #include "net/loop.h"
 
+#include <sys/types.h>
 #include <sys/uio.h>
 
 struct conn;
@@ -80,30 +81,14 @@ void conn_abort(struct conn *conn);
 /* Writes the peer's address, "127.0.0.1:5000" or "unix", for logs; "unknown" once it is gone. */
 void conn_peer(const struct conn *conn, char *text, size_t size);
 
+/* Who is at the other end of a unix socket, as the kernel noted when it connected: user, group and
+ * process. False for every other kind of connection. */
+bool conn_peer_credentials(const struct conn *conn, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid);
+
 /* Two connections joined in memory; what one sends the other receives, in the loop's later turns.
  * Up to 64 KiB are taken that the other has not received; the rest is unsent. False when there is
  * no memory. */
 bool conn_pair_new(struct loop *loop, struct conn **ret_a, struct conn **ret_b,
                    struct error *ret_error);
-
-/* A listening socket. */
-struct listener;
-
-/* Called for each accepted connection, which the callee owns: it calls conn_own or conn_abort, and
- * may call listener_close. */
-typedef void listener_accept(void *context, struct conn *conn);
-
-/* Listens on "HOST:PORT" (HOST a number, IPv6 in brackets, or localhost; port 0 chooses one) or
- * "unix:PATH", whose file is for this user alone; the file of a server that is gone is replaced.
- * At most max_conns connections are open at once; more wait in the kernel, as they do while there
- * is no descriptor or memory for one. NULL with a sentence that names the address otherwise. */
-struct listener *listener_open(struct loop *loop, const char *address, size_t max_conns,
-                               listener_accept *accept, void *context, struct error *ret_error);
-
-/* The port that it listens on; 0 for a unix socket. */
-unsigned listener_port(const struct listener *listener);
-
-/* Stops listening; connections live on. Accepts NULL; the listener is invalid afterwards. */
-void listener_close(struct listener *listener);
 
 #endif

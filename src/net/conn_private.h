@@ -68,6 +68,7 @@ void conn_gone(struct conn *conn);
 struct conn *conn_socket_new(struct loop *loop, int fd, bool is_unix);
 
 /* One connection of the listener's is gone. */
+struct listener;
 void listener_release(struct listener *listener);
 
 #endif

@@ -135,6 +135,20 @@ static const struct conn_kind socket_kind = {
     .peer = socket_peer,
 };
 
+bool conn_peer_credentials(const struct conn *conn, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid)
+{
+    const struct socket_conn *socket = list_entry(conn, struct socket_conn, conn);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (conn->kind != &socket_kind || socket->uv.handle.type != UV_NAMED_PIPE ||
+        getsockopt(socket_fd(socket), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    *ret_uid = peer.uid;
+    *ret_gid = peer.gid;
+    *ret_pid = peer.pid;
+    return true;
+}
+
 static int open_stream(struct socket_conn *socket, uv_loop_t *uv, int fd, bool is_unix)
 {
     if (is_unix) {

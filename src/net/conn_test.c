@@ -1,6 +1,7 @@
 /* Unit tests of net/conn.h: each over a loopback socket, a unix socket and a pair in memory. */
 #include "net/address.h"
 #include "net/conn_private.h"
+#include "net/listener.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -186,7 +187,9 @@ static void join_by(struct test *test, const char *listen_on)
     struct sockaddr_storage to;
     socklen_t to_size;
     char address[64];
-    struct listener *listener = listener_open(test->loop, listen_on, 10, accept_b, test, &error);
+    struct listen_socket socket_there;
+    assert_true(listen_socket_open(listen_on, LISTEN_MAIN, 0600, &socket_there, &error));
+    struct listener *listener = listener_new(test->loop, &socket_there, 10, accept_b, test, &error);
     assert_non_null(listener);
     unsigned port = listener_port(listener);
     if (port)
@@ -202,6 +205,7 @@ static void join_by(struct test *test, const char *listen_on)
     own(test, &test->a, conn);
     run_until(test, b_is_there);
     listener_close(listener);
+    listen_socket_remove_file(&socket_there);
 }
 
 static struct test *test_new(void)
@@ -612,6 +616,20 @@ static void a_peer_has_an_address(void **state)
     assert_ptr_equal(conn_loop(test->b.conn), test->loop);
 }
 
+static void the_kernel_knows_who_is_at_a_unix_socket(void **state)
+{
+    struct test *test = *state;
+    char peer[64];
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+    conn_peer(test->b.conn, peer, sizeof peer);
+    bool known = conn_peer_credentials(test->b.conn, &uid, &gid, &pid);
+    assert_int_equal(known, strcmp(peer, "unix") == 0);
+    if (known)
+        assert_true(uid == getuid() && gid == getgid() && pid == getpid());
+}
+
 #define OVER(kind, name) {#kind ": " #name, name, join_##kind, part, NULL}
 #define TEST(name) OVER(tcp, name), OVER(unix, name), OVER(pair, name)
 
@@ -638,6 +656,7 @@ int main(void)
         TEST(the_end_is_told_once),
         TEST(the_loop_closes_what_is_open),
         TEST(a_peer_has_an_address),
+        TEST(the_kernel_knows_who_is_at_a_unix_socket),
     };
     return cmocka_run_group_tests_name("net/conn", tests, NULL, NULL);
 }

@@ -1,24 +1,20 @@
-/* Listening sockets.
+/* Accepting connections.
  *
  * The socket is ours and only watched by libuv, so that we decide when to accept. At max_conns, and
  * when there is no descriptor or memory left, we stop watching it: new clients wait in the kernel's
  * queue, and the loop does not spin on a socket that stays readable. It is watched again as soon as
  * one of its connections is gone; after an error also when REST_MS have passed, since what was
  * lacking may have been freed elsewhere. */
+#include "net/listener.h"
+
 #include "net/address.h"
 #include "net/conn_private.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
-    BACKLOG = 1024,
     REST_MS = 100,
     ACCEPTS_PER_TURN = 16, /* then those that are connected get their turn */
 };
@@ -29,8 +25,6 @@ struct listener {
     uv_poll_t poll;
     int fd; /* -1: closed */
     struct sockaddr_storage address;
-    dev_t device; /* of a unix socket's file, to remove no other */
-    ino_t inode;
     size_t open_conns;
     size_t max_conns;
     bool watching;
@@ -43,11 +37,6 @@ struct listener {
 static bool is_unix(const struct listener *listener)
 {
     return listener->address.ss_family == AF_UNIX;
-}
-
-static const char *unix_path(const struct listener *listener)
-{
-    return ((const struct sockaddr_un *)&listener->address)->sun_path;
 }
 
 /* Accepting */
@@ -126,112 +115,42 @@ void listener_release(struct listener *listener)
     free_when_unused(listener);
 }
 
-/* Opening */
-
-/* Whether the path is a socket that nobody listens on, as a server that was killed leaves it. */
-static bool is_stale(const struct sockaddr_un *address)
-{
-    struct stat found;
-    if (lstat(address->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    bool refused = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
-                   errno == ECONNREFUSED;
-    close(fd);
-    return refused;
-}
-
-static bool bind_unix(struct listener *listener, int fd, const struct sockaddr *address,
-                      socklen_t size)
-{
-    /* The file gets the mode of the socket: it is never open to others, not even for a moment. */
-    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0)
-        return false;
-    if (bind(fd, address, size) != 0) {
-        if (errno != EADDRINUSE)
-            return false;
-        if (!is_stale((const struct sockaddr_un *)address)) {
-            errno = EADDRINUSE;
-            return false;
-        }
-        if (unlink(unix_path(listener)) != 0 || bind(fd, address, size) != 0)
-            return false;
-    }
-    struct stat file;
-    if (lstat(unix_path(listener), &file) != 0)
-        return false;
-    listener->device = file.st_dev;
-    listener->inode = file.st_ino;
-    return true;
-}
-
-static bool bind_ip(struct listener *listener, int fd, const struct sockaddr *address,
-                    socklen_t size)
-{
-    int on = 1, off = 0;
-    socklen_t bound_size = sizeof listener->address;
-    /* TCP_NODELAY is inherited by what is accepted: set once, not for each. */
-    return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-           setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
-           (address->sa_family != AF_INET6 ||
-            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
-           bind(fd, address, size) == 0 &&
-           getsockname(fd, (struct sockaddr *)&listener->address, &bound_size) == 0;
-}
-
-/* The listening socket, or -1 and errno. */
-static int open_socket(struct listener *listener, socklen_t size)
-{
-    const struct sockaddr_storage address = listener->address;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    bool bound = is_unix(listener)
-                     ? bind_unix(listener, fd, (const struct sockaddr *)&address, size)
-                     : bind_ip(listener, fd, (const struct sockaddr *)&address, size);
-    if (bound && listen(fd, BACKLOG) == 0)
-        return fd;
-    int failure = errno;
-    close(fd);
-    errno = failure;
-    return -1;
-}
+/* Beginning and end */
 
 static void close_resource(struct loop_resource *resource)
 {
     listener_close(list_entry(resource, struct listener, resource));
 }
 
-struct listener *listener_open(struct loop *loop, const char *address, size_t max_conns,
-                               listener_accept *accept, void *context, struct error *ret_error)
+static struct listener *fail(int fd, struct listener *listener)
 {
-    socklen_t size;
-    struct listener *listener = calloc(1, sizeof *listener);
+    close(fd);
+    free(listener);
+    return NULL;
+}
+
+struct listener *listener_new(struct loop *loop, const struct listen_socket *socket,
+                              size_t max_conns, listener_accept *accept, void *context,
+                              struct error *ret_error)
+{
+    struct listener *listener = malloc(sizeof *listener);
     if (!listener) {
         error_no_memory(ret_error);
-        return NULL;
+        return fail(socket->fd, NULL);
     }
-    listener->loop = loop;
-    listener->max_conns = max_conns;
-    listener->accept = accept;
-    listener->context = context;
-    listener->poll.data = listener;
-    if (!address_parse(address, &listener->address, &size, ret_error)) {
-        free(listener);
-        return NULL;
-    }
-    listener->fd = open_socket(listener, size);
-    int status = listener->fd < 0 ? uv_translate_sys_error(errno)
-                                  : uv_poll_init(&loop->uv, &listener->poll, listener->fd);
+    *listener = (struct listener){
+        .loop = loop,
+        .fd = socket->fd,
+        .address = socket->address,
+        .max_conns = max_conns,
+        .accept = accept,
+        .context = context,
+        .poll.data = listener,
+    };
+    int status = uv_poll_init(&loop->uv, &listener->poll, listener->fd);
     if (status != 0) {
-        error_set(ret_error, ERROR_UNAVAILABLE, "cannot listen on %s: %s", address,
-                  uv_strerror(status));
-        if (listener->fd >= 0)
-            close(listener->fd);
-        free(listener);
-        return NULL;
+        error_set(ret_error, ERROR_UNAVAILABLE, "cannot watch a socket: %s", uv_strerror(status));
+        return fail(listener->fd, listener);
     }
     loop_enter(loop, &listener->resource, close_resource);
     update(listener);
@@ -243,21 +162,11 @@ unsigned listener_port(const struct listener *listener)
     return address_port(&listener->address);
 }
 
-/* Closing */
-
 static void on_close(uv_handle_t *poll)
 {
     struct listener *listener = poll->data;
     listener->poll_closed = true;
     free_when_unused(listener);
-}
-
-static void remove_file(const struct listener *listener)
-{
-    struct stat file;
-    if (lstat(unix_path(listener), &file) == 0 && file.st_dev == listener->device &&
-        file.st_ino == listener->inode)
-        unlink(unix_path(listener)); /* a file that stays is removed by the next to listen there */
 }
 
 void listener_close(struct listener *listener)
@@ -268,6 +177,4 @@ void listener_close(struct listener *listener)
     uv_close((uv_handle_t *)&listener->poll, on_close);
     close(listener->fd);
     listener->fd = -1;
-    if (is_unix(listener))
-        remove_file(listener);
 }

@@ -1,5 +1,5 @@
-/* Unit tests of listeners: addresses, unix sockets, and what happens when something is full. */
-#include "net/conn.h"
+/* Unit tests of listeners: accepting, and what happens when something is full. */
+#include "net/listener.h"
 
 #include "base/clock.h"
 #include "net/address.h"
@@ -23,6 +23,7 @@ enum { MAX_CLIENTS = 1000, GUARD_MS = 20000 };
 struct test {
     struct loop *loop;
     struct listener *listener;
+    struct listen_socket socket;
     char address[64];
     int clients[MAX_CLIENTS];
     int client_count;
@@ -123,9 +124,10 @@ static int end(void **state)
 static void listen_on(const char *address, size_t max_conns)
 {
     struct error error;
-    test.listener = listener_open(test.loop, address, max_conns, accept_conn, &test, &error);
-    if (!test.listener)
+    if (!listen_socket_open(address, LISTEN_MAIN, 0600, &test.socket, &error))
         fail_msg("%s", error.message);
+    test.listener = listener_new(test.loop, &test.socket, max_conns, accept_conn, &test, &error);
+    assert_non_null(test.listener);
     unsigned port = listener_port(test.listener);
     const char *colon = strrchr(address, ':');
     if (port)
@@ -150,10 +152,10 @@ static int client_new(const char *address)
 /* Some containers have no IPv6. */
 static void need_ipv6(void)
 {
-    struct listener *listener = listener_open(test.loop, "[::1]:0", 1, accept_conn, &test, NULL);
-    if (!listener)
+    struct listen_socket socket;
+    if (!listen_socket_open("[::1]:0", LISTEN_MAIN, 0600, &socket, NULL))
         skip();
-    listener_close(listener);
+    listen_socket_close(&socket);
 }
 
 static void both_families_are_accepted(void **state)
@@ -192,80 +194,6 @@ static void small_answers_do_not_wait(void **state)
     /* The accepted socket has taken the lowest free descriptor. */
     assert_int_equal(getsockopt(before, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
     assert_int_equal(no_delay, 1);
-}
-
-static void an_address_in_use_is_named(void **state)
-{
-    struct error error = {0};
-    listen_on("127.0.0.1:0", 10);
-    assert_null(listener_open(test.loop, test.address, 1, accept_conn, &test, &error));
-    assert_non_null(strstr(error.message, test.address));
-    assert_null(listener_open(test.loop, "nonsense", 1, accept_conn, &test, &error));
-    assert_int_equal(error.code, ERROR_INVALID_ARGUMENT);
-}
-
-/* Unix sockets */
-
-static void unix_address(char *address, size_t size)
-{
-    snprintf(address, size, "unix:/tmp/listener_test.%d", (int)getpid());
-}
-
-static void a_unix_socket_is_for_its_user_alone(void **state)
-{
-    char address[64];
-    struct stat file;
-    unix_address(address, sizeof address);
-    mode_t mask = umask(0);
-    listen_on(address, 10);
-    umask(mask);
-    assert_int_equal(stat(address + 5, &file), 0);
-    assert_int_equal(file.st_mode & 07777, 0600);
-    client_new(address);
-    run_until(1, 0);
-    assert_null(listener_open(test.loop, address, 1, accept_conn, &test, NULL)); /* in use */
-    listener_close(test.listener);
-    assert_int_equal(stat(address + 5, &file), -1); /* and is removed */
-}
-
-static void a_stale_unix_socket_is_replaced(void **state)
-{
-    char address[64];
-    struct sockaddr_storage to;
-    socklen_t size;
-    unix_address(address, sizeof address);
-    assert_true(address_parse(address, &to, &size, NULL));
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&to, size), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    close(fd); /* leaves the file, as a server that is killed does */
-    listen_on(address, 10);
-    client_new(address);
-    run_until(1, 0);
-}
-
-static void a_file_that_is_no_socket_stays(void **state)
-{
-    char address[64];
-    struct stat file;
-    unix_address(address, sizeof address);
-    close(open(address + 5, O_CREAT | O_WRONLY, 0600));
-    assert_null(listener_open(test.loop, address, 1, accept_conn, &test, NULL));
-    assert_int_equal(stat(address + 5, &file), 0);
-    unlink(address + 5);
-}
-
-static void a_file_of_another_stays_at_close(void **state)
-{
-    char address[64];
-    struct stat file;
-    unix_address(address, sizeof address);
-    listen_on(address, 10);
-    assert_int_equal(unlink(address + 5), 0);
-    close(open(address + 5, O_CREAT | O_WRONLY, 0600));
-    listener_close(test.listener);
-    assert_int_equal(stat(address + 5, &file), 0);
-    unlink(address + 5);
 }
 
 /* When something is full */
@@ -371,8 +299,9 @@ static void accept_and_close(void *context, struct conn *conn)
 
 static void accept_may_close_the_listener(void **state)
 {
-    struct error error;
-    test.listener = listener_open(test.loop, "127.0.0.1:0", 10, accept_and_close, &test, &error);
+    struct listen_socket socket;
+    assert_true(listen_socket_open("127.0.0.1:0", LISTEN_MAIN, 0600, &socket, NULL));
+    test.listener = listener_new(test.loop, &socket, 10, accept_and_close, &test, NULL);
     assert_non_null(test.listener);
     snprintf(test.address, sizeof test.address, "127.0.0.1:%u", listener_port(test.listener));
     client_new(test.address);
@@ -386,19 +315,10 @@ static void accept_may_close_the_listener(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(both_families_are_accepted),
-        TEST(ipv6_any_is_ipv4_any_too),
-        TEST(small_answers_do_not_wait),
-        TEST(an_address_in_use_is_named),
-        TEST(a_unix_socket_is_for_its_user_alone),
-        TEST(a_stale_unix_socket_is_replaced),
-        TEST(a_file_that_is_no_socket_stays),
-        TEST(a_file_of_another_stays_at_close),
-        TEST(no_more_than_max_conns_are_open),
-        TEST(without_descriptors_clients_wait),
-        TEST(a_thousand_come_and_go),
-        TEST(conns_outlive_their_listener),
-        TEST(accept_may_close_the_listener),
+        TEST(both_families_are_accepted),       TEST(ipv6_any_is_ipv4_any_too),
+        TEST(small_answers_do_not_wait),        TEST(no_more_than_max_conns_are_open),
+        TEST(without_descriptors_clients_wait), TEST(a_thousand_come_and_go),
+        TEST(conns_outlive_their_listener),     TEST(accept_may_close_the_listener),
     };
     return cmocka_run_group_tests_name("net/listener", tests, NULL, NULL);
 }

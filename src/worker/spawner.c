@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "telemetry/log.h"
 #include "worker/spawner_front.h"
+#include "worker/spawner_sockets.h"
 #include "worker/spawner_upgrade.h"
 #include "worker/supervisor.h"
 
@@ -97,6 +98,14 @@ static void settle(struct spawner *spawner)
 
 /* ---- signals ---- */
 
+/* A socket listens as long as any process holds it: from now on the fronts alone. */
+static void stop_listening(struct spawner *spawner)
+{
+    if (!spawner->stopping)
+        spawner_sockets_close(spawner->child.options);
+    spawner->stopping = true;
+}
+
 static void pass_on(struct spawner *spawner, int signal)
 {
     bool stop = signal != SIGHUP;
@@ -104,7 +113,8 @@ static void pass_on(struct spawner *spawner, int signal)
         supervisor_stopping();
     else if (!stop)
         supervisor_reloading();
-    spawner->stopping = spawner->stopping || stop;
+    if (stop)
+        stop_listening(spawner);
     for (size_t i = 0; i < 2; i++) {
         const struct spawner_front *front = &spawner->fronts[i];
         if (front->pid && !front->ended && (stop || front == serving(spawner)))
@@ -239,7 +249,6 @@ static bool open_child(struct spawner *spawner, const struct spawner_options *op
 {
     struct error error;
     struct spawner_child *child = &spawner->child;
-    child->options = options;
     child->spawner = getpid();
     const char *mode = options->sandbox ? options->sandbox : "auto";
     if (!sandbox_mode_of_name(span_of(mode), &child->sandbox)) {
@@ -293,6 +302,7 @@ int spawner_run(const struct spawner_options *options)
     if (!spawner)
         return EXIT_FAILURE;
     spawner->signal_fd = spawner->child.null = spawner->child.program = -1;
+    spawner->child.options = options;
     avoid_oom_killer();
     if (open_child(spawner, options) && open_signals(spawner) && start_front(spawner)) {
         reap(spawner); /* a signal may have come before there was a signalfd */
@@ -303,6 +313,7 @@ int spawner_run(const struct spawner_options *options)
     }
     spawner_front_fini(&spawner->fronts[0]);
     spawner_front_fini(&spawner->fronts[1]);
+    stop_listening(spawner);
     close_all(spawner);
     sigprocmask(SIG_UNBLOCK, &spawner->signals, NULL);
     free(spawner);

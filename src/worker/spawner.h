@@ -95,9 +95,27 @@ struct spawner_options {
     const char *sandbox;          /* "off", "auto" or "strict"; NULL: "auto" */
     uint64_t stuck_timeout_ms; /* a front whose loop has not turned for so long is ended; 0: it is
                                   left alone */
+    /* The listening sockets, which every front inherits, and a program that replaces this one. The
+     * spawner closes its own when it is told to end (SIGTERM, SIGINT), so that from then on it is
+     * the front's to say until when clients get in, and in any case before it returns. */
+    const struct spawner_socket *sockets;
+    size_t socket_count; /* up to SPAWNER_MAX_SOCKETS */
 };
 
-enum { SPAWNER_FRONT_FD = 3 }; /* the front's end of the socketpair, in the front */
+/* A descriptor under a name, which means nothing to the spawner: no blank, no comma, no '='. */
+struct spawner_socket {
+    int fd;
+    char name[12];
+};
+
+enum {
+    SPAWNER_FRONT_FD = 3,      /* the front's end of the socketpair, in the front */
+    SPAWNER_FRONT_SOCKETS = 4, /* the first of the sockets, in the front */
+    SPAWNER_MAX_SOCKETS = 32,
+};
+
+/* Where a front, or a program that replaces this one, finds its sockets: "NAME=FD,NAME=FD". */
+#define SPAWNER_SOCKETS_VARIABLE "TENSORD_SOCKETS"
 
 /* Runs the spawner until the front ends; returns the exit status of the program: the front's, or
  * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front; SIGUSR2

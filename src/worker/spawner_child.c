@@ -12,14 +12,19 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "worker/spawner_sockets.h"
 #include "worker/worker_main.h"
 
 enum {
-    FIRST_FD = 3,
+    FIRST_FD = SPAWNER_FRONT_FD,
+    MAX_FDS = 1 + SPAWNER_MAX_SOCKETS, /* that a child is given */
     OUT_OF_THE_WAY = 64, /* above every descriptor that a child is given a number for */
     EXIT_NOT_EXECUTED = 127,
     WORKER_OOM_SCORE = 500, /* the kernel, out of memory, takes a worker before the front */
 };
+
+_Static_assert((int)MAX_FDS > (int)SPAWN_FD_COUNT && OUT_OF_THE_WAY >= FIRST_FD + MAX_FDS,
+               "a descriptor that waits to be numbered would be overwritten");
 
 /* Ends with the spawner, whatever happens: PDEATHSIG, and the check that it had not died before.
  * A session of its own keeps a terminal's Ctrl-C, which the spawner passes on, from arriving twice.
@@ -37,7 +42,7 @@ static bool bind_to_spawner(const struct spawner_child *child)
 static bool place_fds(const struct spawner_child *child, const int *fds, int count,
                       int *ret_program)
 {
-    int moved[SPAWN_FD_COUNT + 1];
+    int moved[MAX_FDS];
     int program = fcntl(child->program, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
     if (program < 0 || dup2(child->null, STDIN_FILENO) < 0)
         return false;
@@ -54,9 +59,13 @@ static bool place_fds(const struct spawner_child *child, const int *fds, int cou
 
 _Noreturn void spawner_child_front(const struct spawner_child *child, int socket)
 {
-    int program;
-    if (bind_to_spawner(child) && place_fds(child, &socket, 1, &program))
-        execveat(program, "", child->options->front_arguments, environ, AT_EMPTY_PATH);
+    const struct spawner_options *options = child->options;
+    int fds[MAX_FDS] = {socket}, count = 1, program;
+    for (size_t i = 0; i < options->socket_count; i++)
+        fds[count++] = options->sockets[i].fd;
+    if (bind_to_spawner(child) && place_fds(child, fds, count, &program) &&
+        spawner_sockets_export(options, SPAWNER_FRONT_SOCKETS))
+        execveat(program, "", options->front_arguments, environ, AT_EMPTY_PATH);
     dprintf(STDERR_FILENO, "tensord: cannot start the front: %s\n", strerrordesc_np(errno));
     _exit(EXIT_NOT_EXECUTED);
 }

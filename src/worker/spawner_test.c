@@ -378,6 +378,26 @@ static int survives_a_bad_upgrade(void)
     return 6;
 }
 
+/* The ends of a pipe that the spawner was given for it, which come behind the line. */
+enum { PIPE_READ = SPAWNER_FRONT_SOCKETS, PIPE_WRITE };
+
+/* What it inherits ends with it, and not with the spawner, once both have been told to end. */
+static int inherits_sockets(void)
+{
+    struct pollfd end = {.fd = PIPE_READ};
+    signal(SIGTERM, on_signal);
+    CHECK(strcmp(getenv(SPAWNER_SOCKETS_VARIABLE), "read=4,write=5") == 0);
+    CHECK(write(PIPE_WRITE, "x", 1) == 1);
+    CHECK(read(PIPE_READ, &(char){0}, 1) == 1);
+    CHECK(close(PIPE_WRITE) == 0);
+    CHECK(poll(&end, 1, 50) == 0); /* the spawner holds it */
+    CHECK(kill(getppid(), SIGTERM) == 0);
+    while (poll(&end, 1, -1) != 1)
+        continue;
+    CHECK(end.revents & POLLHUP);
+    return 0;
+}
+
 static const struct scenario {
     const char *name;
     int (*run)(void);
@@ -397,6 +417,7 @@ static const struct scenario {
     {"survives_a_bad_upgrade", survives_a_bad_upgrade},
     {"is_refused_an_upgrade", survives_a_bad_upgrade},
     {"is_confined_to_its_descriptors", is_confined_to_its_descriptors},
+    {"inherits_sockets", inherits_sockets},
 };
 
 static int front_main(const char *name)
@@ -428,12 +449,17 @@ static int front_main(const char *name)
 static int spawn(const char *scenario, const char *sandbox, const char *program)
 {
     char *arguments[] = {(char[]){"tensord"}, (char[]){"front"}, strdup(scenario), NULL};
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    const struct spawner_socket sockets[] = {{ends[0], "read"}, {ends[1], "write"}};
     int result = spawner_run(&(struct spawner_options){
         .program = program,
         .front_arguments = arguments,
         .engine_dir = "/usr/lib",
         .onnxruntime = "/opt/ort/libonnxruntime.so",
         .sandbox = sandbox,
+        .sockets = sockets,
+        .socket_count = 2,
     });
     free(arguments[2]);
     return result;
@@ -531,6 +557,11 @@ static void gives_the_front_its_descriptors_alone(void **state)
     assert_int_equal(exit_status("is_confined_to_its_descriptors"), 0);
 }
 
+static void lets_the_front_decide_who_gets_in(void **state)
+{
+    assert_int_equal(exit_status("inherits_sockets"), 0);
+}
+
 static const char *own_path(void)
 {
     static char path[PATH_MAX];
@@ -581,6 +612,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_front_that_breaks_the_rules_is_killed),
         cmocka_unit_test(passes_signals_on),
         cmocka_unit_test(gives_the_front_its_descriptors_alone),
+        cmocka_unit_test(lets_the_front_decide_who_gets_in),
         cmocka_unit_test(upgrades_in_place),
         cmocka_unit_test(goes_on_when_an_upgrade_fails),
         cmocka_unit_test(says_what_it_cannot_start),

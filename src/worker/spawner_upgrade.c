@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "telemetry/log.h"
+#include "worker/spawner_sockets.h"
 
 #define HANDOVER_VARIABLE "TENSORD_UPGRADE_FD"
 
@@ -110,10 +111,13 @@ void spawner_upgrade_execute(const struct spawner_options *options,
     if (arguments) {
         snprintf(number, sizeof number, "%d", fd);
         keep_open(front, fd, true);
-        if (setenv(HANDOVER_VARIABLE, number, 1) == 0)
+        spawner_sockets_keep(options, true);
+        if (setenv(HANDOVER_VARIABLE, number, 1) == 0 && spawner_sockets_export(options, -1))
             execv(options->program, arguments);
         keep_open(front, fd, false);
+        spawner_sockets_keep(options, false);
         unsetenv(HANDOVER_VARIABLE);
+        unsetenv(SPAWNER_SOCKETS_VARIABLE);
     }
     log_error("spawner", "cannot execute '%s': %s", options->program, strerrordesc_np(errno));
     free(arguments);

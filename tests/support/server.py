@@ -16,7 +16,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60  # sanitizers are slow
 STOP_S = 30
-ADDRESS = re.compile(r"tensord listening on http://([\d.]+):(\d+)")
+ADDRESS = re.compile(r"tensord listening on (https?)://([\d.]+):(\d+)")
+PORTS = ("--port", "0", "--grpc-port", "0", "--metrics-port", "0")
 SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 
 
@@ -75,25 +76,35 @@ class Lines:
 
 
 class Server:
-    """A running `tensord serve`. stop() asserts that it ends cleanly."""
+    """A running `tensord serve`. stop() asserts that it ends cleanly.
 
-    def __init__(self, path, *arguments, state, environment=None, wrapper=(), cwd=None):
-        command = [*wrapper, binary(), "serve", str(path), "--port", "0", "--grpc-port", "0"]
-        command += ["--metrics-port", "0", "--onnxruntime", onnxruntime(), *map(str, arguments)]
+    ports=False leaves the ports to the arguments; `starter` is the beginning of a command that executes it in turn.
+    """
+
+    def __init__(self, path, *arguments, state, environment=None, ports=True, starter=(), cwd=None, **options):
+        command = [*map(str, starter), binary(), "serve", str(path), *(PORTS if ports else ())]
+        command += ["--onnxruntime", onnxruntime(), *map(str, arguments)]
         environment = {**os.environ, "XDG_STATE_HOME": str(state), **(environment or {})}
         self.process = subprocess.Popen(
             command, cwd=cwd or state, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )
         self.pid = self.process.pid
         self.out, self.err = Lines(self.process.stdout), Lines(self.process.stderr)
-        match = self.out.wait_for(ADDRESS, START_S)
+        if ports:
+            self.wait_listening()
+
+    def wait_listening(self, pattern=ADDRESS):
+        """Waits for the line that says where it listens."""
+        match = self.out.wait_for(pattern, START_S)
         if not match:
             self.kill()
             self.out.join()
             self.err.join()
             raise RuntimeError(f"the server did not start:\n{self.out.text()}{self.err.text()}")
-        self.host, self.port = match.group(1), int(match.group(2))
+        if pattern is ADDRESS:
+            self.scheme, self.host, self.port = match.group(1), match.group(2), int(match.group(3))
+        return self
 
     @property
     def address(self):
@@ -107,7 +118,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://{self.netloc}"
+        return f"{self.scheme}://{self.netloc}"
 
     def fetch(self, path, data=None, **options):
         """One HTTP request to a path; see fetch()."""
@@ -135,13 +146,14 @@ class Server:
     def kill(self):
         """Ends the process and what descends from it, without asking."""
         children = self.descendants()
-        self.process.kill()
+        self.process.kill()  # first, so that it cannot tidy up
         for child in children:
             try:
                 child.kill()
             except psutil.Error:
                 pass
         self.process.wait()
+        psutil.wait_procs(children, timeout=STOP_S)
 
     def descendants(self):
         try:
