@@ -8,7 +8,12 @@
 
 enum { COLUMNS = 6, REPLY_BYTES = 16 << 20 };
 
-static const char default_url[] = "http://127.0.0.1:8000";
+#define DEFAULT_URL "http://127.0.0.1:8000"
+
+const struct command_option ls_options[] = {
+    {"to", "URL", "The server's address [" DEFAULT_URL "]"},
+    {.name = NULL},
+};
 
 static const struct span keys[COLUMNS] = {{"name", 4},   {"version", 7},  {"state", 5},
                                           {"engine", 6}, {"batching", 8}, {"reason", 6}};
@@ -95,19 +100,15 @@ static void print_rows(const struct row *rows, size_t count)
 
 int ls_run(int count, char **arguments)
 {
-    const char *url = default_url;
+    struct command_line line;
     struct error error;
     struct arena arena;
     struct buf reply;
     struct row *rows = NULL;
     size_t row_count = 0;
-    if (count == 2 && strcmp(arguments[0], "--to") == 0)
-        url = arguments[1];
-    else if (count != 0) {
-        fprintf(stderr, "usage: tensord ls [--to URL]    the server's address, %s when not given\n",
-                default_url);
-        return 2;
-    }
+    if (!command_line_read(ls_options, 0, count, arguments, &line, &error))
+        return command_complain("ls", error.message);
+    const char *url = line.values[0] ? line.values[0] : DEFAULT_URL;
     arena_init(&arena, 4096, REPLY_BYTES);
     buf_init(&reply, REPLY_BYTES);
     bool good = http_client_post(url, "/v2/repository/index", SPAN("{}"), &reply, &error) &&
@@ -115,7 +116,7 @@ int ls_run(int count, char **arguments)
     if (good)
         print_rows(rows, row_count);
     else
-        fprintf(stderr, "tensord ls: %s\n", error.message);
+        command_complain("ls", error.message);
     buf_fini(&reply);
     arena_fini(&arena);
     return good ? 0 : 1;

@@ -15,8 +15,7 @@
 
 static int complain(const char *sentence)
 {
-    fprintf(stderr, "tensord serve: %s\n", sentence);
-    return 2;
+    return command_complain("serve", sentence);
 }
 
 /* The engines beside the program: in the build tree <program's folder>/../../engines, installed

@@ -2,6 +2,7 @@
 #ifndef TENSORD_SETTINGS_ROW_H
 #define TENSORD_SETTINGS_ROW_H
 
+#include "base/span.h"
 #include "settings/settings.h"
 
 enum setting_type {
@@ -32,10 +33,20 @@ struct setting {
 /* In the order of table.def. */
 extern const struct setting setting_rows[SETTING_COUNT];
 
+/* The row of that name, written with "-" or "_"; NULL when there is none. Sections have no name. */
+const struct setting *setting_find(struct span name);
+
+/* The row whose name is nearest to a misspelled one, or NULL when none is near. */
+const struct setting *setting_nearest(struct span name);
+
 enum { SETTING_NAME_BYTES = 64 }; /* of a flag or variable, terminated */
 
 /* Writes "--grpc-port" into text and returns it. */
 const char *setting_flag(const struct setting *row, char text[SETTING_NAME_BYTES]);
+
+/* Writes the default and its unit, "8000", "15000 ms", into text and returns it; empty when there
+ * is none. */
+const char *setting_default(const struct setting *row, char text[SETTING_NAME_BYTES]);
 
 /* Writes "TENSORD_GRPC_PORT" into text and returns it. */
 const char *setting_variable(const struct setting *row, char text[SETTING_NAME_BYTES]);

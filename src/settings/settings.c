@@ -1,6 +1,7 @@
 /* Reading settings, source by source; see settings.h. */
 #include "settings/settings.h"
 
+#include "codec/suggest.h"
 #include "settings/store.h"
 
 #include <stdlib.h>
@@ -23,53 +24,21 @@ static bool read_environment(struct settings *settings, struct error *ret_error)
     return true;
 }
 
-/* Levenshtein's distance of two flags, for suggestions; both are short. */
-static size_t distance(struct span a, struct span b)
-{
-    size_t row[SETTING_NAME_BYTES + 1];
-    if (a.size > SETTING_NAME_BYTES || b.size > SETTING_NAME_BYTES)
-        return SETTING_NAME_BYTES;
-    for (size_t j = 0; j <= b.size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size; j++) {
-            size_t best = diagonal + (a.data[i - 1] != b.data[j - 1]);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-        }
-    }
-    return row[b.size];
-}
-
 static bool unknown_flag(struct span flag, struct error *ret_error)
 {
-    char text[SETTING_NAME_BYTES], nearest[SETTING_NAME_BYTES] = "--help";
-    size_t least = 4; /* further away is no suggestion */
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        if (setting_rows[i].type == SETTING_SECTION)
-            continue;
-        size_t away = distance(flag, span_of(setting_flag(&setting_rows[i], text)));
-        if (away < least) {
-            least = away;
-            memcpy(nearest, text, sizeof nearest);
-        }
-    }
-    return error_set(ret_error, ERROR_INVALID_ARGUMENT, "unknown option '%.*s'; %s %s",
-                     SPAN_ARGS(flag), least < 4 ? "did you mean" : "see", nearest);
+    struct span name = flag;
+    char text[SETTING_NAME_BYTES];
+    while (name.size && name.data[0] == '-')
+        name = span_after(name, 1);
+    const struct setting *nearest = setting_nearest(name);
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT, "unknown option '%.*s'; %s%s%s",
+                     SPAN_ARGS(suggest_cut(flag)), nearest ? "did you mean '" : "see --help",
+                     nearest ? setting_flag(nearest, text) : "", nearest ? "'?" : "");
 }
 
-static const struct setting *find(struct span flag)
+static const struct setting *find_flag(struct span flag)
 {
-    char text[SETTING_NAME_BYTES];
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        if (setting_rows[i].type != SETTING_SECTION &&
-            span_equal(flag, span_of(setting_flag(&setting_rows[i], text))))
-            return &setting_rows[i];
-    }
-    return NULL;
+    return span_starts_with(flag, SPAN("--")) ? setting_find(span_after(flag, 2)) : NULL;
 }
 
 /* Reads the flag at arguments[*at], and moves *at to its value when that is an argument of its
@@ -78,7 +47,7 @@ static bool read_flag(struct settings *settings, int count, char *const *argumen
                       struct error *ret_error)
 {
     struct span value = span_of(arguments[*at]), flag = span_split(&value, '=');
-    const struct setting *row = find(flag);
+    const struct setting *row = find_flag(flag);
     char name[SETTING_NAME_BYTES];
     if (!row)
         return unknown_flag(flag, ret_error);

@@ -7,8 +7,6 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-#include <stdio.h>
-
 /* The values of a LIST. */
 struct setting_list {
     const char **items;
@@ -58,8 +56,5 @@ bool settings_read(struct settings *ret_settings, int count, char *const *argume
 
 /* Frees the texts and lists. Accepts NULL. */
 void settings_fini(struct settings *settings);
-
-/* Writes the table as help text, section by section. */
-void settings_help(FILE *to);
 
 #endif

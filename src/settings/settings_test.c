@@ -75,8 +75,9 @@ static void refused(const char *expected, int count, const char *const *argument
 
 static void mistakes_are_explained(void **state)
 {
-    refused("unknown option '--prot'; did you mean --port", 1, (const char *const[]){"--prot"});
+    refused("unknown option '--prot'; did you mean '--port'?", 1, (const char *const[]){"--prot"});
     refused("unknown option '--xyzzyx'; see --help", 1, (const char *const[]){"--xyzzyx"});
+    refused("unknown option '-port'; did you mean '--port'?", 1, (const char *const[]){"-port"});
     refused("--port wants a number from 0 to 65535, not '70000'", 1,
             (const char *const[]){"--port=70000"});
     refused("--port wants a number from 0 to 65535, not '-1'", 2,

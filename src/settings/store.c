@@ -2,6 +2,7 @@
 #include "settings/store.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum { SHOWN_BYTES = 80 }; /* of a wrong value, in a sentence */
 

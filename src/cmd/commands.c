@@ -1,0 +1,60 @@
+/* The table of commands. */
+#include "cmd/commands.h"
+
+#include "base/span.h"
+#include "codec/suggest.h"
+
+const struct command commands[] = {
+    {
+        .name = "serve",
+        .arguments = "PATH [OPTION…]",
+        .summary = "Serve the model file, model folder or folder of models at PATH",
+        .operand = "PATH",
+        .settings = true,
+        .about =
+            "A folder holds NAME.onnx files, or NAME/VERSION/model.onnx as Triton has it, with an "
+            "optional NAME/config.pbtxt or NAME/model.yaml. Files are watched: a changed model is "
+            "loaded beside the old one and takes its place when it is ready.",
+        .run = serve_run,
+    },
+    {
+        .name = "ls",
+        .arguments = "[--to URL]",
+        .summary = "List the models of a running server, their states and reasons",
+        .options = ls_options,
+        .run = ls_run,
+    },
+    {
+        .name = "help",
+        .arguments = "[COMMAND]",
+        .summary = "Show this help, or that of a command",
+        .operand = "COMMAND",
+        .run = help_run,
+    },
+    {
+        .name = "version",
+        .arguments = "",
+        .summary = "Show the version",
+        .run = version_run,
+    },
+    {.name = "front", .run = front_run},
+    {.name = "check", .run = check_run},
+    {.name = "worker", .run = worker_run},
+    {.name = NULL},
+};
+
+const struct command *command_find(const char *name, struct error *ret_error)
+{
+    char hint[96];
+    struct suggest suggest = {.word = span_of(name)};
+    for (const struct command *command = commands; command->name; command++) {
+        if (strcmp(command->name, name) == 0)
+            return command;
+        if (command->arguments)
+            suggest_consider(&suggest, span_of(command->name));
+    }
+    suggest_format(&suggest, hint, sizeof hint);
+    error_set(ret_error, ERROR_INVALID_ARGUMENT, "unknown command '%.64s'%s", name,
+              hint[0] ? hint : "; see tensord help");
+    return NULL;
+}
