@@ -1,16 +1,11 @@
-/* model.yaml over libyaml's events and the field tables; see model_yaml.h.
- *
- * What is open stands in a fixed stack. No tree is built, and an alias, which would let a small
- * file stand for a huge tree, is refused. */
+/* model.yaml by the field tables; see model_yaml.h. What is open stands in a fixed stack. */
 #include "repository/model_yaml.h"
 #include "codec/protobuf_scalar.h"
 #include "codec/protobuf_slot.h"
 #include "codec/suggest.h"
+#include "codec/yaml_reader.h"
 
-#include <yaml.h>
-
-#include <stdarg.h>
-#include <stdio.h>
+#include <assert.h>
 
 enum { MAX_MAP_ENTRIES = 1024 };
 
@@ -30,11 +25,10 @@ struct frame {
 };
 
 struct reader {
-    yaml_parser_t parser;
-    yaml_event_t event;
+    struct yaml_reader yaml;
     struct arena *arena;
     struct error *error;
-    size_t depth; /* frames in use */
+    size_t depth; /* frames in use: as many as mappings and lists are open */
     struct frame frames[PB_MAX_DEPTH];
 };
 
@@ -43,25 +37,7 @@ static const char *const later_sections[] = {
     "python", "server", "steps", "rollout", "sandbox", "residency",
 };
 
-static bool fail(struct reader *reader, enum error_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static bool fail(struct reader *reader, enum error_code code, const char *format, ...)
-{
-    char sentence[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(sentence, sizeof sentence, format, args);
-    va_end(args);
-    return error_set(reader->error, code, "line %zu: %s", reader->event.start_mark.line + 1,
-                     sentence);
-}
-
-static struct span event_text(const struct reader *reader)
-{
-    return (struct span){(const char *)reader->event.data.scalar.value,
-                         reader->event.data.scalar.length};
-}
+#define fail(reader, ...) yaml_reader_fail(&(reader)->yaml, __VA_ARGS__)
 
 static bool is_map(const struct pb_field *field)
 {
@@ -99,9 +75,9 @@ static bool read_field_key(struct reader *reader, struct frame *frame, struct sp
 }
 
 /* Stores the scalar as the value of a field. */
-static bool store_scalar(struct reader *reader, const struct pb_field *field, char *message)
+static bool store_scalar(struct reader *reader, const struct pb_field *field, char *message,
+                         struct span text)
 {
-    struct span text = event_text(reader);
     void *slot = pb_slot_add(field, message, reader->arena, 1);
     if (!slot)
         return error_no_memory(reader->error);
@@ -131,17 +107,15 @@ static bool read_map_key(struct reader *reader, struct frame *frame, struct span
     if (!frame->message)
         return error_no_memory(reader->error);
     frame->field = &frame->table->fields[1];
-    return store_scalar(reader, key_field, frame->message);
+    return store_scalar(reader, key_field, frame->message, key);
 }
 
 /* ---- values ---- */
 
-static bool push(struct reader *reader, struct frame frame)
+static void push(struct reader *reader, struct frame frame)
 {
-    if (reader->depth == PB_MAX_DEPTH)
-        return fail(reader, ERROR_INVALID_ARGUMENT, "values nest too deep");
+    assert(reader->depth < PB_MAX_DEPTH);
     reader->frames[reader->depth++] = frame;
-    return true;
 }
 
 /* Takes the field that the value which comes now is for; a list keeps it for the next value. */
@@ -163,149 +137,75 @@ static bool wrong_kind(struct reader *reader, const struct pb_field *field, bool
                 expected);
 }
 
-static bool on_scalar(struct reader *reader, struct frame *frame)
+static bool on_key(struct reader *reader, struct frame *frame, struct span key)
 {
-    if (!frame->field) {
-        struct span key = event_text(reader);
-        return frame->kind == FRAME_MAP ? read_map_key(reader, frame, key)
-                                        : read_field_key(reader, frame, key);
-    }
+    return frame->kind == FRAME_MAP ? read_map_key(reader, frame, key)
+                                    : read_field_key(reader, frame, key);
+}
+
+static bool on_scalar(struct reader *reader, struct frame *frame, struct span text)
+{
     const struct pb_field *field = take_field(frame);
     bool in_list = frame->kind == FRAME_LIST;
     if (field->type == PB_MESSAGE || (field->repeated && !in_list))
         return wrong_kind(reader, field, in_list);
-    return store_scalar(reader, field, frame->message);
+    return store_scalar(reader, field, frame->message, text);
 }
 
-static bool on_sequence(struct reader *reader, struct frame *frame)
+static bool on_list(struct reader *reader, struct frame *frame)
 {
-    if (!frame->field)
-        return fail(reader, ERROR_INVALID_ARGUMENT, "a key must be a single value");
     const struct pb_field *field = take_field(frame);
     if (!field->repeated || is_map(field) || frame->kind == FRAME_LIST)
         return wrong_kind(reader, field, frame->kind == FRAME_LIST);
-    return push(reader, (struct frame){.kind = FRAME_LIST,
-                                       .table = frame->table,
-                                       .message = frame->message,
-                                       .field = field});
+    push(reader,
+         (struct frame){
+             .kind = FRAME_LIST, .table = frame->table, .message = frame->message, .field = field});
+    return true;
 }
 
 static bool on_mapping(struct reader *reader, struct frame *frame)
 {
-    if (!frame->field)
-        return fail(reader, ERROR_INVALID_ARGUMENT, "a key must be a single value");
     const struct pb_field *field = take_field(frame);
     bool in_list = frame->kind == FRAME_LIST;
-    if (is_map(field))
-        return push(reader, (struct frame){.kind = FRAME_MAP,
-                                           .table = field->message,
-                                           .map = field,
-                                           .owner = frame->message});
+    if (is_map(field)) {
+        push(reader, (struct frame){.kind = FRAME_MAP,
+                                    .table = field->message,
+                                    .map = field,
+                                    .owner = frame->message});
+        return true;
+    }
     if (field->type != PB_MESSAGE || (field->repeated && !in_list))
         return wrong_kind(reader, field, in_list);
     char *message = pb_slot_add(field, frame->message, reader->arena, 1);
     if (!message)
         return error_no_memory(reader->error);
-    return push(reader,
-                (struct frame){.kind = FRAME_MESSAGE, .table = field->message, .message = message});
+    push(reader,
+         (struct frame){.kind = FRAME_MESSAGE, .table = field->message, .message = message});
+    return true;
 }
 
 /* ---- the document ---- */
 
-/* The outermost value: a mapping, or nothing at all. */
-static bool on_root(struct reader *reader, const struct pb_message *table, char *message)
+static bool on_item(struct reader *reader, const struct yaml_item *item, struct frame root)
 {
-    bool nothing = reader->event.type == YAML_SCALAR_EVENT && event_text(reader).size == 0;
-    if (nothing)
+    struct frame *frame = reader->depth ? &reader->frames[reader->depth - 1] : NULL;
+    switch (item->kind) {
+    case YAML_ITEM_KEY:
+        return on_key(reader, frame, item->text);
+    case YAML_ITEM_SCALAR:
+        return on_scalar(reader, frame, item->text);
+    case YAML_ITEM_LIST:
+        return on_list(reader, frame);
+    case YAML_ITEM_MAP:
+        if (frame)
+            return on_mapping(reader, frame);
+        push(reader, root);
         return true;
-    if (reader->event.type != YAML_MAPPING_START_EVENT)
-        return fail(reader, ERROR_INVALID_ARGUMENT, "the file must be a mapping of keys to values");
-    return push(reader, (struct frame){.kind = FRAME_MESSAGE, .table = table, .message = message});
-}
-
-/* Refuses what makes a document more than a tree of values. */
-static bool check_plain(struct reader *reader)
-{
-    const yaml_event_t *event = &reader->event;
-    const yaml_char_t *anchor = NULL, *tag = NULL;
-    switch (event->type) {
-    case YAML_ALIAS_EVENT:
-        return fail(reader, ERROR_INVALID_ARGUMENT, "anchors and aliases are not supported");
-    case YAML_SCALAR_EVENT:
-        anchor = event->data.scalar.anchor, tag = event->data.scalar.tag;
-        break;
-    case YAML_SEQUENCE_START_EVENT:
-        anchor = event->data.sequence_start.anchor, tag = event->data.sequence_start.tag;
-        break;
-    case YAML_MAPPING_START_EVENT:
-        anchor = event->data.mapping_start.anchor, tag = event->data.mapping_start.tag;
-        break;
-    default:
-        break;
-    }
-    if (anchor)
-        return fail(reader, ERROR_INVALID_ARGUMENT, "anchors and aliases are not supported");
-    return !tag || fail(reader, ERROR_INVALID_ARGUMENT, "tags are not supported");
-}
-
-static bool on_value(struct reader *reader, const struct pb_message *table, char *message)
-{
-    if (!check_plain(reader))
-        return false;
-    if (reader->depth == 0)
-        return on_root(reader, table, message);
-    struct frame *frame = &reader->frames[reader->depth - 1];
-    switch (reader->event.type) {
-    case YAML_SEQUENCE_START_EVENT:
-        return on_sequence(reader, frame);
-    case YAML_MAPPING_START_EVENT:
-        return on_mapping(reader, frame);
-    default:
-        return on_scalar(reader, frame);
-    }
-}
-
-static bool on_event(struct reader *reader, const struct pb_message *table, char *message,
-                     size_t *documents)
-{
-    switch (reader->event.type) {
-    case YAML_DOCUMENT_START_EVENT:
-        return ++*documents == 1 ||
-               fail(reader, ERROR_INVALID_ARGUMENT, "there is more than one document");
-    case YAML_ALIAS_EVENT:
-    case YAML_SCALAR_EVENT:
-    case YAML_SEQUENCE_START_EVENT:
-    case YAML_MAPPING_START_EVENT:
-        return on_value(reader, table, message);
-    case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
+    case YAML_ITEM_END:
         reader->depth--;
         return true;
-    default:
-        return true;
-    }
-}
-
-static bool parser_failed(struct reader *reader)
-{
-    const yaml_parser_t *parser = &reader->parser;
-    if (parser->error == YAML_MEMORY_ERROR)
-        return error_no_memory(reader->error);
-    return error_set(reader->error, ERROR_INVALID_ARGUMENT, "line %zu: %s",
-                     parser->problem_mark.line + 1, parser->problem ? parser->problem : "not YAML");
-}
-
-static bool read_events(struct reader *reader, const struct pb_message *table, char *message)
-{
-    size_t documents = 0;
-    for (bool end = false; !end;) {
-        if (!yaml_parser_parse(&reader->parser, &reader->event))
-            return parser_failed(reader);
-        end = reader->event.type == YAML_STREAM_END_EVENT;
-        bool ok = on_event(reader, table, message, &documents);
-        yaml_event_delete(&reader->event);
-        if (!ok)
-            return false;
+    case YAML_ITEM_DONE:
+        break;
     }
     return true;
 }
@@ -313,16 +213,16 @@ static bool read_events(struct reader *reader, const struct pb_message *table, c
 bool model_yaml_read(const struct pb_message *table, struct span text, struct arena *arena,
                      void *message, struct error *ret_error)
 {
+    const struct frame root = {.kind = FRAME_MESSAGE, .table = table, .message = message};
     struct reader reader;
+    struct yaml_item item = {.kind = YAML_ITEM_MAP};
     reader.arena = arena;
     reader.error = ret_error;
     reader.depth = 0;
-    if (!yaml_parser_initialize(&reader.parser))
-        return error_no_memory(ret_error);
-    yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader.parser,
-                                 (const unsigned char *)(text.data ? text.data : ""), text.size);
-    bool ok = read_events(&reader, table, message);
-    yaml_parser_delete(&reader.parser);
-    return ok;
+    yaml_reader_init(&reader.yaml, text, PB_MAX_DEPTH, ret_error);
+    bool good = true;
+    while (good && item.kind != YAML_ITEM_DONE)
+        good = yaml_reader_next(&reader.yaml, &item) && on_item(&reader, &item, root);
+    yaml_reader_fini(&reader.yaml);
+    return good;
 }
