@@ -7,14 +7,15 @@
 const struct command commands[] = {
     {
         .name = "serve",
-        .arguments = "PATH [OPTION…]",
+        .arguments = "[PATH] [OPTION…]",
         .summary = "Serve the model file, model folder or folder of models at PATH",
         .operand = "PATH",
         .settings = true,
         .about =
             "A folder holds NAME.onnx files, or NAME/VERSION/model.onnx as Triton has it, with an "
             "optional NAME/config.pbtxt or NAME/model.yaml. Files are watched: a changed model is "
-            "loaded beside the old one and takes its place when it is ready.",
+            "loaded beside the old one and takes its place when it is ready. Without a PATH, the "
+            "folder \"models\" in the state folder is served.",
         .run = serve_run,
     },
     {
@@ -23,6 +24,15 @@ const struct command commands[] = {
         .summary = "List the models of a running server, their states and reasons",
         .options = ls_options,
         .run = ls_run,
+    },
+    {
+        .name = "config",
+        .arguments = "[OPTION…]",
+        .summary = "Show every setting that serve would have, and where it comes from",
+        .settings = true,
+        .about = "The output is a config file: tensord config > tensord.yaml. A wrong config file, "
+                 "variable or option is told as serve would tell it, so this checks them too.",
+        .run = config_run,
     },
     {
         .name = "help",

@@ -59,7 +59,7 @@ int command_complain(const char *name, const char *sentence);
 
 /* ---- the commands ---- */
 
-/* `tensord serve PATH`: becomes the spawner, which starts the front. */
+/* `tensord serve [PATH]`: becomes the spawner, which starts the front. */
 int serve_run(int count, char **arguments);
 
 /* The role `check`: whether `serve` would start with these arguments; asked before an upgrade. */
@@ -72,6 +72,10 @@ int front_run(int count, char **arguments);
 /* `tensord ls`: lists the models of a running server. */
 int ls_run(int count, char **arguments);
 extern const struct command_option ls_options[];
+
+/* `tensord config`: prints the settings that `serve` would have with the same options, as a config
+ * file, each with where it comes from. */
+int config_run(int count, char **arguments);
 
 /* `tensord help [COMMAND]`. */
 int help_run(int count, char **arguments);

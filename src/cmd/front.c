@@ -38,6 +38,7 @@ struct front {
     struct listeners listeners;
     struct announcer announcer;
     struct drain drain;
+    bool loaded_named; /* the models of --load-model were asked for */
     uv_signal_t terminate, interrupt;
     bool settled;        /* all that is to be loaded at the start has been, or has failed */
     char path[PATH_MAX]; /* of the repository, absolute */
@@ -63,6 +64,42 @@ static void look_settled(void)
     spawner_tell_settled(front.spawner);
 }
 
+/* Asks, once, for the models that --load-model names. True when another scan will follow. */
+static bool load_named(void)
+{
+    const struct setting_list *names = &front.settings.load_model;
+    if (front.loaded_named)
+        return false;
+    front.loaded_named = true;
+    for (size_t i = 0; i < names->count; i++) {
+        size_t position = 0;
+        struct map_slot slot;
+        bool all = strcmp(names->items[i], "*") == 0;
+        while (all && map_next(&front.serving.models, &position, &slot))
+            model_load(slot.value, NULL);
+        struct model *model = all ? NULL : map_get(&front.serving.models, span_of(names->items[i]));
+        if (model)
+            model_load(model, NULL);
+        else if (!all)
+            log_error("front", "there is no model '%s', which --load-model names", names->items[i]);
+    }
+    return names->count > 0;
+}
+
+/* The scan under the name that --model-name gives to the one model there is. */
+static void rename_model(const struct repository_scan *scan)
+{
+    struct span name = span_of(front.settings.model_name);
+    for (size_t i = 0; i < scan->version_count && name.size; i++) {
+        if (!span_equal(scan->versions[i].model, scan->versions[0].model)) {
+            log_warning("front", "--model-name is for one model, but there are several");
+            return;
+        }
+    }
+    for (size_t i = 0; i < scan->version_count && name.size; i++)
+        scan->versions[i].model = name;
+}
+
 static void on_scan(void *context, const struct repository_scan *scan)
 {
     if (!scan) {
@@ -70,11 +107,13 @@ static void on_scan(void *context, const struct repository_scan *scan)
         return;
     }
     bool first = !front.serving.scanned;
+    rename_model(scan);
     serving_apply(&front.serving, scan);
     announcer_scanned(&front.announcer, &front.serving);
     if (first)
         spawner_tell_ready(front.spawner);
-    look_settled();
+    if (!load_named())
+        look_settled();
 }
 
 static void on_rescan(void *context)
@@ -162,23 +201,47 @@ static void make_serving(void)
     front.serving.settled = on_settled;
 }
 
-static void make_http(void)
+void log_start(const struct settings *settings)
 {
-    const struct settings *settings = &front.settings;
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
+    size_t level = 0;
+    while (strcmp(levels[level], settings->log_level) != 0)
+        level++;
+    bool json = settings->log_format[0] == 'j' ||
+                (settings->log_format[0] == 'a' && !isatty(STDERR_FILENO));
+    log_init((enum log_level)level, json);
+}
+
+/* Puts the settings that a reload may change in force. */
+static void apply_settings(const struct settings *settings)
+{
+    struct http_limits *limits = &front.http.limits;
+    log_start(settings);
     uint64_t body_mib =
         settings->max_body_mib ? (uint64_t)settings->max_body_mib : memory_limit_bytes() / MIB;
-    front.api = (struct api){
-        .serving = &front.serving,
-        .server_id = settings->server_id,
-        .max_json_bytes = (size_t)settings->max_json_mib * MIB,
-        .max_body_bytes = (size_t)(body_mib * MIB),
-    };
+    front.api.max_json_bytes = (size_t)settings->max_json_mib * MIB;
+    front.api.max_body_bytes = (size_t)(body_mib * MIB);
+    front.serving.options.queue_limit = (size_t)settings->queue_limit;
+    limits->header_bytes = (size_t)settings->max_header_bytes;
+    limits->field_count = (size_t)settings->max_header_fields;
+    limits->target_bytes = (size_t)settings->max_target_bytes;
+    limits->chunk_count = (uint32_t)settings->max_chunks;
+    limits->streams = (uint32_t)settings->max_streams;
+    limits->reset_burst = (uint32_t)settings->reset_burst;
+    limits->resets_per_s = (uint32_t)settings->resets_per_s;
+    limits->header_timeout_ms = (uint64_t)settings->header_timeout_ms;
+    limits->body_timeout_ms = (uint64_t)settings->body_timeout_ms;
+    limits->body_bytes_per_s = (uint64_t)settings->min_body_bytes_per_s;
+    limits->unsent_timeout_ms = (uint64_t)settings->unsent_timeout_ms;
+    limits->idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
+}
+
+static void make_http(void)
+{
+    front.api = (struct api){.serving = &front.serving, .server_id = front.settings.server_id};
     http_server_init(&front.http, api_request, &front.api);
     front.http.emptied = on_emptied;
-    front.http.limits.header_timeout_ms = (uint64_t)settings->header_timeout_ms;
-    front.http.limits.body_timeout_ms = (uint64_t)settings->body_timeout_ms;
-    front.http.limits.unsent_timeout_ms = (uint64_t)settings->unsent_timeout_ms;
-    front.http.limits.idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
+    apply_settings(&front.settings);
 }
 
 static void make_drain(void)
@@ -269,24 +332,21 @@ static bool start(const char *path, struct error *ret_error)
     return front.watch != NULL;
 }
 
-void log_start(const struct settings *settings)
+static void warn(void *context, const char *sentence)
 {
-    static const char *const levels[] = {"debug", "info", "warning", "error"};
-    size_t level = 0;
-    while (strcmp(levels[level], settings->log_level) != 0)
-        level++;
-    bool json = settings->log_format[0] == 'j' ||
-                (settings->log_format[0] == 'a' && !isatty(STDERR_FILENO));
-    log_init((enum log_level)level, json);
+    log_warning("settings", "%s", sentence);
 }
 
 int front_run(int count, char **arguments)
 {
     struct error error;
-    const char *path;
-    if (!settings_read(&front.settings, count, arguments, &path, &error) || !path)
-        return complain(path ? error.message : "no path");
+    const char *path = NULL;
+    if (!settings_read(&front.settings, count, arguments, &path, &error))
+        return complain(error.message);
+    if (!path)
+        return complain("no path");
     log_start(&front.settings);
+    settings_check_environment(warn, NULL);
     if (!start(path, &error))
         return complain(error.message);
     loop_run(front.loop);

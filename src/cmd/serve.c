@@ -2,6 +2,7 @@
  * the arguments are known to be good, so that mistakes are told at once and in one line. */
 #include "cmd/commands.h"
 #include "cmd/listening.h"
+#include "cmd/state_dir.h"
 #include "onnx/find.h"
 #include "settings/settings.h"
 #include "worker/spawner.h"
@@ -12,11 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static int complain(const char *sentence)
-{
-    return command_complain("serve", sentence);
-}
 
 /* The engines beside the program: in the build tree <program's folder>/../../engines, installed
  * ../lib/tensord/engines. */
@@ -55,28 +51,52 @@ static const char *onnxruntime(const struct settings *settings, char path[PATH_M
 /* What the spawner is started with, and what that points to. */
 struct plan {
     struct settings settings;
+    char path[PATH_MAX]; /* of what is served */
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX];
+    char **front; /* arguments of the front */
     struct spawner_options options;
 };
 
-/* 0, or the exit status after saying what is wrong. */
-static int prepare(struct plan *plan, int count, char **arguments)
+/* What is served: the path as given, or the state folder's models. */
+static bool find_path(struct plan *plan, const char *given, struct error *ret_error)
 {
-    struct error error;
-    const char *path;
-    char sentence[PATH_MAX + 128];
-    if (!settings_read(&plan->settings, count, arguments, &path, &error))
-        return complain(error.message);
-    const struct settings *settings = &plan->settings;
-    if (!path)
-        return complain("what should be served? Name a model file or a folder, as in: tensord "
-                        "serve model.onnx");
-    if (access(path, R_OK) != 0) {
-        snprintf(sentence, sizeof sentence, "cannot read '%s': %s", path, strerror(errno));
-        return complain(sentence);
+    char state[PATH_MAX];
+    if (given) {
+        if ((size_t)snprintf(plan->path, PATH_MAX, "%s", given) >= PATH_MAX)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the path is too long");
+    } else {
+        if (!state_dir_open(&plan->settings, state, ret_error))
+            return false;
+        snprintf(plan->path, PATH_MAX, "%.*s/models", PATH_MAX - 16, state);
     }
+    return access(plan->path, R_OK) == 0 ||
+           error_set(ret_error, ERROR_NOT_FOUND, "cannot read '%.300s': %s", plan->path,
+                     strerror(errno));
+}
+
+/* The front gets the same arguments, and the path if there is none among them. */
+static bool make_arguments(struct plan *plan, int count, char **arguments, bool path_given,
+                           struct error *ret_error)
+{
+    static char program[] = "tensord", role[] = "front";
+    size_t given = (size_t)count;
+    plan->front = calloc(given + 4, sizeof *plan->front);
+    if (!plan->front)
+        return error_no_memory(ret_error);
+    plan->front[0] = program;
+    plan->front[1] = role;
+    memcpy(plan->front + 2, arguments, given * sizeof *arguments);
+    plan->front[2 + given] = path_given ? NULL : plan->path;
+    plan->options.front_arguments = plan->front;
+    return true;
+}
+
+static bool find_programs(struct plan *plan, struct error *ret_error)
+{
+    const struct settings *settings = &plan->settings;
     if (readlink("/proc/self/exe", plan->program, sizeof plan->program - 1) < 0)
-        return complain("cannot find out where the program lies: is /proc mounted?");
+        return error_set(ret_error, ERROR_NOT_FOUND,
+                         "cannot find out where the program lies: is /proc mounted?");
     plan->options = (struct spawner_options){
         .program = plan->program,
         .engine_dir = settings->engine_dir[0] ? realpath(settings->engine_dir, plan->engines)
@@ -85,9 +105,28 @@ static int prepare(struct plan *plan, int count, char **arguments)
         .sandbox = settings->sandbox,
         .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
     };
-    if (!plan->options.engine_dir)
-        return complain("the folder of engines is missing; name it with --engine-dir");
-    return 0;
+    return plan->options.engine_dir ||
+           error_set(ret_error, ERROR_NOT_FOUND,
+                     "the folder of engines is missing; name it with --engine-dir");
+}
+
+static void plan_fini(struct plan *plan)
+{
+    free(plan->front);
+    settings_fini(&plan->settings);
+}
+
+/* Fills a plan that is zeroed; plan_fini is to be called in any case. */
+static bool plan_make(struct plan *plan, int count, char **arguments, bool *ret_path_given,
+                      struct error *ret_error)
+{
+    const char *given;
+    if (!settings_read(&plan->settings, count, arguments, &given, ret_error) ||
+        !find_path(plan, given, ret_error) || !find_programs(plan, ret_error) ||
+        !make_arguments(plan, count, arguments, given != NULL, ret_error))
+        return false;
+    *ret_path_given = given != NULL;
+    return true;
 }
 
 static int listen_and_spawn(struct plan *plan)
@@ -97,7 +136,7 @@ static int listen_and_spawn(struct plan *plan)
     struct spawner_socket sockets[LISTEN_SOCKETS];
     log_start(&plan->settings);
     if (!listening_open(&listening, &plan->settings, &error))
-        return complain(error.message);
+        return command_complain("serve", error.message);
     listening_hand_over(&listening, sockets);
     plan->options.sockets = sockets;
     plan->options.socket_count = listening.count;
@@ -108,28 +147,31 @@ static int listen_and_spawn(struct plan *plan)
 
 int serve_run(int count, char **arguments)
 {
-    struct plan plan = {.program = ""};
-    char **front = calloc((size_t)count + 3, sizeof *front);
-    if (!front)
-        return complain("out of memory");
-    front[0] = (char[]){"tensord"};
-    front[1] = (char[]){"front"};
-    memcpy(front + 2, arguments, (size_t)count * sizeof *front);
-    int status = prepare(&plan, count, arguments);
-    plan.options.front_arguments = front;
-    if (status == 0)
+    struct plan plan = {.path = ""};
+    struct error error;
+    bool path_given;
+    int status;
+    if (!plan_make(&plan, count, arguments, &path_given, &error)) {
+        status = command_complain("serve", error.message);
+    } else {
+        if (!path_given)
+            printf("serving the models in %s\n", plan.path);
+        fflush(stdout);
         status = listen_and_spawn(&plan);
-    free(front);
-    settings_fini(&plan.settings);
+    }
+    plan_fini(&plan);
     return status;
 }
 
 int check_run(int count, char **arguments)
 {
-    struct plan plan = {.program = ""};
-    int status = prepare(&plan, count, arguments);
-    if (status == 0 && !spawner_upgrade_understood())
-        status = complain("the program that runs hands over in a form that this one does not know");
-    settings_fini(&plan.settings);
-    return status;
+    struct plan plan = {.path = ""};
+    struct error error;
+    bool path_given, good = plan_make(&plan, count, arguments, &path_given, &error);
+    if (good && !spawner_upgrade_understood())
+        good = error_set(&error, ERROR_INVALID_ARGUMENT,
+                         "the program that runs hands over in a "
+                         "form that this one does not know");
+    plan_fini(&plan);
+    return good ? 0 : command_complain("serve", error.message);
 }

@@ -51,10 +51,16 @@ const char *setting_default(const struct setting *row, char text[SETTING_NAME_BY
 /* Writes "TENSORD_GRPC_PORT" into text and returns it. */
 const char *setting_variable(const struct setting *row, char text[SETTING_NAME_BYTES]);
 
-/* The row's member. */
+/* The row's member, to be written and to be read: a const char *, struct setting_list, int64_t or
+ * bool, as its type says. */
 static inline void *setting_field(struct settings *settings, const struct setting *row)
 {
     return (char *)settings + row->offset;
+}
+
+static inline const void *setting_value(const struct settings *settings, const struct setting *row)
+{
+    return (const char *)settings + row->offset;
 }
 
 #endif

@@ -2,27 +2,12 @@
 #include "settings/settings.h"
 
 #include "codec/suggest.h"
+#include "settings/config_file.h"
 #include "settings/store.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { ARENA_BLOCK_BYTES = 2048, ARENA_BYTES = 1 << 20 };
-
-static bool read_environment(struct settings *settings, struct error *ret_error)
-{
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        char name[SETTING_NAME_BYTES];
-        const char *value = setting_rows[i].type == SETTING_SECTION
-                                ? NULL
-                                : getenv(setting_variable(&setting_rows[i], name));
-        if (value && *value &&
-            !setting_store(settings, &setting_rows[i], span_of(value), SETTING_ENVIRONMENT, name,
-                           ret_error))
-            return false;
-    }
-    return true;
-}
 
 static bool unknown_flag(struct span flag, struct error *ret_error)
 {
@@ -79,13 +64,16 @@ static bool read_arguments(struct settings *settings, int count, char *const *ar
     return true;
 }
 
-bool settings_read(struct settings *ret_settings, int count, char *const *arguments,
-                   const char **ret_operand, struct error *ret_error)
+/* Reads from all sources, in order; config is the file, NULL to read none. */
+static bool read_all(struct settings *ret_settings, const char *config, int count,
+                     char *const *arguments, const char **ret_operand, struct error *ret_error)
 {
-    struct settings settings = {0};
+    struct settings settings = {.argument_count = count, .arguments = arguments};
     const char *operand = NULL;
     arena_init(&settings.arena, ARENA_BLOCK_BYTES, ARENA_BYTES);
-    if (!setting_defaults(&settings, ret_error) || !read_environment(&settings, ret_error) ||
+    if (!setting_defaults(&settings, ret_error) ||
+        (config && !config_file_read(&settings, config, ret_error)) ||
+        !setting_read_environment(&settings, ret_error) ||
         !read_arguments(&settings, count, arguments, &operand, ret_error)) {
         settings_fini(&settings);
         return false;
@@ -93,6 +81,24 @@ bool settings_read(struct settings *ret_settings, int count, char *const *argume
     *ret_settings = settings;
     *ret_operand = operand;
     return true;
+}
+
+/* Which config file is read is a setting too: it is looked up first. */
+bool settings_read(struct settings *ret_settings, int count, char *const *arguments,
+                   const char **ret_operand, struct error *ret_error)
+{
+    struct settings first;
+    const char *operand;
+    if (!read_all(&first, NULL, count, arguments, &operand, ret_error))
+        return false;
+    if (!first.config[0]) {
+        *ret_settings = first;
+        *ret_operand = operand;
+        return true;
+    }
+    bool good = read_all(ret_settings, first.config, count, arguments, ret_operand, ret_error);
+    settings_fini(&first);
+    return good;
 }
 
 void settings_fini(struct settings *settings)

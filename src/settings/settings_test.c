@@ -3,8 +3,10 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -63,6 +65,80 @@ static void lists_gather_from_one_source(void **state)
     settings_fini(&settings);
 }
 
+static void the_file_stands_between_default_and_environment(void **state)
+{
+    struct settings settings;
+    struct error error;
+    const char *operand;
+    char path[] = "/tmp/tensord-settings-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_true(dprintf(fd, "port: 1\ngrpc-port: 2\nmetrics_port: 3\n") > 0);
+    close(fd);
+    setenv("TENSORD_CONFIG", path, 1);
+    setenv("TENSORD_GRPC_PORT", "20", 1);
+    setenv("TENSORD_METRICS_PORT", "30", 1);
+    assert_true(
+        read_them(&settings, &operand, &error, 2, (const char *const[]){"--metrics-port", "300"}));
+    unsetenv("TENSORD_CONFIG");
+    unsetenv("TENSORD_GRPC_PORT");
+    unsetenv("TENSORD_METRICS_PORT");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(settings.port, 1);
+    assert_int_equal(settings.grpc_port, 20);
+    assert_int_equal(settings.metrics_port, 300);
+    assert_int_equal(settings.sources[SETTING_port], SETTING_FILE);
+    settings_fini(&settings);
+}
+
+static void what_kubernetes_sets_is_no_setting(void **state)
+{
+    struct settings settings;
+    struct error error;
+    const char *operand;
+    setenv("TENSORD_PORT", "tcp://10.0.0.1:8000", 1);
+    assert_true(read_them(&settings, &operand, &error, 0, NULL));
+    assert_int_equal(settings.port, 8000);
+    settings_fini(&settings);
+    unsetenv("TENSORD_PORT");
+}
+
+static void add_sentence(void *context, const char *sentence)
+{
+    char *all = context;
+    snprintf(all + strlen(all), 1024 - strlen(all), "%s\n", sentence);
+}
+
+static void unknown_variables_are_told(void **state)
+{
+    static const char *const variables[][2] = {
+        {"TENSORD_PORT", "1"},
+        {"TENSORD_GRPC_PORT", "tcp://10.0.0.1:8001"},
+        {"TENSORD_SERVICE_HOST", "10.0.0.1"},
+        {"TENSORD_BIG_SERVICE_PORT_HTTP", "80"},
+        {"TENSORD_PORT_8000_TCP_ADDR", "10.0.0.1"},
+        {"TENSORDD", "1"},
+        {"TENSORD_GRPC_PROT", "1"},
+        {"TENSORD_grpc_port", "1"},
+        {"TENSORD_XYZZYX", "1"},
+    };
+    char all[1024] = "";
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        setenv(variables[i][0], variables[i][1], 1);
+    settings_check_environment(add_sentence, all);
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        unsetenv(variables[i][0]);
+    assert_non_null(
+        strstr(all, "no setting is called TENSORD_GRPC_PROT; did you mean TENSORD_GRPC_PORT?\n"));
+    assert_non_null(
+        strstr(all, "no setting is called TENSORD_grpc_port; did you mean TENSORD_GRPC_PORT?\n"));
+    assert_non_null(strstr(all, "no setting is called TENSORD_XYZZYX\n"));
+    size_t lines = 0;
+    for (const char *c = all; *c; c++)
+        lines += *c == '\n';
+    assert_int_equal(lines, 3);
+}
+
 static void refused(const char *expected, int count, const char *const *arguments)
 {
     struct settings settings = {.port = 7};
@@ -84,6 +160,8 @@ static void mistakes_are_explained(void **state)
             (const char *const[]){"--port", "-1"});
     refused("--rescan-ms wants a number from 100 to 86400000 ms, not 'x'", 1,
             (const char *const[]){"--rescan-ms=x"});
+    refused("/nowhere/a.yaml: No such file or directory", 1,
+            (const char *const[]){"--config=/nowhere/a.yaml"});
     refused("--port wants a value", 1, (const char *const[]){"--port"});
     refused("--load wants one of all|explicit|lazy, not 'al'", 1,
             (const char *const[]){"--load=al"});
@@ -95,6 +173,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_environment_and_flags_in_order),
+        cmocka_unit_test(the_file_stands_between_default_and_environment),
+        cmocka_unit_test(what_kubernetes_sets_is_no_setting),
+        cmocka_unit_test(unknown_variables_are_told),
         cmocka_unit_test(lists_gather_from_one_source),
         cmocka_unit_test(mistakes_are_explained),
     };

@@ -152,3 +152,25 @@ bool setting_defaults(struct settings *settings, struct error *ret_error)
     }
     return true;
 }
+
+bool setting_copy_text(struct settings *settings, const char **ret_text, const char *text)
+{
+    struct span copy;
+    if (!arena_copy(&settings->arena, span_of(text), &copy))
+        return false;
+    *ret_text = copy.data;
+    return true;
+}
+
+bool setting_copy_list(struct settings *settings, struct setting_list *ret_list,
+                       const struct setting_list *list)
+{
+    struct setting_list copy = {.items = NULL};
+    copy.items = arena_calloc(&settings->arena, SETTING_LIST_ITEMS, sizeof *copy.items);
+    for (; copy.items && copy.count < list->count; copy.count++) {
+        if (!setting_copy_text(settings, &copy.items[copy.count], list->items[copy.count]))
+            return false;
+    }
+    *ret_list = copy.items ? copy : *ret_list;
+    return copy.items != NULL;
+}

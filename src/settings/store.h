@@ -15,4 +15,12 @@ bool setting_defaults(struct settings *settings, struct error *ret_error);
 bool setting_store(struct settings *settings, const struct setting *row, struct span value,
                    enum setting_source source, const char *name, struct error *ret_error);
 
+/* Copies a text, or a list, into the settings' arena. False when there is no memory. */
+bool setting_copy_text(struct settings *settings, const char **ret_text, const char *text);
+bool setting_copy_list(struct settings *settings, struct setting_list *ret_list,
+                       const struct setting_list *list);
+
+/* Stores what the environment says; an empty variable says nothing. */
+bool setting_read_environment(struct settings *settings, struct error *ret_error);
+
 #endif

@@ -26,6 +26,11 @@ def binary():
     return os.environ.get("TENSORD_BINARY", str(ROOT / "build" / "src" / "cmd" / "tensord"))
 
 
+def inherited():
+    """The environment without what would be taken for a setting of the server's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TENSORD_")}
+
+
 def onnxruntime():
     """The folder of the onnxruntime package in the environment that runs the tests."""
     return os.path.join(sysconfig.get_path("platlib"), "onnxruntime")
@@ -84,7 +89,7 @@ class Server:
     def __init__(self, path, *arguments, state, environment=None, ports=True, starter=(), cwd=None, **options):
         command = [*map(str, starter), binary(), "serve", str(path), *(PORTS if ports else ())]
         command += ["--onnxruntime", onnxruntime(), *map(str, arguments)]
-        environment = {**os.environ, "XDG_STATE_HOME": str(state), **(environment or {})}
+        environment = {**inherited(), "XDG_STATE_HOME": str(state), **(environment or {})}
         self.process = subprocess.Popen(
             command, cwd=cwd or state, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,

@@ -1,0 +1,81 @@
+/* Finding and making the state folder; see state_dir.h. */
+#include "cmd/state_dir.h"
+
+#include "base/span.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool format_path(char path[PATH_MAX], const char *folder, const char *rest,
+                        struct error *ret_error)
+{
+    int size = snprintf(path, PATH_MAX, "%s%s", folder, rest);
+    return (size > 0 && size < PATH_MAX) ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT, "the path of the state folder is too long");
+}
+
+static const char *home(void)
+{
+    const char *named = getenv("HOME");
+    if (named && named[0] == '/')
+        return named;
+    const struct passwd *user = getpwuid(getuid());
+    return user && user->pw_dir && user->pw_dir[0] == '/' ? user->pw_dir : NULL;
+}
+
+/* Where it is, whether it exists or not. Relative paths in the environment are passed over, as
+ * XDG's specification wants. */
+static bool find(const struct settings *settings, char path[PATH_MAX], struct error *ret_error)
+{
+    const char *service = getenv("STATE_DIRECTORY"), *xdg = getenv("XDG_STATE_HOME");
+    if (settings->state_dir[0])
+        return format_path(path, settings->state_dir, "", ret_error);
+    if (service && service[0] == '/') { /* may be several: "/var/lib/a:/var/lib/b" */
+        char first[PATH_MAX];
+        snprintf(first, sizeof first, "%.*s", (int)strcspn(service, ":"), service);
+        return format_path(path, first, "", ret_error);
+    }
+    if (xdg && xdg[0] == '/')
+        return format_path(path, xdg, "/tensord", ret_error);
+    if (home())
+        return format_path(path, home(), "/.local/state/tensord", ret_error);
+    return error_set(ret_error, ERROR_NOT_FOUND,
+                     "there is no home folder to keep state in; name one with --state-dir");
+}
+
+/* Makes the folder and those that lead to it. */
+static bool make(const char *folder, struct error *ret_error)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    snprintf(path, sizeof path, "%s", folder);
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700); /* where that fails, the last one fails too */
+        *slash = '/';
+    }
+    if (mkdir(path, 0700) == 0 ||
+        (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+        return true;
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT, "cannot make the folder '%s': %s", path,
+                     strerror(errno == EEXIST ? ENOTDIR : errno));
+}
+
+bool state_dir_open(const struct settings *settings, char ret_path[PATH_MAX],
+                    struct error *ret_error)
+{
+    char path[PATH_MAX], models[PATH_MAX], absolute[PATH_MAX];
+    if (!find(settings, path, ret_error) || !make(path, ret_error) ||
+        !format_path(models, path, "/models", ret_error) || !make(models, ret_error))
+        return false;
+    if (!realpath(path, absolute))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "cannot find the folder '%s': %s", path,
+                         strerror(errno));
+    memcpy(ret_path, absolute, PATH_MAX);
+    return true;
+}
