@@ -2,6 +2,7 @@
 #include "cmd/commands.h"
 
 #include "base/span.h"
+#include "cmd/compat.h"
 #include "codec/suggest.h"
 
 const struct command commands[] = {
@@ -33,6 +34,27 @@ const struct command commands[] = {
         .about = "The output is a config file: tensord config > tensord.yaml. A wrong config file, "
                  "variable or option is told as serve would tell it, so this checks them too.",
         .run = config_run,
+    },
+    {
+        .name = "tritonserver",
+        .arguments = "[FLAG…]",
+        .summary = "Serve, started with the flags of tritonserver",
+        .about = "What has a meaning here is translated, what makes no difference is accepted, and "
+                 "what would silently mean something else is refused. Like tritonserver it listens "
+                 "on all interfaces unless --http-address and --grpc-address say otherwise. "
+                 "Options of serve that tritonserver does not have may be given too.",
+        .compat = tritonserver_rows,
+        .run = tritonserver_run,
+    },
+    {
+        .name = "mlserver",
+        .arguments = "start [FOLDER]",
+        .summary = "Serve, started with the variables of mlserver",
+        .operand = "start",
+        .about = "MLSERVER_HTTP_PORT and its like are translated as tritonserver's flags are. Like "
+                 "mlserver it listens on all interfaces unless MLSERVER_HOST says otherwise.",
+        .compat = mlserver_rows,
+        .run = mlserver_run,
     },
     {
         .name = "help",

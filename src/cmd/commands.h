@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+struct compat_row;
+
 /* An option of one command. */
 struct command_option {
     const char *name; /* "to", given as --to; NULL ends a list of them */
@@ -19,10 +21,11 @@ struct command {
     const char *name;
     const char *arguments; /* for help; NULL: a role of ours, not shown */
     const char *summary;   /* one sentence without a full stop */
-    const char *operand;   /* what its first argument may be: FILE, FOLDER, PATH, or "a|b|c"; NULL:
-                            * nothing that could be completed */
+    const char *operand;   /* what its first argument may be: FILE, FOLDER, PATH, COMMAND, or
+                            * "a|b|c"; NULL: nothing that could be completed */
     const struct command_option *options; /* its own; NULL: none */
     bool settings;                        /* it takes the settings as options */
+    const struct compat_row *compat;      /* the flags or variables of another server; NULL: none */
     const char *about;                    /* paragraphs for its help and the man page; NULL: none */
     int (*run)(int count, char **arguments); /* without the program's and the command's names;
                                               * returns the exit status */
@@ -76,6 +79,10 @@ extern const struct command_option ls_options[];
 /* `tensord config`: prints the settings that `serve` would have with the same options, as a config
  * file, each with where it comes from. */
 int config_run(int count, char **arguments);
+
+/* `tensord tritonserver`, `tensord mlserver`: `serve`, started as these are. */
+int tritonserver_run(int count, char **arguments);
+int mlserver_run(int count, char **arguments);
 
 /* `tensord help [COMMAND]`. */
 int help_run(int count, char **arguments);

@@ -1,6 +1,7 @@
 /* `tensord help`: what the program can do, from the tables of commands and of settings. */
 #include "base/span.h"
 #include "cmd/commands.h"
+#include "cmd/compat.h"
 #include "settings/row.h"
 
 #include <stdio.h>
@@ -87,6 +88,14 @@ static void print_options(const struct command_option *options)
     }
 }
 
+static void print_compat(const struct compat_row *rows)
+{
+    char text[SENTENCE_BYTES];
+    puts("\nWhat becomes of them:");
+    for (const struct compat_row *row = rows; row->name; row++)
+        print_columns(row->name, "", compat_describe(row, text, sizeof text));
+}
+
 void help_command(const struct command *command)
 {
     printf("tensord %s %s\n\n", command->name, command->arguments ? command->arguments : "");
@@ -98,6 +107,8 @@ void help_command(const struct command *command)
     }
     if (command->options)
         print_options(command->options);
+    if (command->compat)
+        print_compat(command->compat);
     if (command->settings) {
         puts("\nOptions, each of which may also stand in the environment: --grpc-port is "
              "TENSORD_GRPC_PORT.");
