@@ -28,7 +28,9 @@ enum { STOP_GRACE_MS = 5000 };
 #define MIB ((uint64_t)1 << 20)
 
 struct front {
-    struct settings settings;
+    struct settings settings; /* as at the start; for ever, so that texts in it may be pointed to */
+    struct settings reloaded; /* what the last reload gave */
+    bool has_reloaded;
     struct loop *loop;
     struct spawner_client *spawner;
     struct serving serving;
@@ -38,8 +40,8 @@ struct front {
     struct listeners listeners;
     struct announcer announcer;
     struct drain drain;
-    bool loaded_named; /* the models of --load-model were asked for */
-    uv_signal_t terminate, interrupt;
+    struct loop_task load_named; /* asks for the models of --load-model */
+    uv_signal_t terminate, interrupt, hangup;
     bool settled;        /* all that is to be loaded at the start has been, or has failed */
     char path[PATH_MAX]; /* of the repository, absolute */
     int status;          /* of the process */
@@ -64,13 +66,10 @@ static void look_settled(void)
     spawner_tell_settled(front.spawner);
 }
 
-/* Asks, once, for the models that --load-model names. True when another scan will follow. */
-static bool load_named(void)
+/* Asks for the models that --load-model names. Not from within on_scan: it asks for a scan. */
+static void load_named(struct loop_task *task)
 {
     const struct setting_list *names = &front.settings.load_model;
-    if (front.loaded_named)
-        return false;
-    front.loaded_named = true;
     for (size_t i = 0; i < names->count; i++) {
         size_t position = 0;
         struct map_slot slot;
@@ -83,7 +82,6 @@ static bool load_named(void)
         else if (!all)
             log_error("front", "there is no model '%s', which --load-model names", names->items[i]);
     }
-    return names->count > 0;
 }
 
 /* The scan under the name that --model-name gives to the one model there is. */
@@ -112,7 +110,9 @@ static void on_scan(void *context, const struct repository_scan *scan)
     announcer_scanned(&front.announcer, &front.serving);
     if (first)
         spawner_tell_ready(front.spawner);
-    if (!load_named())
+    if (first && front.settings.load_model.count)
+        loop_defer(front.loop, &front.load_named); /* another scan will follow */
+    else
         look_settled();
 }
 
@@ -236,6 +236,31 @@ static void apply_settings(const struct settings *settings)
     limits->idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
 }
 
+static void on_changed(void *context, const struct setting_changed *change)
+{
+    log_write(change->applied ? LOG_INFO : LOG_WARNING, "settings", "%s", change->sentence);
+}
+
+/* SIGHUP: reads the settings again, and looks at the models. */
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct settings new;
+    struct error error;
+    log_info("front", "reloading the settings");
+    if (!settings_reload(front.has_reloaded ? &front.reloaded : &front.settings, &new, on_changed,
+                         NULL, &error)) {
+        log_error("settings", "nothing has changed: %s", error.message);
+        return;
+    }
+    apply_settings(&new);
+    if (front.has_reloaded)
+        settings_fini(&front.reloaded);
+    front.reloaded = new;
+    front.has_reloaded = true;
+    if (front.watch)
+        repository_watch_rescan(front.watch);
+}
+
 static void make_http(void)
 {
     front.api = (struct api){.serving = &front.serving, .server_id = front.settings.server_id};
@@ -272,27 +297,46 @@ static void watch_signals(void)
     uv_loop_t *uv = loop_uv(front.loop);
     uv_signal_init(uv, &front.terminate);
     uv_signal_init(uv, &front.interrupt);
+    uv_signal_init(uv, &front.hangup);
     uv_signal_start(&front.terminate, on_signal, SIGTERM);
     uv_signal_start(&front.interrupt, on_signal, SIGINT);
+    uv_signal_start(&front.hangup, on_hangup, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* The folder that is watched: the path itself, or the one that holds the file. */
-static void folder_of_path(char folder[PATH_MAX])
+/* The absolute path of a folder, or of the folder that holds the file; NULL when there is none. */
+static const char *folder_of(const char *path, char folder[PATH_MAX])
 {
     struct stat status;
-    memcpy(folder, front.path, PATH_MAX);
+    if (!realpath(path, folder))
+        return NULL;
     char *slash = strrchr(folder, '/');
-    if (stat(front.path, &status) == 0 && !S_ISDIR(status.st_mode))
+    if (stat(folder, &status) == 0 && !S_ISDIR(status.st_mode))
         slash[slash == folder ? 1 : 0] = '\0';
+    return folder;
+}
+
+/* The path without its last name. */
+static const char *parent_of(const char *path, char parent[PATH_MAX])
+{
+    snprintf(parent, PATH_MAX, "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return path[0] ? "." : "";
+    slash[slash == parent ? 1 : 0] = '\0';
+    return parent;
 }
 
 static bool enter_sandbox(struct error *ret_error)
 {
-    char text[200], folder[PATH_MAX];
+    char text[200], models[PATH_MAX], config[PATH_MAX], parent[PATH_MAX], link[PATH_MAX];
     enum sandbox_mode mode = SANDBOX_AUTO;
-    folder_of_path(folder);
-    const struct sandbox_path paths[] = {{folder, SANDBOX_READ}};
+    const struct sandbox_path paths[] = {
+        {folder_of(front.path, models), SANDBOX_READ},
+        /* for reloads: where the file lies, and where the link to it lies if it is one */
+        {folder_of(front.settings.config, config), SANDBOX_READ},
+        {folder_of(parent_of(front.settings.config, parent), link), SANDBOX_READ},
+    };
     sandbox_mode_of_name(span_of(front.settings.sandbox), &mode);
     log_info("front", "sandbox: %s", sandbox_describe(mode, text, sizeof text));
     return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
@@ -319,6 +363,7 @@ static bool start(const char *path, struct error *ret_error)
     front.spawner = spawner_client_new(front.loop, SPAWNER_FRONT_FD, &events, NULL, ret_error);
     if (!front.spawner)
         return false;
+    front.load_named.run = load_named;
     make_serving();
     make_http();
     make_drain();

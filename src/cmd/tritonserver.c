@@ -19,7 +19,7 @@ const struct compat_row tritonserver_rows[] = {
     {"--model-control-mode", COMPAT_MODE, NULL, NULL},
     {"--load-model", COMPAT_SETTING, "load_model", NULL},
     {"--repository-poll-secs", COMPAT_SECONDS, "rescan_ms", NULL},
-    {"--exit-timeout-secs", COMPAT_SECONDS, "stop_timeout_ms", NULL},
+    {"--exit-timeout-secs", COMPAT_SECONDS, "drain_timeout_ms", NULL},
     {"--id", COMPAT_SETTING, "server_id", NULL},
     {"--model-namespacing", COMPAT_OFF, NULL, "model namespaces are not supported"},
     {"--strict-readiness", COMPAT_NOTHING, NULL,

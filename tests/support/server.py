@@ -83,12 +83,16 @@ class Lines:
 class Server:
     """A running `tensord serve`. stop() asserts that it ends cleanly.
 
-    ports=False leaves the ports to the arguments; `starter` is the beginning of a command that executes it in turn.
+    Without a path it serves the state folder. ports=False leaves the ports to the arguments; `command` starts it by
+    other arguments than those of serve; `starter` is the beginning of a command that executes it in turn.
     """
 
-    def __init__(self, path, *arguments, state, environment=None, ports=True, starter=(), cwd=None, **options):
-        command = [*map(str, starter), binary(), "serve", str(path), *(PORTS if ports else ())]
-        command += ["--onnxruntime", onnxruntime(), *map(str, arguments)]
+    def __init__(self, path, *arguments, state, environment=None, ports=True, command=None, starter=(), cwd=None,
+                 **options):
+        self.state = state
+        serve = ["serve", *([str(path)] if path else []), *(PORTS if ports else ())]
+        serve += ["--onnxruntime", onnxruntime()]
+        command = [*map(str, starter), binary(), *(command or serve), *map(str, arguments)]
         environment = {**inherited(), "XDG_STATE_HOME": str(state), **(environment or {})}
         self.process = subprocess.Popen(
             command, cwd=cwd or state, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
