@@ -62,7 +62,8 @@ bool settings_read(struct settings *ret_settings, int count, char *const *argume
                    const char **ret_operand, struct error *ret_error);
 
 /* Calls warn with a sentence for each variable TENSORD_… of the environment that is no setting's,
- * which a misspelled one is. Those that Kubernetes sets for a Service are passed over. */
+ * which a misspelled one is. Those that Kubernetes sets for a Service are passed over, and so are
+ * TENSORD__…, by which one role of the program tells another what it hands on. */
 void settings_check_environment(void (*warn)(void *context, const char *sentence), void *context);
 
 /* What a reload has found out about one setting. */

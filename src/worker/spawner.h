@@ -115,7 +115,7 @@ enum {
 };
 
 /* Where a front, or a program that replaces this one, finds its sockets: "NAME=FD,NAME=FD". */
-#define SPAWNER_SOCKETS_VARIABLE "TENSORD_SOCKETS"
+#define SPAWNER_SOCKETS_VARIABLE "TENSORD__SOCKETS"
 
 /* Runs the spawner until the front ends; returns the exit status of the program: the front's, or
  * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front; SIGUSR2

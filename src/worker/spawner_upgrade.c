@@ -20,7 +20,7 @@
 #include "telemetry/log.h"
 #include "worker/spawner_sockets.h"
 
-#define HANDOVER_VARIABLE "TENSORD_UPGRADE_FD"
+#define HANDOVER_VARIABLE "TENSORD__UPGRADE_FD"
 
 enum { HANDOVER_BYTES = 1 << 20, LINE_FIELDS = 7, EXIT_NOT_EXECUTED = 127 };
 

@@ -14,7 +14,7 @@
 
 /* What is handed over has this form; a program that knows another refuses the check. */
 #define SPAWNER_UPGRADE_VERSION "1"
-#define SPAWNER_UPGRADE_VERSION_VARIABLE "TENSORD_UPGRADE_VERSION"
+#define SPAWNER_UPGRADE_VERSION_VARIABLE "TENSORD__UPGRADE_VERSION"
 
 /* Starts `PROGRAM check ARGUMENT…` and returns its process id, or -1 with errno. Its exit status is
  * 0 when the program at that path would start; otherwise it has said why on standard error. */
