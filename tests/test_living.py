@@ -1,7 +1,12 @@
 """How the server lives and ends: it drains, is upgraded, and tells who supervises it."""
+import collections
+import http.client
 import json
+import shutil
 import signal
 import socket
+import threading
+from pathlib import Path
 
 import grpc
 import pytest
@@ -9,6 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import processes
 from support.repositories import request, write_model
+from support.server import binary
 from support.sockets import Connection, request as http_request
 
 MIB = 1 << 20
@@ -116,4 +122,101 @@ def test_its_supervisor_is_told(started, tmp_path):
     supervisor.wait_for("WATCHDOG=1")
     server.process.send_signal(signal.SIGTERM)
     supervisor.wait_for("STOPPING=1")
+    server.stop()
+
+
+class Load:
+    """Clients that ask without pause, each in its own way, until they are stopped."""
+
+    def __init__(self, server):
+        self.server, self.stopping, self.errors, self.counts = server, threading.Event(), [], collections.Counter()
+        kinds = [self.keeps_alive, self.connects_anew, self.speaks_grpc, self.speaks_grpc]
+        self.threads = [threading.Thread(target=self.run, args=(kind,)) for kind in kinds]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def run(self, kind):
+        try:
+            for _ in kind():
+                self.counts[kind.__name__] += 1
+                if self.stopping.is_set():
+                    return
+        except Exception as error:
+            self.errors.append(error)
+
+    def keeps_alive(self):
+        """One connection for as long as the server keeps it."""
+        body = json.dumps(request([1, 2], datatype="UINT8"))
+        connection = http.client.HTTPConnection(*self.server.address, timeout=60)
+        while True:
+            connection.request("POST", "/v2/models/echo/infer", body)
+            response = connection.getresponse()
+            assert response.status == 200 and json.loads(response.read())["outputs"][0]["data"] == [1, 2]
+            yield
+
+    def connects_anew(self):
+        while True:
+            assert infer(self.server)[0] == 200
+            yield
+
+    def speaks_grpc(self):
+        """Its library connects anew when it is told to go away."""
+        with grpc.insecure_channel(self.server.netloc) as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            asked = service_pb2.ModelInferRequest(model_name="echo", raw_input_contents=[b"\x01\x02"])
+            asked.inputs.add(name="x", datatype="UINT8", shape=[2])
+            while True:
+                assert stub.ModelInfer(asked, timeout=60).raw_output_contents == [b"\x01\x02"]
+                yield
+
+    def go_on(self):
+        """Waits until each kind of client has been answered again."""
+        before = self.counts.copy()
+        processes.until(lambda: self.errors or all(self.counts[kind] > before[kind] + 3 for kind in before), 60, "load")
+        assert not self.errors
+
+
+def front_of(server):
+    [front] = processes.named(server.pid, "front")
+    return front
+
+
+def test_an_upgrade_fails_no_request(started):
+    """The process id stays; a new front serves; the old one ends when its clients have gone over."""
+    server = started()
+    with Load(server) as load:
+        for _ in range(3):
+            load.go_on()
+            old = front_of(server)
+            server.process.send_signal(signal.SIGUSR2)
+            assert server.err.wait_for("upgraded", 60)
+            load.go_on()
+            old.wait(60)
+            assert front_of(server).pid != old.pid
+    assert not load.errors and server.process.poll() is None
+    server.stop()
+
+
+def test_a_program_that_does_not_start_is_no_upgrade(started, tmp_path, monkeypatch):
+    """It is asked first; the old one goes on."""
+    program, engines = tmp_path / "tensord", Path(binary()).resolve().parents[2] / "engines"
+    shutil.copy(binary(), program)
+    monkeypatch.setenv("TENSORD_BINARY", str(program))
+    server = started("--engine-dir", engines)
+    front = front_of(server)
+    program.unlink()
+    program.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
+    program.chmod(0o755)
+    server.process.send_signal(signal.SIGUSR2)
+    assert server.err.wait_for("not today", 60)
+    assert server.err.wait_for("the old one goes on", 60)
+    assert front_of(server) == front and infer(server)[0] == 200
     server.stop()
