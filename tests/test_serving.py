@@ -8,8 +8,12 @@ import onnx
 import psutil
 import pytest
 from onnx import helper
+from tritonclient.grpc import service_pb2
 
 from support import models, processes
+from support.http2 import (
+    ACK, END_HEADERS, Http2, data, grpc_block, grpc_message, header_block, headers, settings, window_update,
+)
 from support.repositories import request, write_model
 from support.server import onnxruntime
 from support.sockets import Connection
@@ -152,3 +156,22 @@ def test_onnxruntime_may_be_named_from_here(server, repository):
     relative = os.path.relpath(onnxruntime(), folder.parent)
     served = server(folder, "--onnxruntime", relative, cwd=folder.parent)
     assert served.wait_ready("echo")
+
+
+def test_a_request_is_answered_while_a_large_one_on_its_connection_has_half_come(server, tmp_path):
+    """The client may well wait for the one before it goes on with the other."""
+    served = server(write_model(tmp_path / "models", "echo", "identity")).wait_ready("echo")
+    tensor = bytes(range(256)) * 2400  # less than the window
+    asked = service_pb2.ModelInferRequest(model_name="echo", raw_input_contents=[tensor])
+    asked.inputs.add(name="x", datatype="FP32", shape=[len(tensor) // 4])
+    message = grpc_message(asked.SerializeToString())
+    frames = [message[at:at + 16384] for at in range(0, len(message), 16384)]
+    with Http2(served.address, (4, 1 << 30)) as conn:
+        conn.step()  # the server's settings, whose window holds when they are acknowledged
+        conn.send(settings(flags=ACK) + window_update(0, 1 << 30) + headers(1, grpc_block(), END_HEADERS))
+        conn.send(b"".join(data(1, frame, 0) for frame in frames[:30]))
+        conn.send(headers(3, header_block("/v2/health/live")))
+        assert conn.answer(3).status == 200
+        conn.send(b"".join(data(1, frame, 0) for frame in frames[30:-1]) + data(1, frames[-1]))
+        assert conn.answer(1).fields["grpc-status"] == "0"
+    assert service_pb2.ModelInferResponse.FromString(conn.streams[1].body[5:]).raw_output_contents == [tensor]

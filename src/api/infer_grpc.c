@@ -441,8 +441,10 @@ static bool advance(struct api_call *call, size_t count, struct error *ret_error
     enum grpc_read read = grpc_reader_advance(&infer->reader, count, ret_error);
     if (read == GRPC_READ_ERROR || (inside && !message_advance(call, count, ret_error)))
         return false;
-    if (read == GRPC_READ_STARTED)
+    if (read == GRPC_READ_STARTED) {
         infer_scan_init(&infer->scan, &call->body, infer->reader.size_bytes, tensor_begins, call);
+        call->exchange->body_expected_bytes = infer->reader.size_bytes;
+    }
     if (read == GRPC_READ_MESSAGE)
         infer->step = STEP_COMPLETE;
     return true;

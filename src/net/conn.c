@@ -17,6 +17,11 @@ enum {
     /* Small enough for the kernel to take it whole as soon as it has room at all, so that a peer
      * that reads slowly is seen to read. */
     PIECE_BYTES = 16384,
+    /* A sender that fills a gigabit is not slowed by this, and who waits for a smaller request
+     * behind a large one does not notice. */
+    EXPECT_MS = 1,
+    EXPECT_LEAST_BYTES = 32 * 1024, /* fewer come in one or two segments anyway */
+    EXPECT_MOST_BYTES = 512 * 1024,
 };
 
 static void close_resource(struct loop_resource *resource)
@@ -39,6 +44,7 @@ void conn_own(struct conn *conn, const struct conn_owner *calls, void *owner)
 {
     conn->calls = calls;
     conn->owner = owner;
+    conn_expect(conn, 0);
     conn_resume(conn);
 }
 
@@ -114,6 +120,32 @@ void conn_ended(struct conn *conn)
         conn_abort(conn);
 }
 
+static void expect(struct conn *conn, size_t bytes)
+{
+    if (bytes == conn->expected_bytes)
+        return;
+    conn->expected_bytes = bytes;
+    conn->kind->expect(conn, bytes);
+}
+
+static void expect_no_longer(struct timer *timer)
+{
+    expect(list_entry(timer, struct conn, timer), 1);
+}
+
+void conn_expect(struct conn *conn, uint64_t bytes)
+{
+    if (!conn->kind->expect || conn->finishing || conn->closing)
+        return;
+    if (bytes >= EXPECT_LEAST_BYTES) {
+        expect(conn, bytes < EXPECT_MOST_BYTES ? (size_t)bytes : EXPECT_MOST_BYTES);
+        timer_start(&conn->timer, conn->loop, EXPECT_MS, expect_no_longer);
+    } else if (conn->expected_bytes > 1) {
+        expect(conn, 1);
+        timer_stop(&conn->timer);
+    }
+}
+
 /* Sending */
 
 /* Waits for the rest to be taken. */
@@ -158,7 +190,7 @@ uint64_t conn_stalled_since_ns(const struct conn *conn)
 
 static void linger_over(struct timer *linger)
 {
-    conn_abort(list_entry(linger, struct conn, linger));
+    conn_abort(list_entry(linger, struct conn, timer));
 }
 
 /* The last byte has been sent. */
@@ -169,7 +201,7 @@ static void end_sending(struct conn *conn)
         return;
     }
     conn->kind->end(conn);
-    timer_start(&conn->linger, conn->loop, LINGER_MS, linger_over);
+    timer_start(&conn->timer, conn->loop, LINGER_MS, linger_over);
 }
 
 static bool send_more(struct conn *conn)
@@ -210,6 +242,7 @@ void conn_finish(struct conn *conn)
 {
     if (conn->finishing || conn->closing)
         return;
+    conn_expect(conn, 0);
     conn->finishing = true;
     start_reading(conn);
     if (conn->unsent.bytes == 0)
@@ -221,7 +254,7 @@ void conn_abort(struct conn *conn)
     if (conn->closing)
         return;
     conn->closing = true;
-    timer_stop(&conn->linger);
+    timer_stop(&conn->timer);
     conn->kind->close(conn);
 }
 

@@ -70,6 +70,12 @@ void conn_pause(struct conn *conn);
 /* Reads again after conn_pause or after room() gave none. */
 void conn_resume(struct conn *conn);
 
+/* So many bytes more are sure to come, and fewer are of no use: they are reported when all of them
+ * are there (of many, the first half MiB), and not segment by segment; but what has come by then is
+ * reported after a millisecond or two in any case. For the middle of a large body. Holds until
+ * that, or the next call; 0, as at first: each byte matters. */
+void conn_expect(struct conn *conn, uint64_t bytes);
+
 /* Closes once everything unsent has been sent, then lingers until the peer has closed or 2 s have
  * passed, so that a last error answer is not lost to a reset. Received bytes are not reported any
  * more. `closed` follows. A peer that takes nothing is the owner's to notice and to abort. */

@@ -19,6 +19,10 @@ struct conn_kind {
     /* Reports what is received, until conn_room gives none; conn->reading says that it does. */
     void (*read)(struct conn *conn);
 
+    /* Reports nothing until so many bytes, ≥ 1, have come, or the end. NULL when the kind cannot
+     * wait for more than one. */
+    void (*expect)(struct conn *conn, size_t bytes);
+
     /* Tells the other side that no more will be sent. */
     void (*end)(struct conn *conn);
 
@@ -37,8 +41,9 @@ struct conn {
     void *owner;
     struct backlog unsent;
     uint64_t stalled_since_ns;
-    struct timer linger;
-    bool reading;   /* the kind reads */
+    struct timer timer;    /* ends an expectation, and lingering */
+    size_t expected_bytes; /* what kind->expect was told; 0: nothing yet */
+    bool reading;          /* the kind reads */
     bool paused;    /* but the owner wants nothing; the kind finds out when something comes */
     bool ended;     /* the other side has said that it sends no more */
     bool finishing; /* conn_finish was called */

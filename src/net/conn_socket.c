@@ -97,6 +97,12 @@ static int socket_fd(const struct socket_conn *socket)
     return uv_fileno(&socket->uv.handle, &fd) == 0 ? fd : -1;
 }
 
+static void socket_expect(struct conn *conn, size_t bytes)
+{
+    int least = (int)bytes;
+    setsockopt(socket_fd(socket_of(conn)), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+}
+
 static void socket_end(struct conn *conn)
 {
     shutdown(socket_fd(socket_of(conn)),
@@ -130,6 +136,7 @@ static const struct conn_kind socket_kind = {
     .write = socket_write,
     .await = socket_await,
     .read = socket_read,
+    .expect = socket_expect,
     .end = socket_end,
     .close = socket_close,
     .peer = socket_peer,

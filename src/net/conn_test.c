@@ -585,6 +585,84 @@ static void a_peer_that_is_gone_is_noticed(void **state)
     free(big);
 }
 
+static void less_than_expected_is_received_too(void **state)
+{
+    struct test *test = *state;
+    conn_expect(test->b.conn, 1 << 20);
+    send_text(&test->a, "hello");
+    run_until(test, b_has_5);
+    assert_received(&test->b, "hello");
+}
+
+static bool b_has_big(struct test *test)
+{
+    return test->b.received.size >= BIG_BYTES;
+}
+
+static void expect_the_rest(struct side *side)
+{
+    conn_expect(side->conn, BIG_BYTES - side->received.size);
+}
+
+static void what_was_expected_is_received(void **state)
+{
+    struct test *test = *state;
+    char *big = big_new();
+    test->b.room_bytes = 100000;
+    test->b.on_received = expect_the_rest;
+    conn_send(test->a.conn, &(struct iovec){big, BIG_BYTES}, 1);
+    run_until(test, b_has_big);
+    assert_memory_equal(test->b.received.data, big, BIG_BYTES);
+    free(big);
+}
+
+/* A kind of connection that only notes what it is told to wait for. */
+struct patient {
+    struct conn conn;
+    size_t expected_bytes;
+    unsigned told;
+};
+
+static void note_expected(struct conn *conn, size_t bytes)
+{
+    struct patient *patient = list_entry(conn, struct patient, conn);
+    patient->expected_bytes = bytes;
+    patient->told++;
+    loop_stop(conn->loop);
+}
+
+static void close_nothing(struct conn *conn)
+{
+}
+
+static void expectations_are_bounded_in_size_and_time(void **state)
+{
+    static const struct conn_kind kind = {.expect = note_expected, .close = close_nothing};
+    struct error error;
+    struct loop *loop = loop_new(&error);
+    struct patient patient = {.told = 0};
+    conn_init(&patient.conn, &kind, loop);
+    conn_expect(&patient.conn, 0);
+    conn_expect(&patient.conn, 1000);
+    assert_int_equal(patient.told, 0);
+    conn_expect(&patient.conn, 100000);
+    assert_int_equal(patient.expected_bytes, 100000);
+    conn_expect(&patient.conn, 1 << 20);
+    conn_expect(&patient.conn, UINT64_MAX);
+    assert_int_equal(patient.expected_bytes, 1 << 19);
+    conn_expect(&patient.conn, 1000);
+    assert_int_equal(patient.expected_bytes, 1);
+    conn_expect(&patient.conn, 50000);
+    assert_int_equal(patient.told, 4);
+    patient.told = 0;
+    while (!patient.told)
+        loop_run(loop);
+    assert_int_equal(patient.expected_bytes, 1);
+    conn_abort(&patient.conn);
+    conn_gone(&patient.conn);
+    loop_free(loop);
+}
+
 static void the_end_is_told_once(void **state)
 {
     struct test *test = *state;
@@ -653,6 +731,9 @@ int main(void)
         TEST(lingering_ends),
         TEST(a_half_closed_peer_still_reads),
         TEST(a_peer_that_is_gone_is_noticed),
+        TEST(less_than_expected_is_received_too),
+        TEST(what_was_expected_is_received),
+        cmocka_unit_test(expectations_are_bounded_in_size_and_time),
         TEST(the_end_is_told_once),
         TEST(the_loop_closes_what_is_open),
         TEST(a_peer_has_an_address),

@@ -73,6 +73,9 @@ struct http_exchange {
     struct http_server *server;             /* outlives the exchange */
     size_t field_capacity;                  /* of request.fields */
     size_t field_bytes;                     /* of names and values so far */
+    uint64_t body_expected_bytes;           /* of the body over HTTP/2, sure to come: what
+                                             * Content-Length says, or the application knows; the
+                                             * transport counts it down */
     unsigned references;
     bool body_idle; /* the application's: between two messages of a stream over HTTP/2, where the
                      * clock of the body stands still */

@@ -137,7 +137,12 @@ static struct room conn_room(void *owner)
 static void conn_received(void *owner, size_t count)
 {
     struct http2_conn *conn = owner;
+    conn->expected_bytes = 0;
     receive(conn, conn->shared->receive, count);
+    /* The peer may send half a window before it must be told of what was taken. */
+    conn_expect(conn->session.conn, conn->expected_bytes < HTTP2_STREAM_WINDOW_BYTES / 2
+                                        ? conn->expected_bytes
+                                        : HTTP2_STREAM_WINDOW_BYTES / 2);
 }
 
 /* A peer that sends nothing more cannot open windows or acknowledge: it has gone. */

@@ -19,7 +19,7 @@ enum {
     HTTP2_CONN_WINDOW_BYTES = 8 << 20,   /* the same of all streams of a connection */
     HTTP2_FRAME_BYTES = 64 * 1024,       /* the largest DATA frame, either way */
     HTTP2_HEAD_BYTES = 16 * 1024,        /* the largest head of a response */
-    HTTP2_RECEIVE_BYTES = 64 * 1024,
+    HTTP2_RECEIVE_BYTES = 128 * 1024,
     HTTP2_BLOCK_BYTES = 32 * 1024,
     HTTP2_VECTORS = 256,           /* of one write */
     HTTP2_FRAME_VECTORS = 64,      /* of one DATA frame */
@@ -56,6 +56,7 @@ struct http2_conn {
     struct loop_task flush;    /* at the turn's end */
     struct timer timer;        /* http2_guard.c */
     struct http2_block *block; /* of the running or the unsent write */
+    uint64_t expected_bytes;   /* of the body that came last, if its handler takes all */
     size_t vector_count;       /* of the running write */
     uint64_t head_since_ns;    /* a head is arriving since then; 0: none */
     uint64_t idle_since_ns;    /* without a stream since then */

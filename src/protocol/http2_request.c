@@ -179,6 +179,8 @@ static void head_complete(struct http2_stream *stream, bool body_follows)
         return;
     }
     stream->body_since_ns = http2_now_ns(stream->conn);
+    if (stream->exchange.request.content_length > 0)
+        stream->exchange.body_expected_bytes = (uint64_t)stream->exchange.request.content_length;
     server->on_request(server, &stream->exchange);
     assert(stream->exchange.handler);
     if (body_follows)
@@ -192,6 +194,11 @@ static bool wants_body(const struct http2_stream *stream)
            !stream->gone;
 }
 
+static void count_down(uint64_t *expected_bytes, size_t count)
+{
+    *expected_bytes -= *expected_bytes < count ? *expected_bytes : count;
+}
+
 /* Gives the handler as much of the bytes as it has room for; returns how much it took. */
 static size_t give(struct http2_stream *stream, struct span bytes)
 {
@@ -203,6 +210,7 @@ static size_t give(struct http2_stream *stream, struct span bytes)
             break;
         memcpy(room.data, bytes.data + given, count);
         given += count;
+        count_down(&stream->exchange.body_expected_bytes, count);
         if (wants_body(stream))
             stream->exchange.handler->body_received(&stream->exchange, count);
     }
@@ -264,6 +272,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (!wants_body(stream))
         taken = size;
     consume(stream, taken);
+    stream->conn->expected_bytes = taken < size ? 0 : stream->exchange.body_expected_bytes;
     /* The window bounds what comes here. */
     if (taken < size && !buf_append(&stream->pending, span_after(bytes, taken))) {
         consume(stream, size - taken);
