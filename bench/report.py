@@ -7,7 +7,7 @@ PAGE = """# Performance
 
 Written by `./dev bench --write`. Every comparison was interleaved in one run on one machine ({machine}), load
 generator included, so the ratios hold where single figures do not. Figures are medians of {rounds} rounds of
-{seconds} s. CPU time is user and system time of all processes of a server: spawner, front and workers. Load comes
+{seconds} s; {noise}. CPU time is user and system time of all processes of a server: spawner, front and workers. Load comes
 from `wrk` and `h2load`, one thread each; [bench/README.md](../bench/README.md) says what each limit is.
 {rows}
 """
@@ -54,5 +54,5 @@ class Report:
                 lines.append(f"| {what} | {value} | {limit} | {verdict} |")
         return "\n".join(lines)
 
-    def write(self, path, rounds, seconds):
-        path.write_text(PAGE.format(machine=machine(), rounds=rounds, seconds=seconds, rows=self.markdown()))
+    def write(self, path, rounds, seconds, noise):
+        path.write_text(PAGE.format(machine=machine(), rounds=rounds, seconds=seconds, noise=noise, rows=self.markdown()))

@@ -8,12 +8,14 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import comparisons
 import footprint
 import model_load
 import subjects
+from noise import Noise
 from report import Report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,33 +50,78 @@ def copy_magika(folder):
     return copy
 
 
-def measure(report, options, folder):
-    build = options.build
-    [package] = ROOT.glob(".venv/lib/python3*/site-packages/onnxruntime")
-    models, magika = make_identity(folder), copy_magika(folder)
-    with subjects.tensord(build, models) as server:
-        comparisons.small_http(report, options, server, folder)
-        comparisons.small_grpc(report, options, server, folder, build)
-        comparisons.big_tensors(report, options, server, folder, build)
-    model_load.rows(report, options, build, magika, package, folder)
-    footprint.memory(report, build, models, 1000 if options.quick else 10000)
-    footprint.starting(report, options, build, models, magika, package)
+@dataclass
+class Run:
+    """What the parts of the benchmark have in common."""
+
+    report: Report
+    options: argparse.Namespace
+    build: Path
+    folder: Path  # for files of the run
+    models: Path  # the identity model
+    magika: Path
+    package: Path  # of ONNX Runtime
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Measure the server beside its limits.")
+def small_http(run):
+    with subjects.tensord(run.build, run.models) as server:
+        comparisons.small_http(run.report, run.options, server, run.folder)
+
+
+def small_grpc(run):
+    with subjects.tensord(run.build, run.models) as server:
+        comparisons.small_grpc(run.report, run.options, server, run.folder, run.build)
+
+
+def big_tensors(run):
+    with subjects.tensord(run.build, run.models) as server:
+        comparisons.big_tensors(run.report, run.options, server, run.folder, run.build)
+
+
+def model(run):
+    model_load.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
+
+
+def memory(run):
+    footprint.memory(run.report, run.build, run.models, 1000 if run.options.quick else 10000)
+
+
+def starting(run):
+    footprint.starting(run.report, run.options, run.build, run.models, run.magika, run.package)
+
+
+PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "model": model, "memory": memory,
+         "starting": starting}
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="./dev bench", description="Measure the server beside its limits.")
     parser.add_argument("--quick", action="store_true", help="short rounds, for a first look")
+    parser.add_argument("--only", action="append", choices=PARTS, metavar="PART",
+                        help=f"measure this part alone, or several of them: {', '.join(PARTS)}")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     parser.add_argument("--build", type=Path, default=ROOT / "build-release", help="build folder")
     options = parser.parse_args()
+    if options.write and (options.only or options.quick):
+        parser.error("--write writes the whole page: leave out --only and --quick")
     options.rounds, options.seconds = (1, 1) if options.quick else (5, 3)
-    report = Report()
+    return options
+
+
+def main():
+    options = parse()
+    report, noise = Report(), Noise()
+    print(noise.before(), flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # nginx's worker is another user
-        measure(report, options, folder)
+        [package] = ROOT.glob(".venv/lib/python3*/site-packages/onnxruntime")
+        run = Run(report, options, options.build, folder, make_identity(folder), copy_magika(folder), package)
+        for part in options.only or PARTS:
+            PARTS[part](run)
+    print(f"\n{noise.meanwhile()}")
     if options.write:
-        report.write(ROOT / "docs/performance.md", options.rounds, options.seconds)
+        report.write(ROOT / "docs/performance.md", options.rounds, options.seconds, noise.meanwhile())
     print(f"\n{report.missed} of the bounds missed" if report.missed else "\nall bounds met")
 
 
