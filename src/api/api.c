@@ -3,6 +3,7 @@
 
 #include "api/grpc_call.h"
 #include "api/routes.h"
+#include "base/unset.h"
 
 bool api_is_ready(const struct api *api)
 {
@@ -17,7 +18,7 @@ static void refuse(struct http_exchange *exchange, const struct error *error)
 
 static void rest_request(struct api *api, struct http_exchange *exchange)
 {
-    struct error error;
+    struct error error UNSET;
     struct api_call *call = call_new(api, exchange);
     if (!call)
         return;

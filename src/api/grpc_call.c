@@ -3,6 +3,8 @@
  * them all. */
 #include "api/grpc_call.h"
 
+#include "base/unset.h"
+
 enum { MESSAGE_ARENA_BYTES = 1 << 20 };
 
 struct grpc_state {
@@ -106,7 +108,7 @@ static void body_received(struct http_exchange *exchange, size_t count)
 {
     struct api_call *call = call_of(exchange);
     struct grpc_state *state = state_of(call);
-    struct error error;
+    struct error error UNSET;
     bool inside = state->reader.left_bytes > 0;
     if (state->ended)
         return;
@@ -186,7 +188,7 @@ static void refuse(struct http_exchange *exchange, const struct error *error)
 
 void grpc_call_begin(struct api *api, struct http_exchange *exchange)
 {
-    struct error error;
+    struct error error UNSET;
     struct api_call *call = call_new(api, exchange);
     struct grpc_state *state = call ? arena_calloc(&exchange->arena, 1, sizeof *state) : NULL;
     if (!call)

@@ -5,6 +5,7 @@
  * made and tensors go into their memory), WAITING for the answer, DONE. */
 #include "api/grpc_call.h"
 #include "api/infer_contents.h"
+#include "base/unset.h"
 #include "codec/infer_scan.h"
 #include "codec/inference.pb.h"
 #include "serving/generation.h"
@@ -419,7 +420,6 @@ static struct room body_room(struct http_exchange *exchange)
     static char sink[16384];
     struct api_call *call = call_of(exchange);
     struct grpc_infer *infer = infer_of(call);
-    struct error error;
     if (infer->step != STEP_MESSAGE && infer->step != STEP_COMPLETE)
         return (struct room){sink, sizeof sink};
     struct room room = grpc_reader_room(&infer->reader);
@@ -427,6 +427,7 @@ static struct room body_room(struct http_exchange *exchange)
         room = message_room(call);
     if (room.size)
         return room;
+    struct error error;
     error_no_memory(&error);
     fail(call, &error);
     return (struct room){sink, sizeof sink};
@@ -453,7 +454,7 @@ static bool advance(struct api_call *call, size_t count, struct error *ret_error
 static void body_received(struct http_exchange *exchange, size_t count)
 {
     struct api_call *call = call_of(exchange);
-    struct error error;
+    struct error error UNSET;
     enum step step = infer_of(call)->step;
     if ((step == STEP_MESSAGE || step == STEP_COMPLETE) && !advance(call, count, &error))
         fail(call, &error);
@@ -463,7 +464,7 @@ static void body_end(struct http_exchange *exchange)
 {
     struct api_call *call = call_of(exchange);
     struct grpc_infer *infer = infer_of(call);
-    struct error error;
+    struct error error UNSET;
     if (infer->step == STEP_DONE)
         return;
     if (infer->step != STEP_COMPLETE)
@@ -494,7 +495,7 @@ static const struct http_handler infer_handler = {body_room, body_received, body
 
 void grpc_infer_begin(struct api_call *call)
 {
-    struct error error;
+    struct error error UNSET;
     struct grpc_infer *infer = arena_calloc(&call->exchange->arena, 1, sizeof *infer);
     if (!infer) {
         error_no_memory(&error);

@@ -7,6 +7,7 @@
 #include "api/infer_json.h"
 #include "api/infer_reply.h"
 #include "api/routes.h"
+#include "base/unset.h"
 #include "codec/tensor_json.h"
 
 #include <assert.h>
@@ -183,7 +184,7 @@ static void take_json(struct api_call *call)
 {
     struct infer_call *infer = call->detail;
     struct inference *inference = &infer->inference;
-    struct error error;
+    struct error error UNSET;
     struct version *version = call_version(call, &error);
     if (!version || !inference_init(inference, version, &call->exchange->arena, &error) ||
         !infer_json_read(buf_span(&call->body), &call->exchange->arena, &infer->request, &error)) {
@@ -302,7 +303,6 @@ static struct room sink(void)
 static struct room json_room(struct api_call *call)
 {
     struct infer_call *infer = call->detail;
-    struct error error;
     int64_t length = call->exchange->request.content_length;
     uint64_t total = infer->json_bytes;
     if (total == UINT64_MAX && length >= 0)
@@ -310,6 +310,7 @@ static struct room json_room(struct api_call *call)
     struct room room = call_body_room(call, total);
     if (room.size)
         return room;
+    struct error error;
     error_set(&error, ERROR_TOO_LARGE,
               "the request's JSON is longer than the %zu bytes that are allowed",
               call->api->max_json_bytes);
@@ -364,7 +365,6 @@ static void body_end(struct http_exchange *exchange)
 {
     struct api_call *call = call_of(exchange);
     struct infer_call *infer = call->detail;
-    struct error error;
     if (infer->step == STEP_JSON && infer->json_bytes == UINT64_MAX)
         take_json(call);
     if (infer->step == STEP_REFUSED)
@@ -373,6 +373,7 @@ static void body_end(struct http_exchange *exchange)
         submit(call);
         return;
     }
+    struct error error;
     error_set(&error, ERROR_INVALID_ARGUMENT, "the body ends before its JSON and binary inputs do");
     refuse(call, &error);
 }
@@ -427,7 +428,7 @@ static bool read_json_length(struct api_call *call, struct error *ret_error)
 
 void begin_infer(struct api_call *call)
 {
-    struct error error;
+    struct error error UNSET;
     struct infer_call *infer = arena_calloc(&call->exchange->arena, 1, sizeof *infer);
     if (!infer) {
         error_no_memory(&error);

@@ -4,6 +4,8 @@
  * hostile nesting costs a row of a fixed stack and no C stack. A known field of the wrong wire type
  * is refused rather than skipped: it is always a client's mistake, and saying so helps. */
 #include "codec/protobuf.h"
+
+#include "base/unset.h"
 #include "codec/protobuf_slot.h"
 #include "codec/protobuf_wire.h"
 #include "codec/utf8.h"
@@ -233,7 +235,7 @@ bool pb_decode(const struct pb_message *table, struct span bytes, struct arena *
 {
     if (!bytes.data)
         bytes.data = "";
-    struct decoder decoder;
+    struct decoder decoder UNSET;
     decoder.at = decoder.start = bytes.data;
     decoder.end = bytes.data + bytes.size;
     decoder.arena = arena;

@@ -4,6 +4,8 @@
  * enough for nearly all; a longer message is moved when it ends. Measuring is the same walk without
  * a buffer. Nothing recurses. */
 #include "codec/protobuf.h"
+
+#include "base/unset.h"
 #include "codec/protobuf_slot.h"
 #include "codec/protobuf_wire.h"
 
@@ -172,7 +174,7 @@ static void step(struct encoder *encoder, struct frame *frame)
 static bool encode(const struct pb_message *table, const void *message, struct buf *buf,
                    size_t *ret_size)
 {
-    struct encoder encoder;
+    struct encoder encoder UNSET;
     encoder.buf = buf;
     encoder.size = 0;
     encoder.failed = false;

@@ -7,6 +7,8 @@
  * an idle connection owns nothing but its struct. */
 #include "protocol/http1_conn.h"
 
+#include "base/unset.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -103,7 +105,7 @@ static void start_request(struct http1_conn *c)
 static size_t read_head(struct http1_conn *c, struct span received)
 {
     size_t used = 0;
-    struct error error;
+    struct error error UNSET;
     if (!c->exchange && !begin_exchange(c)) {
         http1_abort(c);
         return 0;
@@ -147,7 +149,7 @@ static size_t read_chunked(struct http1_conn *c, struct span received)
     struct http_exchange *base = &c->exchange->base;
     struct room into = handler_room(c);
     size_t used = 0, decoded = 0;
-    struct error error;
+    struct error error UNSET;
     if (into.size == 0 || c->exchange->broken)
         return 0;
     enum http1_step step =

@@ -5,6 +5,8 @@
  * and we do not is answered, not reset, so that the client learns why. */
 #include "protocol/http2_internal.h"
 
+#include "base/unset.h"
+
 #include <assert.h>
 
 static struct http2_stream *find_stream(nghttp2_session *session, int32_t id)
@@ -93,7 +95,7 @@ static void set_pseudo_field(struct http_request *request, struct span name, str
 
 static void add_field(struct http2_stream *stream, struct span name, struct span value)
 {
-    struct error error;
+    struct error error UNSET;
     if (!copy_field(stream, &name, &value))
         refuse_later(stream, ERROR_HEADER_TOO_LARGE, "the head is too large");
     else if (name.data[0] == ':')
@@ -169,7 +171,7 @@ static void answer_expectation(struct http2_stream *stream)
 static void head_complete(struct http2_stream *stream, bool body_follows)
 {
     struct http_server *server = stream->exchange.server;
-    struct error error;
+    struct error error UNSET;
     if (stream->refusal == ERROR_OK && !check_head(&stream->exchange, &error)) {
         char *text = arena_printf(&stream->exchange.arena, "%s", error.message);
         refuse_later(stream, error.code, text ? text : "the request is malformed");

@@ -61,22 +61,26 @@ static bool shape_fits(const struct shape *expected, const struct shape *got)
     return true;
 }
 
+static bool wrong_shape(const struct tensor_info *info, struct span model,
+                        const struct channel_tensor *input, struct error *ret_error)
+{
+    char expected[128], got[128];
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "unexpected shape for input '%.*s' for model '%.*s'. Expected %s, got %s.",
+                     SPAN_ARGS(info->name), SPAN_ARGS(model),
+                     shape_format(&info->shape, expected, sizeof expected),
+                     shape_format(&input->shape, got, sizeof got));
+}
+
 static bool check_tensor(const struct tensor_info *info, struct span model,
                          const struct channel_tensor *input, struct error *ret_error)
 {
-    char expected[128], got[128];
     if (input->datatype != info->datatype)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
                          SPAN_ARGS(info->name), datatype_name(input->datatype), SPAN_ARGS(model),
                          datatype_name(info->datatype));
-    if (!shape_fits(&info->shape, &input->shape))
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "unexpected shape for input '%.*s' for model '%.*s'. Expected %s, got %s.",
-                         SPAN_ARGS(info->name), SPAN_ARGS(model),
-                         shape_format(&info->shape, expected, sizeof expected),
-                         shape_format(&input->shape, got, sizeof got));
-    return true;
+    return shape_fits(&info->shape, &input->shape) || wrong_shape(info, model, input, ret_error);
 }
 
 /* Insertion sort: requests have few inputs, mostly in order already. False when two have the same

@@ -2,6 +2,8 @@
  * loop turn, so that what arrives in one turn can be joined and one doorbell serves all of it. */
 #include "serving/generation.h"
 
+#include "base/unset.h"
+
 #include "serving/batch.h"
 #include "serving/inference_internal.h"
 #include "serving/replica.h"
@@ -298,7 +300,8 @@ static void trim(struct timer *timer)
 void generation_submit(struct generation *generation, struct inference *inference)
 {
     struct serving *serving = serving_of(generation);
-    struct error error = {.code = ERROR_OK};
+    struct error error UNSET;
+    error.code = ERROR_OK;
     timer_start(&generation->idle, serving->loop, IDLE_TRIM_MS, trim);
     if (generation->state == GENERATION_FAILED)
         failed_error(generation, &error);
@@ -396,7 +399,7 @@ static void put_back(struct generation *generation, struct inference **batch, si
 static void dispatch(struct loop_task *task)
 {
     struct generation *generation = list_entry(task, struct generation, dispatch);
-    struct inference *batch[BATCH_MAX_REQUESTS];
+    struct inference *batch[BATCH_MAX_REQUESTS] UNSET;
     if (list_empty(&generation->queue))
         return;
     if (!generation->replica && generation->state == GENERATION_COLD)

@@ -1,6 +1,7 @@
 /* Inferences from their making to their answers; see inference.h. */
 #include "serving/inference.h"
 
+#include "base/unset.h"
 #include "serving/check.h"
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
@@ -256,7 +257,11 @@ static bool list_outputs(const struct inference *inference, const struct channel
 
 void inference_answer(struct inference *inference, const struct channel_response *response)
 {
-    struct inference_answer answer = {.final = response->final, .error = response->error};
+    struct inference_answer answer UNSET;
+    answer.outputs = NULL;
+    answer.output_count = 0;
+    answer.final = response->final;
+    answer.error = response->error;
     size_t capacity = response->output_count > inference->output_name_count
                           ? response->output_count
                           : inference->output_name_count;

@@ -1,6 +1,7 @@
 /* Replicas: a worker process, its channel, and how much it has to do; see replica.h. */
 #include "serving/replica.h"
 
+#include "base/unset.h"
 #include "serving/batch.h"
 #include "serving/inference_internal.h"
 #include "serving/nested.h"
@@ -249,7 +250,7 @@ bool replica_has_room(const struct replica *replica)
 
 size_t replica_fitting(struct inference *const *batch, size_t count)
 {
-    struct channel_request *requests[BATCH_MAX_REQUESTS];
+    struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
     assert(count <= BATCH_MAX_REQUESTS);
     for (size_t i = 0; i < count; i++)
         requests[i] = &batch[i]->request;
@@ -258,7 +259,7 @@ size_t replica_fitting(struct inference *const *batch, size_t count)
 
 bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count)
 {
-    struct channel_request *requests[BATCH_MAX_REQUESTS];
+    struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
     assert(count > 0 && count <= BATCH_MAX_REQUESTS);
     for (size_t i = 0; i < count; i++)
         requests[i] = &batch[i]->request;

@@ -4,6 +4,7 @@
  * sentence; it tells the owner only after everything was checked. */
 #include "worker/channel_inbox.h"
 
+#include "base/unset.h"
 #include "worker/record.h"
 
 #include <stdlib.h>
@@ -181,8 +182,11 @@ static const char *take_response(struct channel_inbox *inbox, struct record_read
         return broken;
     if (!head->final && entry->credits == 0)
         return "more responses than it has credits for";
-    struct channel_response response = {
-        .final = head->final != 0, .outputs = inbox->outputs, .output_count = head->output_count};
+    struct channel_response response UNSET;
+    response.error.code = ERROR_OK;
+    response.final = head->final != 0;
+    response.outputs = inbox->outputs;
+    response.output_count = head->output_count;
     if (head->status != TENSORD_OK)
         error_set(&response.error, code_of_status(head->status), "%.*s", SPAN_ARGS(message));
     struct channel_request *request = entry->request;
