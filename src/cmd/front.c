@@ -1,7 +1,8 @@
 /* The front's role: puts the modules together, listens, and says what it serves.
  *
  * The listening sockets come from the spawner. Order matters: serve them first (so that clients can
- * connect while models load), then drop every privilege, then scan. */
+ * connect while models load), then drop every privilege, then scan. A front that takes over from
+ * another serves them last, when its models are loaded. */
 #include "api/api.h"
 #include "cmd/announce.h"
 #include "cmd/commands.h"
@@ -42,6 +43,7 @@ struct front {
     struct drain drain;
     struct loop_task load_named; /* asks for the models of --load-model */
     uv_signal_t terminate, interrupt, hangup;
+    bool successor;      /* another front serves until this one is settled */
     bool settled;        /* all that is to be loaded at the start has been, or has failed */
     char path[PATH_MAX]; /* of the repository, absolute */
     int status;          /* of the process */
@@ -57,11 +59,25 @@ static int complain(const char *sentence)
 
 /* ---- the repository ---- */
 
-/* A front that takes over from another does so now: its models answer at once. */
+static bool listen_all(struct error *ret_error)
+{
+    if (!listeners_open(&front.listeners, front.loop, &front.settings, &front.http, ret_error))
+        return false;
+    snprintf(front.announcer.address, sizeof front.announcer.address, "%s", front.listeners.url);
+    return true;
+}
+
+/* A front that takes over from another lets clients in only now: its models answer at once. */
 static void look_settled(void)
 {
+    struct error error;
     if (front.settled || serving_is_loading(&front.serving))
         return;
+    if (front.successor && !listen_all(&error)) {
+        front.status = complain(error.message);
+        loop_stop(front.loop);
+        return;
+    }
     front.settled = true;
     spawner_tell_settled(front.spawner);
 }
@@ -342,14 +358,6 @@ static bool enter_sandbox(struct error *ret_error)
     return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
 }
 
-static bool listen_all(struct error *ret_error)
-{
-    if (!listeners_open(&front.listeners, front.loop, &front.settings, &front.http, ret_error))
-        return false;
-    snprintf(front.announcer.address, sizeof front.announcer.address, "%s", front.listeners.url);
-    return true;
-}
-
 static bool start(const char *path, struct error *ret_error)
 {
     if (!realpath(path, front.path))
@@ -368,7 +376,8 @@ static bool start(const char *path, struct error *ret_error)
     make_http();
     make_drain();
     announcer_init(&front.announcer, front.settings.example);
-    if (!listen_all(ret_error))
+    front.successor = getenv(SPAWNER_SUCCESSOR_VARIABLE) != NULL;
+    if (!front.successor && !listen_all(ret_error))
         return false;
     if (!enter_sandbox(ret_error))
         return false;

@@ -490,7 +490,8 @@ static const struct conn_owner calls = {
 static void drain(struct http_session *session, bool close_idle)
 {
     struct http1_conn *c = (struct http1_conn *)(void *)session;
-    c->keep_alive = false;
+    bool promised = c->keep_alive && c->exchange && c->exchange->base.responded;
+    c->keep_alive = promised && !close_idle;
     if (close_idle && (c->phase == HTTP1_IDLE || c->phase == HTTP1_SKIP))
         finish(c);
 }

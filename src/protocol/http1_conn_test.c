@@ -286,6 +286,28 @@ static void retiring_answers_the_next_request_of_an_idle_connection(void **state
     fixture_fini(&f);
 }
 
+/* A client that was promised to keep the connection may be sending its next request by then. */
+static void retiring_keeps_what_it_has_promised(void **state)
+{
+    struct fixture f;
+    fixture_init(&f);
+    const struct http_field length = {SPAN("content-length"), SPAN("2")};
+    const struct iovec body = {(char[]){"ok"}, 2};
+    fixture_send(&f, SPAN("GET /wait HTTP/1.1\r\n" HOST "\r\n"), false);
+    fixture_run_until_request(&f);
+    http_reply(f.last->exchange, 200, &length, 1);
+    http_server_retire(&f.server);
+    http_body(f.last->exchange, &body, 1);
+    http_end(f.last->exchange, NULL, 0);
+    fixture_run_until_exchange_closed(&f);
+    fixture_send(&f, SPAN("GET /wait HTTP/1.1\r\n" HOST "\r\n"), false);
+    fixture_run_until_request(&f);
+    http_send(f.last->exchange, 200, NULL, 0, NULL, 0);
+    fixture_run_until_closed(&f);
+    assert_string_equal(fixture_statuses(&f), "200 200 ");
+    fixture_fini(&f);
+}
+
 /* ---- Clients that leave, and slow ones ---- */
 
 static void a_client_that_leaves_is_noticed(void **state)
@@ -400,6 +422,7 @@ int main(void)
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(what_waits_is_bounded),
         cmocka_unit_test(draining_ends_keep_alive),
+        cmocka_unit_test(retiring_keeps_what_it_has_promised),
         cmocka_unit_test(retiring_answers_the_next_request_of_an_idle_connection),
         cmocka_unit_test(a_client_that_leaves_is_noticed),
         cmocka_unit_test(a_cut_body_is_noticed),

@@ -372,7 +372,10 @@ void serving_fini(struct serving *serving)
 struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error)
 {
     struct model *model = map_get(&serving->models, name);
-    if (!model)
+    if (!model && !serving->scanned)
+        error_set(ret_error, ERROR_UNAVAILABLE,
+                  "the server is starting: it has not looked at its models yet");
+    else if (!model)
         error_set(ret_error, ERROR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
                   SPAN_ARGS(name));
     return model;

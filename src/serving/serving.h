@@ -112,7 +112,8 @@ void serving_stop(struct serving *serving);
 /* Frees everything; no worker runs any more. */
 void serving_fini(struct serving *serving);
 
-/* The model of that name, or NULL with Triton's sentence (NOT_FOUND). */
+/* The model of that name, or NULL with Triton's sentence (NOT_FOUND); UNAVAILABLE as long as nobody
+ * can know. */
 struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error);
 
 /* The version of a model: `number`, or the newest ready one (else the newest) when number is -1.

@@ -281,7 +281,7 @@ static void avoid_oom_killer(void)
 static bool start_front(struct spawner *spawner)
 {
     bool adopted = spawner_upgrade_adopt(&spawner->fronts[0], &spawner->child);
-    bool started = spawner_front_start(&spawner->fronts[adopted ? 1 : 0], &spawner->child);
+    bool started = spawner_front_start(&spawner->fronts[adopted ? 1 : 0], &spawner->child, adopted);
     if (adopted && !started)
         log_error("spawner", "no upgrade: the new front does not start; the old one goes on");
     return adopted || started || fail("cannot start the front");

@@ -117,6 +117,10 @@ enum {
 /* Where a front, or a program that replaces this one, finds its sockets: "NAME=FD,NAME=FD". */
 #define SPAWNER_SOCKETS_VARIABLE "TENSORD__SOCKETS"
 
+/* Set for a front that takes over from another one, which accepts until this one has said that it
+ * is settled. */
+#define SPAWNER_SUCCESSOR_VARIABLE "TENSORD__SUCCESSOR"
+
 /* Runs the spawner until the front ends; returns the exit status of the program: the front's, or
  * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front; SIGUSR2
  * upgrades: the program at `program` is executed in this process, with the arguments of `serve`,

@@ -57,14 +57,20 @@ static bool place_fds(const struct spawner_child *child, const int *fds, int cou
            errno == ENOSYS || errno == EINVAL; /* ours are close-on-exec anyway */
 }
 
-_Noreturn void spawner_child_front(const struct spawner_child *child, int socket)
+static bool say_successor(bool successor)
+{
+    return (successor ? setenv(SPAWNER_SUCCESSOR_VARIABLE, "1", 1)
+                      : unsetenv(SPAWNER_SUCCESSOR_VARIABLE)) == 0;
+}
+
+_Noreturn void spawner_child_front(const struct spawner_child *child, int socket, bool successor)
 {
     const struct spawner_options *options = child->options;
     int fds[MAX_FDS] = {socket}, count = 1, program;
     for (size_t i = 0; i < options->socket_count; i++)
         fds[count++] = options->sockets[i].fd;
     if (bind_to_spawner(child) && place_fds(child, fds, count, &program) &&
-        spawner_sockets_export(options, SPAWNER_FRONT_SOCKETS))
+        say_successor(successor) && spawner_sockets_export(options, SPAWNER_FRONT_SOCKETS))
         execveat(program, "", options->front_arguments, environ, AT_EMPTY_PATH);
     dprintf(STDERR_FILENO, "tensord: cannot start the front: %s\n", strerrordesc_np(errno));
     _exit(EXIT_NOT_EXECUTED);

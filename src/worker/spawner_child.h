@@ -18,8 +18,9 @@ struct spawner_child {
     int null;    /* /dev/null */
 };
 
-/* Becomes the front, whose end of the socketpair is `socket`. */
-_Noreturn void spawner_child_front(const struct spawner_child *child, int socket);
+/* Becomes the front, whose end of the socketpair is `socket`; a successor takes over from another
+ * front, and is told so. */
+_Noreturn void spawner_child_front(const struct spawner_child *child, int socket, bool successor);
 
 /* Becomes a worker that may read `root`, with the descriptors of a START. What keeps it from
  * starting is written to last_words, as a sentence. */

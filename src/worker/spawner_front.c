@@ -251,7 +251,8 @@ void spawner_front_listen(struct spawner_front *front)
 
 /* ---- beginning and end ---- */
 
-bool spawner_front_start(struct spawner_front *front, const struct spawner_child *child)
+bool spawner_front_start(struct spawner_front *front, const struct spawner_child *child,
+                         bool successor)
 {
     int pair[2];
     struct spawner_slot *slots = calloc(SPAWN_MAX_WORKERS, sizeof *slots);
@@ -261,7 +262,7 @@ bool spawner_front_start(struct spawner_front *front, const struct spawner_child
     }
     pid_t pid = fork();
     if (pid == 0)
-        spawner_child_front(child, pair[1]);
+        spawner_child_front(child, pair[1], successor);
     close(pair[1]);
     if (pid < 0) {
         close(pair[0]);

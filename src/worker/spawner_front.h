@@ -40,7 +40,8 @@ struct spawner_front {
 
 /* Starts the front's process; `child` outlives it. *front is as it was, and errno set, when false.
  */
-bool spawner_front_start(struct spawner_front *front, const struct spawner_child *child);
+bool spawner_front_start(struct spawner_front *front, const struct spawner_child *child,
+                         bool successor);
 
 /* Reads all there is on its line and acts on it. At the end of the line the front is about to exit,
  * in its own time; nonsense is answered by killing it. */
