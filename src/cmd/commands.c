@@ -57,10 +57,22 @@ const struct command commands[] = {
         .run = mlserver_run,
     },
     {
+        .name = "completion",
+        .arguments = "bash|zsh|fish",
+        .summary = "Write a script that makes the shell complete commands and options",
+        .operand = "bash|zsh|fish",
+        .about =
+            "For this session: source <(tensord completion bash), or tensord completion fish | "
+            "source. For all: write it where the shell looks for such scripts, as an "
+            "installation does.",
+        .run = completion_run,
+    },
+    {
         .name = "help",
         .arguments = "[COMMAND]",
         .summary = "Show this help, or that of a command",
         .operand = "COMMAND",
+        .options = help_options,
         .run = help_run,
     },
     {

@@ -84,8 +84,12 @@ int config_run(int count, char **arguments);
 int tritonserver_run(int count, char **arguments);
 int mlserver_run(int count, char **arguments);
 
+/* `tensord completion SHELL`: prints a script of the shell's. */
+int completion_run(int count, char **arguments);
+
 /* `tensord help [COMMAND]`. */
 int help_run(int count, char **arguments);
+extern const struct command_option help_options[];
 
 /* Prints a command's help on standard output. */
 void help_command(const struct command *command);

@@ -2,11 +2,18 @@
 #include "base/span.h"
 #include "cmd/commands.h"
 #include "cmd/compat.h"
+#include "cmd/document.h"
 #include "settings/row.h"
 
 #include <stdio.h>
 
 enum { WIDTH = 96, INDENT = 30, SENTENCE_BYTES = 512 };
+
+const struct command_option help_options[] = {
+    {"man", NULL, "Write the manual page, for man -l -"},
+    {"markdown", NULL, "Write the page about settings and limits"},
+    {.name = NULL},
+};
 
 static const char introduction[] =
     "tensord serves machine-learning models over HTTP and gRPC.\n\n"
@@ -132,8 +139,12 @@ int help_run(int count, char **arguments)
 {
     struct command_line line;
     struct error error;
-    if (!command_line_read(NULL, 1, count, arguments, &line, &error))
+    if (!command_line_read(help_options, 1, count, arguments, &line, &error))
         return command_complain("help", error.message);
+    if (line.values[0] || line.values[1]) {
+        line.values[0] ? man_print() : markdown_print();
+        return 0;
+    }
     if (line.operand_count == 0) {
         help_all();
         return 0;
