@@ -192,6 +192,15 @@ def test_a_file_behind_a_changing_link_is_reloaded(server, repository, tmp_path)
     reload(one, "max_target_bytes is now 400")
 
 
+def test_a_file_behind_a_link_to_another_folder_is_reloaded(server, repository, file, tmp_path):
+    path = file("max_target_bytes: 300\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.yaml").symlink_to(path)
+    one = server(repository(), "--config", tmp_path / "elsewhere" / "link.yaml")
+    file("max_target_bytes: 400\n")
+    reload(one, "max_target_bytes is now 400")
+
+
 def test_without_a_file_a_reload_is_harmless(server, repository):
     one = server(repository(add=models.add()))
     one.wait_ready("add")

@@ -1,5 +1,5 @@
 /* Unit tests of settings/settings.h. */
-#include "settings/settings.h"
+#include "settings/row.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +139,48 @@ static void unknown_variables_are_told(void **state)
     assert_int_equal(lines, 3);
 }
 
+/* A row that is on or off; whichever there is. */
+static const struct setting *switch_row(void)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (setting_rows[i].type == SETTING_SWITCH)
+            return &setting_rows[i];
+    }
+    return NULL;
+}
+
+static bool switched(const char *format)
+{
+    char argument[2 * SETTING_NAME_BYTES], flag[SETTING_NAME_BYTES];
+    struct settings settings;
+    struct error error;
+    const char *operand;
+    snprintf(argument, sizeof argument, "%s%s", setting_flag(switch_row(), flag), format);
+    if (!read_them(&settings, &operand, &error, 2, (const char *const[]){argument, "models"}))
+        fail_msg("%s", error.message);
+    assert_string_equal(operand, "models"); /* is not the switch's value */
+    bool on = *(const bool *)setting_value(&settings, switch_row());
+    settings_fini(&settings);
+    return on;
+}
+
+static void switches_are_on_off_or_alone(void **state)
+{
+    if (!switch_row())
+        skip();
+    assert_true(switched(""));
+    assert_true(switched("=true") && switched("=on") && switched("=yes") && switched("=1"));
+    assert_false(switched("=false") || switched("=off") || switched("=no") || switched("=0"));
+    struct settings settings;
+    struct error error;
+    const char *operand;
+    char name[SETTING_NAME_BYTES];
+    setenv(setting_variable(switch_row(), name), "maybe", 1);
+    assert_false(read_them(&settings, &operand, &error, 0, NULL));
+    unsetenv(name);
+    assert_non_null(strstr(error.message, "wants true or false, not 'maybe'"));
+}
+
 static void refused(const char *expected, int count, const char *const *arguments)
 {
     struct settings settings = {.port = 7};
@@ -176,6 +218,7 @@ int main(void)
         cmocka_unit_test(the_file_stands_between_default_and_environment),
         cmocka_unit_test(what_kubernetes_sets_is_no_setting),
         cmocka_unit_test(unknown_variables_are_told),
+        cmocka_unit_test(switches_are_on_off_or_alone),
         cmocka_unit_test(lists_gather_from_one_source),
         cmocka_unit_test(mistakes_are_explained),
     };
