@@ -190,6 +190,7 @@ bool compat_apply(struct compat *compat, const struct compat_row *row, const cha
         return refuse_unless_off(row, name, value, ret_error);
     case COMPAT_REFUSED:
         return error_set(ret_error, ERROR_UNIMPLEMENTED, "%s: %s", name, row->note);
+    case COMPAT_FOLDER:
     case COMPAT_NOTHING:
     case COMPAT_NO_VALUE:
         break;
@@ -216,6 +217,7 @@ const char *compat_describe(const struct compat_row *row, char *text, size_t siz
         [COMPAT_SECONDS] = "--%s, in seconds",
         [COMPAT_BYTES] = "--%s, in bytes; -1: no limit",
         [COMPAT_PATH] = "the PATH of serve",
+        [COMPAT_FOLDER] = "the PATH of serve, when no FOLDER is given",
         [COMPAT_ADDRESS] = "the HOST of a --listen, for %s",
         [COMPAT_PORT] = "the PORT of a --listen, for %s",
         [COMPAT_ALLOW] = "whether there is a --listen for %s",

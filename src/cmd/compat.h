@@ -16,6 +16,7 @@ enum compat_rule {
     COMPAT_SECONDS,   /* seconds; the setting `to` is in milliseconds */
     COMPAT_BYTES,     /* bytes, -1 for no limit; the setting `to` is in MiB */
     COMPAT_PATH,      /* the folder that is served */
+    COMPAT_FOLDER,    /* the same, when no argument names it; looked up by the command itself */
     COMPAT_ADDRESS,   /* of the endpoint `to`: where it listens */
     COMPAT_PORT,      /* of the endpoint `to` */
     COMPAT_ALLOW,     /* whether the endpoint `to` is there */

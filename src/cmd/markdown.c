@@ -7,47 +7,77 @@
 
 static const char introduction[] =
     "<!-- Written by `./dev docs`; do not edit. -->\n"
-    "# Settings\n\n"
-    "No configuration is required. What can be configured is a setting, given in one of these "
-    "ways; "
-    "the later wins over\nthose before it:\n\n"
+    "# Settings\n"
+    "\n"
+    "No configuration is required. What can be configured is a setting, given in one of\n"
+    "these ways; the later wins over those before it:\n"
+    "\n"
     "1. its default;\n"
     "2. the config file: `grpc_port: 9000` (or `grpc-port`);\n"
     "3. the environment: `TENSORD_GRPC_PORT=9000`;\n"
-    "4. an option of `tensord serve`: `--grpc-port 9000` or `--grpc-port=9000`.\n\n"
-    "`tensord config` with the same options prints every setting, its value and where it comes "
-    "from. What it prints is a\nconfig file. It also checks: mistakes are told with the line, the "
-    "name that was probably meant, and what is allowed.\n\n"
-    "## The config file\n\n"
+    "4. an option of `tensord serve`: `--grpc-port 9000` or `--grpc-port=9000`.\n"
+    "\n"
+    "`tensord config` with the same options prints every setting, its value and where it\n"
+    "comes from. What it prints is a config file. It also checks: mistakes are told with\n"
+    "the line, the name that was probably meant, and what is allowed.\n"
+    "\n"
+    "## The config file\n"
+    "\n"
     "```yaml\n"
     "# tensord serve --config tensord.yaml\n"
     "port: 9000\n"
     "listen: [127.0.0.1:9000, unix:/run/tensord.sock]\n"
     "log_level: debug\n"
-    "```\n\n"
-    "`--config FILE` or `TENSORD_CONFIG` names it; none is looked for by itself. It is a flat YAML "
-    "mapping of at most 64 KiB.\nAnchors, aliases and tags are refused, and so are unknown keys, "
-    "keys given twice, and values that do not fit.\n\n"
-    "A list is given as a YAML list, as text with commas, or by an option given several times. A "
-    "later way replaces the whole\nlist.\n\n"
-    "## Reloading\n\n"
-    "`SIGHUP` makes the server read the config file again. Settings with a ↻ below change at once; "
-    "of the others the log says\nthat they stay as they are until a restart. When something in the "
-    "file is wrong, nothing changes. The server is\nsandboxed: it may still read the folder in "
-    "which "
-    "the file lies, so give the file a folder of its own.\n\n"
-    "## The environment\n\n"
-    "A variable `TENSORD_…` that is no setting's is reported, since it is probably misspelled. "
-    "Those that Kubernetes sets for a\nService called `tensord` (`TENSORD_PORT=tcp://…`, "
-    "`TENSORD_SERVICE_HOST` and their like) mean nothing and are passed over.\n\n"
-    "## The state folder\n\n"
-    "What the server keeps lies in one folder: `--state-dir`, else `$STATE_DIRECTORY` (which "
-    "systemd "
-    "sets, `/var/lib/tensord`),\nelse `$XDG_STATE_HOME/tensord`, else `~/.local/state/tensord`. It "
-    "is "
-    "made when it is needed, for its owner alone. Its folder\n`models` is what `tensord serve` "
-    "serves "
-    "when no path is given.\n";
+    "```\n"
+    "\n"
+    "`--config FILE` or `TENSORD_CONFIG` names it; none is looked for by itself. It is a\n"
+    "flat YAML mapping of at most 64 KiB. Anchors, aliases and tags are refused, and so are\n"
+    "unknown keys, keys given twice, and values that do not fit.\n"
+    "\n"
+    "A list is given as a YAML list, as text with commas, or by an option given several\n"
+    "times. A later way replaces the whole list.\n"
+    "\n"
+    "## Reloading\n"
+    "\n"
+    "`SIGHUP` makes the server read the config file again, and look for changed models.\n"
+    "Settings with a ↻ below change at once, some of them for new connections only; of the\n"
+    "others the log says that they stay as they are until a restart. When something in the\n"
+    "file is wrong, nothing changes.\n"
+    "\n"
+    "The server is sandboxed. It may still read the folder in which the config file lies,\n"
+    "so give the file a folder of its own.\n"
+    "\n"
+    "## The environment\n"
+    "\n"
+    "A variable `TENSORD_…` that is no setting's is reported, since it is probably\n"
+    "misspelled. Those that Kubernetes sets for a Service called `tensord`\n"
+    "(`TENSORD_PORT=tcp://…`, `TENSORD_SERVICE_HOST` and their like) mean nothing and are\n"
+    "passed over.\n"
+    "\n"
+    "## The state folder\n"
+    "\n"
+    "What the server keeps lies in one folder: `--state-dir`, else `$STATE_DIRECTORY`\n"
+    "(which systemd sets, `/var/lib/tensord`), else `$XDG_STATE_HOME/tensord`, else\n"
+    "`~/.local/state/tensord`. It is made when it is needed, for its owner alone. Its\n"
+    "folder `models` is what `tensord serve` serves when no path is given.\n";
+
+static const char about_tritonserver[] =
+    "`tensord tritonserver --model-repository=/models --http-port=8080 …` is `tensord\n"
+    "serve` with the flags of tritonserver, as KServe's runtime gives them. It says which\n"
+    "options of `serve` they became. Options of `serve` that tritonserver does not have may\n"
+    "be given too.\n"
+    "\n"
+    "Like tritonserver it listens on all interfaces, since probes and clients are outside\n"
+    "of its container; `--http-address=127.0.0.1` and `--grpc-address=127.0.0.1` keep it to\n"
+    "itself. A port that is taken ends it.\n";
+
+static const char about_mlserver[] =
+    "`tensord mlserver start [FOLDER]` is `tensord serve` with the variables of mlserver,\n"
+    "as KServe's runtime sets them. FOLDER is else `MLSERVER_MODELS_DIR`,\n"
+    "`MLSERVER_MODEL_REPOSITORY_ROOT`, `MLSERVER_MODEL_URI` or the current folder.\n"
+    "\n"
+    "Like mlserver it listens on all interfaces, on ports 8080, 8081 and 8082, unless the\n"
+    "variables say otherwise.\n";
 
 /* Prints text for a table's cell. */
 static void print_cell(const char *text)
@@ -118,7 +148,7 @@ static void print_fixed_limits(void)
 
 static void print_compat(const char *title, const char *text, const struct compat_row *rows)
 {
-    printf("\n## %s\n\n%s\n\n"
+    printf("\n## %s\n\n%s\n"
            "| given | becomes |\n"
            "|---|---|\n",
            title, text);
@@ -135,22 +165,6 @@ void markdown_print(void)
     fputs(introduction, stdout);
     print_settings();
     print_fixed_limits();
-    print_compat(
-        "Started as tritonserver",
-        "`tensord tritonserver --model-repository=/models --http-port=8080 …` is `tensord "
-        "serve` with the flags of tritonserver, as\nKServe's runtime gives them. It says "
-        "which options of `serve` they became. Like tritonserver it listens on all\n"
-        "interfaces, since probes and clients are outside of its container; "
-        "`--http-address=127.0.0.1` and `--grpc-address=127.0.0.1`\nkeep it to itself. A "
-        "port that is taken ends it. Options of `serve` that tritonserver does not have may "
-        "be given too.",
-        tritonserver_rows);
-    print_compat(
-        "Started as mlserver",
-        "`tensord mlserver start [FOLDER]` is `tensord serve` with the variables of "
-        "mlserver, as KServe's runtime sets them. FOLDER is\nelse `MLSERVER_MODELS_DIR`, "
-        "`MLSERVER_MODEL_REPOSITORY_ROOT`, `MLSERVER_MODEL_URI` or the current folder. Like "
-        "mlserver it\nlistens on all interfaces, on ports 8080, 8081 and 8082, unless the "
-        "variables say otherwise.",
-        mlserver_rows);
+    print_compat("Started as tritonserver", about_tritonserver, tritonserver_rows);
+    print_compat("Started as mlserver", about_mlserver, mlserver_rows);
 }
