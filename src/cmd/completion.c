@@ -5,10 +5,12 @@
  * quotes, each shell's own way. */
 #include "cmd/document.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static void print_words(const char *choices)
 {
+    assert(choices);
     for (const char *c = choices; *c; c++)
         putchar(*c == '|' ? ' ' : *c);
 }

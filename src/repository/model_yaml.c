@@ -189,6 +189,7 @@ static bool on_mapping(struct reader *reader, struct frame *frame)
 static bool on_item(struct reader *reader, const struct yaml_item *item, struct frame root)
 {
     struct frame *frame = reader->depth ? &reader->frames[reader->depth - 1] : NULL;
+    assert(frame || item->kind == YAML_ITEM_MAP || item->kind == YAML_ITEM_DONE);
     switch (item->kind) {
     case YAML_ITEM_KEY:
         return on_key(reader, frame, item->text);

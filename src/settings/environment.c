@@ -39,17 +39,16 @@ bool setting_read_environment(struct settings *settings, struct error *ret_error
     return true;
 }
 
-/* The name in the table that a variable's name would have, "grpc_port" for "TENSORD_GRPC_PORT". */
-static struct span table_name(struct span variable, char name[SETTING_NAME_BYTES])
+/* The name in the table that a variable's name would have, "grpc_port" for "TENSORD_GRPC_PORT"; of
+ * the variable, what follows the prefix, up to "=". */
+static struct span table_name(const char *variable, char name[SETTING_NAME_BYTES])
 {
-    struct span rest = span_after(variable, strlen(PREFIX));
-    if (rest.size > SETTING_NAME_BYTES)
-        rest.size = SETTING_NAME_BYTES;
-    for (size_t i = 0; i < rest.size; i++) {
-        char c = rest.data[i];
-        name[i] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    size_t size = 0;
+    for (; variable[size] && variable[size] != '=' && size < SETTING_NAME_BYTES; size++) {
+        char c = variable[size];
+        name[size] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
     }
-    return (struct span){name, rest.size};
+    return (struct span){name, size};
 }
 
 static bool is_exact(const struct setting *row, struct span variable)
@@ -66,7 +65,7 @@ void settings_check_environment(void (*warn)(void *context, const char *sentence
         if (!span_starts_with(variable, SPAN(PREFIX)) || !value.data ||
             span_starts_with(variable, SPAN(PREFIX "_"))) /* from one role to another */
             continue;
-        struct span wanted = table_name(variable, name);
+        struct span wanted = table_name(*entry + strlen(PREFIX), name);
         const struct setting *row = setting_find(wanted);
         if (is_exact(row, variable) || is_service_variable(*entry, value.data))
             continue;
