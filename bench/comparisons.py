@@ -25,6 +25,11 @@ def median(samples, member):
     return statistics.median(getattr(sample, member) for sample in samples)
 
 
+def ratio(above, below, member):
+    """Median of the rounds' ratios: what disturbs one round disturbs both of its neighbours."""
+    return statistics.median(getattr(a, member) / getattr(b, member) for a, b in zip(above, below))
+
+
 def describe(report, name, samples, timed=None):
     """timed: the rounds that measured latency, when these are others."""
     timed = timed or samples
@@ -49,7 +54,7 @@ def small_http(report, options, server, folder):
     for name in ("tensord", "nginx"):
         describe(report, name, runs[name])
     report.add("CPU per request, tensord ÷ nginx answering a constant",
-               median(runs["tensord"], "cpu_us") / median(runs["nginx"], "cpu_us"), "", 2)
+               ratio(runs["tensord"], runs["nginx"], "cpu_us"), "", 2)
     ours, theirs = median(runs["tensord, one"], "p50_us"), median(runs["nginx, one"], "p50_us")
     report.add("one connection, tensord: latency, median", ours, " µs")
     report.add("one connection, nginx: latency, median", theirs, " µs")
@@ -75,9 +80,8 @@ def small_grpc(report, options, server, folder, build):
     report.heading(f"Small unary gRPC calls: the same; {GRPC_CONNS} connections of {GRPC_STREAMS} streams")
     for name, samples in runs.items():
         describe(report, name, samples, timed[name])
-    ours = median(runs["tensord"], "cpu_us")
-    report.add("CPU per call, tensord ÷ nghttpd serving a file", ours / median(runs["nghttpd"], "cpu_us"), "", 2.5)
-    report.add("CPU per call, tensord ÷ a bare C++ gRPC echo", ours / median(runs["grpc++ echo"], "cpu_us"), "", 1)
+    for name, subject, bound in (("nghttpd serving a file", "nghttpd", 2.5), ("a bare C++ gRPC echo", "grpc++ echo", 1)):
+        report.add(f"CPU per call, tensord ÷ {name}", ratio(runs["tensord"], runs[subject], "cpu_us"), "", bound)
 
 
 def wrk_request_bytes(request):
@@ -107,7 +111,5 @@ def big_tensors(report, options, server, folder, build):
         describe(report, name, samples)
     for name, bound in (("REST", 0.7), ("gRPC", 0.5)):
         ours, bare = runs[f"tensord, {name}"], runs["socket copy"]
-        report.add(f"bare socket copy's CPU ÷ tensord's, {name}", median(bare, "cpu_us") / median(ours, "cpu_us"), "",
-                   bound, True)
-        report.add(f"tensord's requests per second ÷ bare socket copy's, {name}",
-                   median(ours, "per_second") / median(bare, "per_second"))
+        report.add(f"bare socket copy's CPU ÷ tensord's, {name}", ratio(bare, ours, "cpu_us"), "", bound, True)
+        report.add(f"tensord's requests per second ÷ bare socket copy's, {name}", ratio(ours, bare, "per_second"))

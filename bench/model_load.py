@@ -40,4 +40,4 @@ def rows(report, options, build, model, package, folder):
     report.add("bare loop over ONNX Runtime: CPU per row", comparisons.median(bare, "cpu_us"), " µs")
     report.add("bare loop over ONNX Runtime: rows per second", comparisons.median(bare, "per_second"))
     report.add("CPU per row, tensord ÷ the bare loop",
-               comparisons.median(runs["tensord"], "cpu_us") / comparisons.median(bare, "cpu_us"))
+               comparisons.ratio(runs["tensord"], bare, "cpu_us"))

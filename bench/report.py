@@ -7,8 +7,8 @@ PAGE = """# Performance
 
 Written by `./dev bench --write`. Every comparison was interleaved in one run on one machine ({machine}), load
 generator included, so the ratios hold where single figures do not. Figures are medians of {rounds} rounds of
-{seconds} s; {noise}. CPU time is user and system time of all processes of a server: spawner, front and workers. Load comes
-from `wrk` and `h2load`, one thread each; [bench/README.md](../bench/README.md) says what each limit is.
+{seconds} s, ratios medians of the rounds' ratios; {noise}. CPU time is user and system time of all processes of a server:
+spawner, front and workers. Load comes from `wrk` and `h2load`, one thread each; [bench/README.md](../bench/README.md) says what each limit is.
 {rows}
 """
 

@@ -104,7 +104,7 @@ def parse():
     options = parser.parse_args()
     if options.write and (options.only or options.quick):
         parser.error("--write writes the whole page: leave out --only and --quick")
-    options.rounds, options.seconds = (1, 1) if options.quick else (5, 3)
+    options.rounds, options.seconds = (1, 1) if options.quick else (15, 1)
     return options
 
 
