@@ -41,7 +41,7 @@ bool listeners_open(struct listeners *listeners, struct loop *loop, const struct
         return false;
     for (size_t i = 0; i < listeners->sockets.count; i++) {
         const struct listen_socket *socket = &listeners->sockets.sockets[i];
-        listeners->items[i] = listener_new(loop, socket, (size_t)settings->max_connections,
+        listeners->items[i] = listener_new(loop, socket, NULL, (size_t)settings->max_connections,
                                            on_connection, http, ret_error);
         if (!listeners->items[i])
             return false;

@@ -17,6 +17,8 @@
 #include <sys/uio.h>
 
 struct conn;
+struct arena;
+struct tls_client;
 
 /* What the owner of a connection is told. Only one of these runs at a time; any of them may call
  * the conn_ functions. */
@@ -90,6 +92,22 @@ void conn_peer(const struct conn *conn, char *text, size_t size);
 /* Who is at the other end of a unix socket, as the kernel noted when it connected: user, group and
  * process. False for every other kind of connection. */
 bool conn_peer_credentials(const struct conn *conn, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid);
+
+/* Whether it speaks TLS. */
+bool conn_is_tls(const struct conn *conn);
+
+/* The protocol that TLS has agreed on (ALPN), "h2" or "http/1.1", once something was received;
+ * empty when the client named none, and without TLS. */
+struct span conn_protocol(const struct conn *conn);
+
+/* Who the client is by the certificate that it has shown and that was found valid; in the arena.
+ * False with UNAUTHENTICATED when it has shown none. */
+bool conn_client(const struct conn *conn, struct arena *arena, struct tls_client *ret_client,
+                 struct error *ret_error);
+
+/* In `closed`: whether the connection ended because the peer did not keep to TLS, or was refused,
+ * and why. */
+bool conn_failure(const struct conn *conn, struct error *ret_error);
 
 /* Two connections joined in memory; what one sends the other receives, in the loop's later turns.
  * Up to 64 KiB are taken that the other has not received; the rest is unsent. False when there is

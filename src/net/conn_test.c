@@ -1,7 +1,9 @@
-/* Unit tests of net/conn.h: each over a loopback socket, a unix socket and a pair in memory. */
+/* Unit tests of net/conn.h: each over a loopback socket, a unix socket and a pair in memory, and
+ * over TLS on two of them. */
 #include "net/address.h"
-#include "net/conn_private.h"
 #include "net/listener.h"
+#include "net/tls_private.h"
+#include "tls/tls_fixture.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -11,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -33,6 +36,7 @@ struct side {
 
 struct test {
     struct loop *loop;
+    struct tls_server *server; /* or NULL */
     struct side a, b;
     bool (*done)(struct test *test);
     struct loop_task check;
@@ -189,7 +193,8 @@ static void join_by(struct test *test, const char *listen_on)
     char address[64];
     struct listen_socket socket_there;
     assert_true(listen_socket_open(listen_on, LISTEN_MAIN, 0600, &socket_there, &error));
-    struct listener *listener = listener_new(test->loop, &socket_there, 10, accept_b, test, &error);
+    struct listener *listener =
+        listener_new(test->loop, &socket_there, NULL, 10, accept_b, test, &error);
     assert_non_null(listener);
     unsigned port = listener_port(listener);
     if (port)
@@ -245,10 +250,101 @@ static int join_pair(void **state)
     return 0;
 }
 
+/* TLS: a is the client. */
+
+static struct pki_identity certificate;
+static char certificate_folder[64];
+
+static int make_certificate(void **state)
+{
+    snprintf(certificate_folder, sizeof certificate_folder, "/tmp/conn_test_tls.%d", (int)getpid());
+    if (mkdir(certificate_folder, 0700) != 0)
+        return -1;
+    certificate =
+        pki_make(certificate_folder, "own", (struct pki_options){.subject = "own", .is_ca = true});
+    return 0;
+}
+
+static int drop_certificate(void **state)
+{
+    pki_free(&certificate);
+    return rmdir(certificate_folder);
+}
+
+static void reloaded(void *context, const struct error *error)
+{
+}
+
+static struct tls_server *server_new(struct loop *loop)
+{
+    struct error error;
+    const struct tls_server_options options = {
+        .library = &tensord_tls_library,
+        .files = {.certificate = certificate.certificate_path, .key = certificate.key_path},
+        .look_ms = 3600000,
+        .plain_answer = SPAN("speak TLS"),
+        .reloaded = reloaded,
+    };
+    struct tls_server *server = tls_server_new(loop, &options, &error);
+    if (!server)
+        fail_msg("%s", error.message);
+    return server;
+}
+
+static bool both_have_5(struct test *test)
+{
+    return test->a.received.size >= 5 && test->b.received.size >= 5;
+}
+
+static void send_hello(struct side *side)
+{
+    struct iovec vector = {"hello", 5};
+    conn_send(side->conn, &vector, 1);
+}
+
+/* Shakes hands, and forgets that. */
+static void wrap(struct test *test, struct conn *a, struct conn *b)
+{
+    test->server = server_new(test->loop);
+    own(test, &test->a, conn_tls_with(a, test->server, pki_client(&certificate, "\2h2", NULL, 0)));
+    own(test, &test->b, conn_tls_new(b, test->server));
+    send_hello(&test->a); /* before the handshake: it waits */
+    send_hello(&test->b);
+    assert_int_equal(conn_unsent_bytes(test->b.conn), 5);
+    run_until(test, both_have_5);
+    struct side *const sides[] = {&test->a, &test->b};
+    for (size_t i = 0; i < 2; i++) {
+        buf_clear(&sides[i]->received);
+        sides[i]->drained = 0;
+    }
+}
+
+static int join_tls(void **state)
+{
+    struct error error;
+    struct conn *a, *b;
+    struct test *test = *state = test_new();
+    assert_true(conn_pair_new(test->loop, &a, &b, &error));
+    wrap(test, a, b);
+    return 0;
+}
+
+static int join_tls_tcp(void **state)
+{
+    struct test *test = *state = test_new();
+    join_by(test, "127.0.0.1:0");
+    struct conn *a = test->a.conn, *b = test->b.conn;
+    buf_fini(&test->a.received);
+    buf_fini(&test->b.received);
+    wrap(test, a, b);
+    return 0;
+}
+
 static int part(void **state)
 {
     struct test *test = *state;
     loop_free(test->loop);
+    tls_server_free(test->server);
     assert_null(test->a.conn);
     assert_null(test->b.conn);
     buf_fini(&test->a.received);
@@ -709,7 +805,8 @@ static void the_kernel_knows_who_is_at_a_unix_socket(void **state)
 }
 
 #define OVER(kind, name) {#kind ": " #name, name, join_##kind, part, NULL}
-#define TEST(name) OVER(tcp, name), OVER(unix, name), OVER(pair, name)
+#define TEST(name)                                                                                 \
+    OVER(tcp, name), OVER(unix, name), OVER(pair, name), OVER(tls, name), OVER(tls_tcp, name)
 
 int main(void)
 {
@@ -739,5 +836,5 @@ int main(void)
         TEST(a_peer_has_an_address),
         TEST(the_kernel_knows_who_is_at_a_unix_socket),
     };
-    return cmocka_run_group_tests_name("net/conn", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("net/conn", tests, make_certificate, drop_certificate);
 }

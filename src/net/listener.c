@@ -8,7 +8,7 @@
 #include "net/listener.h"
 
 #include "net/address.h"
-#include "net/conn_private.h"
+#include "net/tls_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ struct listener {
     uv_poll_t poll;
     int fd; /* -1: closed */
     struct sockaddr_storage address;
+    struct tls_server *tls; /* or NULL */
     size_t open_conns;
     size_t max_conns;
     bool watching;
@@ -85,6 +86,12 @@ static bool accept_one(struct listener *listener)
     }
     conn->listener = listener;
     listener->open_conns++;
+    if (listener->tls)
+        conn = conn_tls_new(conn, listener->tls);
+    if (!conn) {
+        take_rest(listener);
+        return false;
+    }
     listener->accept(listener->context, conn);
     return true;
 }
@@ -130,8 +137,8 @@ static struct listener *fail(int fd, struct listener *listener)
 }
 
 struct listener *listener_new(struct loop *loop, const struct listen_socket *socket,
-                              size_t max_conns, listener_accept *accept, void *context,
-                              struct error *ret_error)
+                              struct tls_server *tls, size_t max_conns, listener_accept *accept,
+                              void *context, struct error *ret_error)
 {
     struct listener *listener = malloc(sizeof *listener);
     if (!listener) {
@@ -142,6 +149,7 @@ struct listener *listener_new(struct loop *loop, const struct listen_socket *soc
         .loop = loop,
         .fd = socket->fd,
         .address = socket->address,
+        .tls = tls,
         .max_conns = max_conns,
         .accept = accept,
         .context = context,

@@ -4,6 +4,7 @@
 
 #include "net/conn.h"
 #include "net/listen_socket.h"
+#include "net/tls_server.h"
 
 struct listener;
 
@@ -12,11 +13,12 @@ struct listener;
 typedef void listener_accept(void *context, struct conn *conn);
 
 /* Serves a socket that listens already. Takes its descriptor in any case; its file, if it has one,
- * stays the opener's. At most max_conns connections are open at once; more wait in the kernel, as
- * they do while there is no descriptor or memory for one. */
+ * stays the opener's. Its connections speak TLS when there is a tls server, which outlives them. At
+ * most max_conns of them are open at once; more wait in the kernel, as they do while there is no
+ * descriptor or memory for one. */
 struct listener *listener_new(struct loop *loop, const struct listen_socket *socket,
-                              size_t max_conns, listener_accept *accept, void *context,
-                              struct error *ret_error);
+                              struct tls_server *tls, size_t max_conns, listener_accept *accept,
+                              void *context, struct error *ret_error);
 
 /* The port that it listens on; 0 for a unix socket. */
 unsigned listener_port(const struct listener *listener);

@@ -126,7 +126,8 @@ static void listen_on(const char *address, size_t max_conns)
     struct error error;
     if (!listen_socket_open(address, LISTEN_MAIN, 0600, &test.socket, &error))
         fail_msg("%s", error.message);
-    test.listener = listener_new(test.loop, &test.socket, max_conns, accept_conn, &test, &error);
+    test.listener =
+        listener_new(test.loop, &test.socket, NULL, max_conns, accept_conn, &test, &error);
     assert_non_null(test.listener);
     unsigned port = listener_port(test.listener);
     const char *colon = strrchr(address, ':');
@@ -301,7 +302,7 @@ static void accept_may_close_the_listener(void **state)
 {
     struct listen_socket socket;
     assert_true(listen_socket_open("127.0.0.1:0", LISTEN_MAIN, 0600, &socket, NULL));
-    test.listener = listener_new(test.loop, &socket, 10, accept_and_close, &test, NULL);
+    test.listener = listener_new(test.loop, &socket, NULL, 10, accept_and_close, &test, NULL);
     assert_non_null(test.listener);
     snprintf(test.address, sizeof test.address, "127.0.0.1:%u", listener_port(test.listener));
     client_new(test.address);
