@@ -8,6 +8,7 @@
 #include "cmd/commands.h"
 #include "cmd/drain.h"
 #include "cmd/listeners.h"
+#include "cmd/tls_setup.h"
 #include "settings/settings.h"
 #include "telemetry/log.h"
 #include "worker/sandbox.h"
@@ -257,7 +258,7 @@ static void on_changed(void *context, const struct setting_changed *change)
     log_write(change->applied ? LOG_INFO : LOG_WARNING, "settings", "%s", change->sentence);
 }
 
-/* SIGHUP: reads the settings again, and looks at the models. */
+/* SIGHUP: reads the settings and the certificate again, and looks at the models. */
 static void on_hangup(uv_signal_t *handle, int number)
 {
     struct settings new;
@@ -273,6 +274,7 @@ static void on_hangup(uv_signal_t *handle, int number)
         settings_fini(&front.reloaded);
     front.reloaded = new;
     front.has_reloaded = true;
+    listeners_reload(&front.listeners);
     if (front.watch)
         repository_watch_rescan(front.watch);
 }
@@ -346,13 +348,17 @@ static const char *parent_of(const char *path, char parent[PATH_MAX])
 static bool enter_sandbox(struct error *ret_error)
 {
     char text[200], models[PATH_MAX], config[PATH_MAX], parent[PATH_MAX], link[PATH_MAX];
+    enum { OWN_PATHS = 3 };
     enum sandbox_mode mode = SANDBOX_AUTO;
-    const struct sandbox_path paths[] = {
+    struct tls_paths tls;
+    struct sandbox_path paths[OWN_PATHS + TLS_PATHS] = {
         {folder_of(front.path, models), SANDBOX_READ},
         /* for reloads: where the file lies, and where the link to it lies if it is one */
         {folder_of(front.settings.config, config), SANDBOX_READ},
         {folder_of(parent_of(front.settings.config, parent), link), SANDBOX_READ},
     };
+    tls_paths(&front.settings, &tls);
+    memcpy(paths + OWN_PATHS, tls.rows, sizeof tls.rows);
     sandbox_mode_of_name(span_of(front.settings.sandbox), &mode);
     log_info("front", "sandbox: %s", sandbox_describe(mode, text, sizeof text));
     return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);

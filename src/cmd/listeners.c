@@ -1,6 +1,8 @@
 /* Serving the listening sockets; see listeners.h. */
 #include "cmd/listeners.h"
 
+#include "cmd/tls_setup.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -23,14 +25,29 @@ static void make_url(struct listeners *listeners, const struct listen_socket *so
 }
 
 /* The second ports serve the same and are not worth a line. */
-static void say(struct listeners *listeners, const struct listen_socket *socket)
+static void say(struct listeners *listeners, const struct listen_socket *socket, bool is_tls)
 {
     char address[ADDRESS_BYTES];
-    listen_socket_format(socket, false, address, sizeof address);
+    listen_socket_format(socket, is_tls, address, sizeof address);
     if (!listeners->url[0])
         make_url(listeners, socket, address);
     if (socket->role != LISTEN_GRPC && socket->role != LISTEN_METRICS)
         printf("tensord listening on %s\n", address);
+}
+
+static bool serve(struct listeners *listeners, size_t i, struct loop *loop, size_t max_conns,
+                  struct http_server *http, struct error *ret_error)
+{
+    const struct listen_socket *socket = &listeners->sockets.sockets[i];
+    bool is_tls = listen_socket_is_tls(socket, listeners->tls != NULL);
+    if (is_tls && !listeners->tls)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "a socket that was handed over as https takes --tls-cert");
+    listeners->items[i] = listener_new(loop, socket, is_tls ? listeners->tls : NULL, max_conns,
+                                       on_connection, http, ret_error);
+    if (listeners->items[i])
+        say(listeners, socket, is_tls);
+    return listeners->items[i] != NULL;
 }
 
 bool listeners_open(struct listeners *listeners, struct loop *loop, const struct settings *settings,
@@ -39,16 +56,19 @@ bool listeners_open(struct listeners *listeners, struct loop *loop, const struct
     *listeners = (struct listeners){.url = ""};
     if (!listening_inherit(&listeners->sockets, ret_error))
         return false;
-    for (size_t i = 0; i < listeners->sockets.count; i++) {
-        const struct listen_socket *socket = &listeners->sockets.sockets[i];
-        listeners->items[i] = listener_new(loop, socket, NULL, (size_t)settings->max_connections,
-                                           on_connection, http, ret_error);
-        if (!listeners->items[i])
+    if (tls_is_wanted(settings) && !(listeners->tls = tls_setup(loop, settings, ret_error)))
+        return false;
+    for (size_t i = 0; i < listeners->sockets.count; i++)
+        if (!serve(listeners, i, loop, (size_t)settings->max_connections, http, ret_error))
             return false;
-        say(listeners, socket);
-    }
     fflush(stdout);
     return true;
+}
+
+void listeners_reload(struct listeners *listeners)
+{
+    if (listeners->tls)
+        tls_server_reload(listeners->tls);
 }
 
 void listeners_close(struct listeners *listeners)

@@ -9,6 +9,7 @@
 struct listeners {
     struct listening sockets;
     struct listener *items[LISTEN_SOCKETS]; /* of the same places */
+    struct tls_server *tls;                 /* or NULL */
     char url[360]; /* for a line to paste after "curl ": "http://127.0.0.1:8000" */
 };
 
@@ -16,6 +17,9 @@ struct listeners {
  * listens. */
 bool listeners_open(struct listeners *listeners, struct loop *loop, const struct settings *settings,
                     struct http_server *http, struct error *ret_error);
+
+/* Reads the certificate again, if there is one. */
+void listeners_reload(struct listeners *listeners);
 
 /* Stops accepting. Does nothing the second time. */
 void listeners_close(struct listeners *listeners);

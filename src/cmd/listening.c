@@ -69,12 +69,15 @@ static bool is_inherited(const struct listening *listening, const char *address)
     return false;
 }
 
-static bool open_listed(struct listening *listening, const struct setting_list *listed, mode_t mode,
+static bool open_listed(struct listening *listening, const struct settings *settings, mode_t mode,
                         struct error *ret_error)
 {
-    for (size_t i = 0; i < listed->count; i++) {
-        const char *address = listed->items[i];
+    for (size_t i = 0; i < settings->listen.count; i++) {
+        const char *address = settings->listen.items[i];
         enum listen_role role = split_scheme(&address);
+        if (role == LISTEN_HTTPS && !settings->tls_cert[0])
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT, "--listen %s takes --tls-cert",
+                             settings->listen.items[i]);
         if (!is_inherited(listening, address) && !add(listening, address, role, mode, ret_error))
             return false;
     }
@@ -113,7 +116,7 @@ static bool open_all(struct listening *listening, const struct settings *setting
         return false;
     bool usual = listening->count == 0 && settings->listen.count == 0;
     bool host = usual || settings->sources[SETTING_host] != SETTING_DEFAULT;
-    return open_listed(listening, &settings->listen, mode, ret_error) &&
+    return open_listed(listening, settings, mode, ret_error) &&
            open_port(listening, settings, SETTING_port, LISTEN_MAIN, host, ret_error) &&
            open_port(listening, settings, SETTING_grpc_port, LISTEN_GRPC, host, ret_error) &&
            open_port(listening, settings, SETTING_metrics_port, LISTEN_METRICS, host, ret_error);

@@ -3,6 +3,7 @@
 #include "cmd/commands.h"
 #include "cmd/listening.h"
 #include "cmd/state_dir.h"
+#include "cmd/tls_setup.h"
 #include "onnx/find.h"
 #include "settings/settings.h"
 #include "worker/spawner.h"
@@ -122,7 +123,8 @@ static bool plan_make(struct plan *plan, int count, char **arguments, bool *ret_
 {
     const char *given;
     if (!settings_read(&plan->settings, count, arguments, &given, ret_error) ||
-        !find_path(plan, given, ret_error) || !find_programs(plan, ret_error) ||
+        !tls_settings_check(&plan->settings, ret_error) || !find_path(plan, given, ret_error) ||
+        !find_programs(plan, ret_error) ||
         !make_arguments(plan, count, arguments, given != NULL, ret_error))
         return false;
     *ret_path_given = given != NULL;

@@ -106,7 +106,7 @@ bool conn_client(const struct conn *conn, struct arena *arena, struct tls_client
                  struct error *ret_error);
 
 /* In `closed`: whether the connection ended because the peer did not keep to TLS, or was refused,
- * and why. */
+ * and why; conn_peer still knows whom. */
 bool conn_failure(const struct conn *conn, struct error *ret_error);
 
 /* Two connections joined in memory; what one sends the other receives, in the loop's later turns.

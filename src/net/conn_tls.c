@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PEER_BYTES = 56 };
+
 enum phase {
     PHASE_GREETING, /* nothing has come */
     PHASE_HANDSHAKE,
@@ -42,8 +44,9 @@ struct tls_conn {
     enum phase phase;
     const char *failure; /* of `failed`; NULL: ask the session */
     bool failed;
-    bool waiting;     /* conn waits until more can be sent */
-    bool below_ended; /* the peer's TCP sends no more */
+    char peer[PEER_BYTES]; /* of `failed`: when it is told, below is gone */
+    bool waiting;          /* conn waits until more can be sent */
+    bool below_ended;      /* the peer's TCP sends no more */
 };
 
 _Static_assert(sizeof(struct tls_conn) <= 512, "struct tls_conn has grown");
@@ -106,6 +109,7 @@ static void fail(struct tls_conn *tls, const char *failure)
 {
     tls->failed = true;
     tls->failure = failure;
+    conn_peer(tls->below, tls->peer, sizeof tls->peer);
     tls->conn.closing = true; /* for the owner; conn_gone follows */
     timer_stop(&tls->conn.timer);
     part(tls);
@@ -453,7 +457,7 @@ static void tls_peer(const struct conn *conn, char *text, size_t size)
     if (tls->below)
         conn_peer(tls->below, text, size);
     else
-        snprintf(text, size, "unknown");
+        snprintf(text, size, "%s", tls->peer[0] ? tls->peer : "unknown");
 }
 
 static const struct conn_kind tls_kind = {

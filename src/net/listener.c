@@ -11,12 +11,15 @@
 #include "net/tls_private.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum {
     REST_MS = 100,
     ACCEPTS_PER_TURN = 16, /* then those that are connected get their turn */
+    FLOOD_CONNS = 256,
+    TIDY_MS = 500,
 };
 
 struct listener {
@@ -27,6 +30,8 @@ struct listener {
     struct sockaddr_storage address;
     struct tls_server *tls; /* or NULL */
     size_t open_conns;
+    size_t peak_conns; /* since the last tidying */
+    struct timer tidy;
     size_t max_conns;
     bool watching;
     bool poll_closed;
@@ -85,7 +90,8 @@ static bool accept_one(struct listener *listener)
         return false;
     }
     conn->listener = listener;
-    listener->open_conns++;
+    if (++listener->open_conns > listener->peak_conns)
+        listener->peak_conns = listener->open_conns;
     if (listener->tls)
         conn = conn_tls_new(conn, listener->tls);
     if (!conn) {
@@ -114,9 +120,26 @@ static void free_when_unused(struct listener *listener)
     free(listener);
 }
 
+/* What many connections had lies in small pieces between what others still have: without being
+ * asked, the C library keeps it for ever. Asking takes half a millisecond for each MiB. */
+static void tidy_up(struct timer *tidy)
+{
+    malloc_trim(0);
+}
+
+static void tidy_after_flood(struct listener *listener)
+{
+    if (listener->peak_conns < FLOOD_CONNS || listener->open_conns > listener->peak_conns / 4 ||
+        listener->fd < 0)
+        return;
+    listener->peak_conns = listener->open_conns;
+    timer_start(&listener->tidy, listener->loop, TIDY_MS, tidy_up);
+}
+
 void listener_release(struct listener *listener)
 {
     listener->open_conns--;
+    tidy_after_flood(listener);
     timer_stop(&listener->rest);
     update(listener);
     free_when_unused(listener);
@@ -182,6 +205,7 @@ void listener_close(struct listener *listener)
     if (!listener || listener->fd < 0)
         return;
     timer_stop(&listener->rest);
+    timer_stop(&listener->tidy);
     uv_close((uv_handle_t *)&listener->poll, on_close);
     close(listener->fd);
     listener->fd = -1;

@@ -131,7 +131,9 @@ struct http_server {
     struct http2_shared *http2;  /* of all HTTP/2 connections; made when first needed */
     struct http_exchange *spare; /* exchanges to use again */
     size_t spare_count;
-    int64_t date_s; /* the second that `date` names */
+    uint64_t told_ns; /* when the log was last told of a client that did not keep to TLS */
+    size_t untold;    /* of them since then */
+    int64_t date_s;   /* the second that `date` names */
     char date[32];
 };
 
@@ -143,8 +145,12 @@ void http_server_init(struct http_server *server,
 /* Frees what the server keeps for later use. No connection and no exchange may be left. */
 void http_server_fini(struct http_server *server);
 
-/* Serves a new connection: HTTP/2 when it starts with the preface, else HTTP/1.1. */
+/* Serves a new connection: HTTP/2 when TLS has agreed on it, or, where TLS has agreed on nothing,
+ * when it starts with the preface; else HTTP/1.1. */
 void http_serve(struct http_server *server, struct conn *conn);
+
+/* What a client gets that speaks HTTP to a port that speaks TLS (tls_server_options). */
+extern const struct span http_answer_without_tls;
 
 /* Ends keep-alive everywhere, for connections to come too: HTTP/1.1 closes after the running
  * response, HTTP/2 sends GOAWAY. An HTTP/1.1 connection without a request stays until its next one

@@ -1,10 +1,26 @@
 /* The first bytes of a connection: HTTP/2 when they are its preface, else HTTP/1.1.
  *
  * Both are on one port. The preface (RFC 9113 §3.4) is not a request that HTTP/1.1 would answer, so
- * the first byte that differs decides. */
+ * the first byte that differs decides. What TLS has agreed on (ALPN) holds: then the other protocol
+ * is not spoken. A client that speaks TLS to a port without it gets an alert, which it understands,
+ * instead of a status, which it would call a wrong version. */
 #include "protocol/http_transport.h"
 
+#include "base/clock.h"
+#include "telemetry/log.h"
+
 #include <stdlib.h>
+
+#define WITHOUT_TLS_BODY "{\"error\":\"this port speaks TLS: use https\"}"
+_Static_assert(sizeof WITHOUT_TLS_BODY - 1 == 43, "Content-Length says so");
+
+const struct span http_answer_without_tls =
+    SPAN("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 43\r\n"
+         "Connection: close\r\n\r\n" WITHOUT_TLS_BODY);
+
+/* A fatal alert, handshake_failure (RFC 8446 §6). */
+static const char tls_alert[] = {21, 3, 3, 0, 2, 2, 40};
+enum { TLS_HANDSHAKE = 22 }; /* a record of TLS that a client begins with */
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 enum { PREFACE_BYTES = sizeof preface - 1 };
@@ -77,13 +93,49 @@ static void hand_over(struct greeting *greeting, size_t count, serve_call *serve
     free(joined);
 }
 
+/* Whoever is at the other end cannot fill the log: one line a second. */
+static void tell(struct greeting *greeting, const char *what)
+{
+    char peer[64];
+    struct http_server *server = greeting->session.server;
+    uint64_t now_ns = loop_now_ns(conn_loop(greeting->session.conn));
+    if (server->told_ns && now_ns - server->told_ns < CLOCK_NS_PER_S) {
+        server->untold++;
+        return;
+    }
+    conn_peer(greeting->session.conn, peer, sizeof peer);
+    if (server->untold)
+        log_info("tls", "%s: %s (and %zu more since the line before)", peer, what, server->untold);
+    else
+        log_info("tls", "%s: %s", peer, what);
+    server->told_ns = now_ns;
+    server->untold = 0;
+}
+
+static void refuse_tls(struct greeting *greeting)
+{
+    struct iovec alert = {(void *)(uintptr_t)tls_alert, sizeof tls_alert};
+    tell(greeting, "the client speaks TLS to a port without it");
+    conn_send(greeting->session.conn, &alert, 1);
+    conn_finish(greeting->session.conn);
+}
+
 static void received(void *owner, size_t count)
 {
     struct greeting *greeting = owner;
+    const struct conn *conn = greeting->session.conn;
     const char *bytes = greeting->session.server->receive_room;
+    struct span agreed = conn_protocol(conn);
     size_t left = PREFACE_BYTES - greeting->matched;
     size_t compared = count < left ? count : left;
-    if (memcmp(bytes, preface + greeting->matched, compared) != 0)
+    bool differs = memcmp(bytes, preface + greeting->matched, compared) != 0;
+    if (greeting->matched == 0 && bytes[0] == TLS_HANDSHAKE && !conn_is_tls(conn))
+        refuse_tls(greeting);
+    else if (span_equal(agreed, SPAN("http/1.1")))
+        hand_over(greeting, count, http1_serve);
+    else if (differs && span_equal(agreed, SPAN("h2")))
+        conn_abort(greeting->session.conn);
+    else if (differs)
         hand_over(greeting, count, http1_serve);
     else if (compared == left)
         hand_over(greeting, count, http2_serve);
@@ -104,7 +156,11 @@ static void drained(void *owner)
 
 static void closed(void *owner)
 {
-    release(owner);
+    struct greeting *greeting = owner;
+    struct error error;
+    if (conn_failure(greeting->session.conn, &error))
+        tell(greeting, error.message);
+    release(greeting);
 }
 
 static const struct conn_owner calls = {

@@ -34,7 +34,6 @@ static void all_else_is_http1(void **state)
     check("PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200 ");
     check("PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", "505 ");
     check("X", "501 ");
-    check("\x16\x03\x01", "400 ");
 }
 
 static void silence_ends(void **state)

@@ -186,10 +186,19 @@ static bool can_read(const char *path)
     return fd >= 0 || errno != EACCES;
 }
 
+static bool can_read_all(const struct sandbox_path *paths, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (paths[i].path && !can_read(paths[i].path))
+            return false;
+    return true;
+}
+
 /* Drops every capability. `sudo tensord serve ~/models` has to work, though, where the home folder
- * is its owner's alone: a server run by root that cannot read `root` otherwise keeps the right to
- * read, which Landlock bounds to its rows. */
-static bool drop_capabilities(const char *root, bool files_bounded, struct error *ret_error)
+ * is its owner's alone: a server run by root that cannot read one of the paths otherwise keeps the
+ * right to read, which Landlock bounds to its rows. */
+static bool drop_capabilities(const struct sandbox_path *paths, size_t count, bool files_bounded,
+                              struct error *ret_error)
 {
     uint32_t permitted;
     bool any;
@@ -200,8 +209,7 @@ static bool drop_capabilities(const char *root, bool files_bounded, struct error
     uint32_t reading = permitted & (1U << CAP_DAC_READ_SEARCH);
     if (!set_capabilities(0, reading, ret_error))
         return false;
-    bool needed = reading && files_bounded && root && !can_read(root);
-    uint32_t kept = needed ? reading : 0;
+    uint32_t kept = reading && files_bounded && !can_read_all(paths, count) ? reading : 0;
     return set_capabilities(kept, kept, ret_error);
 }
 
@@ -235,7 +243,8 @@ bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error
         return true;
     bool files_bounded = sandbox_landlock_abi() > 0;
     return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
-           drop_capabilities(root, files_bounded, ret_error) &&
+           drop_capabilities(&(struct sandbox_path){root, SANDBOX_READ}, 1, files_bounded,
+                             ret_error) &&
            bound_calls(SANDBOX_WORKER, files_bounded, ret_error);
 }
 
@@ -248,7 +257,7 @@ bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *path
     if (!sandbox_check(mode, ret_error) || !limit(front_limits, COUNT(front_limits), ret_error) ||
         !forbid_new_privileges(ret_error) || !hide(ret_error) ||
         !bound_files(front_paths, COUNT(front_paths), paths, count, ret_error) ||
-        !drop_capabilities(count ? paths[0].path : NULL, files_bounded, ret_error))
+        !drop_capabilities(paths, count, files_bounded, ret_error))
         return false;
     /* From Linux 6.3 on: memory that was writable never becomes executable. */
     prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);

@@ -66,7 +66,8 @@ bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error
  * (threads made later inherit it). It may then open what `paths` grant and a few files of the
  * system, accept and answer connections, and start threads; it may not make sockets, connect,
  * execute, fork, or make memory executable. The user id is left alone: the repository has to stay
- * readable. A root user who cannot read paths[0] without privilege keeps the capability to read. */
+ * readable. A root user who cannot read one of the paths without privilege keeps the capability to
+ * read. */
 bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
                          struct error *ret_error);
 

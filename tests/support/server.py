@@ -36,12 +36,12 @@ def onnxruntime():
     return os.path.join(sysconfig.get_path("platlib"), "onnxruntime")
 
 
-def fetch(url, data=None, method=None, headers=None, timeout_s=30):
-    """One HTTP request; returns (status, headers, body) for errors too."""
+def fetch(url, data=None, method=None, headers=None, timeout_s=30, context=None):
+    """One HTTP request; returns (status, headers, body) for errors too. The context is ssl's."""
     body = json.dumps(data).encode() if isinstance(data, (dict, list)) else data
     asked = urllib.request.Request(url, data=body, method=method, headers=headers or {})
     try:
-        with urllib.request.urlopen(asked, timeout=timeout_s) as response:
+        with urllib.request.urlopen(asked, timeout=timeout_s, context=context) as response:
             return response.status, response.headers, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()
@@ -99,6 +99,7 @@ class Server:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )
         self.pid = self.process.pid
+        self.context = None  # an ssl.SSLContext, for a server that speaks TLS
         self.out, self.err = Lines(self.process.stdout), Lines(self.process.stderr)
         if ports:
             self.wait_listening()
@@ -131,7 +132,7 @@ class Server:
 
     def fetch(self, path, data=None, **options):
         """One HTTP request to a path; see fetch()."""
-        return fetch(self.url + path, data, **options)
+        return fetch(self.url + path, data, context=self.context, **options)
 
     def get(self, path):
         """The JSON at a path, which answers 200."""
