@@ -116,6 +116,19 @@ setup_grpcurl()
     set_fresh grpcurl "$pin"
 }
 
+# sslyze, which looks at a server's TLS from outside, in an environment of its own: it wants older packages than others.
+setup_sslyze()
+{
+    pin=tools/requirements-sslyze.txt
+    is_fresh sslyze "$pin" && return
+    say "installing sslyze"
+    rm -rf .deps/sslyze
+    python3 -m venv .deps/sslyze
+    .deps/sslyze/bin/python -m pip install -q --disable-pip-version-check --require-hashes \
+        --only-binary :all: --no-binary sslyze -r "$pin"
+    set_fresh sslyze "$pin"
+}
+
 # setup_build FOLDER COMPILER OPTION…: configures a build once per set of options, and builds.
 setup_build()
 {

@@ -16,7 +16,10 @@ static const char groups[] = "X25519:P-256:P-384";
 
 enum { SESSION_S = 3600 };
 
-static const uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_SSLv3 |
+/* Ours is the order of preference, but for a client that puts ChaCha20 first: it has no
+ * instructions for AES. */
+static const uint64_t options = SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_SSLv3 |
                                 SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1;
 
 /* Chooses the protocol of a client that names some (RFC 7301); with none in common the handshake
