@@ -70,7 +70,6 @@ HTTP1 = {
     "field of 1 MiB": (431, head(GET, "Host: a", "X: " + "a" * (1 << 20))),
     "10,000 fields": (431, head(GET, "Host: a", *(f"x{i}: 1" for i in range(10000)))),
     "encoded traversal": (400, head("GET /v2/models/%2e%2e/ready HTTP/1.1", "Host: a")),
-    "TLS on a plain port": (400, bytes.fromhex("16030100c8010000c40303") + b"a" * 50),
 }
 
 
