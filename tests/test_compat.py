@@ -6,6 +6,7 @@ import pytest
 from support import models
 from support.server import START_S, binary, inherited, onnxruntime
 
+NO_TLS = "TLS on one port alone is not supported; --tls-cert and --tls-key are for all ports"
 KSERVE = ["--allow-grpc=true", "--allow-http=true"]  # of its runtime; ports and folder are added
 
 
@@ -90,8 +91,8 @@ def test_flags_that_make_no_difference_are_accepted():
     "flags, sentence",
     [
         (["--allow-client-shm=true"], "--allow-client-shm=true: clients' shared memory is not supported"),
-        (["--grpc-use-ssl=true"], "--grpc-use-ssl=true: TLS by these flags is not supported"),
-        (["--grpc-server-cert=x"], "--grpc-server-cert: TLS by these flags is not supported"),
+        (["--grpc-use-ssl=true"], f"--grpc-use-ssl=true: {NO_TLS}"),
+        (["--grpc-server-cert=x"], f"--grpc-server-cert: {NO_TLS}"),
         (["--http-restricted-api=model-repository:k=v"], "--http-restricted-api: restricted APIs are not supported"),
         (["--model-namespacing=true"], "--model-namespacing=true: model namespaces are not supported"),
         (["--rate-limit=execution_count"], "--rate-limit=execution_count: the rate limiter is not supported"),

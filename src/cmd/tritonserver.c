@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define TUNING "tuning that has no counterpart here"
-#define NO_TLS "TLS by these flags is not supported"
+#define NO_TLS "TLS on one port alone is not supported; --tls-cert and --tls-key are for all ports"
 #define FORWARDING "forwarding headers as parameters is not supported"
 
 const struct compat_row tritonserver_rows[] = {
