@@ -7,7 +7,7 @@
 #include "serving/serving.h"
 
 struct announcer {
-    char address[360];   /* for a line with curl: "http://127.0.0.1:8000" */
+    char address[400];   /* for a line with curl: "http://127.0.0.1:8000" */
     const char *example; /* path of the example request's file, or empty */
     int example_fd;      /* opened before the sandbox closes in; -1: none, or written already */
     bool scanned;

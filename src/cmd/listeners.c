@@ -15,38 +15,44 @@ static void on_connection(void *context, struct conn *conn)
 
 /* What a person puts behind "curl" to get there. */
 static void make_url(struct listeners *listeners, const struct listen_socket *socket,
-                     const char *address)
+                     const char *address, const char *certificate)
 {
     if (socket->address.ss_family == AF_UNIX)
         snprintf(listeners->url, sizeof listeners->url, "--unix-socket %s http://localhost",
                  address + strlen("unix:"));
+    else if (certificate) /* it may be signed by nobody whom curl knows */
+        snprintf(listeners->url, sizeof listeners->url, "--cacert '%.200s' %s", certificate,
+                 address);
     else
         snprintf(listeners->url, sizeof listeners->url, "%s", address);
 }
 
 /* The second ports serve the same and are not worth a line. */
-static void say(struct listeners *listeners, const struct listen_socket *socket, bool is_tls)
+static void say(struct listeners *listeners, const struct listen_socket *socket,
+                const char *certificate)
 {
     char address[ADDRESS_BYTES];
-    listen_socket_format(socket, is_tls, address, sizeof address);
+    listen_socket_format(socket, certificate != NULL, address, sizeof address);
     if (!listeners->url[0])
-        make_url(listeners, socket, address);
+        make_url(listeners, socket, address, certificate);
     if (socket->role != LISTEN_GRPC && socket->role != LISTEN_METRICS)
         printf("tensord listening on %s\n", address);
 }
 
-static bool serve(struct listeners *listeners, size_t i, struct loop *loop, size_t max_conns,
-                  struct http_server *http, struct error *ret_error)
+static bool serve(struct listeners *listeners, size_t i, struct loop *loop,
+                  const struct settings *settings, struct http_server *http,
+                  struct error *ret_error)
 {
     const struct listen_socket *socket = &listeners->sockets.sockets[i];
     bool is_tls = listen_socket_is_tls(socket, listeners->tls != NULL);
     if (is_tls && !listeners->tls)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "a socket that was handed over as https takes --tls-cert");
-    listeners->items[i] = listener_new(loop, socket, is_tls ? listeners->tls : NULL, max_conns,
-                                       on_connection, http, ret_error);
+    listeners->items[i] =
+        listener_new(loop, socket, is_tls ? listeners->tls : NULL,
+                     (size_t)settings->max_connections, on_connection, http, ret_error);
     if (listeners->items[i])
-        say(listeners, socket, is_tls);
+        say(listeners, socket, is_tls ? settings->tls_cert : NULL);
     return listeners->items[i] != NULL;
 }
 
@@ -59,7 +65,7 @@ bool listeners_open(struct listeners *listeners, struct loop *loop, const struct
     if (tls_is_wanted(settings) && !(listeners->tls = tls_setup(loop, settings, ret_error)))
         return false;
     for (size_t i = 0; i < listeners->sockets.count; i++)
-        if (!serve(listeners, i, loop, (size_t)settings->max_connections, http, ret_error))
+        if (!serve(listeners, i, loop, settings, http, ret_error))
             return false;
     fflush(stdout);
     return true;

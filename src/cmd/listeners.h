@@ -10,7 +10,7 @@ struct listeners {
     struct listening sockets;
     struct listener *items[LISTEN_SOCKETS]; /* of the same places */
     struct tls_server *tls;                 /* or NULL */
-    char url[360]; /* for a line to paste after "curl ": "http://127.0.0.1:8000" */
+    char url[400]; /* for a line to paste after "curl ": "http://127.0.0.1:8000" */
 };
 
 /* Takes over the sockets from the spawner and serves them. Says on standard output where it
