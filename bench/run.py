@@ -15,6 +15,7 @@ import comparisons
 import footprint
 import model_load
 import subjects
+import tls
 from noise import Noise
 from report import Report
 
@@ -78,6 +79,10 @@ def big_tensors(run):
         comparisons.big_tensors(run.report, run.options, server, run.folder, run.build)
 
 
+def transport(run):
+    tls.rows(run.report, run.options, run.build, run.models, run.folder)
+
+
 def model(run):
     model_load.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
 
@@ -90,7 +95,7 @@ def starting(run):
     footprint.starting(run.report, run.options, run.build, run.models, run.magika, run.package)
 
 
-PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "model": model, "memory": memory,
+PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "tls": transport, "model": model, "memory": memory,
          "starting": starting}
 
 
