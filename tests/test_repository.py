@@ -1,27 +1,11 @@
 """Models are dropped in, changed, removed, loaded and unloaded."""
-import json
 import subprocess
 import threading
 
 from support import models
 from support.processes import until
-from support.repositories import request, write_model
+from support.repositories import index, one, request, value, write_model
 from support.server import binary
-
-
-def index(server):
-    status, _, body = server.fetch("/v2/repository/index", {})
-    assert status == 200
-    return {(entry["name"], entry["version"]): entry for entry in json.loads(body)}
-
-
-def one(server, model):
-    return server.infer(model, {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1], "data": [0]}]})
-
-
-def value(server, model):
-    status, body = one(server, model)
-    return body["outputs"][0]["data"][0] if status == 200 else None
 
 
 def test_a_dropped_file_is_served_and_a_removed_one_is_not(server, repository):

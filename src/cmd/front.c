@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -40,6 +39,7 @@ struct front {
     struct http_server http;
     struct repository_watch *watch;
     struct listeners listeners;
+    struct worker_process look; /* the process that looks at the repository */
     struct announcer announcer;
     struct drain drain;
     struct loop_task load_named; /* asks for the models of --load-model */
@@ -131,6 +131,19 @@ static void on_scan(void *context, const struct repository_scan *scan)
         loop_defer(front.loop, &front.load_named); /* another scan will follow */
     else
         look_settled();
+}
+
+static void on_looked(struct worker_process *process, bool started, const char *reason)
+{
+    if (!started)
+        log_error("repository", "%s", reason);
+    repository_watch_looked(front.watch);
+}
+
+static bool start_look(void *context, const char *path, int fd, struct error *ret_error)
+{
+    front.look.ended = on_looked;
+    return spawner_look(front.spawner, &front.look, path, fd, ret_error);
 }
 
 static void on_rescan(void *context)
@@ -347,12 +360,11 @@ static const char *parent_of(const char *path, char parent[PATH_MAX])
 
 static bool enter_sandbox(struct error *ret_error)
 {
-    char text[200], models[PATH_MAX], config[PATH_MAX], parent[PATH_MAX], link[PATH_MAX];
-    enum { OWN_PATHS = 3 };
+    char text[200], config[PATH_MAX], parent[PATH_MAX], link[PATH_MAX];
+    enum { OWN_PATHS = 2 };
     enum sandbox_mode mode = SANDBOX_AUTO;
     struct tls_paths tls;
     struct sandbox_path paths[OWN_PATHS + TLS_PATHS] = {
-        {folder_of(front.path, models), SANDBOX_READ},
         /* for reloads: where the file lies, and where the link to it lies if it is one */
         {folder_of(front.settings.config, config), SANDBOX_READ},
         {folder_of(parent_of(front.settings.config, parent), link), SANDBOX_READ},
@@ -364,10 +376,22 @@ static bool enter_sandbox(struct error *ret_error)
     return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
 }
 
+/* Links are left as they are: they are followed at each look. */
+static bool make_absolute(const char *path, struct error *ret_error)
+{
+    char folder[PATH_MAX] = "";
+    if (path[0] != '/' && !getcwd(folder, sizeof folder))
+        return error_set(ret_error, ERROR_NOT_FOUND, "cannot find the current folder");
+    const char *between = path[0] == '/' ? "" : "/";
+    if ((size_t)snprintf(front.path, PATH_MAX, "%s%s%s", folder, between, path) >= PATH_MAX)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the path is too long");
+    return true;
+}
+
 static bool start(const char *path, struct error *ret_error)
 {
-    if (!realpath(path, front.path))
-        return error_set(ret_error, ERROR_NOT_FOUND, "cannot find '%s'", path);
+    if (!make_absolute(path, ret_error))
+        return false;
     raise_descriptor_limit();
     front.loop = loop_new(ret_error);
     if (!front.loop)
@@ -387,8 +411,9 @@ static bool start(const char *path, struct error *ret_error)
         return false;
     if (!enter_sandbox(ret_error))
         return false;
+    const struct repository_looker looker = {start_look, NULL};
     front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,
-                                        on_scan, NULL, ret_error);
+                                        &looker, on_scan, NULL, ret_error);
     return front.watch != NULL;
 }
 

@@ -5,6 +5,7 @@
 #include "cmd/state_dir.h"
 #include "cmd/tls_setup.h"
 #include "onnx/find.h"
+#include "repository/repository.h"
 #include "settings/settings.h"
 #include "worker/spawner.h"
 
@@ -105,6 +106,7 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
         .onnxruntime = onnxruntime(settings, plan->library),
         .sandbox = settings->sandbox,
         .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
+        .look = repository_look,
     };
     return plan->options.engine_dir ||
            error_set(ret_error, ERROR_NOT_FOUND,

@@ -1,8 +1,9 @@
 /* The repository: which models lie in a folder, in which versions, and when they change.
  *
- * It reads names, sizes, times and config files, and never opens a model's files. Layouts:
- *   a single file               NAME.onnx                      → model NAME, version 1
- *   a folder of files           NAME.onnx, OTHER.onnx, …       → a model each
+ * The front watches, and has a short-lived process look: one that may read the folder as it is now,
+ * whatever became of the one that was there when the front started. It reads names, sizes, times
+ * and config files, and never opens a model's files. Layouts: a single file               NAME.onnx
+ * → model NAME, version 1 a folder of files           NAME.onnx, OTHER.onnx, …       → a model each
  *   a folder of one model       NAME/model.yaml, NAME/model.onnx
  *   Triton's layout             NAME/VERSION/model.onnx, NAME/config.pbtxt
  * A folder given to `tensord serve` is one model when it holds a config or version folders itself,
@@ -45,44 +46,67 @@ struct repository_version {
         fingerprint; /* of names, sizes and times, config included: differs when anything changed */
     uint64_t size_bytes; /* of all its files */
     bool complete;       /* unchanged for a second, or renamed in; else it is still being written */
+    bool renamed_in;     /* its files were moved there whole: nobody is writing them */
+    bool unreadable;     /* the model is there and its folder cannot be read: `error` says why, and
+                            what is known of its versions stays as it is; version is 1 */
     const struct model_config *config;
-    struct error
-        error; /* not ERROR_OK: the config is wrong; the sentence has line, key and suggestion */
+    const struct error *error; /* NULL, or why it cannot be served: the config is wrong (the
+                                  sentence has line, key and suggestion), files cannot be read */
 };
 
 /* The result of one scan, in the order of names and versions. */
 struct repository_scan {
     struct arena arena;
+    struct span root; /* the repository's folder, links resolved */
     struct repository_version *versions;
     size_t version_count;
 };
 
 /* Looks at path as it is now. now_ns is the time of CLOCK_REALTIME, for completeness. Entries of
- * the folder `path` whose names are in renamed_in were moved there whole and count as complete at
- * once. False when path itself cannot be read. Blocks for the time of a directory walk; the watch
- * below runs it on a thread of its own. */
+ * the folder whose names are in renamed_in were moved there whole and count as complete at once.
+ * Links are followed, folders' only within the repository. False when path itself cannot be read,
+ * or there is more than memory for. Blocks for the time of a directory walk. */
 bool repository_scan(const char *path, uint64_t now_ns, const struct span *renamed_in,
                      size_t renamed_count, struct repository_scan *ret_scan,
                      struct error *ret_error);
 
 void repository_scan_fini(struct repository_scan *scan);
 
+/* ---- in a process of its own: repository/look.c ---- */
+
+/* Answers, in the file that fd is, the question that it holds (scan_bytes.h), by a scan of path. To
+ * be run in a process that may read path and little else, as configs are anybody's text. False when
+ * the answer could not be written. */
+bool repository_look(const char *path, int fd);
+
 /* ---- watching: repository/watch.c ---- */
 
 struct loop;
 struct repository_watch;
 
-/* Scans path at once and again whenever inotify or the clock (every rescan_ms) says so, and calls
- * `changed` with each new scan, the first one included, or with NULL when path cannot be read.
- * Incomplete paths are looked at again after
- * the second is over. */
+/* Whoever can start that process. */
+struct repository_looker {
+    /* Starts one and calls repository_watch_looked when it has ended, never from within. False when
+     * it cannot be started. fd stays the caller's and open until then. */
+    bool (*start)(void *context, const char *path, int fd, struct error *ret_error);
+    void *context;
+};
+
+/* Has path (absolute; links in it are followed anew each time) looked at, at once and again
+ * whenever inotify or the clock (every rescan_ms) says so, and calls `changed` with each new scan,
+ * the first one included, or with NULL when path cannot be read. Incomplete paths are looked at
+ * again after the second is over. */
 struct repository_watch *
 repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,
+                      const struct repository_looker *looker,
                       void (*changed)(void *context, const struct repository_scan *scan),
                       void *context, struct error *ret_error);
 void repository_watch_close(struct repository_watch *watch);
 
 /* Scans now; `changed` is called soon. */
 void repository_watch_rescan(struct repository_watch *watch);
+
+/* The process that was started has ended; for whoever started it. */
+void repository_watch_looked(struct repository_watch *watch);
 
 #endif

@@ -166,15 +166,168 @@ static void two_models_of_one_name_are_one(void **state)
     assert_int_equal(f->scan.version_count, 1);
 }
 
+/* "model:error" of each version that has one. */
+static const char *errors(const struct fixture *f)
+{
+    static char text[2048];
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < f->scan.version_count; i++) {
+        const struct repository_version *v = &f->scan.versions[i];
+        if (v->error)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%.*s:%s;", SPAN_ARGS(v->model),
+                                   v->error->message);
+    }
+    return text;
+}
+
+static char *below(const struct fixture *f, const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", f->folder, name);
+    return path;
+}
+
+static void what_is_no_file_is_no_model(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(mkfifo(below(f, "pipe.onnx"), 0600), 0);
+    put(f, "folder/1/weights", "x");
+    assert_int_equal(mkfifo(below(f, "folder/1/model.onnx"), 0600), 0);
+    put(f, "config/1/model.onnx", "x");
+    assert_int_equal(mkfifo(below(f, "config/config.pbtxt"), 0600), 0);
+    assert_int_equal(symlink("/dev/zero", below(f, "zero.onnx")), 0);
+    put(f, "good.onnx", "x");
+    scan_at(f, "", NULL, 0);
+    assert_string_equal(
+        errors(f), "config:'config.pbtxt' among the model's files is neither a file nor a folder;"
+                   "folder:'model.onnx' among the model's files is neither a file nor a folder;"
+                   "pipe:'pipe.onnx' among the model's files is neither a file nor a folder;"
+                   "zero:'zero.onnx' among the model's files is neither a file nor a folder;");
+    assert_int_equal(f->scan.version_count, 5);
+}
+
+static void links_of_folders_and_configs_stay_inside(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "a/model.onnx", "x");
+    put(f, "b/1/model.onnx", "x");
+    put(f, "c/model.onnx", "x");
+    put(f, "yaml", "");
+    assert_int_equal(symlink("a", below(f, "inside")), 0);
+    assert_int_equal(symlink("/usr", below(f, "outside")), 0);
+    assert_int_equal(symlink("/usr", below(f, "b/2")), 0);
+    assert_int_equal(symlink("../yaml", below(f, "c/model.yaml")), 0);
+    assert_int_equal(symlink("gone.onnx", below(f, "nothing.onnx")), 0);
+    put(f, "loop.onnx", "x");
+    unlink(below(f, "loop.onnx"));
+    assert_int_equal(symlink("loop.onnx", below(f, "loop.onnx")), 0);
+    scan_at(f, "", NULL, 0);
+    assert_string_equal(
+        errors(f), "b:its folder is a link out of the repository, which is not followed;"
+                   "c:model.yaml: a link out of the model's folder;"
+                   "loop:its folder cannot be looked into;"
+                   "outside:its folder is a link out of the repository, which is not followed;");
+    assert_true(f->scan.versions[5].unreadable && f->scan.versions[6].unreadable);
+    assert_string_equal(f->scan.versions[4].model.data, "inside");
+    assert_null(f->scan.versions[4].error);
+}
+
+static void a_linked_file_keeps_the_name_of_a_model(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "blobs/1234", "x");
+    put(f, "other/n.onnx", "x");
+    put(f, "here/keep", "");
+    assert_int_equal(symlink("../blobs/1234", below(f, "here/m.onnx")), 0);
+    assert_int_equal(symlink("../other/n.onnx", below(f, "here/n.onnx")), 0);
+    scan_at(f, "/here", NULL, 0);
+    assert_string_equal(found(f), "m:1:/here/m.onnx;n:1:/other/n.onnx;");
+    assert_string_equal(f->scan.versions[0].root.data, below(f, "blobs"));
+    scan_at(f, "/here/m.onnx", NULL, 0);
+    assert_string_equal(found(f), "m:1:/here/m.onnx;");
+}
+
+static void a_linked_folder_is_called_as_it_was_given(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "releases/17/model.onnx", "x");
+    assert_int_equal(symlink("releases/17", below(f, "current")), 0);
+    scan_at(f, "/current", NULL, 0);
+    assert_string_equal(found(f), "current:1:/releases/17;");
+    scan_at(f, "/current/.", NULL, 0);
+    assert_string_equal(found(f), "17:1:/releases/17;");
+}
+
+static void external_data_that_is_being_written_makes_a_model_wait(void **state)
+{
+    struct fixture *f = *state;
+    struct span renamed[] = {SPAN("m.onnx"), SPAN("m.onnx.data")};
+    put(f, "m.onnx", "x");
+    put(f, "m.onnx.data", "x");
+    put(f, "m.onnx2", "x");
+    put(f, "n.onnx", "x");
+    f->now_ns = real_now_ns();
+    scan_at(f, "", renamed, 1);
+    assert_false(f->scan.versions[0].complete);
+    put(f, "m.onnx2", "x");
+    unlink(below(f, "m.onnx2"));
+    scan_at(f, "", renamed, 2);
+    assert_true(f->scan.versions[0].complete && f->scan.versions[0].renamed_in);
+    assert_false(f->scan.versions[1].complete || f->scan.versions[1].renamed_in);
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * CLOCK_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* The least time that a scan takes of three, with `count` models in the folder. */
+static uint64_t scan_cost_ns(struct fixture *f, size_t from, size_t count)
+{
+    uint64_t least = UINT64_MAX;
+    for (size_t i = from; i < count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "m%zu.onnx", i);
+        put(f, name, "x");
+    }
+    for (int round = 0; round < 3; round++) {
+        uint64_t start = cpu_ns();
+        scan_at(f, "", NULL, 0);
+        least = cpu_ns() - start < least ? cpu_ns() - start : least;
+        assert_int_equal(f->scan.version_count, count);
+    }
+    return least;
+}
+
+/* Ten times the files: n log n is about thirteen times the time, n² a hundred. */
+static void twenty_thousand_files_take_not_much_longer_than_their_share(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t few = scan_cost_ns(f, 0, 2000), many = scan_cost_ns(f, 2000, 20000);
+    print_message("%llu µs, %llu µs\n", (unsigned long long)few / 1000,
+                  (unsigned long long)many / 1000);
+    assert_true(many < few * 40);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(all_layouts_are_recognised, setup, teardown),
+        TEST(all_layouts_are_recognised),
         cmocka_unit_test(a_missing_path_is_an_error),
-        cmocka_unit_test_setup_teardown(fingerprints_tell_changes, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_fresh_file_is_incomplete_unless_renamed_in, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(two_models_of_one_name_are_one, setup, teardown),
+        TEST(fingerprints_tell_changes),
+        TEST(a_fresh_file_is_incomplete_unless_renamed_in),
+        TEST(what_is_no_file_is_no_model),
+        TEST(links_of_folders_and_configs_stay_inside),
+        TEST(a_linked_file_keeps_the_name_of_a_model),
+        TEST(a_linked_folder_is_called_as_it_was_given),
+        TEST(external_data_that_is_being_written_makes_a_model_wait),
+        TEST(twenty_thousand_files_take_not_much_longer_than_their_share),
+        TEST(two_models_of_one_name_are_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

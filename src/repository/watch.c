@@ -1,104 +1,188 @@
-/* Watching the repository: inotify says that something happened, a scan on a thread says what.
+/* Watching the repository: inotify says that something happened, a process looks at what, and its
+ * answer is read on a thread.
  *
- * A scan runs at once, again a moment after the last event (a copy makes many), again while
+ * A look is had at once, again a moment after the last event (a copy makes many), again while
  * something is still being written, and by the clock, since inotify sees nothing of what another
- * machine does on a network file system. */
-#include "repository/repository.h"
+ * machine does on a network file system.
+ *
+ * The path's own folder is watched for the path's name alone: a folder that is made again, or a
+ * link that is pointed elsewhere, is noticed there. */
+#include "repository/scan_bytes.h"
 
 #include "base/clock.h"
 #include "net/loop.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <time.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
 enum {
-    SETTLE_MS = 50,      /* after an event, before the scan */
-    INCOMPLETE_MS = 250, /* between scans while something is being written */
-    MAX_RENAMED = 64,    /* names remembered between two scans */
+    SETTLE_MS = 50,      /* after an event, before the look */
+    INCOMPLETE_MS = 250, /* between looks while something is being written */
+    GONE_MS = 1000,      /* before it is believed that something has gone */
     EVENT_BYTES = 16384,
 };
 
 static const uint32_t event_mask = IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_MODIFY |
                                    IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF;
+static const uint32_t name_mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MASK_ADD;
+
+/* inotify's numbers. */
+struct numbers {
+    int path;   /* of what `path` leads to */
+    int parent; /* of the folder where it lies */
+};
 
 struct repository_watch {
     struct loop *loop;
     char path[PATH_MAX];
+    char parent[PATH_MAX]; /* the folder that holds `path` */
+    const char *name;      /* of `path` there */
     uint64_t rescan_ms;
+    struct repository_looker looker;
     void (*changed)(void *context, const struct repository_scan *scan);
     void *context;
     int inotify_fd;
-    int folder_watch; /* inotify's number of `path` itself */
     uv_poll_t poll;
     uv_work_t work;
     struct timer timer;
-    bool scanning, again, closing, poll_closed;
-    /* Names that were moved into `path` since the last scan began. */
-    char renamed[MAX_RENAMED][NAME_MAX + 1];
+    bool looking, again, closing, poll_closed;
+    /* Names that were moved in since the last look began. */
+    char renamed[SCAN_MAX_RENAMED][NAME_MAX + 1];
     size_t renamed_count;
-    /* The scan's own, while it runs. */
-    struct span scan_renamed[MAX_RENAMED];
-    char scan_names[MAX_RENAMED][NAME_MAX + 1];
-    size_t scan_renamed_count;
+    size_t version_count; /* of the last scan that was told of */
+    bool holding_back;    /* the last look missed something */
+    struct numbers numbers;
+    /* While an answer is read, the thread's own: */
+    int fd; /* question, then answer */
     struct repository_scan scan;
     struct error error;
     bool scan_good;
+    bool moved;           /* what lies there was not watched while it was looked at */
+    char root[PATH_MAX];  /* whose folders are watched */
+    struct numbers found; /* as of this look */
+    int first, last;      /* numbers that inotify gave since `root` is the root */
 };
 
-static void begin_scan(struct repository_watch *watch);
+static void begin_look(struct repository_watch *watch);
 
 static void timer_fired(struct timer *timer)
 {
-    begin_scan(list_entry(timer, struct repository_watch, timer));
+    begin_look(list_entry(timer, struct repository_watch, timer));
 }
 
 static void free_when_idle(struct repository_watch *watch)
 {
-    if (!watch->closing || watch->scanning || !watch->poll_closed)
+    if (!watch->closing || watch->looking || !watch->poll_closed)
         return;
     close(watch->inotify_fd);
     free(watch);
 }
 
-/* ---- the scan, on a thread ---- */
+/* ---- folders to watch ---- */
 
-static void scan_thread(uv_work_t *work)
+/* One that cannot be watched is looked at by the clock. */
+static int watch_path(struct repository_watch *watch, const char *path, uint32_t mask)
 {
-    struct repository_watch *watch = list_entry(work, struct repository_watch, work);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t now_ns = (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
-    watch->scan_good = repository_scan(watch->path, now_ns, watch->scan_renamed,
-                                       watch->scan_renamed_count, &watch->scan, &watch->error);
+    int number = inotify_add_watch(watch->inotify_fd, path, mask);
+    if (number > watch->last)
+        watch->last = number;
+    return number;
 }
 
 static void watch_folder(struct repository_watch *watch, struct span path)
 {
     char text[PATH_MAX];
     snprintf(text, sizeof text, "%.*s", SPAN_ARGS(path));
-    inotify_add_watch(watch->inotify_fd, text,
-                      event_mask); /* one that fails is found by the clock */
+    watch_path(watch, text, event_mask);
+}
+
+/* The repository leads to another folder than before: what lay in that is watched no longer. */
+static void forget_folders(struct repository_watch *watch)
+{
+    for (int number = watch->first; number <= watch->last; number++)
+        inotify_rm_watch(watch->inotify_fd, number);
+    watch->first = watch->last + 1; /* they only grow */
 }
 
 /* Watches every folder that holds something of a model. Doing it twice changes nothing. */
 static void watch_found(struct repository_watch *watch)
 {
+    struct span last = {NULL, 0}, base = watch->scan.root;
     for (size_t i = 0; i < watch->scan.version_count; i++) {
         struct span root = watch->scan.versions[i].root;
-        const char *slash = memrchr(root.data, '/', root.size);
+        if (span_equal(root, last) || span_equal(root, base) || !root.size)
+            continue;
+        last = root;
         watch_folder(watch, root);
-        if (slash && (size_t)(slash - root.data) > strlen(watch->path))
+        const char *slash = memrchr(root.data, '/', root.size);
+        if ((size_t)(slash - root.data) > base.size)
             watch_folder(watch, (struct span){root.data, (size_t)(slash - root.data)});
     }
 }
+
+static void watch_all(struct repository_watch *watch)
+{
+    watch->moved = watch->scan_good && !span_equal(watch->scan.root, span_of(watch->root));
+    if (watch->moved) {
+        forget_folders(watch);
+        snprintf(watch->root, sizeof watch->root, "%.*s", SPAN_ARGS(watch->scan.root));
+    }
+    watch->found.parent = watch_path(watch, watch->parent, name_mask);
+    watch->found.path = watch_path(watch, watch->path, event_mask);
+    if (!watch->scan_good)
+        return;
+    watch_folder(watch, watch->scan.root);
+    watch_found(watch);
+}
+
+/* ---- an answer, on a thread ---- */
+
+static bool read_all(int fd, char *bytes, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t count = pread(fd, bytes + done, size - done, (off_t)done);
+        if (count == 0 || (count < 0 && errno != EINTR))
+            return false;
+        done += count > 0 ? (size_t)count : 0;
+    }
+    return true;
+}
+
+static bool read_answer(int fd, struct repository_scan *scan, struct error *ret_error)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0 || status.st_size > SCAN_MAX_BYTES)
+        return error_set(ret_error, ERROR_INTERNAL, "the look at the repository has failed");
+    size_t size = (size_t)status.st_size;
+    char *bytes = arena_alloc(&scan->arena, size);
+    if (!bytes)
+        return error_no_memory(ret_error);
+    if (!read_all(fd, bytes, size))
+        return error_set(ret_error, ERROR_INTERNAL, "the look at the repository has failed");
+    return scan_answer_read((struct span){bytes, size}, scan, ret_error);
+}
+
+static void answer_thread(uv_work_t *work)
+{
+    struct repository_watch *watch = list_entry(work, struct repository_watch, work);
+    watch->scan = (struct repository_scan){0};
+    arena_init(&watch->scan.arena, 4096, (size_t)2 * SCAN_MAX_BYTES);
+    watch->scan_good = read_answer(watch->fd, &watch->scan, &watch->error);
+    watch_all(watch);
+}
+
+/* ---- a look, from beginning to end ---- */
 
 static bool all_complete(const struct repository_scan *scan)
 {
@@ -109,56 +193,112 @@ static bool all_complete(const struct repository_scan *scan)
     return true;
 }
 
-static void scan_done(uv_work_t *work, int status)
+/* A file that is replaced may be missing for a moment: whether something has gone is looked at
+ * twice. */
+static bool is_believed(struct repository_watch *watch)
 {
-    struct repository_watch *watch = list_entry(work, struct repository_watch, work);
-    uint64_t wait_ms = watch->rescan_ms;
-    watch->scanning = false;
-    if (watch->closing) {
-        repository_scan_fini(watch->scan_good ? &watch->scan : NULL);
-        free_when_idle(watch);
-        return;
-    }
-    if (watch->scan_good) {
-        watch_found(watch);
-        if (!all_complete(&watch->scan))
-            wait_ms = INCOMPLETE_MS;
-        watch->changed(watch->context, &watch->scan);
-        repository_scan_fini(&watch->scan);
-    } else {
+    bool fewer = watch->scan.version_count < watch->version_count;
+    watch->holding_back = fewer && !watch->holding_back;
+    return !watch->holding_back;
+}
+
+/* Tells of the scan; how long to wait for the next one. */
+static uint64_t tell(struct repository_watch *watch)
+{
+    if (!watch->scan_good) {
         log_error("repository", "%s", watch->error.message);
         watch->changed(watch->context, NULL);
+        return watch->rescan_ms;
     }
-    if (watch->again)
+    if (!is_believed(watch))
+        return GONE_MS;
+    watch->version_count = watch->scan.version_count;
+    watch->changed(watch->context, &watch->scan);
+    return all_complete(&watch->scan) ? watch->rescan_ms : INCOMPLETE_MS;
+}
+
+static void end_look(struct repository_watch *watch, uint64_t wait_ms)
+{
+    close(watch->fd);
+    watch->looking = false;
+    if ((watch->again || watch->moved) && !watch->holding_back)
         wait_ms = SETTLE_MS;
     watch->again = false;
     timer_start(&watch->timer, watch->loop, wait_ms, timer_fired);
 }
 
-static void begin_scan(struct repository_watch *watch)
+static void answer_done(uv_work_t *work, int status)
 {
-    if (watch->scanning) {
+    struct repository_watch *watch = list_entry(work, struct repository_watch, work);
+    watch->numbers = watch->found;
+    uint64_t wait_ms = watch->closing ? 0 : tell(watch);
+    repository_scan_fini(&watch->scan);
+    end_look(watch, wait_ms);
+    if (watch->closing)
+        timer_stop(&watch->timer);
+    free_when_idle(watch);
+}
+
+void repository_watch_looked(struct repository_watch *watch)
+{
+    assert(watch->looking);
+    if (uv_queue_work(loop_uv(watch->loop), &watch->work, answer_thread, answer_done) != 0)
+        end_look(watch, watch->rescan_ms);
+}
+
+/* The question in a memfd, or -1. */
+static int question_fd(struct repository_watch *watch)
+{
+    struct span renamed[SCAN_MAX_RENAMED];
+    struct buf buf;
+    buf_init(&buf, SCAN_MAX_RENAMED * (NAME_MAX + 16) + 16);
+    for (size_t i = 0; i < watch->renamed_count; i++)
+        renamed[i] = span_of(watch->renamed[i]);
+    scan_question_write(renamed, watch->renamed_count, &buf);
+    int fd = memfd_create("scan", MFD_CLOEXEC);
+    if (fd >= 0 && (!buf_ok(&buf) || write(fd, buf.data, buf.size) != (ssize_t)buf.size)) {
+        close(fd);
+        fd = -1;
+    }
+    buf_fini(&buf);
+    return fd;
+}
+
+static void begin_look(struct repository_watch *watch)
+{
+    struct error error = {.message = "out of descriptors or memory"};
+    if (watch->looking) {
         watch->again = true;
         return;
     }
     timer_stop(&watch->timer);
-    memcpy(watch->scan_names, watch->renamed, sizeof watch->renamed);
-    for (size_t i = 0; i < watch->renamed_count; i++)
-        watch->scan_renamed[i] = span_of(watch->scan_names[i]);
-    watch->scan_renamed_count = watch->renamed_count;
-    watch->renamed_count = 0;
-    watch->scanning =
-        uv_queue_work(loop_uv(watch->loop), &watch->work, scan_thread, scan_done) == 0;
-    if (!watch->scanning)
-        timer_start(&watch->timer, watch->loop, watch->rescan_ms, timer_fired);
+    watch->fd = question_fd(watch);
+    watch->looking = watch->fd >= 0 &&
+                     watch->looker.start(watch->looker.context, watch->path, watch->fd, &error);
+    if (watch->looking) {
+        watch->renamed_count = 0;
+        return;
+    }
+    log_error("repository", "cannot look at the repository: %s", error.message);
+    if (watch->fd >= 0)
+        close(watch->fd);
+    timer_start(&watch->timer, watch->loop, watch->rescan_ms, timer_fired);
 }
 
 /* ---- events ---- */
 
+/* Of the path's own folder, what has to do with the path counts: the path, and what lies beside a
+ * model's file. */
+static bool concerns_us(const struct repository_watch *watch, const struct inotify_event *event)
+{
+    return event->wd != watch->numbers.parent || !event->len ||
+           strncmp(event->name, watch->name, strlen(watch->name)) == 0;
+}
+
 static void remember(struct repository_watch *watch, const struct inotify_event *event)
 {
-    if (event->wd != watch->folder_watch || !(event->mask & IN_MOVED_TO) || !event->len ||
-        watch->renamed_count == MAX_RENAMED)
+    if ((event->wd != watch->numbers.path && event->wd != watch->numbers.parent) ||
+        !(event->mask & IN_MOVED_TO) || !event->len || watch->renamed_count == SCAN_MAX_RENAMED)
         return;
     snprintf(watch->renamed[watch->renamed_count++], NAME_MAX + 1, "%s", event->name);
 }
@@ -167,17 +307,21 @@ static void on_events(uv_poll_t *poll, int status, int events)
 {
     struct repository_watch *watch = list_entry(poll, struct repository_watch, poll);
     _Alignas(struct inotify_event) char bytes[EVENT_BYTES];
+    bool happened = false;
     ssize_t got;
     while ((got = read(watch->inotify_fd, bytes, sizeof bytes)) > 0) {
         for (char *at = bytes; at < bytes + got;) {
             const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
-            remember(watch, event);
             at += sizeof *event + event->len;
+            if (!concerns_us(watch, event))
+                continue;
+            happened = true;
+            remember(watch, event);
         }
     }
-    if (watch->scanning)
+    if (happened && watch->looking)
         watch->again = true;
-    else
+    else if (happened && !watch->holding_back)
         timer_start(&watch->timer, watch->loop, SETTLE_MS, timer_fired);
 }
 
@@ -190,11 +334,25 @@ static void poll_closed(uv_handle_t *handle)
     free_when_idle(watch);
 }
 
+static void set_path(struct repository_watch *watch, const char *path)
+{
+    snprintf(watch->path, sizeof watch->path, "%s", path);
+    size_t size = strlen(watch->path);
+    while (size > 1 && watch->path[size - 1] == '/')
+        watch->path[--size] = '\0';
+    char *slash = strrchr(watch->path, '/');
+    watch->name = slash + 1;
+    snprintf(watch->parent, sizeof watch->parent, "%.*s",
+             slash == watch->path ? 1 : (int)(slash - watch->path), watch->path);
+}
+
 struct repository_watch *
 repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,
+                      const struct repository_looker *looker,
                       void (*changed)(void *context, const struct repository_scan *scan),
                       void *context, struct error *ret_error)
 {
+    assert(path[0] == '/');
     struct repository_watch *watch = calloc(1, sizeof *watch);
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (!watch || fd < 0 || uv_poll_init(loop_uv(loop), &watch->poll, fd) != 0) {
@@ -206,13 +364,15 @@ repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,
     }
     watch->loop = loop;
     watch->rescan_ms = rescan_ms;
+    watch->looker = *looker;
     watch->changed = changed;
     watch->context = context;
     watch->inotify_fd = fd;
-    snprintf(watch->path, sizeof watch->path, "%s", path);
-    watch->folder_watch = inotify_add_watch(fd, path, event_mask);
+    set_path(watch, path);
+    watch_all(watch);
+    watch->numbers = watch->found;
     uv_poll_start(&watch->poll, UV_READABLE, on_events);
-    begin_scan(watch);
+    begin_look(watch);
     return watch;
 }
 
@@ -227,5 +387,5 @@ void repository_watch_close(struct repository_watch *watch)
 
 void repository_watch_rescan(struct repository_watch *watch)
 {
-    begin_scan(watch);
+    begin_look(watch);
 }

@@ -218,6 +218,7 @@ static void apply_version(struct version *version, const struct repository_versi
     struct model *model = version->model;
     bool changed = version->fingerprint != found->fingerprint;
     version->present = version->seen = true;
+    version->unreadable = false;
     version->complete = found->complete;
     if (!found->complete)
         return;
@@ -228,12 +229,24 @@ static void apply_version(struct version *version, const struct repository_versi
     if (!changed && version->config_error.code != ERROR_OK)
         return;
     version->fingerprint = found->fingerprint;
-    if (found->error.code == ERROR_OK) {
+    if (!found->error) {
         take_in(version, found);
         return;
     }
-    version->config_error = found->error;
-    say(version, LOG_ERROR, found->error.message);
+    version->config_error = *found->error;
+    say(version, LOG_ERROR, found->error->message);
+}
+
+/* Nobody can say what has become of its files: what runs goes on. */
+static void keep_versions(struct model *model, const char *why)
+{
+    for (size_t i = 0; i < model->version_count; i++) {
+        struct version *version = model->versions[i];
+        if (version->current && !version->unreadable)
+            say(version, LOG_ERROR, why);
+        version->seen = true;
+        version->unreadable = version->current != NULL;
+    }
 }
 
 static void drop_unseen(struct model *model)
@@ -262,6 +275,10 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
     for (size_t i = 0; i < scan->version_count; i++) {
         const struct repository_version *found = &scan->versions[i];
         struct model *model = model_make(serving, found->model);
+        if (model && model->version_count && found->unreadable) {
+            keep_versions(model, found->error->message);
+            continue;
+        }
         struct version *version = model ? version_make(model, found->version) : NULL;
         if (version)
             apply_version(version, found);
@@ -458,6 +475,8 @@ const char *version_reason(const struct version *version)
         return version->current->failure.message;
     if (version->note[0])
         return version->note;
+    if (version->unreadable)
+        return "its folder cannot be read; what was loaded is served";
     if (!version->present)
         return "its files have gone";
     if (!version->complete)

@@ -76,6 +76,7 @@ struct version {
     uint64_t fingerprint;      /* of the files as last taken in */
     bool present;              /* its files are there */
     bool complete;             /* and nobody is writing them */
+    bool unreadable;           /* its folder cannot be looked into: it stays as it was */
     bool seen;                 /* in the scan that is being applied */
     struct error config_error; /* what is wrong with its config */
     char note[512];            /* what it is doing; may be empty */

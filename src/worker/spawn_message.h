@@ -2,8 +2,8 @@
  *
  * Layout, little-endian: type u8, zero u8, size of the text u16, number i32, id u64, text. A
  * message has exactly one form: fields that its type does not use are zero. Neither side trusts the
- * other with more than this page: sizes are bounded, and the descriptors that a START carries are
- * counted by the receiver. Pure. */
+ * other with more than this page: sizes are bounded, and the descriptors that a START or LOOK
+ * carries are counted by the receiver. Pure. */
 #ifndef TENSORD_WORKER_SPAWN_MESSAGE_H
 #define TENSORD_WORKER_SPAWN_MESSAGE_H
 
@@ -36,12 +36,13 @@ enum spawn_type {
     SPAWN_SETTLED,     /* front → spawner: what it loads at its start is loaded, or has failed */
     SPAWN_ALIVE,       /* front → spawner, every two seconds: its loop turns */
     SPAWN_RETIRE,      /* spawner → front: another front has taken its place */
+    SPAWN_LOOK,        /* front → spawner; text: the path to look at; one descriptor */
     SPAWN_TYPE_END
 };
 
 struct spawn_message {
     enum spawn_type type;
-    uint64_t id;      /* of the worker, chosen by the front, never 0; of READY and later types 0 */
+    uint64_t id;      /* of the worker, chosen by the front, never 0; of READY to RETIRE 0 */
     int32_t number;   /* 0 unless the type says what it is */
     struct span text; /* no NUL inside; empty unless the type says what it is */
 };

@@ -80,6 +80,11 @@ void spawner_tell_ready(struct spawner_client *client);
  * is to take over from another front, it does so now. */
 void spawner_tell_settled(struct spawner_client *client);
 
+/* Asks for a process that runs the spawner's `look` on an absolute path and fd, which stays the
+ * caller's. Otherwise like spawner_start. */
+bool spawner_look(struct spawner_client *client, struct worker_process *process, const char *path,
+                  int fd, struct error *ret_error);
+
 /* Kills the worker at once (SIGKILL). `ended` follows. Harmless when it has ended already but
  * `ended` is yet to come. */
 void spawner_kill(struct spawner_client *client, struct worker_process *process);
@@ -100,6 +105,9 @@ struct spawner_options {
      * the front's to say until when clients get in, and in any case before it returns. */
     const struct spawner_socket *sockets;
     size_t socket_count; /* up to SPAWNER_MAX_SOCKETS */
+    /* What a process that the front asks for by spawner_look does, within a worker's sandbox that
+     * lets it read `path`. Its exit status is 0 when this returns true. */
+    bool (*look)(const char *path, int fd);
 };
 
 /* A descriptor under a name, which means nothing to the spawner: no blank, no comma, no '='. */

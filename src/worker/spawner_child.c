@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "worker/spawner_sockets.h"
@@ -186,4 +187,38 @@ _Noreturn void spawner_child_worker(const struct spawner_child *child, const cha
         die(last_words, "cannot confine the worker", error.message);
     execute_worker(child, program);
     die(last_words, "cannot execute the worker", strerrordesc_np(errno));
+}
+
+/* The folder that path is, or that holds the file that it is. */
+static void folder_to_look_at(const char *path, char folder[SPAWN_TEXT_MAX_BYTES])
+{
+    struct stat status;
+    snprintf(folder, SPAWN_TEXT_MAX_BYTES, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash && stat(path, &status) == 0 && !S_ISDIR(status.st_mode))
+        slash[slash == folder ? 1 : 0] = '\0';
+}
+
+static bool confine_look(enum sandbox_mode mode, const char *path, struct error *ret_error)
+{
+    char folder[SPAWN_TEXT_MAX_BYTES];
+    folder_to_look_at(path, folder);
+    const struct sandbox_path row = {folder, SANDBOX_READ};
+    return sandbox_confine_worker(mode, &row, 1, ret_error) &&
+           sandbox_enter_worker(mode, folder, ret_error);
+}
+
+_Noreturn void spawner_child_look(const struct spawner_child *child, const char *path, int fd,
+                                  int last_words)
+{
+    struct error error;
+    const int both[] = {fd, last_words};
+    int program;
+    prctl(PR_SET_NAME, "tensord-look", 0, 0, 0);
+    if (!bind_to_spawner(child) || !place_fds(child, both, 2, &program) ||
+        close_range(FIRST_FD + 2, ~0U, 0) < 0)
+        die(last_words, "cannot prepare the process", strerrordesc_np(errno));
+    if (!confine_look(child->sandbox, path, &error))
+        die(FIRST_FD + 1, "cannot confine the process", error.message);
+    _exit(child->options->look(path, FIRST_FD) ? EXIT_SUCCESS : EXIT_FAILURE);
 }

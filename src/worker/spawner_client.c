@@ -23,11 +23,12 @@ enum { HEARTBEAT_MS = 2000 };
 
 struct start {
     struct list_link link;
+    enum spawn_type type; /* SPAWN_START or SPAWN_LOOK */
     int fds[SPAWN_FD_COUNT];
     size_t fd_count;
     uint64_t id;
-    size_t root_size;
-    char root[];
+    size_t path_size;
+    char path[];
 };
 
 struct spawner_client {
@@ -84,7 +85,7 @@ static int send_packet(int fd, const struct spawn_message *message, const int *f
 static int send_start(struct spawner_client *client, struct start *start)
 {
     const struct spawn_message message = {
-        .type = SPAWN_START, .id = start->id, .text = {start->root, start->root_size}};
+        .type = start->type, .id = start->id, .text = {start->path, start->path_size}};
     int failure = send_packet(client->fd, &message, start->fds, start->fd_count);
     if (!failure) {
         list_remove(&start->link);
@@ -300,28 +301,43 @@ static int spec_fd(const struct worker_spec *spec, struct error *ret_error)
     return fd;
 }
 
-static struct start *start_new(uint64_t id, struct span root)
+/* A message for a new process; NULL when there is no memory, or the path cannot be sent. */
+static struct start *start_new(enum spawn_type type, struct span path, struct error *ret_error)
 {
-    struct start *start = malloc(sizeof *start + root.size);
-    if (!start)
+    if (path.size == 0 || path.size > SPAWN_TEXT_MAX_BYTES || memchr(path.data, '\0', path.size)) {
+        error_set(ret_error, ERROR_INVALID_ARGUMENT, "the model's folder has no sound path");
         return NULL;
-    *start = (struct start){.id = id, .root_size = root.size};
-    memcpy(start->root, root.data, root.size);
+    }
+    struct start *start = malloc(sizeof *start + path.size);
+    if (!start) {
+        error_no_memory(ret_error);
+        return NULL;
+    }
+    *start = (struct start){.type = type, .path_size = path.size};
+    memcpy(start->path, path.data, path.size);
     return start;
 }
 
 /* Gives the message its own copies. */
-static bool attach_fds(struct start *start, struct channel_fds fds, const struct worker_spec *spec,
-                       struct error *ret_error)
+static bool attach_copies(struct start *start, const int *fds, size_t count,
+                          struct error *ret_error)
 {
-    const int own[] = {fds.rings, fds.tensors, fds.to_worker, fds.to_front};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        int copy = fcntl(own[i], F_DUPFD_CLOEXEC, 0);
+    for (size_t i = 0; i < count; i++) {
+        int copy = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
         if (copy < 0)
             return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "descriptors: %s",
                              strerrordesc_np(errno));
         start->fds[start->fd_count++] = copy;
     }
+    return true;
+}
+
+static bool attach_channel(struct start *start, struct channel_fds fds,
+                           const struct worker_spec *spec, struct error *ret_error)
+{
+    const int own[] = {fds.rings, fds.tensors, fds.to_worker, fds.to_front};
+    if (!attach_copies(start, own, sizeof own / sizeof *own, ret_error))
+        return false;
     int fd = spec_fd(spec, ret_error);
     if (fd < 0)
         return false;
@@ -329,22 +345,18 @@ static bool attach_fds(struct start *start, struct channel_fds fds, const struct
     return true;
 }
 
-bool spawner_start(struct spawner_client *client, struct worker_process *process,
-                   const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error)
+/* Sends the message, or lets it wait; takes it in any case. `most`: with so many processes there is
+ * no other. */
+static bool send_or_wait(struct spawner_client *client, struct worker_process *process,
+                         struct start *start, size_t most, struct error *ret_error)
 {
-    if (spec->root.size == 0 || spec->root.size > SPAWN_TEXT_MAX_BYTES ||
-        memchr(spec->root.data, '\0', spec->root.size))
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the model's folder has no sound path");
-    if (client->closing || client->processes.count >= SPAWN_MAX_WORKERS)
-        return error_set(ret_error, ERROR_UNAVAILABLE, "no more workers can be started");
     *process = (struct worker_process){.id = ++client->last_id, .ended = process->ended};
-    struct start *start = start_new(process->id, spec->root);
-    if (!start)
-        return error_no_memory(ret_error);
-    bool attached = attach_fds(start, fds, spec, ret_error);
-    if (!attached || !map_set(&client->processes, key_of(&process->id), process)) {
+    start->id = process->id;
+    bool room = !client->closing && client->processes.count < most;
+    if (!room || !map_set(&client->processes, key_of(&process->id), process)) {
         start_free(start);
-        return attached ? error_no_memory(ret_error) : false;
+        return room ? error_no_memory(ret_error)
+                    : error_set(ret_error, ERROR_UNAVAILABLE, "no more workers can be started");
     }
     list_add(&client->starts, &start->link);
     flush(client);
@@ -363,6 +375,29 @@ void spawner_tell_settled(struct spawner_client *client)
     client->tell_settled = true;
     if (!client->closing)
         flush(client);
+}
+
+bool spawner_start(struct spawner_client *client, struct worker_process *process,
+                   const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error)
+{
+    struct start *start = start_new(SPAWN_START, spec->root, ret_error);
+    if (start && !attach_channel(start, fds, spec, ret_error)) {
+        start_free(start);
+        return false;
+    }
+    /* The last place is a look's. */
+    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - 1, ret_error);
+}
+
+bool spawner_look(struct spawner_client *client, struct worker_process *process, const char *path,
+                  int fd, struct error *ret_error)
+{
+    struct start *start = start_new(SPAWN_LOOK, span_of(path), ret_error);
+    if (start && !attach_copies(start, &fd, 1, ret_error)) {
+        start_free(start);
+        return false;
+    }
+    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS, ret_error);
 }
 
 void spawner_kill(struct spawner_client *client, struct worker_process *process)

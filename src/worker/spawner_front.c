@@ -84,19 +84,22 @@ static void not_started(struct spawner_slot *slot, const char *what)
     slot->tell_ended = true;
 }
 
-static void start_worker(struct spawner_front *front, uint64_t id, const char *root,
-                         const int fds[SPAWN_FD_COUNT])
+/* Starts a worker that may read path, or a look at it. */
+static void start(struct spawner_front *front, const struct spawn_message *message,
+                  const char *path, const int fds[SPAWN_FD_COUNT])
 {
     int words[2];
     struct spawner_slot *slot = find(front, 0);
-    *slot = (struct spawner_slot){.id = id};
+    *slot = (struct spawner_slot){.id = message->id};
     if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
         not_started(slot, "cannot make a pipe");
         return;
     }
     pid_t pid = fork();
+    if (pid == 0 && message->type == SPAWN_LOOK)
+        spawner_child_look(front->child, path, fds[0], words[1]);
     if (pid == 0)
-        spawner_child_worker(front->child, root, fds, words[1]);
+        spawner_child_worker(front->child, path, fds, words[1]);
     close(words[1]);
     if (pid < 0) {
         close(words[0]);
@@ -157,12 +160,15 @@ static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_COUNT])
 static bool obey_start(struct spawner_front *front, const struct spawn_message *message,
                        const int *fds, size_t fd_count)
 {
-    char root[SPAWN_TEXT_MAX_BYTES + 1];
-    if (fd_count != SPAWN_FD_COUNT || find(front, message->id) || !find(front, 0))
+    char path[SPAWN_TEXT_MAX_BYTES + 1];
+    bool known = message->type == SPAWN_START
+                     ? fd_count == SPAWN_FD_COUNT
+                     : fd_count == 1 && front->child->options->look != NULL;
+    if (!known || find(front, message->id) || !find(front, 0))
         return false;
-    memcpy(root, message->text.data, message->text.size);
-    root[message->text.size] = '\0';
-    start_worker(front, message->id, root, fds);
+    memcpy(path, message->text.data, message->text.size);
+    path[message->text.size] = '\0';
+    start(front, message, path, fds);
     return true;
 }
 
@@ -178,7 +184,7 @@ static void obey_kill(struct spawner_front *front, uint64_t id)
 static bool obey(struct spawner_front *front, const struct spawn_message *message, const int *fds,
                  size_t fd_count)
 {
-    if (message->type == SPAWN_START)
+    if (message->type == SPAWN_START || message->type == SPAWN_LOOK)
         return obey_start(front, message, fds, fd_count);
     if (fd_count)
         return false;

@@ -95,6 +95,21 @@ static int behave(const struct worker_context *context)
     wait_for_the_end();
 }
 
+/* ---- a look at a path: writes what it is like in the process ---- */
+
+static bool look(const char *path, int fd)
+{
+    char byte;
+    bool caged = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
+                 prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2 && getsid(0) == getpid() &&
+                 fcntl(INHERITED_FD, F_GETFD) < 0 && read(STDIN_FILENO, &byte, 1) == 0 &&
+                 open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0;
+    int folder = open(path, O_RDONLY | O_CLOEXEC);
+    if (strcmp(path, "/nowhere") == 0)
+        return false;
+    return caged && folder >= 0 && count_fds() == 3 + 2 + 1 && pwrite(fd, "seen", 4, 0) == 4;
+}
+
 /* ---- the front's role ---- */
 
 static struct loop *loop;
@@ -175,6 +190,42 @@ static int workers_end(void)
     return 0;
 }
 
+static int spawner_fds(void)
+{
+    char path[64];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", getppid());
+    DIR *folder = opendir(path);
+    CHECK(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static void look_at(const char *path, const char *reason)
+{
+    struct heard heard = {.process.ended = on_ended};
+    char seen[8] = "";
+    int fd = memfd_create("look", MFD_CLOEXEC);
+    CHECK(spawner_look(client, &heard.process, path, fd, NULL));
+    await_end(&heard);
+    CHECK(heard.started && strcmp(heard.reason, reason) == 0);
+    CHECK((pread(fd, seen, 4, 0) == 4 && strcmp(seen, "seen") == 0) == (reason[19] == '0'));
+    close(fd);
+}
+
+static int looks(void)
+{
+    int own = count_fds(), spawners = spawner_fds();
+    look_at("/usr/share", "exited with status 0");
+    look_at("/var", "exited with status 0"); /* which no worker may read */
+    look_at("/nowhere", "exited with status 1");
+    CHECK(count_fds() == own);
+    CHECK(spawner_fds() == spawners);
+    return 0;
+}
+
 static int workers_are_killed(void)
 {
     struct heard hanging, second;
@@ -202,19 +253,6 @@ static int killed_before_started(void)
     await_end(&heard);
     CHECK(strcmp(heard.reason, "killed by signal 9 (Killed)") == 0);
     return 0;
-}
-
-static int spawner_fds(void)
-{
-    char path[64];
-    int count = 0;
-    snprintf(path, sizeof path, "/proc/%d/fd", getppid());
-    DIR *folder = opendir(path);
-    CHECK(folder);
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
 }
 
 /* More at once than the socket takes in one go; afterwards neither side holds anything of them. */
@@ -403,6 +441,7 @@ static const struct scenario {
     int (*run)(void);
 } scenarios[] = {
     {"workers_end", workers_end},
+    {"looks", looks},
     {"workers_are_killed", workers_are_killed},
     {"killed_before_started", killed_before_started},
     {"many_workers", many_workers},
@@ -460,6 +499,7 @@ static int spawn(const char *scenario, const char *sandbox, const char *program)
         .sandbox = sandbox,
         .sockets = sockets,
         .socket_count = 2,
+        .look = look,
     });
     free(arguments[2]);
     return result;
@@ -490,6 +530,11 @@ static int exit_status(const char *scenario)
 static void tells_how_workers_end(void **state)
 {
     assert_int_equal(exit_status("workers_end"), 0);
+}
+
+static void looks_within_a_cage(void **state)
+{
+    assert_int_equal(exit_status("looks"), 0);
 }
 
 static void kills_workers(void **state)
@@ -604,6 +649,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_how_workers_end),
+        cmocka_unit_test(looks_within_a_cage),
         cmocka_unit_test(kills_workers),
         cmocka_unit_test(keeps_nothing_of_ended_workers),
         cmocka_unit_test(refuses_a_root_that_is_no_path),

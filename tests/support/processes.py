@@ -5,9 +5,18 @@ import psutil
 
 
 def tree(pid):
-    """The process and all that descend from it."""
+    """The process and all that descend from it, but for those that look at the repository for a
+    moment."""
     root = psutil.Process(pid)
-    return [root, *root.children(recursive=True)]
+    return [root, *(child for child in root.children(recursive=True) if name(child) != "tensord-look")]
+
+
+def name(process):
+    """What the process calls itself; None when it has just ended."""
+    try:
+        return process.name()
+    except psutil.Error:
+        return None
 
 
 def named(pid, role):

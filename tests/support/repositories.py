@@ -41,3 +41,21 @@ def request(values, name="x", datatype="FP32", **parameters):
     """An inference request in JSON for one flat input."""
     return {"parameters": parameters,
             "inputs": [{"name": name, "datatype": datatype, "shape": [len(values)], "data": values}]}
+
+
+def index(server):
+    """The repository index: an entry for each (model, version)."""
+    status, _, body = server.fetch("/v2/repository/index", {})
+    assert status == 200, body
+    return {(entry["name"], entry["version"]): entry for entry in json.loads(body)}
+
+
+def one(server, model):
+    """(status, body) of a request to a model made by models.constant."""
+    return server.infer(model, {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1], "data": [0]}]})
+
+
+def value(server, model):
+    """The constant that the model answers; None when it does not answer."""
+    status, body = one(server, model)
+    return body["outputs"][0]["data"][0] if status == 200 else None

@@ -1,6 +1,6 @@
-/* Summaries of file trees; see tree.h. Entries are visited in no order, so their hashes are added
- * up: the sum is the same in any. */
-#include "repository/tree.h"
+/* Walks of file trees, and summaries; see tree.h. Entries are visited in no order, so their hashes
+ * are added up: the sum is the same in any. */
+#include "base/tree.h"
 
 #include "base/clock.h"
 #include "base/span.h"
@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MAX_DEPTH = 8, MAX_ENTRIES = 100000 };
 
@@ -28,7 +27,7 @@ void tree_summary_init(struct tree_summary *summary)
     *summary = (struct tree_summary){.fingerprint = 1};
 }
 
-static void add_entry(struct tree_summary *summary, const char *path, const struct stat *status)
+void tree_summary_add(struct tree_summary *summary, const char *path, const struct stat *status)
 {
     uint64_t time_ns =
         (uint64_t)status->st_mtim.tv_sec * CLOCK_NS_PER_S + (uint64_t)status->st_mtim.tv_nsec;
@@ -48,6 +47,8 @@ struct level {
 };
 
 struct walk {
+    tree_visit *visit;
+    void *context;
     struct level levels[MAX_DEPTH];
     size_t depth;
     size_t entries;
@@ -60,8 +61,8 @@ static bool cannot(const char *what, struct error *ret_error)
                      what);
 }
 
-/* Adds the entry at walk->path; goes down into it when it is a folder. */
-static bool enter(struct walk *walk, struct tree_summary *summary, struct error *ret_error)
+/* Visits the entry at walk->path; goes down into it when it is a folder. */
+static bool enter(struct walk *walk, struct error *ret_error)
 {
     struct stat status;
     if (stat(walk->path, &status) != 0)
@@ -69,20 +70,21 @@ static bool enter(struct walk *walk, struct tree_summary *summary, struct error 
                cannot(strerror(errno), ret_error); /* gone meanwhile: the next scan tells */
     if (++walk->entries > MAX_ENTRIES)
         return cannot("they are too many", ret_error);
-    add_entry(summary, walk->path, &status);
+    if (!walk->visit(walk->context, walk->path, &status, ret_error))
+        return false;
     if (!S_ISDIR(status.st_mode))
         return true;
     if (walk->depth == MAX_DEPTH)
         return cannot("their folders are too deep", ret_error);
     DIR *folder = opendir(walk->path);
     if (!folder)
-        return cannot(strerror(errno), ret_error);
+        return errno == ENOENT || cannot(strerror(errno), ret_error);
     walk->levels[walk->depth++] = (struct level){folder, strlen(walk->path)};
     return true;
 }
 
 /* Goes on to the next entry of the deepest folder, or leaves it. */
-static bool step(struct walk *walk, struct tree_summary *summary, struct error *ret_error)
+static bool step(struct walk *walk, struct error *ret_error)
 {
     struct level *level = &walk->levels[walk->depth - 1];
     const struct dirent *entry = readdir(level->folder);
@@ -96,18 +98,35 @@ static bool step(struct walk *walk, struct tree_summary *summary, struct error *
     size_t room = sizeof walk->path - level->path_length;
     if ((size_t)snprintf(walk->path + level->path_length, room, "/%s", entry->d_name) >= room)
         return cannot("a path is too long", ret_error);
-    return enter(walk, summary, ret_error);
+    return enter(walk, ret_error);
+}
+
+bool tree_walk(const char *path, tree_visit *visit, void *context, struct error *ret_error)
+{
+    struct walk walk = {.visit = visit, .context = context};
+    if ((size_t)snprintf(walk.path, sizeof walk.path, "%s", path) >= sizeof walk.path)
+        return cannot("a path is too long", ret_error);
+    bool good = enter(&walk, ret_error);
+    while (good && walk.depth)
+        good = step(&walk, ret_error);
+    while (walk.depth)
+        closedir(walk.levels[--walk.depth].folder);
+    return good;
+}
+
+static bool add_if_sound(void *context, const char *path, const struct stat *status,
+                         struct error *ret_error)
+{
+    const char *slash = strrchr(path, '/');
+    if (!S_ISREG(status->st_mode) && !S_ISDIR(status->st_mode))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "'%.200s' among the model's files is neither a file nor a folder",
+                         slash ? slash + 1 : path);
+    tree_summary_add(context, path, status);
+    return true;
 }
 
 bool tree_add(struct tree_summary *summary, const char *path, struct error *ret_error)
 {
-    struct walk walk = {.depth = 0};
-    if ((size_t)snprintf(walk.path, sizeof walk.path, "%s", path) >= sizeof walk.path)
-        return cannot("a path is too long", ret_error);
-    bool good = enter(&walk, summary, ret_error);
-    while (good && walk.depth)
-        good = step(&walk, summary, ret_error);
-    while (walk.depth)
-        closedir(walk.levels[--walk.depth].folder);
-    return good;
+    return tree_walk(path, add_if_sound, summary, ret_error);
 }

@@ -1,0 +1,63 @@
+/* The process that looks at the repository. It lives for one scan: then its rights, which are those
+ * on the folder of that moment, are of no use any more, and nor is what a config may have done to
+ * it. */
+#include "repository/scan_bytes.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { QUESTION_BYTES = 64 << 10 };
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * CLOCK_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void look(const char *path, struct span question, struct buf *answer)
+{
+    struct span renamed_in[SCAN_MAX_RENAMED];
+    size_t count;
+    struct repository_scan scan;
+    struct error error;
+    if (!scan_question_read(question, renamed_in, &count))
+        error_set(&error, ERROR_INTERNAL, "no question about the repository");
+    else if (repository_scan(path, now_ns(), renamed_in, count, &scan, &error)) {
+        scan_answer_write(&scan, answer);
+        repository_scan_fini(&scan);
+        return;
+    }
+    scan_answer_write_error(&error, answer);
+}
+
+static bool write_all(int fd, struct span bytes)
+{
+    size_t done = 0;
+    while (done < bytes.size) {
+        ssize_t size = pwrite(fd, bytes.data + done, bytes.size - done, (off_t)done);
+        if (size < 0 && errno != EINTR)
+            return false;
+        done += size > 0 ? (size_t)size : 0;
+    }
+    return true;
+}
+
+bool repository_look(const char *path, int fd)
+{
+    static char question[QUESTION_BYTES];
+    struct buf answer;
+    ssize_t size = pread(fd, question, sizeof question, 0);
+    if (size < 0)
+        return false;
+    buf_init(&answer, SCAN_MAX_BYTES);
+    look(path, (struct span){question, (size_t)size}, &answer);
+    bool written = buf_ok(&answer) && ftruncate(fd, 0) == 0 && write_all(fd, buf_span(&answer));
+    buf_fini(&answer);
+    return written;
+}

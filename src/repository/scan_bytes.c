@@ -1,0 +1,167 @@
+/* Questions and answers of the process that looks at the repository; see scan_bytes.h. */
+#include "repository/scan_bytes.h"
+
+#include "base/pack.h"
+#include "codec/utf8.h"
+#include "repository/model_config.h"
+
+/* A new member must be written and read here as well. */
+_Static_assert(sizeof(struct model_config) == 128, "every member of a config crosses");
+
+void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
+{
+    pack_number(buf, count);
+    for (size_t i = 0; i < count; i++)
+        pack_string(buf, renamed_in[i]);
+}
+
+bool scan_question_read(struct span bytes, struct span renamed_in[SCAN_MAX_RENAMED],
+                        size_t *ret_count)
+{
+    struct unpack unpack = {.rest = bytes};
+    size_t count = unpack_number(&unpack, SCAN_MAX_RENAMED);
+    for (size_t i = 0; i < count; i++)
+        renamed_in[i] = unpack_string(&unpack);
+    *ret_count = count;
+    return unpack_end(&unpack);
+}
+
+/* ---- configs and errors ---- */
+
+static void write_config(const struct model_config *config, struct buf *buf)
+{
+    bool own = config != model_config_default();
+    pack_number(buf, own);
+    if (!own)
+        return;
+    pack_string(buf, config->engine);
+    pack_string(buf, config->file);
+    pack_number(buf, (uint64_t)config->max_batch_size);
+    pack_tensors(buf, config->inputs, config->input_count);
+    pack_tensors(buf, config->outputs, config->output_count);
+    pack_parameters(buf, config->parameters, config->parameter_count);
+    pack_number(buf, config->instance_count);
+    pack_string(buf, config->device);
+    pack_number(buf, config->dynamic_batching);
+    pack_number(buf, config->max_queue_delay_us);
+}
+
+static const struct model_config *read_config(struct unpack *unpack)
+{
+    if (!unpack_bool(unpack))
+        return model_config_default();
+    struct model_config *config = arena_alloc(unpack->arena, sizeof *config);
+    if (!config) {
+        unpack->failed = true;
+        return NULL;
+    }
+    *config = (struct model_config){.engine = unpack_string(unpack)};
+    config->file = unpack_string(unpack);
+    config->max_batch_size = (int64_t)unpack_number(unpack, UINT64_MAX);
+    config->inputs = unpack_tensors(unpack, &config->input_count);
+    config->outputs = unpack_tensors(unpack, &config->output_count);
+    config->parameters =
+        unpack_parameters(unpack, MODEL_CONFIG_MAX_BYTES, &config->parameter_count);
+    config->instance_count = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    config->device = unpack_string(unpack);
+    config->dynamic_batching = unpack_bool(unpack);
+    config->max_queue_delay_us = unpack_number(unpack, UINT64_MAX);
+    return config;
+}
+
+static void write_error(const struct error *error, struct buf *buf)
+{
+    pack_number(buf, error->code);
+    pack_string(buf, span_of(error->message));
+}
+
+static void read_error(struct unpack *unpack, struct error *ret_error)
+{
+    enum error_code code = (enum error_code)unpack_number(unpack, ERROR_CODE_COUNT - 1);
+    struct span message = unpack_string(unpack);
+    error_set(ret_error, code == ERROR_OK ? ERROR_INTERNAL : code, "%.*s", SPAN_ARGS(message));
+}
+
+/* ---- versions ---- */
+
+static void write_version(const struct repository_version *version, struct buf *buf)
+{
+    pack_string(buf, version->model);
+    pack_number(buf, version->version);
+    pack_string(buf, version->path);
+    pack_string(buf, version->root);
+    pack_number(buf, version->fingerprint);
+    pack_number(buf, version->size_bytes);
+    pack_number(buf, version->complete);
+    pack_number(buf, version->renamed_in);
+    pack_number(buf, version->unreadable);
+    write_config(version->config, buf);
+    pack_number(buf, version->error != NULL);
+    if (version->error)
+        write_error(version->error, buf);
+}
+
+static const struct error *read_own_error(struct unpack *unpack)
+{
+    struct error *error = arena_alloc(unpack->arena, sizeof *error);
+    if (error)
+        read_error(unpack, error);
+    else
+        unpack->failed = true;
+    return error;
+}
+
+static void read_version(struct unpack *unpack, struct repository_version *version)
+{
+    version->model = unpack_string(unpack);
+    version->version = unpack_number(unpack, INT64_MAX);
+    version->path = unpack_string(unpack);
+    version->root = unpack_string(unpack);
+    version->fingerprint = unpack_number(unpack, UINT64_MAX);
+    version->size_bytes = unpack_number(unpack, UINT64_MAX);
+    version->complete = unpack_bool(unpack);
+    version->renamed_in = unpack_bool(unpack);
+    version->unreadable = unpack_bool(unpack);
+    version->config = read_config(unpack);
+    if (unpack_bool(unpack))
+        version->error = read_own_error(unpack);
+    if (!version->model.size || !utf8_valid(version->model) ||
+        (!version->error && (!version->path.size || !version->root.size)))
+        unpack->failed = true;
+}
+
+void scan_answer_write(const struct repository_scan *scan, struct buf *buf)
+{
+    pack_number(buf, true);
+    pack_string(buf, scan->root);
+    pack_number(buf, scan->version_count);
+    for (size_t i = 0; i < scan->version_count; i++)
+        write_version(&scan->versions[i], buf);
+}
+
+void scan_answer_write_error(const struct error *error, struct buf *buf)
+{
+    pack_number(buf, false);
+    write_error(error, buf);
+}
+
+bool scan_answer_read(struct span bytes, struct repository_scan *scan, struct error *ret_error)
+{
+    struct unpack unpack = {.rest = bytes, .arena = &scan->arena};
+    struct error error = {.code = ERROR_OK};
+    bool good = unpack_bool(&unpack);
+    if (!good)
+        read_error(&unpack, &error);
+    else {
+        scan->root = unpack_string(&unpack);
+        scan->versions =
+            unpack_array(&unpack, SCAN_MAX_BYTES, sizeof *scan->versions, &scan->version_count);
+    }
+    for (size_t i = 0; i < scan->version_count && !unpack.failed; i++)
+        read_version(&unpack, &scan->versions[i]);
+    if (!unpack_end(&unpack))
+        return error_set(ret_error, ERROR_INTERNAL, "the look at the repository has failed");
+    if (!good && ret_error)
+        *ret_error = error;
+    return good;
+}

@@ -1,0 +1,156 @@
+/* Unit tests of questions and answers about the repository. */
+#include "repository/scan_bytes.h"
+
+#include "repository/model_config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct tensor_info inputs[] = {
+    {.name = {"x", 1}, .datatype = TENSORD_FP32, .shape = {.ndim = 2, .dims = {-1, 4}}},
+    {.name = {"y", 1}, .datatype = TENSORD_BYTES, .optional = true},
+};
+static struct parameter parameters[] = {{{"key", 3}, {"value", 5}}};
+static const struct model_config config = {
+    .engine = {"onnx", 4},
+    .file = {"a.onnx", 6},
+    .max_batch_size = -1,
+    .inputs = inputs,
+    .input_count = 2,
+    .outputs = inputs,
+    .output_count = 1,
+    .parameters = parameters,
+    .parameter_count = 1,
+    .instance_count = 3,
+    .device = {"cuda:0", 6},
+    .dynamic_batching = true,
+    .max_queue_delay_us = UINT64_MAX,
+};
+
+static void write_scan(struct buf *buf)
+{
+    static const struct error error = {ERROR_UNIMPLEMENTED, "no"};
+    struct repository_version versions[] = {
+        {.model = SPAN("m"),
+         .version = INT64_MAX,
+         .path = SPAN("/r/m/1"),
+         .root = SPAN("/r/m"),
+         .fingerprint = UINT64_MAX,
+         .size_bytes = 7,
+         .renamed_in = true,
+         .config = &config},
+        {.model = SPAN("n"),
+         .version = 1,
+         .complete = true,
+         .unreadable = true,
+         .config = model_config_default(),
+         .error = &error},
+    };
+    const struct repository_scan scan = {
+        .root = SPAN("/r"), .versions = versions, .version_count = 2};
+    buf_init(buf, 1 << 20);
+    scan_answer_write(&scan, buf);
+    assert_true(buf_ok(buf));
+}
+
+static void a_scan_comes_back(void **state)
+{
+    struct repository_scan scan = {0};
+    struct error error;
+    struct buf buf;
+    write_scan(&buf);
+    arena_init(&scan.arena, 4096, 1 << 20);
+    assert_true(scan_answer_read(buf_span(&buf), &scan, &error));
+    assert_true(span_equal(scan.root, SPAN("/r")) && scan.version_count == 2);
+    const struct repository_version *m = &scan.versions[0], *n = &scan.versions[1];
+    assert_true(span_equal(m->model, SPAN("m")) && m->version == INT64_MAX);
+    assert_true(span_equal(m->path, SPAN("/r/m/1")) && span_equal(m->root, SPAN("/r/m")));
+    assert_true(m->fingerprint == UINT64_MAX && m->size_bytes == 7 && m->renamed_in);
+    assert_true(!m->complete && !m->unreadable && !m->error);
+    assert_true(span_equal(m->config->engine, SPAN("onnx")));
+    assert_true(m->config->max_batch_size == -1 && m->config->max_queue_delay_us == UINT64_MAX);
+    assert_true(m->config->inputs[0].shape.dims[1] == 4 && m->config->inputs[1].optional);
+    assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
+    assert_true(m->config->instance_count == 3 && m->config->dynamic_batching);
+    assert_true(n->complete && n->unreadable && n->config == model_config_default());
+    assert_int_equal(n->error->code, ERROR_UNIMPLEMENTED);
+    assert_string_equal(n->error->message, "no");
+    repository_scan_fini(&scan);
+    buf_fini(&buf);
+}
+
+static void an_error_comes_back(void **state)
+{
+    const struct error sent = {ERROR_NOT_FOUND, "cannot read the repository"};
+    struct repository_scan scan = {0};
+    struct error error;
+    struct buf buf;
+    buf_init(&buf, 1024);
+    scan_answer_write_error(&sent, &buf);
+    arena_init(&scan.arena, 4096, 1 << 20);
+    assert_false(scan_answer_read(buf_span(&buf), &scan, &error));
+    assert_int_equal(error.code, ERROR_NOT_FOUND);
+    assert_string_equal(error.message, sent.message);
+    repository_scan_fini(&scan);
+    buf_fini(&buf);
+}
+
+static void assert_refused(struct span bytes)
+{
+    struct repository_scan scan = {0};
+    struct error error;
+    arena_init(&scan.arena, 4096, 1 << 20);
+    assert_false(scan_answer_read(bytes, &scan, &error));
+    assert_int_equal(error.code, ERROR_INTERNAL);
+    repository_scan_fini(&scan);
+}
+
+static void what_is_cut_or_longer_is_refused(void **state)
+{
+    struct buf buf;
+    write_scan(&buf);
+    for (size_t size = 0; size < buf.size; size++)
+        assert_refused((struct span){buf.data, size});
+    buf_append_char(&buf, '\0');
+    assert_refused(buf_span(&buf));
+    buf_fini(&buf);
+}
+
+static void a_name_that_is_no_text_is_refused(void **state)
+{
+    struct buf buf;
+    write_scan(&buf);
+    char *name = memmem(buf.data, buf.size, "\1\0\0\0\0\0\0\0m", 9);
+    assert_non_null(name);
+    name[8] = (char)0xff;
+    assert_refused(buf_span(&buf));
+    buf_fini(&buf);
+}
+
+static void a_question_comes_back(void **state)
+{
+    const struct span names[] = {SPAN("a.onnx"), SPAN("b")};
+    struct span read[SCAN_MAX_RENAMED];
+    size_t count;
+    struct buf buf;
+    buf_init(&buf, 1024);
+    scan_question_write(names, 2, &buf);
+    assert_true(scan_question_read(buf_span(&buf), read, &count));
+    assert_true(count == 2 && span_equal(read[1], names[1]));
+    assert_false(scan_question_read((struct span){buf.data, buf.size - 1}, read, &count));
+    buf_fini(&buf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scan_comes_back),
+        cmocka_unit_test(an_error_comes_back),
+        cmocka_unit_test(what_is_cut_or_longer_is_refused),
+        cmocka_unit_test(a_name_that_is_no_text_is_refused),
+        cmocka_unit_test(a_question_comes_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,48 @@
+/* What the files of a scan share: the scan in the making, and adding a version to it. For scan.c
+ * and scan_version.c alone. */
+#ifndef TENSORD_REPOSITORY_SCAN_PRIVATE_H
+#define TENSORD_REPOSITORY_SCAN_PRIVATE_H
+
+#include "base/map.h"
+#include "repository/repository.h"
+
+#define SCAN_LINK_OUT "a link out of the repository, which is not followed"
+
+struct scanner {
+    struct repository_scan *scan;
+    size_t capacity;
+    struct map listed; /* by name and version: no pair twice */
+    const char *root;  /* the repository's folder, links resolved */
+    uint64_t now_ns, quiet_ns;
+    const struct span *renamed_in;
+    size_t renamed_count;
+    bool renamed; /* the folder that is being looked at was moved in whole */
+    bool failed;  /* something had no room: the scan is worth nothing */
+};
+
+struct names {
+    char **items;
+    size_t count, capacity;
+};
+
+/* Is it called like a model's file? Then *ret_stem is the name without the ending. */
+bool scan_has_ending(const char *name, struct span *ret_stem);
+
+/* Was the entry moved in whole since the last scan? */
+bool scan_was_renamed(const struct scanner *scanner, const char *name);
+
+/* Is the path, whose links are resolved, in the repository? */
+bool scan_is_beneath(const struct scanner *scanner, const char *real);
+
+/* Adds the model that the file names[at] of the folder is. */
+void scan_add_file(struct scanner *scanner, const char *folder, const struct names *names,
+                   size_t at);
+
+/* Adds a version of a model that is a folder: its files are in `path`, its config in `folder`. */
+void scan_add_folder(struct scanner *scanner, const char *folder, const char *name, uint64_t number,
+                     const char *path);
+
+/* Adds a model that is there while nobody can say more: its folder `why`. */
+void scan_add_unreadable(struct scanner *scanner, struct span name, const char *why);
+
+#endif

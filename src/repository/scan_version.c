@@ -1,0 +1,212 @@
+/* One version of a model as its files lie: what they weigh, whether they are complete, its config;
+ * see scan_private.h. */
+#include "repository/scan_private.h"
+
+#include "base/tree.h"
+#include "codec/utf8.h"
+#include "repository/model_config.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_NAME_BYTES = 255 };
+
+/* What a file's ending must be for a folder's file to be taken for a model. */
+static const char *const model_endings[] = {".onnx"};
+
+bool scan_has_ending(const char *name, struct span *ret_stem)
+{
+    struct span whole = span_of(name);
+    for (size_t i = 0; i < sizeof model_endings / sizeof *model_endings; i++) {
+        struct span ending = span_of(model_endings[i]);
+        struct span stem = {whole.data, whole.size - ending.size};
+        if (whole.size > ending.size && span_equal(span_after(whole, stem.size), ending)) {
+            *ret_stem = stem;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Clients get the name as JSON and protobuf text. */
+static bool name_is_good(struct span model)
+{
+    return model.size && model.size <= MAX_NAME_BYTES && utf8_valid(model);
+}
+
+/* Remembers the pair. False when it is there already, or there is no memory. */
+static bool list_version(struct scanner *scanner, struct span model, uint64_t number)
+{
+    char *key = arena_printf(&scanner->scan->arena, "%llu/%.*s", (unsigned long long)number,
+                             SPAN_ARGS(model));
+    if (key && map_get(&scanner->listed, span_of(key)))
+        return false;
+    if (key && map_set(&scanner->listed, span_of(key), scanner))
+        return true;
+    scanner->failed = true;
+    return false;
+}
+
+/* A new version; NULL when there is one of that name and number, or no room. */
+static struct repository_version *add_version(struct scanner *scanner, struct span model,
+                                              uint64_t number)
+{
+    struct repository_scan *scan = scanner->scan;
+    if (!name_is_good(model) || !list_version(scanner, model, number))
+        return NULL;
+    struct repository_version version = {.version = number, .config = model_config_default()};
+    if (!arena_grow(&scan->arena, (void **)&scan->versions, scan->version_count, &scanner->capacity,
+                    sizeof *scan->versions) ||
+        !arena_copy(&scan->arena, model, &version.model)) {
+        scanner->failed = true;
+        return NULL;
+    }
+    scan->versions[scan->version_count] = version;
+    return &scan->versions[scan->version_count++];
+}
+
+/* Keeps what is wrong with the version. */
+static void set_error(struct scanner *scanner, struct repository_version *version,
+                      const struct error *error)
+{
+    struct error *copy = arena_alloc(&scanner->scan->arena, sizeof *copy);
+    if (!copy) {
+        scanner->failed = true;
+        return;
+    }
+    *copy = *error;
+    version->error = copy;
+}
+
+static bool is_quiet(const struct scanner *scanner, uint64_t changed_ns)
+{
+    return changed_ns + scanner->quiet_ns <= scanner->now_ns ||
+           changed_ns > scanner->now_ns + scanner->quiet_ns; /* a clock that was ahead */
+}
+
+bool scan_is_beneath(const struct scanner *scanner, const char *real)
+{
+    size_t size = strlen(scanner->root);
+    return strncmp(real, scanner->root, size) == 0 &&
+           (real[size] == '/' || real[size] == '\0' || size == 1);
+}
+
+static void set_paths(struct scanner *scanner, struct repository_version *version, const char *path,
+                      const char *root)
+{
+    struct arena *arena = &scanner->scan->arena;
+    if (!arena_copy(arena, span_of(path), &version->path) ||
+        !arena_copy(arena, span_of(root), &version->root))
+        scanner->failed = true;
+}
+
+/* ---- a model that is a file ---- */
+
+/* A link's target need not be called a model: then the link's own path is the model's. The worker
+ * may read the folder of the target. */
+static void set_file_paths(struct scanner *scanner, struct repository_version *version,
+                           const char *path)
+{
+    char real[PATH_MAX], root[PATH_MAX];
+    struct span stem;
+    if (!realpath(path, real))
+        snprintf(real, sizeof real, "%s", path);
+    snprintf(root, sizeof root, "%s", real);
+    char *slash = strrchr(root, '/');
+    slash[slash == root ? 1 : 0] = '\0';
+    set_paths(scanner, version, scan_has_ending(real, &stem) ? real : path, root);
+}
+
+bool scan_was_renamed(const struct scanner *scanner, const char *name)
+{
+    for (size_t i = 0; i < scanner->renamed_count; i++) {
+        if (span_equal(scanner->renamed_in[i], span_of(name)))
+            return true;
+    }
+    return false;
+}
+
+/* names[at], and what lies beside it with a longer name, as external data does (NAME.onnx.data): in
+ * order of names, these follow it. */
+void scan_add_file(struct scanner *scanner, const char *folder, const struct names *names,
+                   size_t at)
+{
+    char path[PATH_MAX];
+    struct error error;
+    const struct span name = span_of(names->items[at]);
+    struct span stem = name;
+    scan_has_ending(name.data, &stem);
+    struct repository_version *version = add_version(scanner, stem, 1);
+    if (!version)
+        return;
+    version->complete = version->renamed_in = true;
+    for (; at < names->count && span_starts_with(span_of(names->items[at]), name); at++) {
+        struct tree_summary summary;
+        tree_summary_init(&summary);
+        snprintf(path, sizeof path, "%s/%s", folder, names->items[at]);
+        if (!tree_add(&summary, path, &error))
+            set_error(scanner, version, &error);
+        bool renamed = scan_was_renamed(scanner, names->items[at]);
+        version->renamed_in = version->renamed_in && renamed;
+        version->complete = version->complete && (renamed || is_quiet(scanner, summary.changed_ns));
+        version->fingerprint += summary.fingerprint;
+        version->size_bytes += summary.size_bytes;
+    }
+    snprintf(path, sizeof path, "%s/%.*s", folder, SPAN_ARGS(name));
+    set_file_paths(scanner, version, path);
+}
+
+/* ---- a model that is a folder ---- */
+
+/* Reads the config and adds up the files. */
+static bool look_into(struct scanner *scanner, const char *folder, const char *path,
+                      struct repository_version *version, struct tree_summary *summary,
+                      struct error *ret_error)
+{
+    char config[PATH_MAX];
+    for (size_t i = 0; model_config_names[i] && strcmp(path, folder) != 0; i++) {
+        snprintf(config, sizeof config, "%s/%s", folder, model_config_names[i]);
+        if (!tree_add(summary, config, ret_error))
+            return false;
+    }
+    return tree_add(summary, path, ret_error) &&
+           model_config_load(folder, &scanner->scan->arena, &version->config, ret_error);
+}
+
+/* A version of a model that is a folder; `folder` holds its config. */
+void scan_add_folder(struct scanner *scanner, const char *folder, const char *name, uint64_t number,
+                     const char *path)
+{
+    char real[PATH_MAX];
+    struct error error;
+    struct tree_summary summary;
+    struct repository_version *version = add_version(scanner, span_of(name), number);
+    if (!version)
+        return;
+    tree_summary_init(&summary);
+    if (!realpath(path, real))
+        snprintf(real, sizeof real, "%s", path);
+    set_paths(scanner, version, real, real);
+    if (!scan_is_beneath(scanner, real))
+        error_set(&error, ERROR_INVALID_ARGUMENT, "its folder is " SCAN_LINK_OUT);
+    if (!scan_is_beneath(scanner, real) ||
+        !look_into(scanner, folder, path, version, &summary, &error))
+        set_error(scanner, version, &error);
+    version->fingerprint = summary.fingerprint;
+    version->size_bytes = summary.size_bytes;
+    version->renamed_in = scanner->renamed;
+    version->complete = scanner->renamed || is_quiet(scanner, summary.changed_ns);
+}
+
+void scan_add_unreadable(struct scanner *scanner, struct span name, const char *why)
+{
+    struct error error;
+    struct repository_version *version = add_version(scanner, name, 1);
+    if (!version)
+        return;
+    version->unreadable = version->complete = true;
+    error_set(&error, ERROR_INVALID_ARGUMENT, "its folder %s", why);
+    set_error(scanner, version, &error);
+}
