@@ -1,10 +1,11 @@
 """Models are dropped in, changed, removed, loaded and unloaded."""
+import shutil
 import subprocess
 import threading
 
-from support import models
+from support import models, processes
 from support.processes import until
-from support.repositories import index, one, request, value, write_model
+from support.repositories import index, one, request, tensor_config, value, write_config, write_model
 from support.server import binary
 
 
@@ -17,6 +18,24 @@ def test_a_dropped_file_is_served_and_a_removed_one_is_not(server, repository):
     (folder / "second.onnx").unlink()
     until(lambda: one(running, "second")[0] == 404, 30, "the model to go")
     assert value(running, "first") == 1
+
+
+def test_models_that_go_take_no_other_with_them(server, tmp_path):
+    """Failed ones are gone at once, running ones when their workers are."""
+    for number in range(20):
+        engine = "none" if number % 3 == 0 else "identity"
+        write_config(tmp_path, f"m{number}", backend=engine, input=[tensor_config("x")], output=[tensor_config("y")])
+    names = [f"m{number}" for number in range(20)]
+    running = server(tmp_path)
+    for name in names:
+        until(lambda: index(running).get((name, "1"), {}).get("state") in ("READY", "UNAVAILABLE"), 60)
+    going = {name for number, name in enumerate(names) if number % 3 == 0 or number == 1}
+    pids = {process.pid for process in processes.named(running.pid, "worker")}
+    for name in going:
+        shutil.rmtree(tmp_path / name)
+    until(lambda: {name for name, _ in index(running)} == set(names) - going, 10)
+    assert {process.pid for process in processes.named(running.pid, "worker")} < pids
+    assert len(processes.named(running.pid, "worker")) == 12
 
 
 def test_a_file_that_is_copied_slowly_waits(server, repository):

@@ -19,6 +19,11 @@ def save_settled(number, path):
     return path
 
 
+def folder_with(folder, name, number):
+    save_settled(number, folder / f"{name}.onnx")
+    return folder
+
+
 def wait_value(server, model, number):
     until(lambda: value(server, model) == number, 60, f"'{model}' to answer {number}\n{server.err.text()}\n")
 
@@ -26,6 +31,67 @@ def wait_value(server, model, number):
 def git(folder, *arguments):
     subprocess.run(["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True,
                    capture_output=True, timeout=60)
+
+
+# ---- files that come ----
+
+
+def test_a_file_that_somebody_still_writes_waits(server, repository):
+    """The writer pauses for longer than a second; half of the model would be refused."""
+    folder = repository(first=models.constant(1))
+    running = server(folder).wait_ready("first")
+    whole = models.constant(3).SerializeToString()
+    with open(folder / "slow.onnx", "wb") as file:
+        for part in (whole[:20], whole[20:40]):
+            file.write(part)
+            file.flush()
+            until(lambda: index(running).get(("slow", "1"), {}).get("reason") == "'slow.onnx' is still being written", 60)
+        assert index(running)["slow", "1"]["state"] == "LOADING"
+        file.write(whole[40:])
+    wait_value(running, "slow", 3)
+    assert "model slow:1" not in "".join(line for line in running.err.seen if '"error"' in line)
+
+
+def test_external_data_that_somebody_still_writes_makes_its_model_wait(server, tmp_path):
+    folder = tmp_path / "models"
+    made = models.save(models.matmul(width=64), tmp_path / "made/model.onnx", external_data=True)
+    data = (tmp_path / "made/model.data").read_bytes()
+    running = server(folder_with(folder, "first", 1)).wait_ready("first")
+    (folder / "m").mkdir()
+    shutil.copy(made, folder / "m/model.onnx")
+    with open(folder / "m/model.data", "wb") as file:
+        file.write(data[: len(data) // 2])
+        file.flush()
+        until(lambda: index(running).get(("m", "1"), {}).get("reason") == "'model.data' is still being written", 60)
+        file.write(data[len(data) // 2 :])
+    running.wait_ready("m")
+    assert not any('"error"' in line for line in running.err.seen)
+
+
+def test_however_files_come_each_is_served_once_and_whole(server, repository, tmp_path):
+    """cp of a large file, mv, rsync (a hidden name, times kept, then the right one), git checkout, ln."""
+    folder = repository(first=models.constant(1))
+    git(folder, "init", "-q")
+    for number in (5, 6):
+        models.save(models.constant(number), folder / "git.onnx")
+        git(folder, "add", "-A")
+        git(folder, "commit", "-qm", str(number), "--no-gpg-sign")
+        git(folder, "tag", f"v{number}")
+    git(folder, "checkout", "-q", "v5")
+    running = server(folder).wait_ready("first").wait_ready("git")
+    large = models.save(models.matmul(width=2048), tmp_path / "large.onnx")
+    subprocess.run(["cp", large, folder / "copied.onnx"], check=True, timeout=60)
+    running.wait_ready("copied")
+    save_settled(7, tmp_path / "moved.onnx").rename(folder / "moved.onnx")
+    wait_value(running, "moved", 7)
+    save_settled(8, folder / ".synced.onnx.Xa3b").rename(folder / "synced.onnx")
+    wait_value(running, "synced", 8)
+    assert value(running, "git") == 5
+    git(folder, "checkout", "-q", "v6")
+    wait_value(running, "git", 6)
+    (folder / "linked.onnx").symlink_to(save_settled(9, tmp_path / "target.onnx"))
+    wait_value(running, "linked", 9)
+    assert not any('"error"' in line for line in running.err.seen)
 
 
 # ---- the folder itself ----

@@ -5,7 +5,7 @@
 
 static int host(const struct worker_context *context)
 {
-    return host_run(context->spec, context->fds, context->engine_dir);
+    return host_run(context->spec, context->fds, context->engine_dir, context->files);
 }
 
 int worker_run(int count, char **arguments)

@@ -87,6 +87,7 @@ static bool copy_spec(struct generation *generation, const struct repository_ver
         .may_batch = config->max_batch_size != 0,
         .threads = serving_of(generation)->options.threads,
         .concurrency = config->instance_count,
+        .renamed_in = found->renamed_in,
     };
     return copy_path(arena, found, &spec->path) && arena_copy(arena, found->root, &spec->root) &&
            arena_copy(arena, found->model, &spec->name) &&
@@ -277,6 +278,7 @@ void generation_lost(struct generation *generation, bool loaded, uint64_t lived_
         return;
     }
     if (!loaded && error->code == ERROR_UNAVAILABLE) { /* still being written */
+        version_note(generation->version, "%s", error->message);
         timer_start(&generation->retry, serving->loop, REWRITE_MS, retry);
         return;
     }

@@ -253,9 +253,7 @@ static void drop_unseen(struct model *model)
 {
     for (size_t i = model->version_count; i-- > 0;) {
         struct version *version = model->versions[i];
-        bool seen = version->seen;
-        version->seen = false;
-        if (seen)
+        if (version->seen)
             continue;
         version->present = version->complete = false;
         version->generations++; /* it must not go while we look at it */
@@ -268,10 +266,22 @@ static void drop_unseen(struct model *model)
     }
 }
 
+/* Nothing of the scan has been looked at. */
+static void forget_seen(struct serving *serving)
+{
+    struct map_slot slot;
+    for (size_t position = 0; map_next(&serving->models, &position, &slot);) {
+        const struct model *model = slot.value;
+        for (size_t i = 0; i < model->version_count; i++)
+            model->versions[i]->seen = false;
+    }
+}
+
 void serving_apply(struct serving *serving, const struct repository_scan *scan)
 {
     if (serving->stopping)
         return;
+    forget_seen(serving);
     for (size_t i = 0; i < scan->version_count; i++) {
         const struct repository_version *found = &scan->versions[i];
         struct model *model = model_make(serving, found->model);

@@ -121,23 +121,43 @@ static bool description_is_sound(const struct tensord_description *description)
     return true;
 }
 
-/* False when the model cannot be served; the front has been told why. */
-static bool load(struct host *host, const char *engine_dir, const struct tensord_source *source)
+static bool find_engine(struct host *host, const char *engine_dir,
+                        const struct tensord_source *source)
 {
     struct error error;
     if (!host->engine)
         host->engine = engine_find(engine_dir, source, &error);
-    if (!host->engine) {
+    if (!host->engine)
         send_failed(host, status_of_code(error.code), error.message);
-        return false;
-    }
+    return host->engine != NULL;
+}
+
+/* Whatever an engine says of files that changed while it read them is not to be believed. */
+static bool load_whole(struct host *host, const struct tensord_source *source)
+{
     host->description.size = sizeof host->description;
     enum tensord_status status =
         host->engine->load(&host->tensord, source, &host->description, &host->model);
-    if (status != TENSORD_OK) {
-        send_failed(host, status, host_reason(status));
+    if (!host->files || model_files_same(host->files)) {
+        if (status != TENSORD_OK)
+            send_failed(host, status, host_reason(status));
+        return status == TENSORD_OK;
+    }
+    send_failed(host, TENSORD_UNAVAILABLE, "its files have changed while they were loaded");
+    if (status == TENSORD_OK && host->engine->unload)
+        host->engine->unload(host->model);
+    return false;
+}
+
+/* False when the model cannot be served; the front has been told why. */
+static bool load(struct host *host, const char *engine_dir, const struct tensord_source *source)
+{
+    if (host->files && host->files->error.code != ERROR_OK) {
+        send_failed(host, TENSORD_UNAVAILABLE, host->files->error.message);
         return false;
     }
+    if (!find_engine(host, engine_dir, source) || !load_whole(host, source))
+        return false;
     if (!description_is_sound(&host->description)) {
         send_failed(host, TENSORD_INTERNAL, "the engine's description of the model is not sound");
         return false;
@@ -271,7 +291,7 @@ static void serve_until_stopped(struct host *host)
 }
 
 static struct host *host_new(const struct worker_spec *spec, struct channel_fds fds,
-                             const struct tensord_engine *engine)
+                             const struct tensord_engine *engine, const struct model_files *files)
 {
     struct host *host = calloc(1, sizeof *host);
     if (!host)
@@ -279,6 +299,7 @@ static struct host *host_new(const struct worker_spec *spec, struct channel_fds 
     host->spec = spec;
     host->fds = fds;
     host->engine = engine;
+    host->files = files;
     pthread_mutex_init(&host->lock, NULL);
     pthread_mutex_init(&host->out_lock, NULL);
     pthread_cond_init(&host->may_read, NULL);
@@ -321,9 +342,10 @@ static bool run(struct host *host, const char *engine_dir)
 }
 
 static int run_new(const struct worker_spec *spec, struct channel_fds fds,
-                   const struct tensord_engine *engine, const char *engine_dir)
+                   const struct tensord_engine *engine, const char *engine_dir,
+                   const struct model_files *files)
 {
-    struct host *host = host_new(spec, fds, engine);
+    struct host *host = host_new(spec, fds, engine, files);
     if (!host)
         return 1;
     bool loaded = run(host, engine_dir);
@@ -331,13 +353,14 @@ static int run_new(const struct worker_spec *spec, struct channel_fds fds,
     return loaded ? 0 : 1;
 }
 
-int host_run(const struct worker_spec *spec, struct channel_fds fds, const char *engine_dir)
+int host_run(const struct worker_spec *spec, struct channel_fds fds, const char *engine_dir,
+             const struct model_files *files)
 {
-    return run_new(spec, fds, NULL, engine_dir);
+    return run_new(spec, fds, NULL, engine_dir, files);
 }
 
 int host_run_engine(const struct worker_spec *spec, struct channel_fds fds,
                     const struct tensord_engine *engine)
 {
-    return run_new(spec, fds, engine, NULL);
+    return run_new(spec, fds, engine, NULL, NULL);
 }

@@ -88,6 +88,7 @@ struct host_call {
 struct host {
     struct tensord_host tensord; /* what engines are handed; must be first */
     const struct worker_spec *spec;
+    const struct model_files *files; /* NULL: they do not matter */
     const struct tensord_engine *engine;
     void *model;
     struct tensord_description description;

@@ -30,6 +30,7 @@ struct worker_spec {
     uint32_t concurrency;   /* 0: the engine decides */
     struct span device;     /* "cpu" */
     bool probe;             /* open, describe, exit */
+    bool renamed_in;        /* the files were moved there whole: no writer need be looked for */
 };
 
 /* ---- in the front ---- */

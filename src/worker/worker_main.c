@@ -1,4 +1,4 @@
-/* The role `tensord worker`; see worker_main.h. Nothing here opens the model: that is for the
+/* The role `tensord worker`; see worker_main.h. Nothing here reads the model: that is for the
  * engine, inside the sandbox. */
 #include "worker/worker_main.h"
 
@@ -40,6 +40,17 @@ static void take_name(struct span model)
     prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
+/* With whatever privilege the process has to take leases, and while no engine is loaded. */
+static bool look_at_files(const struct worker_spec *spec, struct arena *arena,
+                          struct model_files *ret_files, struct error *ret_error)
+{
+    struct span path;
+    if (!arena_copy(arena, spec->path, &path))
+        return error_no_memory(ret_error);
+    model_files_look(path.data, spec->renamed_in, ret_files);
+    return true;
+}
+
 static bool enter_sandbox(const char *mode_name, const struct worker_spec *spec,
                           struct error *ret_error)
 {
@@ -52,7 +63,8 @@ static bool enter_sandbox(const char *mode_name, const struct worker_spec *spec,
 }
 
 static bool prepare(int count, char *const arguments[], struct arena *arena,
-                    struct worker_spec *ret_spec, struct error *ret_error)
+                    struct worker_spec *ret_spec, struct model_files *ret_files,
+                    struct error *ret_error)
 {
     struct span bytes;
     if (count != ARGUMENT_COUNT)
@@ -60,7 +72,8 @@ static bool prepare(int count, char *const arguments[], struct arena *arena,
     if (!map_spec(&bytes, ret_error) || !worker_spec_read(bytes, arena, ret_spec, ret_error))
         return false;
     take_name(ret_spec->name);
-    return enter_sandbox(arguments[0], ret_spec, ret_error);
+    return look_at_files(ret_spec, arena, ret_files, ret_error) &&
+           enter_sandbox(arguments[0], ret_spec, ret_error);
 }
 
 int worker_main(int count, char *const arguments[],
@@ -68,15 +81,17 @@ int worker_main(int count, char *const arguments[],
 {
     struct arena arena;
     struct worker_spec spec;
+    struct model_files files;
     struct error error;
     int status = EXIT_FAILURE;
     arena_init(&arena, 4096, SPEC_ARENA_BYTES);
-    if (prepare(count, arguments, &arena, &spec, &error)) {
+    if (prepare(count, arguments, &arena, &spec, &files, &error)) {
         close(WORKER_FD_LAST_WORDS);
         const struct worker_context context = {
             .spec = &spec,
             .fds = {WORKER_FD_RINGS, WORKER_FD_TENSORS, WORKER_FD_TO_WORKER, WORKER_FD_TO_FRONT},
             .engine_dir = arguments[1],
+            .files = &files,
         };
         status = run(&context);
     } else {

@@ -2,6 +2,7 @@
 #ifndef TENSORD_WORKER_WORKER_MAIN_H
 #define TENSORD_WORKER_WORKER_MAIN_H
 
+#include "worker/model_files.h"
 #include "worker/spawner.h"
 
 /* The descriptors that a worker is started with. */
@@ -20,6 +21,7 @@ struct worker_context {
     const struct worker_spec *spec;
     struct channel_fds fds;
     const char *engine_dir;
+    const struct model_files *files; /* as they were before the model was opened */
 };
 
 /* `arguments` are those after "tensord worker", as the spawner makes them: the sandbox's mode and

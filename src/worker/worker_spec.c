@@ -26,6 +26,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_number(buf, spec->concurrency);
     pack_string(buf, spec->device);
     pack_number(buf, spec->probe);
+    pack_number(buf, spec->renamed_in);
     return buf_ok(buf);
 }
 
@@ -50,6 +51,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
     spec.concurrency = (uint32_t)unpack_number(&unpack, UINT32_MAX);
     spec.device = unpack_string(&unpack);
     spec.probe = unpack_bool(&unpack);
+    spec.renamed_in = unpack_bool(&unpack);
     if (!unpack_end(&unpack))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "broken worker's specification");
     *ret_spec = spec;
