@@ -1,5 +1,6 @@
 /* The schema in a model's config beside that of the model itself: what the config promises must be
- * what the model takes. A config may count dimensions without the batch's, as Triton's do. */
+ * what the model takes. A config may count dimensions without the batch's, as Triton's do, and may
+ * give them where the model leaves even their number open. */
 #include "onnx/model.h"
 
 #include <stdio.h>
@@ -95,11 +96,36 @@ static enum tensord_status check_all(const struct tensord_host *host, const char
     return TENSORD_OK;
 }
 
-enum tensord_status onnx_declared_check(const struct onnx_model *model,
+/* A tensor of unknown rank looks like a scalar; the config may know better. Returns whether it
+ * does.
+ */
+static bool adopt_rank(const struct tensord_tensor_info *declared, size_t count,
+                       struct tensord_tensor_info *own)
+{
+    const struct tensord_tensor_info *match = find(declared, count, own->name);
+    if (!match || own->ndim > 0 || match->ndim == 0)
+        return false;
+    own->ndim = match->ndim;
+    memcpy(own->shape, match->shape, sizeof own->shape);
+    return true;
+}
+
+static void adopt_ranks(struct onnx_model *model, const struct tensord_source *source)
+{
+    for (size_t i = 0; i < model->input_count; i++)
+        adopt_rank(source->inputs, source->input_count, &model->inputs[i]);
+    for (size_t i = 0; i < model->output_count; i++) {
+        if (adopt_rank(source->outputs, source->output_count, &model->outputs[i]))
+            model->rules[i].foretelling = ONNX_FORETELL_NEVER;
+    }
+}
+
+enum tensord_status onnx_declared_apply(struct onnx_model *model,
                                         const struct tensord_source *source)
 {
     const struct tensord_host *host = model->library.host;
     bool batches = source->max_batch_size > 0;
+    adopt_ranks(model, source);
     enum tensord_status status = check_all(host, "input", source->inputs, source->input_count,
                                            model->inputs, model->input_count, batches);
     if (status != TENSORD_OK)

@@ -26,8 +26,8 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The only *.onnx of a folder. */
-static bool only_model(const char *folder, char *ret_path)
+/* How many *.onnx there are in a folder, and the path of one of them. */
+static size_t count_models(const char *folder, char ret_path[static PATH_MAX])
 {
     DIR *directory = opendir(folder);
     size_t found = 0;
@@ -38,7 +38,7 @@ static bool only_model(const char *folder, char *ret_path)
     }
     if (directory)
         closedir(directory);
-    return found == 1;
+    return found;
 }
 
 /* The file to load: the source itself, model.onnx in its folder, or the only *.onnx there. */
@@ -49,7 +49,7 @@ static bool model_file(const struct tensord_source *source, char ret_path[static
         return snprintf(ret_path, PATH_MAX, "%s", source->path) < PATH_MAX;
     if (snprintf(ret_path, PATH_MAX, "%s/model.onnx", source->path) >= PATH_MAX)
         return false;
-    return stat(ret_path, &status) == 0 || only_model(source->path, ret_path);
+    return stat(ret_path, &status) == 0 || count_models(source->path, ret_path) == 1;
 }
 
 static int onnx_match(const struct tensord_source *source)
@@ -61,7 +61,10 @@ static int onnx_match(const struct tensord_source *source)
                        strcmp(source->config_engine, "onnxruntime_onnx") == 0
                    ? CERTAIN
                    : 0;
-    return model_file(source, path) && is_onnx(path) ? BY_NAME : 0;
+    /* Of a folder with several, loading says that one must be named. */
+    bool is_ours =
+        is_folder(source->path) ? count_models(source->path, path) > 0 : is_onnx(source->path);
+    return is_ours ? BY_NAME : 0;
 }
 
 /* ---- loading ---- */
@@ -83,8 +86,10 @@ static enum tensord_status open_session(struct onnx_model *model,
     struct ort_session_options *options;
     char path[PATH_MAX];
     if (!model_file(source, path))
-        return library->host->reason(TENSORD_INVALID_ARGUMENT,
-                                     "there is no model.onnx, and not exactly one other *.onnx");
+        return library->host->reason(
+            TENSORD_INVALID_ARGUMENT,
+            "there is no model.onnx, and not exactly one other *.onnx: name it by "
+            "default_model_filename in the config");
     enum tensord_status status = onnx_options_new(library, source, &options);
     if (status != TENSORD_OK)
         return status;
@@ -139,7 +144,7 @@ static enum tensord_status load_steps(struct onnx_model *model, const struct ten
     if (status == TENSORD_OK)
         status = onnx_schema_read(model);
     if (status == TENSORD_OK)
-        status = onnx_declared_check(model, source);
+        status = onnx_declared_apply(model, source);
     if (status == TENSORD_OK)
         status = onnx_slots_new(model);
     return status;

@@ -28,6 +28,8 @@ static const struct ort_api_base *open_base(const struct tensord_host *host)
                                           "name the folder of the package onnxruntime");
         return NULL;
     }
+    /* From 1.32 on it would begin to collect what it sends home before it can be told not to. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     void *symbol = library ? dlsym(library, "OrtGetApiBase") : NULL;
     if (symbol) {
@@ -69,31 +71,6 @@ enum tensord_status onnx_library_open(const struct tensord_host *host,
 
 /* ---- errors ---- */
 
-/* May a path begin after this character? */
-static bool precedes_path(char c)
-{
-    return c == '\0' || strchr(" \t'\"`(=[{<,:", c);
-}
-
-void onnx_sentence(const char *sentence, char *text, size_t size)
-{
-    size_t at = 0;
-    char before = '\0';
-    while (sentence && *sentence && at + 1 < size) {
-        size_t word = strcspn(sentence, " \t\n'\"`)]}>,");
-        if (*sentence == '/' && word > 1 && precedes_path(before)) {
-            const char *last = memrchr(sentence, '/', word);
-            if (last + 1 < sentence + word)
-                sentence = last + 1;
-        }
-        before = *sentence++;
-        text[at++] = (unsigned char)before < ' ' ? ' ' : before;
-    }
-    while (at > 0 && text[at - 1] == ' ')
-        at--;
-    text[at] = '\0';
-}
-
 static enum tensord_status meaning(int code, const char *sentence)
 {
     if (strstr(sentence, "bad_alloc") || strstr(sentence, "Failed to allocate memory"))
@@ -107,12 +84,14 @@ static enum tensord_status meaning(int code, const char *sentence)
 
 enum tensord_status onnx_status(const struct onnx_library *library, struct ort_status *status)
 {
-    char text[480];
+    char text[440];
     if (!status)
         return TENSORD_OK;
     const char *sentence = library->api->GetErrorMessage(status);
     enum tensord_status result = meaning(library->api->GetErrorCode(status), sentence);
+    bool custom = strstr(sentence, "is not a registered function/op") != NULL;
     onnx_sentence(sentence, text, sizeof text);
     library->api->ReleaseStatus(status);
-    return library->host->reason(result, "%s", text);
+    return library->host->reason(result, "%s%s", text,
+                                 custom ? " (libraries of custom operators are not loaded)" : "");
 }

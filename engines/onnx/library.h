@@ -22,8 +22,8 @@ enum tensord_status onnx_library_open(const struct tensord_host *host,
  * was handed in: the model while loading, the request while running. */
 enum tensord_status onnx_status(const struct onnx_library *library, struct ort_status *status);
 
-/* Copies a sentence into text (cut to fit, terminated): one line, and of every path only its last
- * part. */
+/* sentence.c: copies a sentence into text (cut to fit, terminated): one line, of every path only
+ * its last part, and without places in ONNX Runtime's source. */
 void onnx_sentence(const char *sentence, char *text, size_t size);
 
 #endif

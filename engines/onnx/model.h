@@ -62,8 +62,9 @@ enum tensord_status onnx_schema_read(struct onnx_model *model);
 /* schema.c: frees what onnx_schema_read made. */
 void onnx_schema_free(struct onnx_model *model);
 
-/* declared.c: does the config's schema describe this model? Says what differs. */
-enum tensord_status onnx_declared_check(const struct onnx_model *model,
+/* declared.c: does the config's schema describe this model? Says what differs. Where the model says
+ * nothing of a shape, the config's is taken. */
+enum tensord_status onnx_declared_apply(struct onnx_model *model,
                                         const struct tensord_source *source);
 
 /* slots.c: makes model->slot_count slots; what was made until a failure stays in the model. */

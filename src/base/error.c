@@ -1,6 +1,8 @@
 /* The table of error codes; see error.h. */
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +30,7 @@ bool error_set(struct error *ret_error, enum error_code code, const char *format
     va_start(args, format);
     vsnprintf(ret_error->message, sizeof ret_error->message, format, args);
     va_end(args);
+    utf8_clean(ret_error->message);
     return false;
 }
 

@@ -2,7 +2,7 @@
  *
  * A fallible function returns bool and, on false, has filled the caller's struct error. There is
  * nothing to allocate or free. The sentence is for the client: it holds no path, address or segment
- * name. */
+ * name. It is UTF-8: what is not, and a character that did not fit, shows as '?'. */
 #ifndef TENSORD_BASE_ERROR_H
 #define TENSORD_BASE_ERROR_H
 

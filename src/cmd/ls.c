@@ -1,12 +1,14 @@
-/* `tensord ls`: asks a running server for its repository index and prints it as a table. */
+/* `tensord ls`: asks a running server for its repository index and prints it as a table, in order
+ * of names and versions. */
 #include "cmd/commands.h"
 #include "cmd/http_client.h"
 #include "codec/json.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 6, REPLY_BYTES = 16 << 20 };
+enum { COLUMNS = 5, NOTE = COLUMNS - 1, REPLY_BYTES = 16 << 20 };
 
 #define DEFAULT_URL "http://127.0.0.1:8000"
 
@@ -15,11 +17,10 @@ const struct command_option ls_options[] = {
     {.name = NULL},
 };
 
-static const struct span keys[COLUMNS] = {{"name", 4},   {"version", 7},  {"state", 5},
-                                          {"engine", 6}, {"batching", 8}, {"reason", 6}};
+static const struct span keys[COLUMNS] = {
+    {"name", 4}, {"version", 7}, {"state", 5}, {"engine", 6}, {"reason", 6}};
 
-static const char *const titles[COLUMNS] = {"MODEL",  "VERSION",  "STATE",
-                                            "ENGINE", "BATCHING", "REASON"};
+static const char *const titles[COLUMNS] = {"MODEL", "VERSION", "STATE", "ENGINE", "NOTE"};
 
 struct row {
     struct span cells[COLUMNS];
@@ -27,7 +28,7 @@ struct row {
 
 static bool read_row(struct json *json, struct row *row)
 {
-    struct span key;
+    struct span key, batching = {NULL, 0};
     *row = (struct row){0};
     json_enter_object(json);
     while (json_next_key(json, &key)) {
@@ -36,10 +37,28 @@ static bool read_row(struct json *json, struct row *row)
             column++;
         if (column < COLUMNS)
             json_string(json, &row->cells[column]);
+        else if (span_equal(key, SPAN("batching")))
+            json_string(json, &batching);
         else
             json_skip(json, NULL);
     }
+    if (!row->cells[NOTE].size) /* all is well, and there is room to say whether it batches */
+        row->cells[NOTE] = batching;
     return json_ok(json);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct span *one = ((const struct row *)a)->cells,
+                      *other = ((const struct row *)b)->cells;
+    size_t size = one[0].size < other[0].size ? one[0].size : other[0].size;
+    int order = memcmp(one[0].data, other[0].data, size);
+    if (order == 0 && one[0].size != other[0].size)
+        order = one[0].size < other[0].size ? -1 : 1;
+    uint64_t version = 0, of_other = 0;
+    span_to_u64(one[1], &version);
+    span_to_u64(other[1], &of_other);
+    return order != 0 ? order : (version > of_other) - (version < of_other);
 }
 
 static bool read_rows(struct span text, struct arena *arena, struct row **ret_rows,
@@ -56,20 +75,23 @@ static bool read_rows(struct span text, struct arena *arena, struct row **ret_ro
         if (read_row(&json, &rows[count]))
             count++;
     }
+    if (count)
+        qsort(rows, count, sizeof *rows, compare_rows);
     *ret_rows = rows;
     *ret_count = count;
     return json_end(&json);
 }
 
-/* Prints a cell, padded. Names and reasons are others' text: control characters do not reach the
- * terminal. */
+/* Prints a cell, padded to width unless that is 0. Names and reasons are others' text: control
+ * characters do not reach the terminal. */
 static void print_cell(struct span cell, size_t width)
 {
     for (size_t i = 0; i < cell.size; i++) {
         unsigned char c = (unsigned char)cell.data[i];
         putchar(c < 0x20 || c == 0x7f ? '?' : c);
     }
-    printf("%*s", (int)(width - cell.size) + 2, "");
+    if (width)
+        printf("%*s", (int)(width - cell.size) + 2, "");
 }
 
 /* Prints columns as wide as their widest cell; those that are empty everywhere are left out. */
@@ -85,14 +107,15 @@ static void print_rows(const struct row *rows, size_t count)
             widths[column] = strlen(titles[column]);
     }
     for (size_t column = 0; column < COLUMNS; column++) {
-        if (widths[column])
+        if (widths[column] && column != NOTE)
             printf("%-*s  ", (int)widths[column], titles[column]);
     }
+    printf("%s", widths[NOTE] ? titles[NOTE] : "");
     putchar('\n');
     for (size_t i = 0; i < count; i++) {
         for (size_t column = 0; column < COLUMNS; column++) {
             if (widths[column])
-                print_cell(rows[i].cells[column], widths[column]);
+                print_cell(rows[i].cells[column], column == NOTE ? 0 : widths[column]);
         }
         putchar('\n');
     }

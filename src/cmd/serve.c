@@ -7,6 +7,7 @@
 #include "onnx/find.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
+#include "worker/engine_load.h"
 #include "worker/spawner.h"
 
 #include <errno.h>
@@ -108,9 +109,10 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
         .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
         .look = repository_look,
     };
-    return plan->options.engine_dir ||
-           error_set(ret_error, ERROR_NOT_FOUND,
-                     "the folder of engines is missing; name it with --engine-dir");
+    if (!plan->options.engine_dir)
+        return error_set(ret_error, ERROR_NOT_FOUND,
+                         "the folder of engines is missing; name it with --engine-dir");
+    return engine_place_check(plan->options.engine_dir, ret_error);
 }
 
 static void plan_fini(struct plan *plan)

@@ -2,7 +2,7 @@
  * comma is due. */
 #include "codec/json.h"
 
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <stdarg.h>

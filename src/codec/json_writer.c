@@ -1,8 +1,8 @@
 /* The JSON writer; see json_writer.h. */
 #include "codec/json_writer.h"
 
+#include "base/utf8.h"
 #include "codec/number.h"
-#include "codec/utf8.h"
 
 #include <assert.h>
 #include <math.h>

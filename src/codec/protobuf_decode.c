@@ -3,12 +3,12 @@
  * One loop over the bytes; nested messages are entered by pushing where the outer one ends, so that
  * hostile nesting costs a row of a fixed stack and no C stack. A known field of the wrong wire type
  * is refused rather than skipped: it is always a client's mistake, and saying so helps. */
+#include "base/utf8.h"
 #include "codec/protobuf.h"
 
 #include "base/unset.h"
 #include "codec/protobuf_slot.h"
 #include "codec/protobuf_wire.h"
-#include "codec/utf8.h"
 
 struct frame {
     const struct pb_message *table;

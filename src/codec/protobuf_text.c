@@ -3,10 +3,10 @@
  * One loop: each turn reads a field, or leaves a message. Messages that are open stand in a fixed
  * stack, so that nesting costs no C stack. */
 #include "codec/protobuf_text.h"
+#include "base/utf8.h"
 #include "codec/protobuf_scalar.h"
 #include "codec/protobuf_slot.h"
 #include "codec/suggest.h"
-#include "codec/utf8.h"
 
 #include <assert.h>
 #include <stdarg.h>

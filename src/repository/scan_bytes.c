@@ -2,7 +2,7 @@
 #include "repository/scan_bytes.h"
 
 #include "base/pack.h"
-#include "codec/utf8.h"
+#include "base/utf8.h"
 #include "repository/model_config.h"
 
 /* A new member must be written and read here as well. */

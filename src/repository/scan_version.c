@@ -3,7 +3,7 @@
 #include "repository/scan_private.h"
 
 #include "base/tree.h"
-#include "codec/utf8.h"
+#include "base/utf8.h"
 #include "repository/model_config.h"
 
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* Settings as text; see print.h. */
 #include "settings/print.h"
 
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* The log; see log.h. Each line is one write(2), so that lines of several processes do not mix. */
 #include "telemetry/log.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -45,6 +47,7 @@ void log_write(enum log_level level, const char *part, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    utf8_clean(message);
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);

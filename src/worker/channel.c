@@ -406,6 +406,7 @@ static void drain(struct channel *channel)
 {
     enum ring_state state = RING_RECORD;
     const char *broken = NULL;
+    channel->inbox.now_ns = loop_now_ns(channel->loop);
     for (int i = 0; i < RECORDS_PER_TURN && state == RING_RECORD && !channel->deaf && !broken;
          i++) {
         uint32_t size;

@@ -4,16 +4,22 @@
  * sentence; it tells the owner only after everything was checked. */
 #include "worker/channel_inbox.h"
 
+#include "base/clock.h"
 #include "base/unset.h"
+#include "base/utf8.h"
 #include "worker/record.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
     MAX_OPEN_CALLS = 256,
     MAX_CONCURRENCY = 1024,
-    MAX_TEXT_BYTES = 4096,          /* a log line, a note, a name */
-    MAX_NAME_BYTES = 1024 * 1024,   /* of all inputs and outputs together */
+    MAX_TEXT_BYTES = 4096,        /* a log line, a note, a name */
+    MAX_NAME_BYTES = 1024 * 1024, /* of all inputs and outputs together */
+    LOG_LINES_AT_ONCE = 200,
+    LOG_LINES_PER_S = 10,
     MAX_SCHEMA_BYTES = 4096 * 1024, /* of the schema in memory */
 };
 
@@ -35,6 +41,12 @@ static enum error_code code_of_status(uint32_t status)
     default:
         return ERROR_INTERNAL;
     }
+}
+
+/* A string that clients are sent: as JSON and in protobuf it must be UTF-8. */
+static bool take_text(struct record_reader *reader, uint32_t size, struct span *ret_text)
+{
+    return record_take_string(reader, size, ret_text) && utf8_valid(*ret_text);
 }
 
 /* ---- loading ---- */
@@ -70,7 +82,7 @@ static const char *take_schema(struct channel_inbox *inbox, struct record_reader
     struct tensor_info info = {0};
     if (!head || head->datatype == TENSORD_INVALID || head->datatype >= TENSORD_DATATYPE_COUNT ||
         head->name_size == 0 || head->name_size > MAX_TEXT_BYTES ||
-        !record_take_string(reader, head->name_size, &info.name) ||
+        !take_text(reader, head->name_size, &info.name) ||
         !take_dims(reader, head->ndim, &info.shape))
         return malformed;
     struct schema *schema = &inbox->schema;
@@ -98,9 +110,9 @@ static const char *take_ready(struct channel_inbox *inbox, struct record_reader 
     if (!head || head->concurrency == 0 || head->concurrency > MAX_CONCURRENCY ||
         head->max_batch_size > INT32_MAX || head->platform_size > MAX_TEXT_BYTES ||
         head->engine_size > MAX_TEXT_BYTES || head->note_size > MAX_TEXT_BYTES ||
-        !record_take_string(reader, head->platform_size, &schema->platform) ||
-        !record_take_string(reader, head->engine_size, &schema->engine) ||
-        !record_take_string(reader, head->note_size, &schema->batch_note))
+        !take_text(reader, head->platform_size, &schema->platform) ||
+        !take_text(reader, head->engine_size, &schema->engine) ||
+        !take_text(reader, head->note_size, &schema->batch_note))
         return malformed;
     if (inbox->state != INBOX_LOADING)
         return "ready twice";
@@ -282,6 +294,30 @@ static const char *take_call(struct channel_inbox *inbox, struct record_reader *
 
 /* ---- the rest ---- */
 
+/* A worker may say so much at once, and then so often; the log is everybody's, and so is its disk.
+ */
+static bool log_has_room(struct channel_inbox *inbox)
+{
+    const uint64_t line_ns = CLOCK_NS_PER_S / LOG_LINES_PER_S;
+    uint64_t from = inbox->log_until_ns > inbox->now_ns ? inbox->log_until_ns : inbox->now_ns;
+    if (from - inbox->now_ns >= LOG_LINES_AT_ONCE * line_ns) {
+        inbox->log_dropped++;
+        return false;
+    }
+    inbox->log_until_ns = from + line_ns;
+    return true;
+}
+
+static void tell_dropped(struct channel_inbox *inbox)
+{
+    char line[64];
+    if (!inbox->log_dropped)
+        return;
+    snprintf(line, sizeof line, "%" PRIu64 " lines were left out", inbox->log_dropped);
+    inbox->log_dropped = 0;
+    inbox->events->log(inbox->owner, TENSORD_LOG_WARNING, span_of(line));
+}
+
 static const char *take_log(struct channel_inbox *inbox, struct record_reader *reader)
 {
     const struct record_log *head = record_take(reader, sizeof *head);
@@ -289,6 +325,9 @@ static const char *take_log(struct channel_inbox *inbox, struct record_reader *r
     if (!head || head->level > TENSORD_LOG_ERROR || head->line_size > MAX_TEXT_BYTES ||
         !record_take_string(reader, head->line_size, &line))
         return malformed;
+    if (!log_has_room(inbox))
+        return NULL;
+    tell_dropped(inbox);
     inbox->events->log(inbox->owner, (enum tensord_log_level)head->level, line);
     return NULL;
 }

@@ -26,6 +26,9 @@ struct channel_inbox {
     struct channel_tensor *outputs; /* of the response at hand: (schema.output_count) */
     bool *output_seen;              /* (schema.output_count) */
     uint32_t open_calls;
+    uint64_t now_ns;       /* kept by whoever hands in records: */
+    uint64_t log_until_ns; /* when the lines that were taken are paid for */
+    uint64_t log_dropped;  /* lines since the last one that was taken */
 };
 
 /* Prepares for the records of a worker that loads. The other members but these are cleared. */

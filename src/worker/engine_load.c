@@ -7,8 +7,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_NAME = 64 };
 
@@ -22,15 +26,44 @@ bool engine_check(const struct tensord_engine *engine, struct error *ret_error)
     return true;
 }
 
+static bool is_trusted(const struct stat *status)
+{
+    bool owner = status->st_uid == 0 || status->st_uid == geteuid();
+    bool group = status->st_gid == 0 || status->st_gid == getegid();
+    return owner && !(status->st_mode & S_IWOTH) && (group || !(status->st_mode & S_IWGRP));
+}
+
+bool engine_place_check(const char *path, struct error *ret_error)
+{
+    struct stat status;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (stat(path, &status) != 0)
+        return error_set(ret_error, ERROR_NOT_FOUND, "'%.100s' cannot be looked at: %s", name,
+                         strerrordesc_np(errno));
+    return is_trusted(&status) ||
+           error_set(ret_error, ERROR_PERMISSION_DENIED,
+                     "'%.100s' holds engines, which are code, and other users may change it: it "
+                     "must belong to root or to the user who runs the server, and be writable by "
+                     "no other (chown, chmod go-w)",
+                     name);
+}
+
+/* The path of an engine that may be loaded. */
+static bool engine_path(const char *folder, const char *file, char path[PATH_MAX],
+                        struct error *ret_error)
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, file) >= PATH_MAX)
+        return error_set(ret_error, ERROR_INTERNAL, "the path of an engine is too long");
+    return engine_place_check(folder, ret_error) && engine_place_check(path, ret_error);
+}
+
 static const struct tensord_engine *open_engine(const char *folder, const char *file,
                                                 struct error *ret_error)
 {
     char path[PATH_MAX];
     const struct tensord_engine *(*entry)(void);
-    if (snprintf(path, sizeof path, "%s/%s", folder, file) >= (int)sizeof path) {
-        error_set(ret_error, ERROR_INTERNAL, "the path of an engine is too long");
+    if (!engine_path(folder, file, path, ret_error))
         return NULL;
-    }
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     void *symbol = library ? dlsym(library, "tensord_engine") : NULL;
     if (!symbol) {
@@ -58,22 +91,48 @@ static bool name_is_plain(const char *name)
     return size > 0 && size <= MAX_NAME;
 }
 
-static const struct tensord_engine *find_named(const char *folder, const char *name,
-                                               struct error *ret_error)
-{
-    char file[MAX_NAME + 4];
-    if (!name_is_plain(name)) {
-        error_set(ret_error, ERROR_INVALID_ARGUMENT, "the config names an engine that cannot be");
-        return NULL;
-    }
-    snprintf(file, sizeof file, "%s.so", name);
-    return open_engine(folder, file, ret_error);
-}
-
 static bool is_library(const char *file)
 {
     size_t size = strlen(file);
     return size > 3 && strcmp(file + size - 3, ".so") == 0;
+}
+
+static int is_listed(const struct dirent *entry)
+{
+    return is_library(entry->d_name);
+}
+
+/* "chaos, identity, onnx"; empty when there are none. */
+static void list_engines(const char *folder, char *text, size_t size)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_listed, alphasort);
+    size_t at = 0;
+    text[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
+        if (at < size)
+            at += (size_t)snprintf(text + at, size - at, "%s%.*s", i ? ", " : "",
+                                   (int)(strlen(name) - 3), name);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static const struct tensord_engine *find_named(const char *folder, const char *name,
+                                               struct error *ret_error)
+{
+    char file[MAX_NAME + 4], path[PATH_MAX], engines[256];
+    struct stat status;
+    bool plain = name_is_plain(name);
+    snprintf(file, sizeof file, "%.*s.so", MAX_NAME, name);
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    if (plain && (stat(path, &status) == 0 || errno != ENOENT))
+        return open_engine(folder, file, ret_error);
+    list_engines(folder, engines, sizeof engines);
+    error_set(ret_error, ERROR_INVALID_ARGUMENT, "there is no engine '%.*s'; there are: %s",
+              MAX_NAME, name, engines[0] ? engines : "none");
+    return NULL;
 }
 
 const struct tensord_engine *engine_find(const char *folder, const struct tensord_source *source,
@@ -81,6 +140,7 @@ const struct tensord_engine *engine_find(const char *folder, const struct tensor
 {
     if (source->config_engine)
         return find_named(folder, source->config_engine, ret_error);
+    char engines[256];
     DIR *directory = opendir(folder);
     if (!directory) {
         error_set(ret_error, ERROR_INTERNAL, "the folder of engines cannot be read");
@@ -88,7 +148,9 @@ const struct tensord_engine *engine_find(const char *folder, const struct tensor
     }
     const struct tensord_engine *best = NULL;
     int best_match = 0;
-    struct error why = {ERROR_UNIMPLEMENTED, "no engine knows what this is"};
+    struct error why;
+    list_engines(folder, engines, sizeof engines);
+    error_set(&why, ERROR_UNIMPLEMENTED, "no engine knows what this is; there are: %s", engines);
     for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
         const struct tensord_engine *engine =
             is_library(entry->d_name) ? open_engine(folder, entry->d_name, &why) : NULL;

@@ -2,11 +2,12 @@
  * See host.h, and host_private.h for how its threads take turns. */
 #include "worker/host_private.h"
 
+#include "base/utf8.h"
 #include "worker/engine_load.h"
 
 #include <stdlib.h>
 
-enum { MAX_THREADS = 256 };
+enum { MAX_THREADS = 256, MAX_NAME_BYTES = 4096 /* as channel_inbox.c takes them */ };
 
 /* ---- what the engine is asked to load ---- */
 
@@ -105,20 +106,44 @@ static enum tensord_status status_of_code(enum error_code code)
     }
 }
 
-static bool description_is_sound(const struct tensord_description *description)
+static bool name_is_good(const char *kind, size_t index, const char *name, struct error *ret_error)
 {
-    if (description->input_count > TENSOR_MAX_PER_REQUEST ||
-        description->output_count > TENSOR_MAX_PER_REQUEST)
-        return false;
-    for (size_t i = 0; i < description->input_count + description->output_count; i++) {
-        const struct tensord_tensor_info *info =
-            i < description->input_count ? &description->inputs[i]
-                                         : &description->outputs[i - description->input_count];
-        if (!info->name || info->ndim > TENSOR_MAX_DIMS || info->datatype == TENSORD_INVALID ||
-            info->datatype >= TENSORD_DATATYPE_COUNT)
+    struct span text = span_of(name);
+    if (!text.size)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "%s %zu has no name", kind, index);
+    if (text.size > MAX_NAME_BYTES)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "the name of %s %zu is longer than %d bytes", kind, index, MAX_NAME_BYTES);
+    return utf8_valid(text) ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "the name of %s %zu is not UTF-8, as which clients must send it", kind, index);
+}
+
+static bool infos_are_good(const char *kind, const struct tensord_tensor_info *infos, size_t count,
+                           struct error *ret_error)
+{
+    if (count > TENSOR_MAX_PER_REQUEST)
+        return error_set(ret_error, ERROR_UNIMPLEMENTED, "the model has more than %d %ss",
+                         TENSOR_MAX_PER_REQUEST, kind);
+    for (size_t i = 0; i < count; i++) {
+        if (!infos[i].name || infos[i].ndim > TENSOR_MAX_DIMS ||
+            infos[i].datatype == TENSORD_INVALID || infos[i].datatype >= TENSORD_DATATYPE_COUNT)
+            return error_set(ret_error, ERROR_INTERNAL,
+                             "the engine's description of the model is not sound");
+        if (!name_is_good(kind, i, infos[i].name, ret_error))
             return false;
     }
     return true;
+}
+
+/* Is the description one that the front takes, and clients can be told? */
+static bool description_is_good(const struct tensord_description *description,
+                                struct error *ret_error)
+{
+    if (description->platform && !utf8_valid(span_of(description->platform)))
+        return error_set(ret_error, ERROR_INTERNAL, "the engine's platform is no text");
+    return infos_are_good("input", description->inputs, description->input_count, ret_error) &&
+           infos_are_good("output", description->outputs, description->output_count, ret_error);
 }
 
 static bool find_engine(struct host *host, const char *engine_dir,
@@ -130,6 +155,12 @@ static bool find_engine(struct host *host, const char *engine_dir,
     if (!host->engine)
         send_failed(host, status_of_code(error.code), error.message);
     return host->engine != NULL;
+}
+
+static void unload(const struct host *host)
+{
+    if (host->engine->unload)
+        host->engine->unload(host->model);
 }
 
 /* Whatever an engine says of files that changed while it read them is not to be believed. */
@@ -144,8 +175,8 @@ static bool load_whole(struct host *host, const struct tensord_source *source)
         return status == TENSORD_OK;
     }
     send_failed(host, TENSORD_UNAVAILABLE, "its files have changed while they were loaded");
-    if (status == TENSORD_OK && host->engine->unload)
-        host->engine->unload(host->model);
+    if (status == TENSORD_OK)
+        unload(host);
     return false;
 }
 
@@ -158,8 +189,10 @@ static bool load(struct host *host, const char *engine_dir, const struct tensord
     }
     if (!find_engine(host, engine_dir, source) || !load_whole(host, source))
         return false;
-    if (!description_is_sound(&host->description)) {
-        send_failed(host, TENSORD_INTERNAL, "the engine's description of the model is not sound");
+    struct error error;
+    if (!description_is_good(&host->description, &error)) {
+        send_failed(host, status_of_code(error.code), error.message);
+        unload(host);
         return false;
     }
     if (host->description.concurrency == 0)
@@ -167,6 +200,7 @@ static bool load(struct host *host, const char *engine_dir, const struct tensord
     if (host->description.concurrency > MAX_THREADS)
         host->description.concurrency = MAX_THREADS;
     host_check_batching(host);
+    utf8_clean(host->batch_note);
     return true;
 }
 
@@ -334,8 +368,7 @@ static bool run(struct host *host, const char *engine_dir)
         send_ready(host);
         if (!host->spec->probe)
             serve_until_stopped(host);
-        if (host->engine->unload)
-            host->engine->unload(host->model);
+        unload(host);
     }
     arena_fini(&source.arena);
     return loaded;

@@ -1,6 +1,6 @@
 /* UTF-8; see utf8.h. The first byte says the length and what the second may be: that is where
  * overlong forms, surrogates and too large code points show (RFC 3629 §4). */
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 static bool is_continuation(char c)
 {
@@ -80,4 +80,17 @@ bool utf8_valid(struct span text)
         at += size;
     }
     return true;
+}
+
+void utf8_clean(char *text)
+{
+    struct span whole = span_of(text);
+    if (utf8_valid(whole))
+        return;
+    for (char *end = text + whole.size; text < end;) {
+        size_t size = utf8_char_size(text, end);
+        if (size == 0)
+            *text = '?';
+        text += size ? size : 1;
+    }
 }

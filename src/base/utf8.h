@@ -1,6 +1,6 @@
 /* UTF-8 (RFC 3629): no overlong form, no surrogate, nothing beyond U+10FFFF. Pure; any thread. */
-#ifndef TENSORD_CODEC_UTF8_H
-#define TENSORD_CODEC_UTF8_H
+#ifndef TENSORD_BASE_UTF8_H
+#define TENSORD_BASE_UTF8_H
 
 #include "base/span.h"
 
@@ -12,5 +12,8 @@ size_t utf8_encode(uint32_t code_point, char *to);
 
 /* True when the whole text is UTF-8. */
 bool utf8_valid(struct span text);
+
+/* Makes a string UTF-8, in place: each byte that belongs to no character becomes '?'. */
+void utf8_clean(char *text);
 
 #endif

@@ -1,8 +1,9 @@
-/* Unit tests of codec/utf8.h. */
-#include "codec/utf8.h"
+/* Unit tests of base/utf8.h. */
+#include "base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -63,12 +64,33 @@ static void accepts_nothing_and_nul(void **state)
                                 "12345678")));
 }
 
+static void makes_text_of_anything(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"plain", "plain"},
+        {"\xe2\x82\xac is fine", "\xe2\x82\xac is fine"},
+        {"a\xff\xfe"
+         "b",
+         "a??b"},
+        {"cut \xe2\x82", "cut ??"},
+        {"\xed\xa0\x80", "???"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%s", pairs[i][0]);
+        utf8_clean(text);
+        assert_string_equal(text, pairs[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_every_character_and_no_shorter_part),
         cmocka_unit_test(refuses_what_is_no_character),
         cmocka_unit_test(accepts_nothing_and_nul),
+        cmocka_unit_test(makes_text_of_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,77 @@
+"""Engines: which are found, which are refused, and what they may write to the log."""
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import models
+from support.processes import until
+from support.repositories import index, request, tensor_config, write_config, write_model
+from support.server import binary
+
+ENGINES = Path(binary()).parents[2] / "engines"
+
+
+@pytest.fixture
+def engines(tmp_path):
+    """A folder of engines of our own."""
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    for name in ("identity", "chaos"):
+        shutil.copy(ENGINES / f"{name}.so", folder)
+    return folder
+
+
+def reason(server, name):
+    until(lambda: index(server).get((name, "1"), {}).get("state") == "UNAVAILABLE", 60)
+    return index(server)[name, "1"]["reason"]
+
+
+@pytest.mark.parametrize("name", ["nope", "../identity", "/tmp/identity", "identity.so", "-", "x" * 300, "id\u00e9"])
+def test_an_unknown_engine_is_told_with_those_there_are(server, tmp_path, engines, name):
+    folder = tmp_path / "models"
+    write_config(folder, "m", backend=name, input=[tensor_config("x")], output=[tensor_config("y")])
+    said = reason(server(folder, "--engine-dir", engines), "m")
+    assert said.startswith("there is no engine '") and said.endswith("'; there are: chaos, identity")
+
+
+def test_what_no_engine_knows_is_told_with_those_there_are(server, tmp_path, engines):
+    models.save(models.constant(1), tmp_path / "models/m.onnx")
+    running = server(tmp_path / "models", "--engine-dir", engines)
+    assert reason(running, "m") == "no engine knows what this is; there are: chaos, identity"
+
+
+def test_engines_that_others_may_change_are_not_loaded(server, tmp_path, engines):
+    folder = write_model(tmp_path / "models", "good", "identity")
+    write_model(folder, "bad", "chaos")
+    (engines / "chaos.so").chmod(0o777)
+    running = server(folder, "--engine-dir", engines).wait_ready("good")
+    assert reason(running, "bad").startswith("'chaos.so' holds engines, which are code, and other users may change it")
+
+
+def test_a_folder_of_engines_that_others_may_change_is_refused_at_the_start(tmp_path, engines):
+    folder = write_model(tmp_path / "models", "m", "identity")
+    engines.chmod(0o777)
+    command = [binary(), "serve", folder, "--port", "0", "--engine-dir", engines]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "'engines' holds engines, which are code, and other users may change it" in ended.stderr
+    assert "chown, chmod go-w" in ended.stderr
+
+
+def test_a_model_that_talks_too_much_does_not_fill_the_log(server, tmp_path):
+    folder = write_model(tmp_path, "wild", "chaos", "INT32")
+    write_model(folder, "calm", "identity")
+    running = server(folder).wait_ready("wild").wait_ready("calm")
+    for _ in range(3):
+        status, body = running.infer("wild", request([1], datatype="INT32", log="2000"))
+        assert status == 200, body
+    lines = [line for line in running.err.seen if "of many" in line]
+    assert 100 < len(lines) < 1000
+
+    def told():
+        running.infer("wild", request([1], datatype="INT32", log="1"))
+        return [line for line in running.err.seen if "lines were left out" in line]
+
+    until(told, 60)
