@@ -1,4 +1,5 @@
 """Models are dropped in, changed, removed, loaded and unloaded."""
+import json
 import shutil
 import subprocess
 import threading
@@ -125,6 +126,30 @@ def test_mistakes_are_shown_and_hurt_only_themselves(server, repository):
         assert reason in listed.stdout
     assert running.fetch("/v2/health/ready")[0] == 200
     assert value(running, "good") == 1
+
+
+def test_the_list_of_models(server, tmp_path):
+    """In order of names and versions, each with what there is to say of it; or as JSON."""
+    for name, engine in (("zebra", "identity"), ("ant", "identity"), ("broken", "nope")):
+        write_config(tmp_path, name, backend=engine, input=[tensor_config("x")], output=[tensor_config("y")])
+    for version in (10, 9):
+        (tmp_path / f"ant/{version}").mkdir()
+    running = server(tmp_path).wait_ready("zebra").wait_ready("ant")
+    until(lambda: index(running)["broken", "1"]["state"] == "UNAVAILABLE", 60)
+    until(lambda: len(index(running)) == 4 and all(entry["state"] != "LOADING" for entry in index(running).values()), 60)
+
+    def ls(*arguments):
+        command = [binary(), "ls", "--to", running.url, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    head, *lines = ls().stdout.splitlines()
+    assert head.split() == ["MODEL", "VERSION", "STATE", "ENGINE", "NOTE"]
+    assert [line.split()[:3] for line in lines] == [["ant", "9", "READY"], ["ant", "10", "READY"],
+                                                    ["broken", "1", "UNAVAILABLE"], ["zebra", "1", "READY"]]
+    assert all(line.index(line.split()[2]) == head.index("STATE") for line in lines)
+    assert lines[2].endswith("there is no engine 'nope'; there are: chaos, identity, onnx")
+    assert {entry["name"] for entry in json.loads(ls("--json").stdout)} == {"ant", "broken", "zebra"}
+    assert ls("--nope").returncode == 2
 
 
 def test_a_request_that_comes_while_the_model_loads_waits(server, tmp_path):

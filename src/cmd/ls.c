@@ -14,6 +14,7 @@ enum { COLUMNS = 5, NOTE = COLUMNS - 1, REPLY_BYTES = 16 << 20 };
 
 const struct command_option ls_options[] = {
     {"to", "URL", "The server's address [" DEFAULT_URL "]"},
+    {"json", NULL, "Print the repository index as the server sends it, for programs"},
     {.name = NULL},
 };
 
@@ -121,6 +122,13 @@ static void print_rows(const struct row *rows, size_t count)
     }
 }
 
+/* The server's own words, for programs. */
+static void print_json(struct span text)
+{
+    fwrite(text.data, 1, text.size, stdout);
+    putchar('\n');
+}
+
 int ls_run(int count, char **arguments)
 {
     struct command_line line;
@@ -136,7 +144,9 @@ int ls_run(int count, char **arguments)
     buf_init(&reply, REPLY_BYTES);
     bool good = http_client_post(url, "/v2/repository/index", SPAN("{}"), &reply, &error) &&
                 read_rows(buf_span(&reply), &arena, &rows, &row_count, &error);
-    if (good)
+    if (good && line.values[1])
+        print_json(buf_span(&reply));
+    else if (good)
         print_rows(rows, row_count);
     else
         command_complain("ls", error.message);
