@@ -42,6 +42,13 @@ def test_what_no_engine_knows_is_told_with_those_there_are(server, tmp_path, eng
     assert reason(running, "m") == "no engine knows what this is; there are: chaos, identity"
 
 
+def test_an_engine_of_ones_own_is_found_by_its_files_name(server, tmp_path, engines):
+    (engines / "identity.so").rename(engines / "mine.so")
+    running = server(write_model(tmp_path / "models", "m", "mine"), "--engine-dir", engines).wait_ready("m")
+    status, body = running.infer("m", request([1, 2]))
+    assert status == 200 and body["outputs"][0]["data"] == [1, 2]
+
+
 def test_engines_that_others_may_change_are_not_loaded(server, tmp_path, engines):
     folder = write_model(tmp_path / "models", "good", "identity")
     write_model(folder, "bad", "chaos")
