@@ -65,9 +65,9 @@ bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error
 /* The front's sandbox, to be entered once its sockets are bound and while it has one thread
  * (threads made later inherit it). It may then open what `paths` grant and a few files of the
  * system, accept and answer connections, and start threads; it may not make sockets, connect,
- * execute, fork, or make memory executable. The user id is left alone: the repository has to stay
- * readable. A root user who cannot read one of the paths without privilege keeps the capability to
- * read. */
+ * execute, fork, or make memory executable. The user id is left alone: the folders that it watches
+ * must be readable to it. A root user who cannot read one of the paths without privilege keeps the
+ * capability to read. */
 bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
                          struct error *ret_error);
 
