@@ -3,6 +3,7 @@
 
 #include "telemetry/log.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,7 @@ static bool open_port(struct listening *listening, const struct settings *settin
 static bool open_all(struct listening *listening, const struct settings *settings,
                      struct error *ret_error)
 {
-    mode_t mode;
+    mode_t mode = 0;
     if (!parse_mode(settings->socket_mode, &mode, ret_error))
         return false;
     bool usual = listening->count == 0 && settings->listen.count == 0;
@@ -161,6 +162,7 @@ static bool take(struct span item, struct listen_socket *ret_socket, struct erro
     struct span file = span_of(WITH_FILE);
     enum listen_role role;
     uint64_t fd;
+    assert(name.data);
     bool owns = name.size > file.size && span_equal(span_after(name, name.size - file.size), file);
     if (owns)
         role_name.size -= file.size;

@@ -57,6 +57,7 @@ struct plan {
     char path[PATH_MAX]; /* of what is served */
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX];
     char **front; /* arguments of the front */
+    struct spawner_socket sockets[LISTEN_SOCKETS];
     struct spawner_options options;
 };
 
@@ -139,12 +140,11 @@ static int listen_and_spawn(struct plan *plan)
 {
     struct error error;
     struct listening listening;
-    struct spawner_socket sockets[LISTEN_SOCKETS];
     log_start(&plan->settings);
     if (!listening_open(&listening, &plan->settings, &error))
         return command_complain("serve", error.message);
-    listening_hand_over(&listening, sockets);
-    plan->options.sockets = sockets;
+    listening_hand_over(&listening, plan->sockets);
+    plan->options.sockets = plan->sockets;
     plan->options.socket_count = listening.count;
     int status = spawner_run(&plan->options);
     listening_remove_files(&listening);

@@ -398,7 +398,8 @@ static void copy_file(const char *from, const char *to)
     char text[8192], part[128];
     snprintf(part, sizeof part, "%s.part", to);
     FILE *in = fopen(from, "re"), *out = fopen(part, "we");
-    assert_true(in && out);
+    if (!in || !out)
+        abort();
     size_t size = fread(text, 1, sizeof text, in);
     assert_int_equal(fwrite(text, 1, size, out), size);
     fclose(in);
@@ -536,8 +537,10 @@ static void the_library_is_loaded_by_its_path(void **state)
     if (!path)
         skip();
     const struct tls_library *library = tls_library_load(path, &error);
-    if (!library)
+    if (!library) {
         fail_msg("%s", error.message);
+        return;
+    }
     assert_string_equal(library->version, TENSORD_VERSION);
 }
 

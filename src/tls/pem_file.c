@@ -54,7 +54,7 @@ static BIO *read_all(int fd, const char *path, struct error *ret_error)
 
 BIO *pem_file_open(const char *path, unsigned *ret_mode, struct error *ret_error)
 {
-    struct stat file;
+    struct stat file = {.st_mode = 0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make us wait */
     BIO *bio = check(fd, path, &file, ret_error) ? read_all(fd, path, ret_error) : NULL;
     if (fd >= 0)

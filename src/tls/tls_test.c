@@ -47,6 +47,14 @@ static int end_all(void **state)
     return rmdir(folder);
 }
 
+static FILE *open_file(const char *path, const char *how)
+{
+    FILE *file = fopen(path, how);
+    if (!file)
+        abort();
+    return file;
+}
+
 /* ---- two sides ---- */
 
 struct side {
@@ -486,7 +494,7 @@ static void a_revoked_certificate_is_refused(void **state)
     X509_CRL_add0_revoked(list, entry);
     assert_true(X509_CRL_sign(list, ca.key, EVP_sha256()) > 0);
     snprintf(path, sizeof path, "%s/revoked.pem", folder);
-    FILE *to = fopen(path, "we");
+    FILE *to = open_file(path, "we");
     PEM_write_X509(to, ca.certificate);
     PEM_write_X509_CRL(to, list);
     fclose(to);
@@ -518,8 +526,7 @@ static void assert_not_loaded(const struct tls_files *files, const char *path, c
 
 static void write_text(const char *path, const char *text)
 {
-    FILE *to = fopen(path, "we");
-    assert_non_null(to);
+    FILE *to = open_file(path, "we");
     fputs(text, to);
     fclose(to);
 }
@@ -571,7 +578,7 @@ static void an_encrypted_key_is_refused(void **state)
 {
     char path[96];
     snprintf(path, sizeof path, "%s/encrypted.key", folder);
-    FILE *to = fopen(path, "we");
+    FILE *to = open_file(path, "we");
     PEM_write_PKCS8PrivateKey(to, server.key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
     fclose(to);
     struct tls_files files = files_of(&server);
@@ -589,7 +596,7 @@ static void a_weak_key_is_refused(void **state)
     weak.key = EVP_RSA_gen(1024);
     X509_set_pubkey(weak.certificate, weak.key);
     assert_true(X509_sign(weak.certificate, ca.key, EVP_sha256()) > 0);
-    FILE *to = fopen(weak.certificate_path, "we");
+    FILE *to = open_file(weak.certificate_path, "we");
     PEM_write_X509(to, weak.certificate);
     fclose(to);
     struct tls_files files = files_of(&weak);
@@ -605,7 +612,7 @@ static void the_certificates_behind_the_first_are_sent(void **state)
     struct pki_identity leaf =
         pki_make(folder, "leaf", (struct pki_options){.subject = "l", .issuer = &middle});
     struct tls_files files = files_of(&leaf);
-    FILE *to = fopen(leaf.certificate_path, "ae");
+    FILE *to = open_file(leaf.certificate_path, "ae");
     PEM_write_X509(to, middle.certificate);
     fclose(to);
     struct talk talk;
@@ -614,7 +621,7 @@ static void the_certificates_behind_the_first_are_sent(void **state)
     assert_talks(&talk);
     talk_end(&talk);
     write_text(leaf.certificate_path, "");
-    to = fopen(leaf.certificate_path, "we");
+    to = open_file(leaf.certificate_path, "we");
     PEM_write_X509(to, leaf.certificate);
     fputs("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", to);
     fclose(to);
