@@ -173,7 +173,6 @@ static void received_direct(struct http1_conn *c, size_t count)
     struct http_exchange *base = &c->exchange->base;
     assert(count <= c->body_left);
     c->body_left -= count;
-    conn_expect(c->session.conn, c->body_left);
     c->window_bytes += count;
     c->exchange->parser.expects_continue = false; /* it did not wait */
     base->handler->body_received(base, count);
