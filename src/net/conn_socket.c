@@ -176,6 +176,10 @@ struct conn *conn_socket_new(struct loop *loop, int fd, bool is_unix)
     conn_init(&socket->conn, &socket_kind, loop);
     int status = open_stream(socket, &loop->uv, fd, is_unix);
     socket->uv.handle.data = socket;
+    if (status == 0 && !loop_register(loop, fd)) {
+        conn_abort(&socket->conn);
+        return NULL;
+    }
     if (status != 0) {
         close(fd);
         conn_abort(&socket->conn); /* frees it, from the loop */

@@ -10,12 +10,21 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 
 /* Tasks that defer tasks are run on in the same turn, so that their work is not late, but only so
  * many: then sockets get their turn, without sleeping before. */
 enum { TASKS_PER_TURN = 1024 };
+
+bool loop_register(struct loop *loop, int fd)
+{
+    struct epoll_event nothing_yet = {.data.fd = fd};
+    return epoll_ctl(uv_backend_fd(&loop->uv), EPOLL_CTL_ADD, fd, &nothing_yet) == 0 ||
+           errno == EEXIST;
+}
 
 static void deliver_posted(struct loop *loop)
 {

@@ -34,6 +34,11 @@ uint64_t loop_now_ns(const struct loop *loop);
 /* libuv's loop, for net/ and worker/ alone. */
 struct uv_loop_s *loop_uv(struct loop *loop);
 
+/* Registers a descriptor that libuv is about to watch, after its uv_*_open or uv_poll_start, in
+ * this turn. False when the kernel has no room for it: libuv itself, which registers when it next
+ * polls, would end the process then. What is registered already it only changes. */
+bool loop_register(struct loop *loop, int fd);
+
 /* A message to a loop from another thread; it is a member of what is posted. */
 struct loop_message {
     struct loop_message *next;

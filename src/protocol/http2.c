@@ -71,9 +71,16 @@ void http2_conn_abort(struct http2_conn *conn)
     conn_abort(conn->session.conn);
 }
 
+bool http2_conn_lost(struct http2_conn *conn)
+{
+    if (conn->memory.failed && !conn->finishing)
+        http2_conn_abort(conn);
+    return conn->memory.failed;
+}
+
 void http2_conn_fail(struct http2_conn *conn, uint32_t code)
 {
-    if (conn->failed)
+    if (conn->failed || conn->memory.failed)
         return;
     conn->failed = true;
     nghttp2_session_terminate_session(conn->nghttp2, code);
@@ -116,10 +123,10 @@ static void receive(struct http2_conn *conn, const char *data, size_t size)
     if (conn->finishing || conn->failed)
         return;
     ssize_t taken = nghttp2_session_mem_recv(conn->nghttp2, (const uint8_t *)data, size);
+    if (http2_conn_lost(conn))
+        return;
     if (taken == NGHTTP2_ERR_FLOODED)
         http2_conn_abort(conn);
-    else if (taken == NGHTTP2_ERR_NOMEM)
-        http2_conn_fail(conn, NGHTTP2_INTERNAL_ERROR);
     else if (taken == NGHTTP2_ERR_CALLBACK_FAILURE)
         http2_conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM);
     else if (taken < 0)
@@ -164,7 +171,9 @@ static void conn_free(struct http2_conn *conn)
         http2_stream_finish(list_entry(link, struct http2_stream, link), false);
     loop_undefer(&conn->flush);
     timer_stop(&conn->timer);
-    nghttp2_session_del(conn->nghttp2);
+    if (!conn->memory.failed)
+        nghttp2_session_del(conn->nghttp2);
+    http2_memory_fini(&conn->memory);
     http_session_fini(&conn->session);
     free(conn->block);
     free(conn);
@@ -213,7 +222,10 @@ static struct http2_conn *conn_new(struct http_server *server, struct conn *tran
     list_init(&conn->dirty);
     list_init(&conn->in_flight);
     http_session_init(&conn->session, server, transport, session_drain);
-    if (nghttp2_session_server_new2(&conn->nghttp2, shared->callbacks, conn, shared->option) != 0 ||
+    http2_memory_init(&conn->memory, HTTP2_MEMORY_BYTES);
+    nghttp2_mem calls = http2_memory_calls(&conn->memory);
+    if (nghttp2_session_server_new3(&conn->nghttp2, shared->callbacks, conn, shared->option,
+                                    &calls) != 0 ||
         !submit_settings(conn)) {
         conn_free(conn);
         return NULL;

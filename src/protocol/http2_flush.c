@@ -154,7 +154,7 @@ static bool collect(struct http2_conn *conn)
         add_copied(conn, data, (size_t)size);
     }
     conn->collecting = false;
-    return size >= 0;
+    return size >= 0 && !conn->memory.failed;
 }
 
 void http2_flush_taken(struct http2_conn *conn)
@@ -212,7 +212,7 @@ void http2_flush_run(struct loop_task *task)
     if (conn->finishing)
         return;
     submit_dirty(conn);
-    if (conn->block) /* the last write is not taken yet */
+    if (http2_conn_lost(conn) || conn->block) /* the last write is not taken yet */
         return;
     if (!write_frames(conn)) {
         http2_conn_abort(conn);

@@ -10,6 +10,7 @@
 #define TENSORD_PROTOCOL_HTTP2_INTERNAL_H
 
 #include "base/buf.h"
+#include "protocol/http2_memory.h"
 #include "protocol/http_transport.h"
 
 #include <nghttp2/nghttp2.h>
@@ -21,6 +22,7 @@ enum {
     HTTP2_HEAD_BYTES = 16 * 1024,        /* the largest head of a response */
     HTTP2_RECEIVE_BYTES = 128 * 1024,
     HTTP2_BLOCK_BYTES = 32 * 1024,
+    HTTP2_MEMORY_BYTES = 2 << 20,  /* of one nghttp2 session */
     HTTP2_VECTORS = 256,           /* of one write */
     HTTP2_FRAME_VECTORS = 64,      /* of one DATA frame */
     HTTP2_WANTS_BYTES = 64 * 1024, /* unsent: above it a response is not asked for more */
@@ -50,16 +52,17 @@ struct http2_conn {
     struct http_session session; /* first; see http_transport.h */
     struct http2_shared *shared;
     nghttp2_session *nghttp2;
-    struct list streams;       /* all that are open or not yet sent to their end */
-    struct list dirty;         /* streams with something to do at the turn's end */
-    struct list in_flight;     /* streams with bytes in the running or the unsent write */
-    struct loop_task flush;    /* at the turn's end */
-    struct timer timer;        /* http2_guard.c */
-    struct http2_block *block; /* of the running or the unsent write */
-    uint64_t expected_bytes;   /* of the body that came last, if its handler takes all */
-    size_t vector_count;       /* of the running write */
-    uint64_t head_since_ns;    /* a head is arriving since then; 0: none */
-    uint64_t idle_since_ns;    /* without a stream since then */
+    struct http2_memory memory; /* all of nghttp2's */
+    struct list streams;        /* all that are open or not yet sent to their end */
+    struct list dirty;          /* streams with something to do at the turn's end */
+    struct list in_flight;      /* streams with bytes in the running or the unsent write */
+    struct loop_task flush;     /* at the turn's end */
+    struct timer timer;         /* http2_guard.c */
+    struct http2_block *block;  /* of the running or the unsent write */
+    uint64_t expected_bytes;    /* of the body that came last, if its handler takes all */
+    size_t vector_count;        /* of the running write */
+    uint64_t head_since_ns;     /* a head is arriving since then; 0: none */
+    uint64_t idle_since_ns;     /* without a stream since then */
     uint64_t reset_refilled_ns;
     uint64_t reset_credit_us; /* a reset costs 1/resets_per_s */
     int32_t head_stream;      /* whose head that is */
@@ -130,6 +133,10 @@ extern const struct http_transport http2_transport;
 
 /* The connection cannot go on: GOAWAY with an NGHTTP2_ error code, then the end. */
 void http2_conn_fail(struct http2_conn *conn, uint32_t code);
+
+/* nghttp2 has found no memory and must not be called any more: closes at once. False if it has not.
+ */
+bool http2_conn_lost(struct http2_conn *conn);
 
 /* Closes once all is written, or at once. The application's exchanges end now, but for those whose
  * memory is still being written. */

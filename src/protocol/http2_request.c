@@ -44,7 +44,7 @@ void http2_stream_finish(struct http2_stream *stream, bool complete)
     list_remove(&stream->link);
     list_remove(&stream->dirty);
     list_remove(&stream->in_flight);
-    if (!stream->gone)
+    if (!stream->gone && !conn->memory.failed)
         nghttp2_session_set_stream_user_data(conn->nghttp2, stream->id, NULL);
     if (list_empty(&conn->streams))
         conn->idle_since_ns = http2_now_ns(conn);

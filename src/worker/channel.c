@@ -18,6 +18,7 @@
 #include "worker/ring.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -168,8 +169,12 @@ static void ring_doorbell(struct loop_task *task)
         return;
     /* A full pipe has rung already; a closed one belongs to a dead worker, which its owner hears
      * about. */
-    ssize_t written = write(channel->ring_worker, "", 1);
-    (void)written;
+    ssize_t written;
+    do
+        written = write(channel->ring_worker, "", 1);
+    while (written < 0 && errno == EINTR);
+    if (written < 0 && errno != EAGAIN && errno != EPIPE)
+        go_deaf(channel, "it cannot be woken"); /* what was sent would wait for ever */
 }
 
 static enum ring_state write_record(struct channel *channel, const void *record)
@@ -480,7 +485,8 @@ static bool start_listening(struct channel *channel, struct error *ret_error)
     channel->doorbell.data = channel->before_poll.data = channel;
     channel->after_poll.data = channel->stay_awake.data = channel;
     channel->handles_open = HANDLES;
-    if (uv_poll_start(&channel->doorbell, UV_READABLE, on_doorbell) == 0)
+    if (uv_poll_start(&channel->doorbell, UV_READABLE, on_doorbell) == 0 &&
+        loop_register(channel->loop, channel->ring_front))
         return true;
     channel_close(channel);
     return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "the doorbell cannot be watched");

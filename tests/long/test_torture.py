@@ -1,0 +1,89 @@
+"""Start, load, unload and the worker's own calls: the Nth of each kind fails, for every N."""
+import errno
+import signal
+
+import pytest
+
+from support import processes
+from support.repositories import write_model
+from support.server import Server
+from support.torture import FAULTS, Control
+from support.tortured import INFER, LOAD, RECOVER_S, STEPS, UNLOAD, Tortured, is_error
+
+IDS = [f"{call} {errno.errorcode[error]}" for call, error in FAULTS]
+NOT_STARTED = {1, 127}  # the exit status of a server that could not be started
+LIBUV_ABORTS = 128 + signal.SIGABRT  # what libuv does when its table of descriptors cannot grow
+
+
+class Starting(Tortured):
+    """A server that is tortured from its first moment; status says how it ended, None while it runs."""
+
+    def __init__(self, folder, state, role, fault, *arguments):
+        self.status, self.control = None, Control(state / "control")
+        self.control.arm(*fault)
+        starting = self
+
+        class Watched(Server):
+            def kill(self):
+                starting.status = self.process.wait(RECOVER_S)
+
+        try:
+            self.server = Watched(folder, *arguments, state=state, environment=self.control.environment(role))
+        except RuntimeError:
+            assert self.status is not None
+
+    def wait_for_end_or_answer(self):
+        if self.status is None:
+            processes.until(self.ended_or_infers, RECOVER_S, "an end or an answer")
+
+    def ended_or_infers(self):
+        self.status = self.server.process.poll()
+        return self.status is not None or self.infers()
+
+
+@pytest.mark.parametrize("role", ["serve", "front"])
+@pytest.mark.parametrize("call, error", FAULTS, ids=IDS)
+def test_a_failed_start_says_so_and_a_started_server_serves(tmp_path, role, call, error):
+    """libseccomp 2.5 does not survive its own failed allocations, so they are tried without a sandbox."""
+    folder = write_model(tmp_path / "models", "echo", "identity")
+    arguments = ["--sandbox", "off"] if call == "allocate" else []
+    for nth in range(1, 5000):
+        tortured = Starting(folder, tmp_path, role, (call, nth, error), *arguments)
+        tortured.wait_for_end_or_answer()
+        _, failed = tortured.control.disarm()
+        if tortured.status is not None:
+            assert tortured.status in NOT_STARTED or (tortured.status, call) == (LIBUV_ABORTS, "allocate"), nth
+            continue
+        processes.until(tortured.infers, RECOVER_S, f"recovery ({nth})")
+        tortured.server.stop()
+        if not failed:
+            return
+    raise AssertionError("no end")
+
+
+@pytest.fixture(scope="module", params=["front", "worker", "serve"])
+def tortured(request, tmp_path_factory):
+    arguments = ["--sandbox", "off"] if request.param == "worker" else []  # it must map the control page
+    made = Tortured(tmp_path_factory.mktemp("served") / "models", tmp_path_factory.mktemp("state"), request.param,
+                    *arguments)
+    made.role = request.param
+    yield made
+    made.server.stop()
+
+
+@pytest.mark.parametrize("call, error", FAULTS, ids=IDS)
+def test_a_failed_call_while_loading_is_told_and_the_next_load_works(tortured, call, error):
+    def cycle(server):
+        """Unloads, loads, infers."""
+        answers = [UNLOAD(server), LOAD(server), INFER(server)]
+        return next((answer for answer in answers if is_error(answer)), answers[-1])
+
+    tortured.survives(cycle, call, error)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("run_length", [1, 3, 20])
+@pytest.mark.parametrize("call, error", FAULTS, ids=IDS)
+def test_failed_calls_are_an_error_or_nothing(tortured, call, error, run_length, name):
+    """Also when several fail in a row."""
+    tortured.survives(STEPS[name], call, error, run_length)
