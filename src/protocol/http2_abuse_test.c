@@ -149,6 +149,27 @@ static void resets_that_the_peer_provokes_count(void **state)
     test_end(test);
 }
 
+/* Frames behind a first request that was answered, and the code of the connection's end. */
+static void expect_end(uint32_t type, uint32_t id, struct span payload, uint32_t code)
+{
+    struct test *test = raw_start(test_new(true));
+    raw_frame(test, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 5,
+              RAW_HEAD);
+    test_run_until(test, test_all_closed);
+    raw_frame(test, type, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, id, payload);
+    test_run_until(test, test_is_far_closed);
+    assert_int_equal(raw_goaway(test), code);
+    assert_int_equal(test->call_count, 1);
+    test_end(test);
+}
+
+static void heads_come_on_new_streams_alone(void **state)
+{
+    expect_end(NGHTTP2_HEADERS, 5, RAW_HEAD, NGHTTP2_STREAM_CLOSED);
+    expect_end(NGHTTP2_HEADERS, 3, RAW_HEAD, NGHTTP2_PROTOCOL_ERROR);
+    expect_end(NGHTTP2_PRIORITY, 0, SPAN("\0\0\0\0\x10"), NGHTTP2_PROTOCOL_ERROR);
+}
+
 static void not_http2_is_cut(void **state)
 {
     struct test *test = test_new(true);
@@ -219,6 +240,7 @@ int main(void)
         cmocka_unit_test(unread_pings_are_cut),
         cmocka_unit_test(window_update_of_zero_is_an_error),
         cmocka_unit_test(resets_that_the_peer_provokes_count),
+        cmocka_unit_test(heads_come_on_new_streams_alone),
         cmocka_unit_test(not_http2_is_cut),
         cmocka_unit_test(started_head_has_a_clock),
         cmocka_unit_test(starved_body_has_a_clock_and_an_idle_stream_has_none),

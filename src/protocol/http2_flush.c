@@ -126,6 +126,9 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
  * (RFC 9113 §8.1). */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
+    struct http2_conn *conn = user_data;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        conn->reset_sent = true;
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
         (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
         return 0;

@@ -62,6 +62,35 @@ void http2_guard_reset(struct http2_conn *conn, const struct http2_stream *strea
         http2_conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+void http2_guard_closed(struct http2_conn *conn, int32_t id)
+{
+    conn->closed_ids[conn->closed_count++ % HTTP2_CLOSED_IDS] = id;
+}
+
+static bool has_closed(const struct http2_conn *conn, int32_t id)
+{
+    for (size_t i = 0; i < HTTP2_CLOSED_IDS; i++) {
+        if (conn->closed_ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 9113 §5.1.1: ids only grow. §5.1: no head comes on a closed stream, unless it was on its way
+ * when we reset that. §6.3: PRIORITY names a stream. */
+void http2_guard_frame(struct http2_conn *conn, const nghttp2_frame_hd *head)
+{
+    if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0)
+        http2_conn_fail(conn, NGHTTP2_PROTOCOL_ERROR);
+    if (head->type != NGHTTP2_HEADERS)
+        return;
+    if (head->stream_id > conn->highest_id)
+        conn->highest_id = head->stream_id;
+    else if (!conn->reset_sent && !nghttp2_session_find_stream(conn->nghttp2, head->stream_id))
+        http2_conn_fail(conn, has_closed(conn, head->stream_id) ? NGHTTP2_STREAM_CLOSED
+                                                                : NGHTTP2_PROTOCOL_ERROR);
+}
+
 bool http2_guard_field(struct http2_conn *conn, size_t bytes)
 {
     const struct http_limits *limits = &conn->session.server->limits;

@@ -28,6 +28,7 @@ enum {
     HTTP2_WANTS_BYTES = 64 * 1024, /* unsent: above it a response is not asked for more */
     HTTP2_OUTBOUND_FRAMES = 1000,  /* answers that a peer may leave unread */
     HTTP2_UNREAD_ACKS = 200,       /* of them, to PING and SETTINGS */
+    HTTP2_CLOSED_IDS = 8,          /* closed streams that are remembered */
     HTTP2_HEAD_EXCESS = 16,        /* times the limit of a head: then the connection goes */
 };
 
@@ -68,6 +69,10 @@ struct http2_conn {
     int32_t head_stream;      /* whose head that is */
     size_t head_fields;       /* of the head that is arriving */
     size_t head_bytes;
+    int32_t highest_id;                   /* of the streams that the peer has opened */
+    int32_t closed_ids[HTTP2_CLOSED_IDS]; /* those that ended last, in a ring */
+    unsigned closed_count;
+    bool reset_sent; /* frames on a closed stream may have been on their way */
     bool watching;   /* the timer ticks each second */
     bool collecting; /* a write is being put together */
     bool draining;   /* GOAWAY was announced */
@@ -203,6 +208,14 @@ void http2_guard_watch(struct http2_conn *conn);
 /* A stream was closed by a reset, the peer's or one that the peer caused. Cuts the connection when
  * there were too many. */
 void http2_guard_reset(struct http2_conn *conn, const struct http2_stream *stream);
+
+/* A frame begins: its place in the life of its stream, where nghttp2 is more tolerant than RFC
+ * 9113.
+ */
+void http2_guard_frame(struct http2_conn *conn, const nghttp2_frame_hd *head);
+
+/* The stream has ended. */
+void http2_guard_closed(struct http2_conn *conn, int32_t id);
 
 /* One field of a head arrived. False when the head is absurd and the connection must go. */
 bool http2_guard_field(struct http2_conn *conn, size_t bytes);

@@ -53,6 +53,12 @@ void http2_stream_finish(struct http2_stream *stream, bool complete)
     http_unref(&stream->exchange);
 }
 
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user_data)
+{
+    http2_guard_frame(user_data, head);
+    return 0;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct http2_conn *conn = user_data;
@@ -321,6 +327,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 {
     struct http2_conn *conn = user_data;
     struct http2_stream *stream = find_stream(session, id);
+    http2_guard_closed(conn, id);
     if (id == conn->head_stream)
         conn->head_since_ns = 0;
     if (!stream)
@@ -341,6 +348,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
 void http2_request_callbacks(nghttp2_session_callbacks *callbacks)
 {
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);

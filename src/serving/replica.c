@@ -248,6 +248,11 @@ bool replica_has_room(const struct replica *replica)
             replica->generation->schema->max_batch_size == 0);
 }
 
+bool replica_busy(const struct replica *replica)
+{
+    return replica->executions > 0;
+}
+
 size_t replica_fitting(struct inference *const *batch, size_t count)
 {
     struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;

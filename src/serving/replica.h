@@ -16,6 +16,9 @@ void replica_stop(struct replica *replica);
 /* True when it has loaded the model and can take another execution now. */
 bool replica_has_room(const struct replica *replica);
 
+/* True while the worker executes: an answer is to come. */
+bool replica_busy(const struct replica *replica);
+
 /* How many of the requests, from the first one on, fit one execution. */
 size_t replica_fitting(struct inference *const *batch, size_t count);
 

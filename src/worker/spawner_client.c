@@ -79,7 +79,11 @@ static int send_packet(int fd, const struct spawn_message *message, const int *f
         rights->cmsg_len = CMSG_LEN(count * sizeof *fds);
         memcpy(CMSG_DATA(rights), fds, count * sizeof *fds);
     }
-    return sendmsg(fd, &head, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+    ssize_t sent;
+    do
+        sent = sendmsg(fd, &head, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? errno : 0;
 }
 
 static int send_start(struct spawner_client *client, struct start *start)
@@ -188,7 +192,7 @@ static bool receive(struct spawner_client *client)
     while (!client->closing) {
         ssize_t size = recv(client->fd, packet, sizeof packet, MSG_DONTWAIT);
         if (size < 0)
-            return errno == EAGAIN || errno == EINTR;
+            return errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS;
         if (size == 0)
             return false;
         if (spawn_message_read((struct span){packet, (size_t)size}, &message))

@@ -10,8 +10,8 @@ from support.server import Server, binary
 CLASSES = {
     "allocate": (0, [errno.ENOMEM]),
     "open": (1, [errno.EMFILE, errno.ENOENT]),
-    "read": (2, [errno.EIO, errno.EINTR, errno.ECONNRESET]),
-    "write": (3, [errno.ENOSPC, errno.EINTR, errno.ECONNRESET]),
+    "read": (2, [errno.ENOMEM, errno.EINTR]),
+    "write": (3, [errno.ENOBUFS, errno.EINTR]),
     "map": (4, [errno.ENOMEM]),
     "memfd": (5, [errno.EMFILE]),
     "fork": (6, [errno.EAGAIN]),
