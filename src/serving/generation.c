@@ -17,7 +17,7 @@ enum {
     MAX_FAILURES = 6,  /* of a worker in a row; then the generation is given up */
     BACK_OFF_MS = 100, /* doubles with each failure after the first */
     BACK_OFF_MAX_MS = 30000,
-    HEALTHY_MS = 10000, /* a worker that lived so long starts the count anew */
+    HEALTHY_MS = 10000,  /* a worker that lived so long starts the count anew */
     NO_MEMORY_MS = 10,   /* before another try to hand requests to an idle worker */
     REWRITE_MS = 1000,   /* before another look at files that are still being written */
     IDLE_TRIM_MS = 5000, /* before free memory goes back to the kernel */
@@ -429,7 +429,8 @@ static void dispatch(struct loop_task *task)
         count = fitting;
         if (count && !replica_execute(generation->replica, batch, count)) {
             put_back(generation, batch, count);
-            if (!replica_busy(generation->replica)) /* no memory, and no answer will bring us back */
+            if (!replica_busy(
+                    generation->replica)) /* no memory, and no answer will bring us back */
                 timer_start(&generation->retry, serving_of(generation)->loop, NO_MEMORY_MS,
                             dispatch_again);
             return;
