@@ -34,10 +34,13 @@ static struct outcome read_in_pieces(struct span bytes, size_t piece, bool encod
         enum grpc_read read = grpc_reader_advance(&reader, count, &error);
         outcome.failed = read == GRPC_READ_ERROR;
         outcome.messages += read == GRPC_READ_MESSAGE;
-        outcome.bytes += read == GRPC_READ_MESSAGE ? reader.size_bytes : 0;
+        if (read == GRPC_READ_MESSAGE)
+            outcome.bytes += reader.compressed ? reader.plain.size : reader.size_bytes;
     }
     outcome.code = outcome.failed ? error.code : ERROR_OK;
     outcome.complete = grpc_reader_end(&reader, NULL);
+    assert(reader.plain.size <= LIMIT_BYTES);
+    grpc_reader_fini(&reader);
     return outcome;
 }
 
@@ -50,6 +53,11 @@ static void parse_texts(struct span text)
     grpc_timeout_parse(text, &timeout_ns, NULL);
     if (grpc_method_split(text, &service, &method, NULL))
         assert(service.size + method.size + 2 == text.size);
+    struct span binary, again;
+    if (grpc_binary_decode(&arena, text, &binary, NULL)) {
+        assert(grpc_binary_encode(&arena, binary, &encoded));
+        assert(grpc_binary_decode(&arena, encoded, &again, NULL) && span_equal(binary, again));
+    }
     if (grpc_message_encode(&arena, text, &encoded))
         assert(encoded.size >= text.size && encoded.size <= 3 * text.size);
     arena_fini(&arena);

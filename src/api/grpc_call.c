@@ -11,11 +11,11 @@ struct grpc_state {
     const struct grpc_route *route;
     const struct pb_method *method;
     struct grpc_reader reader;
+    struct grpc_writer writer;
     struct arena arena; /* of the message that is being served */
-    char prefix[GRPC_PREFIX_BYTES];
-    bool serving; /* a message is being served, or its answer written */
-    bool ending;  /* the client has sent its last message */
-    bool replied; /* grpc_reply was called */
+    bool serving;       /* a message is being served, or its answer written */
+    bool ending;        /* the client has sent its last message */
+    bool replied;       /* grpc_reply was called */
     bool ended;
 };
 
@@ -49,10 +49,10 @@ void grpc_call_reply(struct api_call *call, const struct pb_message *table, cons
         return;
     }
     if (!state->replied)
-        grpc_reply(call->exchange);
+        grpc_reply(call->exchange, &state->writer, NULL, 0);
     state->replied = true;
     struct iovec body = {call->reply.data, call->reply.size};
-    grpc_message(call->exchange, state->prefix, &body, 1);
+    grpc_message(call->exchange, &state->writer, &body, 1);
     if (!state->method->client_streaming)
         end(call, NULL);
 }
@@ -109,7 +109,7 @@ static void body_received(struct http_exchange *exchange, size_t count)
     struct api_call *call = call_of(exchange);
     struct grpc_state *state = state_of(call);
     struct error error UNSET;
-    bool inside = state->reader.left_bytes > 0;
+    bool inside = state->reader.left_bytes > 0 && !state->reader.compressed;
     if (state->ended)
         return;
     if (inside)
@@ -127,6 +127,7 @@ static void body_received(struct http_exchange *exchange, size_t count)
     case GRPC_READ_MESSAGE:
         if (!inside)
             buf_clear(&call->body); /* an empty one */
+        grpc_reader_message(&state->reader, &call->body);
         if (!state->method->client_streaming && state->replied)
             unexpected_message(call);
         else
@@ -172,6 +173,8 @@ static void closed(struct http_exchange *exchange, bool complete)
 {
     struct api_call *call = call_of(exchange);
     arena_fini(&state_of(call)->arena);
+    grpc_reader_fini(&state_of(call)->reader);
+    grpc_writer_fini(&state_of(call)->writer);
     call_close(call);
 }
 
@@ -210,5 +213,6 @@ void grpc_call_begin(struct api *api, struct http_exchange *exchange)
     arena_init(&state->arena, 1024, MESSAGE_ARENA_BYTES);
     buf_init(&call->body, api->max_json_bytes);
     grpc_reader_init(&state->reader, &exchange->request, api->max_json_bytes);
+    grpc_writer_init(&state->writer, &exchange->request);
     exchange->handler = &grpc_handler;
 }

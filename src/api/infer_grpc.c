@@ -26,10 +26,10 @@ struct grpc_infer {
     struct inference_model_infer_request request; /* points into call->body */
     enum step step;
     struct grpc_reader reader;
+    struct grpc_writer writer;
     struct infer_scan scan;
     struct buf tail;   /* what follows the first tensor: unknown fields at most */
     size_t next_input; /* of the request, that the next tensor is for */
-    char prefix[GRPC_PREFIX_BYTES];
     bool client_gone;
 };
 
@@ -109,8 +109,8 @@ static bool reply(struct api_call *call, const struct inference_answer *answer,
     const struct iovec *vectors = list_vectors(call, answer, call->reply.size, &count);
     if (!vectors)
         return error_no_memory(ret_error);
-    grpc_reply(call->exchange);
-    if (!grpc_message(call->exchange, infer->prefix, vectors, count))
+    grpc_reply(call->exchange, &infer->writer, NULL, 0);
+    if (!grpc_message(call->exchange, &infer->writer, vectors, count))
         return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
                          "the answer is larger than a gRPC message may be");
     infer->step = STEP_DONE;
@@ -358,10 +358,10 @@ static bool check_tail(struct api_call *call, struct error *ret_error)
 
 static bool is_small(const struct grpc_infer *infer)
 {
-    return infer->reader.size_bytes <= SMALL_BYTES;
+    return infer->reader.size_bytes <= SMALL_BYTES || infer->reader.compressed;
 }
 
-/* A small message was collected whole: its tensors are copied out of it. */
+/* A small or compressed message was collected whole: its tensors are copied out of it. */
 static bool take_small(struct api_call *call, struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
@@ -436,7 +436,7 @@ static struct room body_room(struct http_exchange *exchange)
 static bool advance(struct api_call *call, size_t count, struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
-    bool inside = infer->reader.left_bytes > 0;
+    bool inside = infer->reader.left_bytes > 0 && !infer->reader.compressed;
     if (infer->step == STEP_COMPLETE)
         return error_set(ret_error, ERROR_UNIMPLEMENTED, "a unary call has exactly one message");
     enum grpc_read read = grpc_reader_advance(&infer->reader, count, ret_error);
@@ -446,8 +446,10 @@ static bool advance(struct api_call *call, size_t count, struct error *ret_error
         infer_scan_init(&infer->scan, &call->body, infer->reader.size_bytes, tensor_begins, call);
         call->exchange->body_expected_bytes = infer->reader.size_bytes;
     }
-    if (read == GRPC_READ_MESSAGE)
+    if (read == GRPC_READ_MESSAGE) {
+        grpc_reader_message(&infer->reader, &call->body);
         infer->step = STEP_COMPLETE;
+    }
     return true;
 }
 
@@ -487,6 +489,8 @@ static void closed(struct http_exchange *exchange, bool complete)
     else
         inference_fini(inference);
     buf_fini(&infer->tail);
+    grpc_reader_fini(&infer->reader);
+    grpc_writer_fini(&infer->writer);
     call_close(call);
 }
 
@@ -509,5 +513,8 @@ void grpc_infer_begin(struct api_call *call)
     size_t limit = call->api->max_body_bytes < INT32_MAX ? call->api->max_body_bytes
                                                          : INT32_MAX; /* as gRPC's own servers */
     grpc_reader_init(&infer->reader, &call->exchange->request, limit);
+    infer->reader.plain.limit_bytes =
+        limit < call->api->max_json_bytes ? limit : call->api->max_json_bytes;
+    grpc_writer_init(&infer->writer, &call->exchange->request);
     call->exchange->handler = &infer_handler;
 }

@@ -1,4 +1,4 @@
-/* gRPC framing and status; see grpc.h. What can be pure is: only the last three functions touch an
+/* gRPC calls, answers and status; see grpc.h. What can be pure is: only the last functions touch an
  * exchange. */
 #include "protocol/grpc.h"
 
@@ -6,17 +6,14 @@
 
 #include <assert.h>
 
-static const struct http_field content_type = {
-    {"content-type", sizeof "content-type" - 1},
-    {"application/grpc", sizeof "application/grpc" - 1},
-};
-static const struct http_field accept_encoding = {
-    {"grpc-accept-encoding", sizeof "grpc-accept-encoding" - 1},
-    {"identity", sizeof "identity" - 1},
-};
-static const struct http_field status_ok = {
-    {"grpc-status", sizeof "grpc-status" - 1},
-    {"0", 1},
+#define FIELD(name, value) {{name, sizeof name - 1}, {value, sizeof value - 1}}
+
+static const struct http_field content_type = FIELD("content-type", "application/grpc");
+static const struct http_field accept_encoding =
+    FIELD("grpc-accept-encoding", "identity,deflate,gzip");
+static const struct http_field encodings[] = {
+    [GRPC_GZIP] = FIELD("grpc-encoding", "gzip"),
+    [GRPC_DEFLATE] = FIELD("grpc-encoding", "deflate"),
 };
 
 bool grpc_is_call(const struct http_request *request)
@@ -121,81 +118,133 @@ bool grpc_message_encode(struct arena *arena, struct span text, struct span *ret
     return true;
 }
 
-void grpc_reader_init(struct grpc_reader *reader, const struct http_request *request,
-                      size_t limit_bytes)
+static int sextet(unsigned char c)
 {
-    struct span encoding = http_field(request, SPAN("grpc-encoding"));
-    *reader = (struct grpc_reader){
-        .limit_bytes = limit_bytes,
-        .encoded = encoding.size && !span_equal_nocase(encoding, SPAN("identity")),
-    };
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-struct room grpc_reader_room(struct grpc_reader *reader)
+bool grpc_binary_encode(struct arena *arena, struct span bytes, struct span *ret_value)
 {
-    if (reader->left_bytes)
-        return (struct room){0};
-    return (struct room){reader->prefix + reader->prefix_count,
-                         (size_t)GRPC_PREFIX_BYTES - reader->prefix_count};
-}
-
-/* A prefix is complete: one byte of flags, then the length in network order. */
-static enum grpc_read start_message(struct grpc_reader *reader, struct error *ret_error)
-{
-    const unsigned char *p = (const unsigned char *)reader->prefix;
-    uint32_t size = (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4];
-    reader->prefix_count = 0;
-    if (p[0] == 1 && reader->encoded) {
-        error_set(ret_error, ERROR_UNIMPLEMENTED, "compressed messages are not supported");
-        return GRPC_READ_ERROR;
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *text = arena_alloc(arena, bytes.size / 3 * 4 + 4), *to = text;
+    if (!text)
+        return false;
+    uint32_t bits = 0;
+    unsigned count = 0;
+    for (size_t i = 0; i < bytes.size; i++) {
+        bits = bits << 8 | (unsigned char)bytes.data[i];
+        for (count += 8; count >= 6; count -= 6)
+            *to++ = digits[bits >> (count - 6) & 63];
     }
-    if (p[0] != 0) {
-        error_set(ret_error, ERROR_INTERNAL, "the message's flags are 0x%02x without an encoding",
-                  p[0]);
-        return GRPC_READ_ERROR;
-    }
-    if (size > reader->limit_bytes) {
-        error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
-                  "the message has %u bytes, more than the limit of %zu", size,
-                  reader->limit_bytes);
-        return GRPC_READ_ERROR;
-    }
-    reader->size_bytes = reader->left_bytes = size;
-    return size ? GRPC_READ_STARTED : GRPC_READ_MESSAGE;
-}
-
-enum grpc_read grpc_reader_advance(struct grpc_reader *reader, size_t count,
-                                   struct error *ret_error)
-{
-    if (reader->left_bytes) {
-        assert(count <= reader->left_bytes);
-        reader->left_bytes -= (uint32_t)count;
-        return reader->left_bytes ? GRPC_READ_MORE : GRPC_READ_MESSAGE;
-    }
-    assert(count <= (size_t)GRPC_PREFIX_BYTES - reader->prefix_count);
-    reader->prefix_count = (uint8_t)(reader->prefix_count + count);
-    return reader->prefix_count < GRPC_PREFIX_BYTES ? GRPC_READ_MORE
-                                                    : start_message(reader, ret_error);
-}
-
-bool grpc_reader_idle(const struct grpc_reader *reader)
-{
-    return !reader->left_bytes && !reader->prefix_count;
-}
-
-bool grpc_reader_end(const struct grpc_reader *reader, struct error *ret_error)
-{
-    if (!grpc_reader_idle(reader))
-        return error_set(ret_error, ERROR_INTERNAL, "the request ends inside a message");
+    if (count)
+        *to++ = digits[bits << (6 - count) & 63];
+    *ret_value = (struct span){text, (size_t)(to - text)};
     return true;
 }
 
-void grpc_reply(struct http_exchange *exchange)
+bool grpc_binary_decode(struct arena *arena, struct span value, struct span *ret_bytes,
+                        struct error *ret_error)
 {
-    http_reply(exchange, 200, (struct http_field[]){content_type, accept_encoding}, 2);
+    char *bytes = arena_alloc(arena, value.size / 4 * 3 + 3), *to = bytes;
+    uint32_t bits = 0;
+    unsigned count = 0;
+    if (!bytes)
+        return error_no_memory(ret_error);
+    for (int padding = 0; padding < 2 && value.size && value.data[value.size - 1] == '='; padding++)
+        value.size--;
+    for (size_t i = 0; i < value.size; i++) {
+        int digit = sextet((unsigned char)value.data[i]);
+        if (digit < 0)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a binary field is not base64");
+        bits = bits << 6 | (uint32_t)digit;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            *to++ = (char)(bits >> count);
+        }
+    }
+    if (value.size % 4 == 1)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a binary field is cut short");
+    *ret_bytes = (struct span){bytes, (size_t)(to - bytes)};
+    return true;
 }
 
-bool grpc_message(struct http_exchange *exchange, char prefix[GRPC_PREFIX_BYTES],
+/* ---- answering ---- */
+
+/* True when the name is an item of the comma-separated list. */
+static bool list_has(struct span list, struct span name)
+{
+    while (list.data) {
+        if (span_equal_nocase(span_trim(span_split(&list, ',')), name))
+            return true;
+    }
+    return false;
+}
+
+void grpc_writer_init(struct grpc_writer *writer, const struct http_request *request)
+{
+    struct span own = http_field(request, SPAN("grpc-encoding"));
+    struct span accepted = http_field(request, SPAN("grpc-accept-encoding"));
+    *writer = (struct grpc_writer){.encoding = GRPC_IDENTITY};
+    buf_init(&writer->compressed, UINT32_MAX);
+    for (enum grpc_encoding encoding = GRPC_GZIP; own.size && encoding <= GRPC_DEFLATE;
+         encoding++) {
+        if (span_equal_nocase(own, encodings[encoding].value) && list_has(accepted, own))
+            writer->encoding = encoding;
+    }
+}
+
+void grpc_writer_fini(struct grpc_writer *writer)
+{
+    buf_fini(&writer->compressed);
+}
+
+void grpc_reply(struct http_exchange *exchange, const struct grpc_writer *writer,
+                const struct http_field *fields, size_t count)
+{
+    struct http_field few[3];
+    struct http_field *all = count ? arena_calloc(&exchange->arena, count + 3, sizeof *all) : few;
+    size_t own = 0;
+    if (!all) {
+        http_reset(exchange);
+        return;
+    }
+    all[own++] = content_type;
+    all[own++] = accept_encoding;
+    if (writer->encoding != GRPC_IDENTITY)
+        all[own++] = encodings[writer->encoding];
+    if (count)
+        memcpy(all + own, fields, count * sizeof *fields);
+    http_reply(exchange, 200, all, own + count);
+}
+
+static void write_prefix(char prefix[GRPC_PREFIX_BYTES], bool compressed, size_t size)
+{
+    prefix[0] = compressed;
+    for (unsigned i = 0; i < 4; i++)
+        prefix[1 + i] = (char)(size >> (24 - 8 * i));
+}
+
+/* Compresses where that is wanted and helps; what finds no memory goes as it is. */
+static bool compress(struct grpc_writer *writer, const struct iovec *vectors, size_t count,
+                     size_t size)
+{
+    if (writer->encoding == GRPC_IDENTITY || size < GRPC_COMPRESS_BYTES ||
+        size > GRPC_COMPRESS_MAX_BYTES)
+        return false;
+    buf_clear(&writer->compressed);
+    return zip_write(writer->encoding == GRPC_GZIP ? ZIP_GZIP : ZIP_DEFLATE, vectors, count,
+                     &writer->compressed) &&
+           writer->compressed.size < size;
+}
+
+bool grpc_message(struct http_exchange *exchange, struct grpc_writer *writer,
                   const struct iovec *vectors, size_t count)
 {
     size_t size = 0;
@@ -205,39 +254,69 @@ bool grpc_message(struct http_exchange *exchange, char prefix[GRPC_PREFIX_BYTES]
     }
     if (size > UINT32_MAX)
         return false;
-    prefix[0] = 0;
-    for (unsigned i = 0; i < 4; i++)
-        prefix[1 + i] = (char)(size >> (24 - 8 * i));
-    http_body(exchange, &(struct iovec){prefix, GRPC_PREFIX_BYTES}, 1);
+    const struct iovec prefix = {writer->prefix, GRPC_PREFIX_BYTES};
+    if (compress(writer, vectors, count, size)) {
+        const struct iovec compressed = {writer->compressed.data, writer->compressed.size};
+        write_prefix(writer->prefix, true, compressed.iov_len);
+        http_body(exchange, (struct iovec[]){prefix, compressed}, 2);
+        return true;
+    }
+    write_prefix(writer->prefix, false, size);
+    http_body(exchange, &prefix, 1);
     http_body(exchange, vectors, count);
     return true;
 }
 
-/* The fields of a failed call's status, in the exchange's arena. Without memory the text is left
- * out: the code matters more. Returns their count, 1 or 2. */
-static size_t status_fields(struct http_exchange *exchange, const struct error *error,
-                            struct http_field ret_fields[2])
+/* The fields of a status, in the exchange's arena, behind room for `before` others. NULL without
+ * memory. A text that finds no memory is left out: the code matters more. */
+static struct http_field *status_fields(struct http_exchange *exchange, size_t before,
+                                        unsigned status, struct span message, size_t extra,
+                                        size_t *ret_count)
 {
     static const char *const numbers[] = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
                                           "9", "10", "11", "12", "13", "14", "15", "16"};
-    unsigned status = error_grpc_status(error->code);
     assert(status < sizeof numbers / sizeof *numbers);
-    ret_fields[0] = (struct http_field){SPAN("grpc-status"), span_of(numbers[status])};
+    struct http_field *fields = arena_calloc(&exchange->arena, before + 2 + extra, sizeof *fields);
     struct span text;
-    if (!grpc_message_encode(&exchange->arena, span_of(error->message), &text))
-        return 1;
-    ret_fields[1] = (struct http_field){SPAN("grpc-message"), text};
-    return 2;
+    if (!fields)
+        return NULL;
+    *ret_count = before;
+    fields[(*ret_count)++] = (struct http_field){SPAN("grpc-status"), span_of(numbers[status])};
+    if (message.size && grpc_message_encode(&exchange->arena, message, &text))
+        fields[(*ret_count)++] = (struct http_field){SPAN("grpc-message"), text};
+    return fields;
+}
+
+void grpc_end_with(struct http_exchange *exchange, unsigned status, struct span message,
+                   const struct http_field *trailers, size_t count)
+{
+    enum { HEAD = 2 };
+    size_t all;
+    struct http_field *fields = status_fields(exchange, HEAD, status, message, count, &all);
+    if (!fields) {
+        http_reset(exchange);
+        return;
+    }
+    if (count)
+        memcpy(fields + all, trailers, count * sizeof *trailers);
+    all += count;
+    if (exchange->responded) {
+        http_end(exchange, fields + HEAD, all - HEAD);
+        return;
+    }
+    fields[0] = content_type;
+    fields[1] = accept_encoding;
+    http_reply(exchange, 200, fields, all);
+    http_end(exchange, NULL, 0);
 }
 
 void grpc_end(struct http_exchange *exchange, const struct error *error)
 {
-    struct http_field fields[4] = {content_type, accept_encoding, status_ok};
-    size_t count = error ? status_fields(exchange, error, fields + 2) : 1;
-    if (exchange->responded) {
-        http_end(exchange, fields + 2, count);
-    } else {
-        http_reply(exchange, 200, fields, 2 + count);
-        http_end(exchange, NULL, 0);
-    }
+    static const struct http_field ok = FIELD("grpc-status", "0");
+    if (error)
+        grpc_end_with(exchange, error_grpc_status(error->code), span_of(error->message), NULL, 0);
+    else if (exchange->responded)
+        http_end(exchange, &ok, 1); /* the usual end, without memory */
+    else
+        grpc_end_with(exchange, 0, (struct span){NULL, 0}, NULL, 0);
 }

@@ -3,14 +3,25 @@
  * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)
  *
  * A server reads with a grpc_reader from its http_handler and answers with grpc_reply, grpc_message
- * (as often as it likes) and grpc_end. The parsing half is pure. */
+ * (as often as it likes) and grpc_end. Compressed messages are decompressed while they come;
+ * answers are compressed for clients that compress themselves: that a client could take it (most
+ * say so) is no reason to spend a hundred times the copy's time on it. The reading half is pure. */
 #ifndef TENSORD_PROTOCOL_GRPC_H
 #define TENSORD_PROTOCOL_GRPC_H
 
+#include "base/buf.h"
 #include "base/error.h"
+#include "codec/zip.h"
 #include "protocol/http.h"
 
-enum { GRPC_PREFIX_BYTES = 5 };
+enum {
+    GRPC_PREFIX_BYTES = 5,
+    GRPC_COMPRESS_BYTES = 1024,        /* shorter messages are sent as they are; */
+    GRPC_COMPRESS_MAX_BYTES = 1 << 20, /* longer ones too: they would hold up the loop */
+};
+
+/* What grpc-encoding names. */
+enum grpc_encoding { GRPC_IDENTITY, GRPC_GZIP, GRPC_DEFLATE, GRPC_OTHER };
 
 /* True for POST with content-type application/grpc or application/grpc+proto, whatever its
  * parameters. */
@@ -32,26 +43,44 @@ bool grpc_deadline(const struct http_request *request, uint64_t now_ns, uint64_t
 /* Percent-encodes a grpc-message into the arena. False when there is no memory. */
 bool grpc_message_encode(struct arena *arena, struct span text, struct span *ret_encoded);
 
-/* Reads the framing of a body: messages, each behind one byte of flags and four of length. The
- * message's own bytes never pass through the reader, so that a tensor is received where it stays:
+/* Makes the value of a "-bin" field: base64 without padding. False without memory. */
+bool grpc_binary_encode(struct arena *arena, struct span bytes, struct span *ret_value);
+
+/* Reads the value of a "-bin" field, padded or not. False (INVALID_ARGUMENT) when it is no base64,
+ * or there is no memory. A field that stands several times may also be one list: split it at commas
+ * first. */
+bool grpc_binary_decode(struct arena *arena, struct span value, struct span *ret_bytes,
+                        struct error *ret_error);
+
+/* ---- reading ---- */
+
+struct grpc_inflater;
+
+/* Reads the framing of a body: messages, each behind one byte of flags and four of length. A plain
+ * message's own bytes never pass through the reader, so that a tensor is received where it stays;
+ * of a compressed one the reader makes a plain message in memory of its own:
  *
  *     body_room:     grpc_reader_room(), or when its size is 0 the rest of the caller's memory for
  *                    the running message, at most reader->left_bytes
  *     body_received: grpc_reader_advance(count)
  *     body_end:      grpc_reader_end() */
 struct grpc_reader {
-    size_t limit_bytes;   /* of one message */
-    uint32_t size_bytes;  /* of the running or, after GRPC_READ_MESSAGE, the complete message */
+    size_t limit_bytes; /* of one message, plain */
+    uint32_t
+        size_bytes; /* of the running or, after GRPC_READ_MESSAGE, the complete message, as sent */
     uint32_t left_bytes;  /* of it, still to come */
     uint8_t prefix_count; /* bytes of the prefix so far */
-    bool encoded;         /* the call named a grpc-encoding other than identity */
+    bool compressed;      /* the message is: its plain form is grpc_reader_message() */
+    enum grpc_encoding encoding;
     char prefix[GRPC_PREFIX_BYTES];
+    struct grpc_inflater *inflater; /* of compressed messages; NULL before the first */
+    struct buf plain; /* the running message, when compressed; its limit may be lowered */
 };
 
 enum grpc_read {
     GRPC_READ_MORE,    /* go on */
-    GRPC_READ_STARTED, /* a message of size_bytes ≥ 1 begins: find memory for it */
-    GRPC_READ_MESSAGE, /* a message of size_bytes is complete; an empty one has no STARTED */
+    GRPC_READ_STARTED, /* a plain message of size_bytes ≥ 1 begins: find memory for it */
+    GRPC_READ_MESSAGE, /* a message is complete; an empty or compressed one has no STARTED */
     GRPC_READ_ERROR,   /* the call cannot go on: end it with the error */
 };
 
@@ -59,15 +88,24 @@ enum grpc_read {
 void grpc_reader_init(struct grpc_reader *reader, const struct http_request *request,
                       size_t limit_bytes);
 
-/* Where the next bytes of a prefix go; size 0 inside a message. */
+/* Frees what compressed messages have cost. Accepts a reader that is all zeros. */
+void grpc_reader_fini(struct grpc_reader *reader);
+
+/* Where the next bytes of a prefix, or of a compressed message, go; size 0 inside a plain message,
+ * or without memory, which the next advance by 0 bytes tells. */
 struct room grpc_reader_room(struct grpc_reader *reader);
 
-/* `count` bytes were received: into grpc_reader_room, or inside a message into the caller's memory.
- * At most as many as fitted there. Errors: a message over the limit RESOURCE_EXHAUSTED, a
- * compressed one UNIMPLEMENTED, or INTERNAL when the call named no encoding, an unknown flag
- * INTERNAL. */
+/* `count` bytes were received: into grpc_reader_room, or inside a plain message into the caller's
+ * memory. At most as many as fitted there. Errors: a message over the limit, or one that expands
+ * too much (zip.h), RESOURCE_EXHAUSTED; an encoding that we do not know UNIMPLEMENTED; a compressed
+ * message when the call named no encoding, damaged data and unknown flags INTERNAL. */
 enum grpc_read grpc_reader_advance(struct grpc_reader *reader, size_t count,
                                    struct error *ret_error);
+
+/* After GRPC_READ_MESSAGE: gives a compressed message's plain form to *message, whose memory is
+ * freed; the message is as large as it says, whatever the buffer's limit. Does nothing for a plain
+ * message. */
+void grpc_reader_message(struct grpc_reader *reader, struct buf *message);
 
 /* The body has ended. False (INTERNAL) when that was inside a message. */
 bool grpc_reader_end(const struct grpc_reader *reader, struct error *ret_error);
@@ -75,17 +113,40 @@ bool grpc_reader_end(const struct grpc_reader *reader, struct error *ret_error);
 /* True between messages, where a stream may idle. */
 bool grpc_reader_idle(const struct grpc_reader *reader);
 
-/* Starts the response: 200 and the content-type. */
-void grpc_reply(struct http_exchange *exchange);
+/* ---- answering ---- */
 
-/* Writes a message made of the vectors. `prefix` is memory of the caller's that, like the message's
- * own, must stay until `drained` or `closed`. False when the message is larger than 2³²-1 bytes:
- * then nothing was written. grpc_reply comes first. */
-bool grpc_message(struct http_exchange *exchange, char prefix[GRPC_PREFIX_BYTES],
+/* One call's answers. Its memory must stay until the exchange has closed; a message's own until
+ * `drained`. */
+struct grpc_writer {
+    enum grpc_encoding encoding;
+    char prefix[GRPC_PREFIX_BYTES];
+    struct buf compressed; /* the message that is being sent */
+};
+
+/* Starts: the answers are encoded as the request is, if it says that it accepts that. */
+void grpc_writer_init(struct grpc_writer *writer, const struct http_request *request);
+
+/* Frees. Accepts a writer that is all zeros. */
+void grpc_writer_fini(struct grpc_writer *writer);
+
+/* Starts the response: 200, the content-type, and the caller's fields (names in lower case; values
+ * as they travel), which must stay until `closed`. */
+void grpc_reply(struct http_exchange *exchange, const struct grpc_writer *writer,
+                const struct http_field *fields, size_t count);
+
+/* Writes a message made of the vectors; the one before it must have been drained, if the writer
+ * compresses. False when the message is larger than 2³²-1 bytes: then nothing was written.
+ * grpc_reply comes first. */
+bool grpc_message(struct http_exchange *exchange, struct grpc_writer *writer,
                   const struct iovec *vectors, size_t count);
 
 /* Ends the call: OK when error is NULL. Without grpc_reply before, the response is a lone head
  * (Trailers-Only). The error's text is copied. */
 void grpc_end(struct http_exchange *exchange, const struct error *error);
+
+/* The same with a status number (google.rpc.Code), a text of any bytes, which is copied, and
+ * trailers, which must stay until `closed`. */
+void grpc_end_with(struct http_exchange *exchange, unsigned status, struct span message,
+                   const struct http_field *trailers, size_t count);
 
 #endif

@@ -111,6 +111,36 @@ static void message_is_percent_encoded(void **state)
     arena_fini(&arena);
 }
 
+static void binary_fields_are_base64(void **state)
+{
+    static const struct {
+        const char *bytes, *value, *padded;
+    } cases[] = {{"", "", ""},
+                 {"a", "YQ", "YQ=="},
+                 {"ab", "YWI", "YWI="},
+                 {"abc", "YWJj", "YWJj"},
+                 {"\xfb\xff\xbf\x01", "+/+/AQ", "+/+/AQ=="}};
+    static const char *const bad[] = {"A", "YW J", "YWI-", "Y=WI", "YQ===", "====", "YWJjA"};
+    struct arena arena;
+    struct error error;
+    arena_init(&arena, 256, 4096);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct span got;
+        assert_true(grpc_binary_encode(&arena, span_of(cases[i].bytes), &got));
+        assert_true(span_equal(got, span_of(cases[i].value)));
+        assert_true(grpc_binary_decode(&arena, span_of(cases[i].value), &got, &error));
+        assert_true(span_equal(got, span_of(cases[i].bytes)));
+        assert_true(grpc_binary_decode(&arena, span_of(cases[i].padded), &got, &error));
+        assert_true(span_equal(got, span_of(cases[i].bytes)));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct span got;
+        assert_false(grpc_binary_decode(&arena, span_of(bad[i]), &got, &error));
+        assert_int_equal(error.code, ERROR_INVALID_ARGUMENT);
+    }
+    arena_fini(&arena);
+}
+
 /* Feeds bytes in pieces of at most `piece`, collecting messages as "[...]". */
 static enum grpc_read feed(struct grpc_reader *reader, struct span bytes, size_t piece, char *text,
                            struct error *error)
@@ -130,7 +160,9 @@ static enum grpc_read feed(struct grpc_reader *reader, struct span bytes, size_t
         enum grpc_read read = grpc_reader_advance(reader, count, error);
         if (read == GRPC_READ_ERROR)
             return read;
-        if (read == GRPC_READ_MESSAGE)
+        if (read == GRPC_READ_MESSAGE && reader->compressed)
+            text += snprintf(text, 16, "<%.*s>", (int)reader->plain.size, reader->plain.data);
+        else if (read == GRPC_READ_MESSAGE)
             text += snprintf(text, 16, "[%.*s]", (int)reader->size_bytes, message);
     }
     return GRPC_READ_MORE;
@@ -152,6 +184,73 @@ static void messages_are_read_in_any_pieces(void **state)
     }
 }
 
+/* The framed message in buf, compressed. */
+static void put_compressed(struct buf *buf, enum zip_format format, struct span text)
+{
+    struct buf compressed;
+    buf_init(&compressed, 4096);
+    assert_true(zip_write(format, &(struct iovec){(void *)(uintptr_t)text.data, text.size}, 1,
+                          &compressed));
+    buf_append(buf, SPAN("\1\0\0\0"));
+    buf_append_char(buf, (char)compressed.size);
+    buf_append(buf, buf_span(&compressed));
+    buf_fini(&compressed);
+}
+
+static void compressed_messages_are_read_in_any_pieces(void **state)
+{
+    static const char *const names[] = {[ZIP_GZIP] = "GZip", [ZIP_DEFLATE] = "deflate"};
+    for (enum zip_format format = ZIP_GZIP; format <= ZIP_DEFLATE; format++) {
+        struct http_field encoding = {SPAN("grpc-encoding"), span_of(names[format])};
+        struct http_request request = request_with(&encoding, 1);
+        struct buf bytes;
+        buf_init(&bytes, 4096);
+        put_compressed(&bytes, format, SPAN("hello"));
+        buf_append(&bytes, SPAN("\0\0\0\0\2no\1\0\0\0\0"));
+        put_compressed(&bytes, format, SPAN("six!!!"));
+        for (size_t piece = 1; piece <= bytes.size; piece++) {
+            struct grpc_reader reader;
+            char text[64] = "";
+            grpc_reader_init(&reader, &request, 40);
+            assert_int_equal(feed(&reader, buf_span(&bytes), piece, text, NULL), GRPC_READ_MORE);
+            assert_string_equal(text, "<hello>[no]<><six!!!>");
+            assert_true(grpc_reader_end(&reader, NULL));
+            struct buf last = {0};
+            grpc_reader_message(&reader, &last);
+            assert_true(span_equal(buf_span(&last), SPAN("six!!!")));
+            buf_fini(&last);
+            grpc_reader_fini(&reader);
+        }
+        buf_fini(&bytes);
+    }
+}
+
+static void expect_compressed_error(struct span frame, size_t limit_bytes, enum error_code code)
+{
+    struct http_field encoding = {SPAN("grpc-encoding"), SPAN("gzip")};
+    struct http_request request = request_with(&encoding, 1);
+    struct grpc_reader reader;
+    struct error error;
+    char text[64] = "";
+    grpc_reader_init(&reader, &request, limit_bytes);
+    assert_int_equal(feed(&reader, frame, 5, text, &error), GRPC_READ_ERROR);
+    assert_int_equal(error.code, code);
+    grpc_reader_fini(&reader);
+}
+
+static void bad_compressed_messages_are_refused(void **state)
+{
+    static char zeros[100];
+    struct buf bytes;
+    buf_init(&bytes, 4096);
+    put_compressed(&bytes, ZIP_GZIP, (struct span){zeros, sizeof zeros});
+    expect_compressed_error(buf_span(&bytes), sizeof zeros - 1, ERROR_RESOURCE_EXHAUSTED);
+    bytes.data[4]--; /* the message ends before its gzip does */
+    expect_compressed_error(buf_span(&bytes), sizeof zeros, ERROR_INTERNAL);
+    expect_compressed_error(SPAN("\1\0\0\0\4nope"), 10, ERROR_INTERNAL);
+    buf_fini(&bytes);
+}
+
 static void bad_frames_are_refused(void **state)
 {
     static const struct {
@@ -163,7 +262,8 @@ static void bad_frames_are_refused(void **state)
         {NULL, "\0\0\0\0\7", ERROR_RESOURCE_EXHAUSTED},
         {NULL, "\1\0\0\0\1", ERROR_INTERNAL},
         {"identity", "\1\0\0\0\1", ERROR_INTERNAL},
-        {"gzip", "\1\0\0\0\1", ERROR_UNIMPLEMENTED},
+        {"snappy", "\1\0\0\0\1", ERROR_UNIMPLEMENTED},
+        {"gzip", "\1\0\0\0\7", ERROR_RESOURCE_EXHAUSTED},
         {"gzip", "\2\0\0\0\1", ERROR_INTERNAL},
         {NULL, "\200\0\0\0\1", ERROR_INTERNAL},
     };
@@ -205,6 +305,9 @@ int main(void)
         cmocka_unit_test(deadline_is_absolute),
         cmocka_unit_test(message_is_percent_encoded),
         cmocka_unit_test(messages_are_read_in_any_pieces),
+        cmocka_unit_test(binary_fields_are_base64),
+        cmocka_unit_test(compressed_messages_are_read_in_any_pieces),
+        cmocka_unit_test(bad_compressed_messages_are_refused),
         cmocka_unit_test(bad_frames_are_refused),
         cmocka_unit_test(end_inside_a_message_is_an_error),
     };

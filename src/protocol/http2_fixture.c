@@ -114,7 +114,7 @@ static void on_request(struct http_server *server, struct http_exchange *exchang
     call->paused = path_is(call, "/hold");
     exchange->body_idle = path_is(call, "/idle");
     if (path_is(call, "/chat"))
-        grpc_reply(exchange);
+        grpc_reply(exchange, &(const struct grpc_writer){0}, NULL, 0);
     if (path_is(call, "/refuse"))
         http_send(exchange, 413, NULL, 0, NULL, 0);
     if (path_is(call, "/big")) {
