@@ -129,6 +129,21 @@ setup_sslyze()
     set_fresh sslyze "$pin"
 }
 
+# The judges of protocols that are written in Go (tools/judges/); their tests are skipped where there is no Go.
+setup_judges()
+{
+    pin=tools/judges
+    command -v go >/dev/null || return 0
+    is_fresh judges $pin/go.mod $pin/go.sum && return
+    say "building h2spec, connectconformance and the gRPC interop client"
+    for program in h2spec:github.com/summerwind/h2spec/cmd/h2spec \
+        connectconformance:connectrpc.com/conformance/cmd/connectconformance \
+        grpc_interop_client:google.golang.org/grpc/interop/client; do
+        (cd $pin && GOFLAGS=-modcacherw go build -mod=readonly -o "../../.deps/bin/${program%%:*}" "${program#*:}") >&2
+    done
+    set_fresh judges $pin/go.mod $pin/go.sum
+}
+
 # setup_build FOLDER COMPILER OPTION…: configures a build once per set of options, and builds.
 setup_build()
 {

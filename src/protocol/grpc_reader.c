@@ -78,9 +78,6 @@ static bool start_compressed(struct grpc_reader *reader, struct error *ret_error
     if (reader->encoding == GRPC_IDENTITY)
         return error_set(ret_error, ERROR_INTERNAL,
                          "the message is compressed, but the call names no grpc-encoding");
-    if (reader->encoding == GRPC_OTHER)
-        return error_set(ret_error, ERROR_UNIMPLEMENTED,
-                         "the grpc-encoding is not supported; gzip and deflate are");
     buf_clear(&reader->plain);
     return prepare_inflater(reader) || error_no_memory(ret_error);
 }
@@ -94,6 +91,9 @@ static enum grpc_read start_message(struct grpc_reader *reader, struct error *re
     reader->compressed = p[0] == 1;
     if (p[0] > 1)
         error_set(ret_error, ERROR_INTERNAL, "the message's flags are 0x%02x", p[0]);
+    else if (reader->encoding == GRPC_OTHER) /* whatever the flag says: the client relies on it */
+        error_set(ret_error, ERROR_UNIMPLEMENTED,
+                  "the grpc-encoding is not supported; gzip and deflate are");
     else if (size > reader->limit_bytes)
         error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
                   "the message has %u bytes, more than the limit of %zu", size,

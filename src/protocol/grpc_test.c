@@ -263,6 +263,7 @@ static void bad_frames_are_refused(void **state)
         {NULL, "\1\0\0\0\1", ERROR_INTERNAL},
         {"identity", "\1\0\0\0\1", ERROR_INTERNAL},
         {"snappy", "\1\0\0\0\1", ERROR_UNIMPLEMENTED},
+        {"snappy", "\0\0\0\0\1", ERROR_UNIMPLEMENTED},
         {"gzip", "\1\0\0\0\7", ERROR_RESOURCE_EXHAUSTED},
         {"gzip", "\2\0\0\0\1", ERROR_INTERNAL},
         {NULL, "\200\0\0\0\1", ERROR_INTERNAL},

@@ -1,0 +1,62 @@
+"""gRPC as others judge it: connectconformance, and the client of grpc-go's interoperability tests, against a server of
+their services over our protocol layer (tests/grpc/)."""
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.server import ROOT, SANITIZER_REPORT, binary
+
+BIN = ROOT / ".deps" / "bin"
+SERVER = Path(binary()).resolve().parents[2] / "tests" / "grpc" / "grpc_test_server"
+CASES = 462
+TIME_S = 600
+
+# What the server offers; there are no cases for the rest of the protocol. TLS is not the test server's.
+FEATURES = """
+features:
+  versions: [HTTP_VERSION_2]
+  protocols: [PROTOCOL_GRPC]
+  codecs: [CODEC_PROTO]
+  compressions: [COMPRESSION_IDENTITY, COMPRESSION_GZIP, COMPRESSION_DEFLATE]
+  supports_tls: false
+  supports_connect_get: false
+"""
+
+# Of the client's cases, all that need neither credentials of a cloud, nor several servers (pick_first_unary), nor load
+# reports (orca_*).
+INTEROP = ["empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "empty_stream",
+           "timeout_on_sleeping_server", "cancel_after_begin", "cancel_after_first_response",
+           "status_code_and_message", "special_status_message", "custom_metadata", "unimplemented_method",
+           "unimplemented_service"]
+
+pytestmark = pytest.mark.skipif(not shutil.which("go"), reason="the judges are built by Go")
+
+
+def test_connectconformance(tmp_path):
+    (tmp_path / "features.yaml").write_text(FEATURES)
+    command = [BIN / "connectconformance", "--mode", "server", "--conf", tmp_path / "features.yaml", "--",
+               SERVER, "conformance"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIME_S)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0 and not SANITIZER_REPORT.search(output), output
+    assert re.search(rf"\b{CASES} passed, 0 failed", output), output
+
+
+@pytest.fixture(scope="module")
+def port():
+    server = subprocess.Popen([SERVER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    yield int(server.stdout.readline().split()[1])
+    server.send_signal(signal.SIGTERM)
+    errors = server.communicate(timeout=TIME_S)[1]
+    assert server.returncode == 0, errors
+
+
+@pytest.mark.parametrize("case", INTEROP)
+def test_interop_client(port, case):
+    command = [BIN / "grpc_interop_client", "--server_host", "127.0.0.1", "--server_port", str(port), "--test_case", case]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIME_S)
+    assert done.returncode == 0, done.stdout + done.stderr
