@@ -64,8 +64,6 @@ static int on_version_complete(llhttp_t *llhttp)
 
 static int new_field(struct http1_parser *parser)
 {
-    if (parser->field_count >= parser->exchange->server->limits.field_count)
-        return refuse(parser, ERROR_HEADER_TOO_LARGE);
     void *fields = parser->fields;
     if (!arena_grow(&parser->exchange->arena, &fields, parser->field_count, &parser->field_capacity,
                     sizeof *parser->fields))
@@ -98,11 +96,14 @@ static int on_field_value(llhttp_t *llhttp, const char *at, size_t size)
     return extend(parser, &parser->fields[parser->field_count - 1].value, at, size);
 }
 
+/* Fields are counted where they end: a cut inside a name would else tell of a name that is
+ * malformed. */
 static int on_field_end(llhttp_t *llhttp)
 {
     struct http1_parser *parser = llhttp->data;
     parser->in_name = false;
-    if (parser->in_body && ++parser->trailer_count > parser->exchange->server->limits.field_count)
+    size_t count = parser->in_body ? ++parser->trailer_count : parser->field_count;
+    if (count > parser->exchange->server->limits.field_count)
         return refuse(parser, ERROR_HEADER_TOO_LARGE);
     return 0;
 }

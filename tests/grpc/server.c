@@ -85,7 +85,7 @@ static struct listener *listen_anywhere(struct http_server *server, struct error
     struct listen_socket socket;
     if (!listen_socket_open("127.0.0.1:0", LISTEN_MAIN, 0600, &socket, ret_error))
         return NULL;
-    return listener_new(loop, &socket, CONNS, on_connection, server, ret_error);
+    return listener_new(loop, &socket, NULL, CONNS, on_connection, server, ret_error);
 }
 
 int main(int count, char **arguments)
