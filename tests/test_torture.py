@@ -20,4 +20,4 @@ def tortured(tmp_path_factory):
 @pytest.mark.parametrize("call, error", FAULTS, ids=[f"{call} {errno.errorcode[error]}" for call, error in FAULTS])
 def test_a_failed_call_is_an_error_or_nothing(tortured, call, error, name):
     errors = tortured.survives(STEPS[name], call, error)
-    assert errors > 0 or call != "allocate"
+    assert errors > 0 or call != "allocate"  # the shim is in its place

@@ -188,11 +188,13 @@ static bool ipv6_valid(struct span text)
     return colons >= 2 && text.size <= 45;
 }
 
+/* RFC 3986 allows more, but a host with "," or ";" is a list to some readers, and no name in DNS.
+ */
 static bool reg_name_valid(struct span text)
 {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        if (!is_letter_or_digit(c) && (c == '\0' || !strchr("-._~!$&'()*+,;=", c)))
+        if (!is_letter_or_digit(c) && (c == '\0' || !strchr("-._~", c)))
             return false;
     }
     return text.size > 0;
