@@ -263,6 +263,6 @@ def test_sigterm_ends_models_that_never_answer(server, tmp_path):
     thread = threading.Thread(target=lambda: fetch_quietly(served, die="spin", log=1))
     thread.start()
     assert served.err.wait_for("line 0 of many", 30)
-    assert {p.name() for p in workers_of(served)} == {"chaos", "stuck"}
+    processes.until(lambda: {p.name() for p in workers_of(served)} == {"chaos", "stuck"}, 30, "both workers")
     served.stop()
     thread.join(30)
