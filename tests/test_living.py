@@ -197,7 +197,7 @@ def test_an_upgrade_fails_no_request(started):
             load.go_on()
             old = front_of(server)
             server.process.send_signal(signal.SIGUSR2)
-            assert server.err.wait_for("upgraded", 60)
+            assert server.err.wait_for("upgraded", 60), server.err.text()
             load.go_on()
             old.wait(60)
             assert front_of(server).pid != old.pid

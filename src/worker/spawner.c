@@ -133,6 +133,7 @@ static void reap(struct spawner *spawner)
         else if (!spawner_front_reaped(&spawner->fronts[0], pid, status))
             spawner_front_reaped(&spawner->fronts[1], pid, status);
     }
+    settle(spawner); /* before the next signal, which may ask for an upgrade */
 }
 
 static void handle_signals(struct spawner *spawner)
@@ -315,7 +316,6 @@ int spawner_run(const struct spawner_options *options)
     spawner_front_fini(&spawner->fronts[1]);
     stop_listening(spawner);
     close_all(spawner);
-    sigprocmask(SIG_UNBLOCK, &spawner->signals, NULL);
     free(spawner);
     return status;
 }

@@ -136,7 +136,8 @@ enum {
  * and its front takes over from the one that serves without a refused connection
  * (spawner_upgrade.h). The front is in a session of its own, with stdin from /dev/null and the
  * caller's environment. Must be called while the process has one thread; says on standard error why
- * it could not start. */
+ * it could not start. The signals stay blocked: a late one changes neither the status nor what the
+ * caller tidies up before it exits. */
 int spawner_run(const struct spawner_options *options);
 
 /* In the role `check`: true when a program that is to be upgraded to this one hands over its front
