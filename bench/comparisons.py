@@ -1,4 +1,5 @@
-"""The server under load beside its limits: A B C A B C …, so that what disturbs the machine disturbs all."""
+"""The server under load beside its limits: A B C B C A …, so that what disturbs the machine disturbs all."""
+import random
 import statistics
 from contextlib import ExitStack
 
@@ -13,11 +14,13 @@ GRPC_CONNS, GRPC_STREAMS = 4, 8
 
 
 def interleave(rounds, runs):
-    """Runs each of {name: function} in turn, `rounds` times over; {name: [Sample]}."""
+    """Runs each of {name: function} once in each of the rounds; {name: [Sample]}. The order changes, so that
+    nobody always follows the same one."""
     samples = {name: [] for name in runs}
+    shuffle = random.Random(1).sample
     for _ in range(rounds):
-        for name, run in runs.items():
-            samples[name].append(run())
+        for name in shuffle(list(runs), len(runs)):
+            samples[name].append(runs[name]())
     return samples
 
 
