@@ -1,0 +1,65 @@
+/* The token file: what is read can be written, and reads back the same; taking every token away
+ * leaves a file without tokens. */
+#include "auth/token_text.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { BYTES = 1 << 21 };
+
+static void check_written(const struct token_record *record)
+{
+    struct token_record again;
+    struct buf line;
+    buf_init(&line, BYTES);
+    token_record_format(record, &line);
+    assert(buf_ok(&line) && line.data[line.size - 1] == '\n');
+    /* A line is longer when it is written out than as it was abbreviated: only then is it refused.
+     */
+    if (line.size - 1 <= TOKEN_LINE_BYTES) {
+        assert(token_record_parse((struct span){line.data, line.size - 1}, &again, NULL));
+        assert(again.id == record->id && again.scopes == record->scopes);
+        assert(span_equal(again.name, record->name) && span_equal(again.models, record->models));
+        assert(again.expires_s == record->expires_s && again.created_s == record->created_s);
+        assert(memcmp(&again.limits, &record->limits, sizeof again.limits) == 0);
+        assert(memcmp(again.hash, record->hash, sizeof again.hash) == 0);
+    }
+    buf_fini(&line);
+}
+
+static void check_removed(struct span text, const struct token_record *records, size_t count)
+{
+    struct token_record *left;
+    size_t left_count;
+    struct buf now, next;
+    buf_init(&now, BYTES);
+    buf_append(&now, text);
+    for (size_t i = 0; i < count && i < 4; i++) {
+        buf_init(&next, BYTES);
+        token_text_remove(buf_span(&now), records[i].id, &next);
+        buf_fini(&now);
+        now = next;
+        assert(buf_ok(&now));
+        assert(token_text_parse(buf_span(&now), &left, &left_count, NULL));
+        assert(left_count == count - i - 1);
+        free(left);
+    }
+    buf_fini(&now);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span text = {(const char *)data, size};
+    struct token_record *records;
+    struct error error = {0};
+    size_t count;
+    if (!token_text_parse(text, &records, &count, &error)) {
+        assert(error.code != ERROR_OK && error.message[0]);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        check_written(&records[i]);
+    check_removed(text, records, count);
+    free(records);
+    return 0;
+}
