@@ -9,7 +9,7 @@ import time
 
 import subjects
 
-HTTP1_GREETING = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+HTTP1_GREETING = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 # Preface, empty SETTINGS, HEADERS of stream 1: GET http //x/v2/health/live, by HPACK's static table.
 H2_FIELDS = b"\x82\x86\x04\x0f/v2/health/live\x01\x01x"
 H2_GREETING = (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)) +

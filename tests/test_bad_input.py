@@ -50,26 +50,26 @@ def head(*lines):
 POST = f"POST {INFER} HTTP/1.1"
 GET = "GET /v2 HTTP/1.1"
 HTTP1 = {
-    "length and chunked": (400, head(POST, "Host: a", "Content-Length: 5", "Transfer-Encoding: chunked")),
-    "two unequal lengths": (400, head(POST, "Host: a", "Content-Length: 5", "Content-Length: 6")),
-    "signed length": (400, head(POST, "Host: a", "Content-Length: +5")),
-    "hexadecimal length": (400, head(POST, "Host: a", "Content-Length: 0x5")),
-    "empty length": (400, head(POST, "Host: a", "Content-Length: ")),
-    "length of 40 digits": (413, head(POST, "Host: a", "Content-Length: " + "9" * 40)),
-    "unknown transfer coding": (501, head(POST, "Host: a", "Transfer-Encoding: gzip, chunked")),
-    "signed chunk size": (400, head(POST, "Host: a", "Transfer-Encoding: chunked") + b"+5\r\nhello\r\n0\r\n\r\n"),
-    "chunk size of 17 digits": (413, head(POST, "Host: a", "Transfer-Encoding: chunked") + b"1" * 17 + b"\r\n"),
-    "bare line feeds": (400, b"GET /v2 HTTP/1.1\nHost: a\n\n"),
-    "NUL in a value": (400, head(GET, "Host: a", "X: a\0b")),
-    "blank before the colon": (400, head(GET, "Host: a", "X : b")),
-    "folded line": (400, head(GET, "Host: a", "X: b", " c")),
+    "length and chunked": (400, head(POST, "Host: localhost", "Content-Length: 5", "Transfer-Encoding: chunked")),
+    "two unequal lengths": (400, head(POST, "Host: localhost", "Content-Length: 5", "Content-Length: 6")),
+    "signed length": (400, head(POST, "Host: localhost", "Content-Length: +5")),
+    "hexadecimal length": (400, head(POST, "Host: localhost", "Content-Length: 0x5")),
+    "empty length": (400, head(POST, "Host: localhost", "Content-Length: ")),
+    "length of 40 digits": (413, head(POST, "Host: localhost", "Content-Length: " + "9" * 40)),
+    "unknown transfer coding": (501, head(POST, "Host: localhost", "Transfer-Encoding: gzip, chunked")),
+    "signed chunk size": (400, head(POST, "Host: localhost", "Transfer-Encoding: chunked") + b"+5\r\nhello\r\n0\r\n\r\n"),
+    "chunk size of 17 digits": (413, head(POST, "Host: localhost", "Transfer-Encoding: chunked") + b"1" * 17 + b"\r\n"),
+    "bare line feeds": (400, b"GET /v2 HTTP/1.1\nHost: localhost\n\n"),
+    "NUL in a value": (400, head(GET, "Host: localhost", "X: a\0b")),
+    "blank before the colon": (400, head(GET, "Host: localhost", "X : b")),
+    "folded line": (400, head(GET, "Host: localhost", "X: b", " c")),
     "no host": (400, head(GET)),
-    "two hosts": (400, head(GET, "Host: a", "Host: a")),
-    "unknown version": (505, head("GET /v2 HTTP/9.9", "Host: a")),
-    "target of 64 KiB": (414, head(f"GET /{'a' * 65536} HTTP/1.1", "Host: a")),
-    "field of 1 MiB": (431, head(GET, "Host: a", "X: " + "a" * (1 << 20))),
-    "10,000 fields": (431, head(GET, "Host: a", *(f"x{i}: 1" for i in range(10000)))),
-    "encoded traversal": (400, head("GET /v2/models/%2e%2e/ready HTTP/1.1", "Host: a")),
+    "two hosts": (400, head(GET, "Host: localhost", "Host: localhost")),
+    "unknown version": (505, head("GET /v2 HTTP/9.9", "Host: localhost")),
+    "target of 64 KiB": (414, head(f"GET /{'a' * 65536} HTTP/1.1", "Host: localhost")),
+    "field of 1 MiB": (431, head(GET, "Host: localhost", "X: " + "a" * (1 << 20))),
+    "10,000 fields": (431, head(GET, "Host: localhost", *(f"x{i}: 1" for i in range(10000)))),
+    "encoded traversal": (400, head("GET /v2/models/%2e%2e/ready HTTP/1.1", "Host: localhost")),
 }
 
 
@@ -88,7 +88,7 @@ def test_malformed_http1_is_refused_and_closed(served, status, data):
 
 def test_pipelined_good_good_bad(served):
     with Connection(served.address) as conn:
-        conn.send(request("GET", "/v2") * 2 + head(GET, "Host: a", "Host: b"))
+        conn.send(request("GET", "/v2") * 2 + head(GET, "Host: localhost", "Host: b"))
         assert [conn.response().status for _ in range(3)] == [200, 200, 400]
         assert conn.rest() == b""
 
@@ -96,13 +96,13 @@ def test_pipelined_good_good_bad(served):
 def test_a_million_chunks_of_one_byte_are_too_many(served):
     with Connection(served.address) as conn:
         try:
-            conn.send(head(POST, "Host: a", "Transfer-Encoding: chunked") + b"1\r\na\r\n" * 1000000)
+            conn.send(head(POST, "Host: localhost", "Transfer-Encoding: chunked") + b"1\r\na\r\n" * 1000000)
         except (BrokenPipeError, ConnectionResetError):
             pass
         assert conn.response().status in (400, 413)
 
 
-@pytest.mark.parametrize("data", [b"", b"GET /v2 HT", head(POST, "Host: a", "Content-Length: 100") + b"abc"],
+@pytest.mark.parametrize("data", [b"", b"GET /v2 HT", head(POST, "Host: localhost", "Content-Length: 100") + b"abc"],
                          ids=["nothing", "half a head", "half a body"])
 def test_slow_clients_are_cut(served, data):
     with Connection(served.address) as conn:
@@ -185,7 +185,7 @@ def literal(name, value):
 
 
 def grpc_head(path=GRPC_INFER, *more):
-    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"a"),
+    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"localhost"),
               (b"content-type", b"application/grpc"), (b"te", b"trailers"), *more]
     return b"".join(literal(name, value) for name, value in fields)
 
@@ -195,7 +195,7 @@ def grpc_status(served, body, *more):
     import h2.config
     client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     client.initiate_connection()
-    client.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", GRPC_INFER.decode()), (":authority", "a"),
+    client.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", GRPC_INFER.decode()), (":authority", "localhost"),
                             ("content-type", "application/grpc"), ("te", "trailers"), *more])
     client.send_data(1, body, end_stream=True)
     with Connection(served.address) as conn:

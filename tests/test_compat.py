@@ -1,16 +1,21 @@
 """Started as tritonserver and as mlserver are: translated, accepted, or refused with a sentence."""
+import re
 import subprocess
 
 import pytest
 
 from support import models
-from support.server import START_S, binary, inherited, onnxruntime
+from support.server import START_S, binary, fetch, inherited, onnxruntime
+
+# What both servers are like: whoever reaches them may use their models. Only said when others than this machine can.
+OPEN_TO_OTHERS = ["--anonymous=infer", "--insecure=true", "--allowed-host=*"]
+LOCAL = re.compile(r"--listen=(127\.|\[::1\])")
 
 NO_TLS = "TLS on one port alone is not supported; --tls-cert and --tls-key are for all ports"
 KSERVE = ["--allow-grpc=true", "--allow-http=true"]  # of its runtime; ports and folder are added
 
 
-def translated(*command, environment=None):
+def translated_all(*command, environment=None):
     """What the command becomes: the arguments of serve, and the notes. It serves nothing that exists."""
     done = subprocess.run([binary(), *command], env={**inherited(), **(environment or {})}, text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=START_S)
@@ -20,6 +25,16 @@ def translated(*command, environment=None):
     name, _, arguments = serve.partition(": as tensord serve ")
     assert name == f"tensord {command[0]}"
     return arguments.split(), [note.partition(": ")[2] for note in notes]
+
+
+def translated(*command, environment=None):
+    """The same without OPEN_TO_OTHERS, which must be there exactly when it listens to others."""
+    arguments, notes = translated_all(*command, environment=environment)
+    if any("--listen=" in argument and not LOCAL.match(argument) for argument in arguments):
+        for setting in OPEN_TO_OTHERS:
+            arguments.remove(setting)
+    assert not set(arguments) & set(OPEN_TO_OTHERS)
+    return arguments, notes
 
 
 def refused(*command, environment=None):
@@ -124,6 +139,21 @@ def test_it_serves_as_tritonserver(server, repository):
     one.wait_ready("add")
     assert one.infer("add", {"inputs": [
         {"name": name, "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]} for name in "AB"]})[0] == 200
+
+
+def test_what_is_said_of_strangers_is_kept():
+    arguments, _ = translated_all("tritonserver", "--model-repository=/nowhere", "--anonymous=none", "--allowed-host=a.example")
+    assert "--anonymous=none" in arguments and "--anonymous=infer" not in arguments
+    assert "--allowed-host=*" not in arguments and "--insecure=true" in arguments
+
+
+def test_started_so_it_lets_strangers_infer_and_no_more(server, repository):
+    flags = [f"--model-store={repository(add=models.add())}", "--http-port=0", "--grpc-port=0", *KSERVE,
+             "--allow-metrics=false", "--onnxruntime", onnxruntime()]
+    one = server(None, command=["tritonserver", *flags]).wait_ready("add")
+    asked = {"Host": "add.models.svc.cluster.local", "X-Forwarded-For": "10.0.0.1"}
+    assert fetch(one.url + "/v2/models/add", headers=asked)[0] == 200
+    assert fetch(one.url + "/v2/repository/models/add/unload", b"", headers=asked)[0] == 401
 
 
 # ---- mlserver ----

@@ -90,7 +90,7 @@ def test_a_half_sent_request_survives_its_unloaded_model_and_its_worker(served):
     text = json.dumps(head).encode()
     connection = Connection(served.address)
     connection.send(
-        b"POST /v2/models/chaos/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n"
+        b"POST /v2/models/chaos/infer HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n"
         b"Inference-Header-Content-Length: %d\r\n\r\n" % (len(text) + 8, len(text)) + text + b"abcd")
     [worker] = [p for p in served.descendants() if "worker" in processes.cmdline(p)]
     assert served.fetch(UNLOAD.format("chaos"), b"")[0] == 200

@@ -119,7 +119,7 @@ def test_alpn_says_what_is_spoken(secure, ca, offered, agreed):
             client.sendall(H2_PREFACE + bytes(3) + b"\4" + bytes(5))
             assert client.recv(9)[3] == 4  # SETTINGS
         else:
-            client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
@@ -130,7 +130,7 @@ def test_what_alpn_agreed_on_is_not_left(secure, ca):
         client.sendall(H2_PREFACE)
         assert client.recv(1000).startswith(b"HTTP/1.1 505 ")
     with shake_hands(served, pki.trusting(ca, protocols=["h2"])) as client:
-        client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):  # cut, not ended
             assert not client.recv(1000)
             raise ssl.SSLEOFError
@@ -205,7 +205,7 @@ def test_clients_without_one_are_not(mutual, ca, library):
 def refusal(served, context):
     """What the server tells a client that it does not let in, and that has the handshake behind it (TLS 1.3)."""
     with pytest.raises(ssl.SSLError) as caught, shake_hands(served, context) as client:
-        client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.recv(1)
     return str(caught.value)
 
@@ -459,7 +459,7 @@ def test_every_byte_of_the_hello_may_come_alone(secure, ca):
                 for byte in outgoing.read():
                     sock.sendall(bytes([byte]))
                 incoming.write(sock.recv(1))
-        client.write(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.write(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         sock.sendall(outgoing.read())
         assert sock.recv(5)[0] == 23  # application data
 
@@ -494,7 +494,7 @@ def test_handshakes_that_are_not_finished_are_cut(secure, ca):
 def test_an_idle_connection_costs_little(secure, ca):
     count, served, context = 200, secure(), pki.trusting(ca)
     front = processes.named(served.pid, "front")[0]
-    ask = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+    ask = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
     def talk(client):
         client.sendall(ask)
@@ -520,7 +520,7 @@ def test_a_client_that_does_not_read_is_cut(secure, ca):
                                    "parameters": {"binary_data_size": len(body)}}],
                        "outputs": [{"name": "y", "parameters": {"binary_data": True}}]}).encode()
     with shake_hands(served, pki.trusting(ca)) as client:
-        client.sendall(b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nInference-Header-Content-Length: %d\r\n"
+        client.sendall(b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\nInference-Header-Content-Length: %d\r\n"
                        b"Content-Length: %d\r\n\r\n" % (len(head), len(head) + len(body)) + head + body)
         processes.until(lambda: not processes.connection_count(served.pid), START_S, "the cut")
     assert answers(served)

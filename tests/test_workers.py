@@ -218,9 +218,9 @@ def test_kill_under_load_costs_only_running_requests(served):
 def test_cycles_of_load_and_unload_leave_nothing(served):
     counts = {}
     for cycle in range(1, 101):
-        assert fetch(served.url + "/v2/repository/models/other/unload", b"", method="POST")[0] == 200
+        assert served.fetch("/v2/repository/models/other/unload", b"", method="POST")[0] == 200
         processes.until(lambda: len(workers_of(served)) == 1, 30, "the worker to end")
-        assert fetch(served.url + "/v2/repository/models/other/load", b"", method="POST")[0] == 200
+        assert served.fetch("/v2/repository/models/other/load", b"", method="POST")[0] == 200
         assert is_good(ask(served, "other"))
         if cycle in (10, 100):
             descriptors = processes.idle_fd_count(served.pid)

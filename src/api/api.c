@@ -1,6 +1,7 @@
 /* The entrance of the APIs: which protocol, which route. */
 #include "api/api.h"
 
+#include "api/gate.h"
 #include "api/grpc_call.h"
 #include "api/routes.h"
 #include "base/unset.h"
@@ -10,31 +11,55 @@ bool api_is_ready(const struct api *api)
     return api->serving->scanned && !api->leaving;
 }
 
-static void refuse(struct http_exchange *exchange, const struct error *error)
+static void refuse(struct api_call *call, bool is_grpc, const struct error *error)
 {
-    exchange->handler = &call_drop_handler;
-    reply_error_to(exchange, error);
+    call->exchange->handler = &call_drop_handler;
+    if (is_grpc)
+        grpc_end(call->exchange, error);
+    else
+        reply_error(call, error);
 }
 
-static void rest_request(struct api *api, struct http_exchange *exchange)
+static void begin_rest(struct api_call *call)
 {
-    struct error error UNSET;
+    if (call->route->begin)
+        call->route->begin(call);
+    else
+        call_collect(call, call->api->max_json_bytes);
+}
+
+/* First the route, so that the gate knows what is asked for, then the gate, then the route's turn.
+ */
+void api_request(struct http_server *server, struct http_exchange *exchange)
+{
+    struct error error UNSET, missing UNSET;
+    struct api *api = server->context;
     struct api_call *call = call_new(api, exchange);
     if (!call)
         return;
-    call->route = route_find(&exchange->request, call, &error);
-    if (!call->route)
-        refuse(exchange, &error);
-    else if (call->route->begin)
-        call->route->begin(call);
-    else
-        call_collect(call, api->max_json_bytes);
-}
-
-void api_request(struct http_server *server, struct http_exchange *exchange)
-{
-    if (exchange->request.version == 2 && grpc_is_call(&exchange->request))
-        grpc_call_begin(server->context, exchange);
-    else
-        rest_request(server->context, exchange);
+    bool is_grpc = exchange->request.version == 2 && grpc_is_call(&exchange->request);
+    const struct grpc_route *grpc_route = is_grpc ? grpc_route_find(exchange->request.path) : NULL;
+    enum scope scope = SCOPE_READ;
+    if (is_grpc && !grpc_route)
+        error_set(&missing, ERROR_UNIMPLEMENTED, "unknown service or method");
+    if (!is_grpc)
+        call->route = route_find(&exchange->request, call, &missing);
+    if (grpc_route || call->route)
+        scope = grpc_route ? grpc_route->scope : call->route->scope;
+    switch (gate_ask(api->gate, call, scope, &error)) {
+    case GATE_CLOSED:
+        refuse(call, is_grpc, &error);
+        break;
+    case GATE_PREFLIGHT:
+        reply_empty(call, 204);
+        break;
+    case GATE_OPEN:
+        if (grpc_route)
+            grpc_call_begin(call, grpc_route);
+        else if (call->route)
+            begin_rest(call);
+        else
+            refuse(call, is_grpc, &missing);
+        break;
+    }
 }

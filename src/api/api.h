@@ -6,9 +6,12 @@
 #include "protocol/http.h"
 #include "serving/serving.h"
 
+struct gate;
+
 /* What all calls share. Belongs to the caller and outlives every exchange. */
 struct api {
     struct serving *serving;
+    struct gate *gate;
     const char *server_id; /* the server's name in its metadata */
     bool leaving;          /* the server is about to end: it is not ready any more */
     size_t max_json_bytes; /* of a JSON body, and of the JSON head before binary tensors */

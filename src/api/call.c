@@ -1,6 +1,8 @@
 /* Calls: collecting bodies and answering with JSON; see call.h. */
 #include "api/call.h"
 
+#include "api/gate.h"
+#include "auth/glob.h"
 #include "codec/json_writer.h"
 
 enum { COLLECT_BYTES = 4096 }; /* asked for at a time when the length is not known */
@@ -31,6 +33,7 @@ void call_close(struct api_call *call)
         return;
     if (call->closed)
         call->closed(call);
+    gate_leave(call);
     buf_fini(&call->body);
     buf_fini(&call->reply);
 }
@@ -124,10 +127,33 @@ void call_collect(struct api_call *call, size_t limit_bytes)
         refuse_body(call);
 }
 
+static bool may_use(const struct api_call *call, struct span model)
+{
+    return !call->token || glob_list_match(call->token->record.models, model);
+}
+
+struct model *call_model(const struct api_call *call, struct span name, struct error *ret_error)
+{
+    if (may_use(call, name))
+        return serving_model(call->api->serving, name, ret_error);
+    serving_model_unknown(call->api->serving, name, ret_error);
+    return NULL;
+}
+
+const struct model *call_next_model(const struct api_call *call, size_t *position)
+{
+    struct map_slot slot;
+    while (map_next(&call->api->serving->models, position, &slot)) {
+        if (may_use(call, slot.key))
+            return slot.value;
+    }
+    return NULL;
+}
+
 struct version *call_version(const struct api_call *call, struct error *ret_error)
 {
     uint64_t number = 0;
-    struct model *model = serving_model(call->api->serving, call->model, ret_error);
+    struct model *model = call_model(call, call->model, ret_error);
     if (!model)
         return NULL;
     if (!call->version.data)

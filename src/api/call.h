@@ -7,18 +7,18 @@
 #define TENSORD_API_CALL_H
 
 #include "api/api.h"
+#include "auth/scope.h"
+#include "auth/token_table.h"
 #include "base/buf.h"
+#include "base/caller.h"
 
 struct api_call;
-
-/* Who may call a route. Today every route is open to whoever reaches the port. */
-enum route_scope { SCOPE_OPEN, SCOPE_INFER, SCOPE_DEPLOY };
 
 /* A row of the table of routes (routes.c). */
 struct route {
     enum http_method method;
     const char *path; /* "/v2/models/{model}/infer": a segment in braces matches any one segment */
-    enum route_scope scope;
+    enum scope scope;
     void (*serve)(struct api_call *call); /* the body is in call->body */
     void (*begin)(
         struct api_call *call); /* instead of serve, before the body; sets exchange->handler */
@@ -28,12 +28,16 @@ struct api_call {
     struct api *api;
     struct http_exchange *exchange;
     const struct route *route;
-    struct span model;   /* from the path; data NULL when it has none */
-    struct span version; /* likewise, as written */
-    struct buf body;     /* as far as it was collected */
-    struct buf reply;    /* the body of the answer; freed when the exchange has closed */
-    void *detail;        /* the protocol's own: struct infer_call, struct grpc_state */
-    void *waiting;       /* what the call waits for, struct load_call */
+    struct caller caller; /* who makes it; the gate's finding, like the next three */
+    unsigned scopes;      /* that the caller has */
+    struct token *token;  /* held until the call closes; NULL: the caller showed none */
+    bool admitted;        /* it counts among those of the token that run */
+    struct span model;    /* from the path; data NULL when it has none */
+    struct span version;  /* likewise, as written */
+    struct buf body;      /* as far as it was collected */
+    struct buf reply;     /* the body of the answer; freed when the exchange has closed */
+    void *detail;         /* the protocol's own: struct infer_call, struct grpc_state */
+    void *waiting;        /* what the call waits for, struct load_call */
     void (*closed)(struct api_call *call); /* stops the waiting when the exchange has closed; NULL:
                                               nothing waits */
 };
@@ -63,6 +67,13 @@ void call_drained(struct http_exchange *exchange);
 
 /* Drops the rest of a body: an exchange that has been answered goes on with this handler. */
 extern const struct http_handler call_drop_handler;
+
+/* The model of that name. One that the caller's token may not use does not exist for it: NULL with
+ * the same sentence. Nothing in src/api comes to a model but by this and the next two. */
+struct model *call_model(const struct api_call *call, struct span name, struct error *ret_error);
+
+/* Visits the models that the caller may see; starts with *position 0. NULL at the end. */
+const struct model *call_next_model(const struct api_call *call, size_t *position);
 
 /* The version that the call's path names, NULL after *ret_error was filled: NOT_FOUND, or
  * INVALID_ARGUMENT for a version that is no number. */

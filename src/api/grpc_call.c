@@ -183,36 +183,26 @@ static const struct http_handler grpc_handler = {body_room, body_received, body_
 
 /* ---- the beginning ---- */
 
-static void refuse(struct http_exchange *exchange, const struct error *error)
+void grpc_call_begin(struct api_call *call, const struct grpc_route *route)
 {
-    exchange->handler = &call_drop_handler;
-    grpc_end(exchange, error);
-}
-
-void grpc_call_begin(struct api *api, struct http_exchange *exchange)
-{
+    struct http_exchange *exchange = call->exchange;
     struct error error UNSET;
-    struct api_call *call = call_new(api, exchange);
-    struct grpc_state *state = call ? arena_calloc(&exchange->arena, 1, sizeof *state) : NULL;
-    if (!call)
-        return;
-    const struct grpc_route *route = grpc_route_find(exchange->request.path);
-    if (!state || !route) {
-        error_set(&error, state ? ERROR_UNIMPLEMENTED : ERROR_RESOURCE_EXHAUSTED,
-                  state ? "unknown service or method" : "out of memory");
-        refuse(exchange, &error);
-        return;
-    }
-    call->detail = state;
-    state->route = route;
     if (route->begin) {
         route->begin(call);
         return;
     }
+    struct grpc_state *state = arena_calloc(&exchange->arena, 1, sizeof *state);
+    if (!state) {
+        error_no_memory(&error);
+        grpc_end(exchange, &error);
+        return;
+    }
+    call->detail = state;
+    state->route = route;
     state->method = pb_method_of_path(exchange->request.path);
     arena_init(&state->arena, 1024, MESSAGE_ARENA_BYTES);
-    buf_init(&call->body, api->max_json_bytes);
-    grpc_reader_init(&state->reader, &exchange->request, api->max_json_bytes);
+    buf_init(&call->body, call->api->max_json_bytes);
+    grpc_reader_init(&state->reader, &exchange->request, call->api->max_json_bytes);
     grpc_writer_init(&state->writer, &exchange->request);
     exchange->handler = &grpc_handler;
 }

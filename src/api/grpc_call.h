@@ -9,7 +9,7 @@
 /* A row of the table of gRPC methods (grpc_routes.c). */
 struct grpc_route {
     const char *path; /* "/package.Service/Method" */
-    enum route_scope scope;
+    enum scope scope;
     /* A message has come and is decoded; it lies in the call's arena until the answer. Each message
      * of a stream gets one answer. */
     void (*serve)(struct api_call *call, const void *message);
@@ -17,11 +17,14 @@ struct grpc_route {
         struct api_call *call); /* instead of serve, before the body; sets exchange->handler */
 };
 
+/* The rows, in order. */
+const struct grpc_route *grpc_route_table(size_t *ret_count);
+
 /* The route of a path, or NULL. */
 const struct grpc_route *grpc_route_find(struct span path);
 
-/* Starts a call whose exchange is gRPC. */
-void grpc_call_begin(struct api *api, struct http_exchange *exchange);
+/* Starts a call of that route, which the gate has let in. */
+void grpc_call_begin(struct api_call *call, const struct grpc_route *route);
 
 /* Answers with a message of this table; ends a unary call. */
 void grpc_call_reply(struct api_call *call, const struct pb_message *table, const void *message);

@@ -3,12 +3,11 @@
 #include "api/load_call.h"
 #include "codec/inference.pb.h"
 
-static size_t count_versions(const struct serving *serving)
+static size_t count_versions(const struct api_call *call)
 {
-    struct map_slot slot;
     size_t position = 0, count = 0;
-    while (map_next(&serving->models, &position, &slot))
-        count += ((const struct model *)slot.value)->version_count;
+    for (const struct model *model; (model = call_next_model(call, &position));)
+        count += model->version_count;
     return count;
 }
 
@@ -27,17 +26,15 @@ void grpc_repository_index(struct api_call *call, const void *message)
     const struct inference_repository_index_request *request = message;
     struct arena *arena = &call->exchange->arena;
     struct inference_repository_index_response response = {0};
-    struct map_slot slot;
     struct error error;
-    size_t position = 0, count = count_versions(call->api->serving);
+    size_t position = 0, count = count_versions(call);
     response.models.items = arena_calloc(arena, count, sizeof *response.models.items);
     if (!response.models.items) {
         error_no_memory(&error);
         grpc_call_fail(call, &error);
         return;
     }
-    while (map_next(&call->api->serving->models, &position, &slot)) {
-        const struct model *model = slot.value;
+    for (const struct model *model; (model = call_next_model(call, &position));) {
         for (size_t i = 0; i < model->version_count; i++) {
             if (!request->ready || version_ready(model->versions[i]))
                 fill(arena, model->versions[i], &response.models.items[response.models.count++]);
@@ -66,11 +63,8 @@ void grpc_repository_unload(struct api_call *call, const void *message)
     const struct inference_repository_model_unload_request *request = message;
     struct inference_repository_model_unload_response response = {0};
     struct error error;
-    struct model *model = serving_model(call->api->serving, request->model_name, &error);
-    if (!model) {
+    if (unload_call(call, request->model_name, &error))
+        grpc_call_reply(call, &inference_repository_model_unload_response_pb, &response);
+    else
         grpc_call_fail(call, &error);
-        return;
-    }
-    model_unload(model);
-    grpc_call_reply(call, &inference_repository_model_unload_response_pb, &response);
 }

@@ -7,22 +7,30 @@ static const struct grpc_route table[] = {
     {INFERENCE "ModelInfer", SCOPE_INFER, NULL, grpc_infer_begin},
     {INFERENCE "ServerLive", SCOPE_OPEN, grpc_server_live, NULL},
     {INFERENCE "ServerReady", SCOPE_OPEN, grpc_server_ready, NULL},
-    {INFERENCE "ModelReady", SCOPE_INFER, grpc_model_ready, NULL},
-    {INFERENCE "ServerMetadata", SCOPE_INFER, grpc_server_metadata, NULL},
-    {INFERENCE "ModelMetadata", SCOPE_INFER, grpc_model_metadata, NULL},
-    {INFERENCE "RepositoryIndex", SCOPE_INFER, grpc_repository_index, NULL},
+    {INFERENCE "ModelReady", SCOPE_READ, grpc_model_ready, NULL},
+    {INFERENCE "ServerMetadata", SCOPE_READ, grpc_server_metadata, NULL},
+    {INFERENCE "ModelMetadata", SCOPE_READ, grpc_model_metadata, NULL},
+    {INFERENCE "RepositoryIndex", SCOPE_READ, grpc_repository_index, NULL},
     {INFERENCE "RepositoryModelLoad", SCOPE_DEPLOY, grpc_repository_load, NULL},
     {INFERENCE "RepositoryModelUnload", SCOPE_DEPLOY, grpc_repository_unload, NULL},
     {"/grpc.health.v1.Health/Check", SCOPE_OPEN, grpc_health_check, NULL},
-    {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", SCOPE_INFER, grpc_reflection,
+    {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", SCOPE_READ, grpc_reflection,
      NULL},
-    {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", SCOPE_INFER, grpc_reflection,
+    {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", SCOPE_READ, grpc_reflection,
      NULL},
 };
 
+enum { COUNT = sizeof table / sizeof *table };
+
+const struct grpc_route *grpc_route_table(size_t *ret_count)
+{
+    *ret_count = COUNT;
+    return table;
+}
+
 const struct grpc_route *grpc_route_find(struct span path)
 {
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    for (size_t i = 0; i < COUNT; i++) {
         if (span_equal(path, span_of(table[i].path)))
             return &table[i];
     }

@@ -278,6 +278,7 @@ static bool take_head(struct api_call *call, struct error *ret_error)
     if (!version || !inference_init(&infer->inference, version, &call->exchange->arena, ret_error))
         return false;
     infer->inference.id = request->id;
+    infer->inference.caller = call->caller;
     return grpc_call_deadline(call, &infer->inference.deadline_ns, ret_error) &&
            take_parameters(call, ret_error) && take_outputs(call, ret_error);
 }

@@ -192,6 +192,7 @@ static void take_json(struct api_call *call)
         return;
     }
     inference->id = infer->request.id;
+    inference->caller = call->caller;
     inference->parameters = infer->request.parameters;
     inference->parameter_count = infer->request.parameter_count;
     set_deadline(call);
@@ -290,6 +291,7 @@ static void take_raw(struct api_call *call)
         refuse(call, &error);
     else
         infer->step = STEP_TENSORS;
+    infer->inference.caller = call->caller;
 }
 
 /* ---- the body ---- */

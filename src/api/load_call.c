@@ -1,34 +1,60 @@
-/* Waiting for a load; see load_call.h. */
+/* Loading and unloading; see load_call.h. */
 #include "api/load_call.h"
+
+#include "api/gate.h"
 
 struct load_call {
     struct model_waiter waiter;
     struct api_call *call;
+    struct span name;
     void (*done)(struct api_call *call, const struct error *error);
 };
+
+static void note(const struct api_call *call, const char *action, struct span name,
+                 const struct error *error)
+{
+    audit_call(&call->api->gate->audit, call, action, name, error);
+}
 
 static void settled(struct model_waiter *waiter, const struct error *error)
 {
     struct load_call *load = list_entry(waiter, struct load_call, waiter);
+    load->call->closed = NULL;
+    note(load->call, "load", load->name, error);
     load->done(load->call, error);
 }
 
 static void stop_waiting(struct api_call *call)
 {
     struct load_call *load = call->waiting;
+    struct error error;
     list_remove(&load->waiter.link);
+    error_set(&error, ERROR_CANCELLED, "begun; the client did not wait for the result");
+    note(call, "load", load->name, &error);
+}
+
+static void fail(struct api_call *call, struct span name, const struct error *error,
+                 void (*done)(struct api_call *call, const struct error *error))
+{
+    note(call, "load", name, error);
+    done(call, error);
 }
 
 void load_call_begin(struct api_call *call, struct span name,
                      void (*done)(struct api_call *call, const struct error *error))
 {
     struct error error;
-    struct model *model = serving_model(call->api->serving, name, NULL);
+    struct model *model = call_model(call, name, NULL);
     struct load_call *load = arena_calloc(&call->exchange->arena, 1, sizeof *load);
-    if (!model || !load) {
-        error_set(&error, load ? ERROR_INVALID_ARGUMENT : ERROR_RESOURCE_EXHAUSTED,
+    if (!load || !arena_copy(&call->exchange->arena, name, &load->name)) {
+        error_no_memory(&error);
+        fail(call, name, &error, done);
+        return;
+    }
+    if (!model) {
+        error_set(&error, ERROR_INVALID_ARGUMENT,
                   "failed to load '%.*s', failed to poll from model repository", SPAN_ARGS(name));
-        done(call, &error);
+        fail(call, name, &error, done);
         return;
     }
     load->call = call;
@@ -37,4 +63,13 @@ void load_call_begin(struct api_call *call, struct span name,
     call->waiting = load;
     call->closed = stop_waiting;
     model_load(model, &load->waiter);
+}
+
+bool unload_call(struct api_call *call, struct span name, struct error *ret_error)
+{
+    struct model *model = call_model(call, name, ret_error);
+    if (model)
+        model_unload(model);
+    note(call, "unload", name, model ? NULL : ret_error);
+    return model != NULL;
 }

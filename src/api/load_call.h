@@ -1,4 +1,5 @@
-/* A call that waits for a model's load; REST and gRPC differ only in how they answer. */
+/* Loading and unloading models: REST and gRPC differ only in how they answer. Both write the audit
+ * log. */
 #ifndef TENSORD_API_LOAD_CALL_H
 #define TENSORD_API_LOAD_CALL_H
 
@@ -8,5 +9,8 @@
  * when the client goes first. */
 void load_call_begin(struct api_call *call, struct span model,
                      void (*done)(struct api_call *call, const struct error *error));
+
+/* Unloads the model of that name. False (NOT_FOUND) when the caller knows no such model. */
+bool unload_call(struct api_call *call, struct span model, struct error *ret_error);
 
 #endif

@@ -106,14 +106,13 @@ void serve_model_metadata(struct api_call *call)
 void serve_model_list(struct api_call *call)
 {
     struct json_writer json;
-    struct map_slot slot;
     size_t position = 0;
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
     json_put_key(&json, SPAN("models"));
     json_put_array(&json);
-    while (map_next(&call->api->serving->models, &position, &slot))
-        json_put_string(&json, slot.key);
+    for (const struct model *model; (model = call_next_model(call, &position));)
+        json_put_string(&json, model->name);
     json_put_array_end(&json);
     json_put_object_end(&json);
     reply_json(call, 200);

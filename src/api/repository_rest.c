@@ -60,7 +60,6 @@ void serve_repository_index(struct api_call *call)
 {
     struct error error;
     struct json_writer json;
-    struct map_slot slot;
     size_t position = 0;
     bool ready_only = false;
     if (!read_ready_only(call, &ready_only, &error)) {
@@ -69,8 +68,7 @@ void serve_repository_index(struct api_call *call)
     }
     json_writer_init(&json, &call->reply);
     json_put_array(&json);
-    while (map_next(&call->api->serving->models, &position, &slot)) {
-        const struct model *model = slot.value;
+    for (const struct model *model; (model = call_next_model(call, &position));) {
         for (size_t i = 0; i < model->version_count; i++) {
             if (!ready_only || version_ready(model->versions[i]))
                 put_version(&json, model->versions[i]);
@@ -98,11 +96,8 @@ void serve_repository_load(struct api_call *call)
 void serve_repository_unload(struct api_call *call)
 {
     struct error error;
-    struct model *model = serving_model(call->api->serving, call->model, &error);
-    if (!model) {
+    if (unload_call(call, call->model, &error))
+        reply_empty(call, 200);
+    else
         reply_error(call, &error);
-        return;
-    }
-    model_unload(model);
-    reply_empty(call, 200);
 }

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -15,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILE_MODE = 0600, FOLDER_MODE = 0700, READ_BYTES = 4096 };
+enum { FILE_MODE = 0600, READ_BYTES = 4096 };
 
 static bool failed(struct error *ret_error, const char *what, const char *folder, const char *name)
 {
@@ -30,24 +29,6 @@ static bool is_ours(const struct stat *status)
 }
 
 /* ---- the folder ---- */
-
-/* Makes each folder of the path that is missing. */
-static bool make_folders(const char *folder)
-{
-    char path[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof path, "%s", folder) >= sizeof path) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    for (char *slash = path[0] ? strchr(path + 1, '/') : NULL; slash;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, FOLDER_MODE) != 0 && errno != EEXIST)
-            return false;
-        *slash = '/';
-    }
-    return mkdir(path, FOLDER_MODE) == 0 || errno == EEXIST;
-}
 
 static bool check_folder(const char *folder, int fd, struct error *ret_error)
 {
@@ -77,16 +58,6 @@ static int open_folder(const char *folder, struct error *ret_error)
         return fd;
     close(fd);
     return -1;
-}
-
-bool token_store_open(const char *folder, struct error *ret_error)
-{
-    if (!make_folders(folder))
-        return failed(ret_error, "make", folder, "");
-    int fd = open_folder(folder, ret_error);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
 }
 
 /* ---- reading ---- */

@@ -3,7 +3,9 @@
  * line.
  *
  * Both are for their owner alone. A change replaces the whole file (a rename after fsync), so a
- * reader sees the old one or the new one, and whoever changes it holds a lock on the folder. */
+ * reader sees the old one or the new one, and whoever changes it holds a lock on the folder. Every
+ * call fails, with a sentence, when the folder belongs to somebody else than this user or root, or
+ * others may write it. */
 #ifndef TENSORD_AUTH_TOKEN_STORE_H
 #define TENSORD_AUTH_TOKEN_STORE_H
 
@@ -11,10 +13,6 @@
 
 #define TOKEN_STORE_FILE "tokens"
 #define TOKEN_STORE_ADMIN_FILE "admin-token"
-
-/* Makes the folder, and those above it, when it is missing: mode 0700. False when that fails, or
- * when it belongs to somebody else than this user or root, or others may write it. */
-bool token_store_open(const char *folder, struct error *ret_error);
 
 /* Appends the token file's text; nothing when there is no file. False when it is readable or
  * writable by others, belongs to somebody else, is no plain file or longer than TOKEN_TEXT_BYTES;

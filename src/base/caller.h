@@ -29,8 +29,20 @@ enum { CALLER_TEXT_BYTES = 32 };
 /* Writes "nobody", "local", "user 1000" or "token 3f9c2a71" into text, cut to fit. Returns text. */
 static inline const char *caller_format(struct caller caller, char *text, size_t size)
 {
-    static const char *const forms[] = {"nobody", "local", "user %u", "token %08x"};
-    snprintf(text, size, forms[caller.kind], caller.id);
+    switch (caller.kind) {
+    case CALLER_NOBODY:
+        snprintf(text, size, "nobody");
+        break;
+    case CALLER_LOCAL:
+        snprintf(text, size, "local");
+        break;
+    case CALLER_USER:
+        snprintf(text, size, "user %u", caller.id);
+        break;
+    case CALLER_TOKEN:
+        snprintf(text, size, "token %08x", caller.id);
+        break;
+    }
     return text;
 }
 

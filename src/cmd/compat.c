@@ -261,6 +261,39 @@ static bool is_double(const struct compat *compat, const struct compat_endpoint 
     return false;
 }
 
+/* The setting, unless the operator has said something of it. */
+static bool add_default(struct compat *compat, const char *setting, const char *value,
+                        struct error *ret_error)
+{
+    char flag[SETTING_NAME_BYTES];
+    size_t size = strlen(setting_flag(setting_find(span_of(setting)), flag));
+    for (int i = 0; i < compat->count; i++) {
+        if (strncmp(compat->arguments[i], flag, size) == 0 && compat->arguments[i][size] == '=')
+            return true;
+    }
+    return compat_add(compat, setting, value, ret_error);
+}
+
+static bool is_local(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+/* Both servers know no tokens: whoever reaches them may use their models, by any name. So it is
+ * here, but only as far as using them goes. */
+static bool open_to_others(struct compat *compat, struct error *ret_error)
+{
+    bool open = false;
+    for (size_t i = 0; i < COMPAT_ENDPOINTS; i++) {
+        const struct compat_endpoint *endpoint = &compat->endpoints[i];
+        open = open || (endpoint->allowed && !is_local(endpoint->address));
+    }
+    return !open || (add_default(compat, "anonymous", "infer", ret_error) &&
+                     add_default(compat, "insecure", "true", ret_error) &&
+                     add_default(compat, "allowed_host", "*", ret_error));
+}
+
 static bool complete(struct compat *compat, struct error *ret_error)
 {
     size_t allowed = 0;
@@ -273,7 +306,8 @@ static bool complete(struct compat *compat, struct error *ret_error)
     }
     if (allowed == 0)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "no endpoint is allowed");
-    return compat_add(compat, "load", compat->load, ret_error) &&
+    return open_to_others(compat, ret_error) &&
+           compat_add(compat, "load", compat->load, ret_error) &&
            (!compat->log_level || compat_add(compat, "log_level", compat->log_level, ret_error)) &&
            (!compat->path || compat_add(compat, NULL, compat->path, ret_error));
 }

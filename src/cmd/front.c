@@ -7,6 +7,7 @@
 #include "cmd/announce.h"
 #include "cmd/commands.h"
 #include "cmd/drain.h"
+#include "cmd/guard.h"
 #include "cmd/listeners.h"
 #include "cmd/tls_setup.h"
 #include "settings/settings.h"
@@ -36,6 +37,7 @@ struct front {
     struct spawner_client *spawner;
     struct serving serving;
     struct api api;
+    struct guard guard;
     struct http_server http;
     struct repository_watch *watch;
     struct listeners listeners;
@@ -283,6 +285,7 @@ static void on_hangup(uv_signal_t *handle, int number)
         return;
     }
     apply_settings(&new);
+    guard_reload(&front.guard, &new);
     if (front.has_reloaded)
         settings_fini(&front.reloaded);
     front.reloaded = new;
@@ -294,7 +297,11 @@ static void on_hangup(uv_signal_t *handle, int number)
 
 static void make_http(void)
 {
-    front.api = (struct api){.serving = &front.serving, .server_id = front.settings.server_id};
+    front.api = (struct api){
+        .serving = &front.serving,
+        .gate = &front.guard.gate,
+        .server_id = front.settings.server_id,
+    };
     http_server_init(&front.http, api_request, &front.api);
     front.http.emptied = on_emptied;
     apply_settings(&front.settings);
@@ -361,13 +368,14 @@ static const char *parent_of(const char *path, char parent[PATH_MAX])
 static bool enter_sandbox(struct error *ret_error)
 {
     char text[200], config[PATH_MAX], parent[PATH_MAX], link[PATH_MAX];
-    enum { OWN_PATHS = 2 };
+    enum { OWN_PATHS = 3 };
     enum sandbox_mode mode = SANDBOX_AUTO;
     struct tls_paths tls;
     struct sandbox_path paths[OWN_PATHS + TLS_PATHS] = {
         /* for reloads: where the file lies, and where the link to it lies if it is one */
         {folder_of(front.settings.config, config), SANDBOX_READ},
         {folder_of(parent_of(front.settings.config, parent), link), SANDBOX_READ},
+        {front.guard.folder[0] ? front.guard.folder : NULL, SANDBOX_READ}, /* the token file */
     };
     tls_paths(&front.settings, &tls);
     memcpy(paths + OWN_PATHS, tls.rows, sizeof tls.rows);
@@ -407,7 +415,14 @@ static bool start(const char *path, struct error *ret_error)
     make_drain();
     announcer_init(&front.announcer, front.settings.example);
     front.successor = getenv(SPAWNER_SUCCESSOR_VARIABLE) != NULL;
-    if (!front.successor && !listen_all(ret_error))
+    if (!listeners_inherit(&front.listeners, ret_error) ||
+        !guard_open(&front.guard, &front.settings, listening_is_exposed(&front.listeners.sockets),
+                    ret_error) ||
+        !guard_watch(&front.guard, front.loop, &front.settings, ret_error))
+        return false;
+    if (!front.successor &&
+        !(listen_all(ret_error) &&
+          guard_introduce(&front.guard, &front.settings, front.announcer.address, ret_error)))
         return false;
     if (!enter_sandbox(ret_error))
         return false;

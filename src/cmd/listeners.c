@@ -56,12 +56,15 @@ static bool serve(struct listeners *listeners, size_t i, struct loop *loop,
     return listeners->items[i] != NULL;
 }
 
+bool listeners_inherit(struct listeners *listeners, struct error *ret_error)
+{
+    *listeners = (struct listeners){.url = ""};
+    return listening_inherit(&listeners->sockets, ret_error);
+}
+
 bool listeners_open(struct listeners *listeners, struct loop *loop, const struct settings *settings,
                     struct http_server *http, struct error *ret_error)
 {
-    *listeners = (struct listeners){.url = ""};
-    if (!listening_inherit(&listeners->sockets, ret_error))
-        return false;
     if (tls_is_wanted(settings) && !(listeners->tls = tls_setup(loop, settings, ret_error)))
         return false;
     for (size_t i = 0; i < listeners->sockets.count; i++)

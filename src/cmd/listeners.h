@@ -13,8 +13,10 @@ struct listeners {
     char url[400]; /* for a line to paste after "curl ": "http://127.0.0.1:8000" */
 };
 
-/* Takes over the sockets from the spawner and serves them. Says on standard output where it
- * listens. */
+/* Takes over the sockets from the spawner. */
+bool listeners_inherit(struct listeners *listeners, struct error *ret_error);
+
+/* Serves them from now on, and says on standard output where it listens. */
 bool listeners_open(struct listeners *listeners, struct loop *loop, const struct settings *settings,
                     struct http_server *http, struct error *ret_error);
 

@@ -1,6 +1,7 @@
 /* Which sockets a server has; see listening.h. */
 #include "cmd/listening.h"
 
+#include "cmd/tls_setup.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -123,6 +124,33 @@ static bool open_all(struct listening *listening, const struct settings *setting
            open_port(listening, settings, SETTING_metrics_port, LISTEN_METRICS, host, ret_error);
 }
 
+bool listening_is_exposed(const struct listening *listening)
+{
+    for (size_t i = 0; i < listening->count; i++) {
+        if (!listen_socket_is_local(&listening->sockets[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool check_secrecy(const struct listening *listening, const struct settings *settings,
+                          struct error *ret_error)
+{
+    for (size_t i = 0; i < listening->count && !settings->insecure; i++) {
+        const struct listen_socket *socket = &listening->sockets[i];
+        char address[ADDRESS_BYTES];
+        if (!listen_socket_is_local(socket) &&
+            !listen_socket_is_tls(socket, tls_is_wanted(settings)))
+            return error_set(
+                ret_error, ERROR_INVALID_ARGUMENT,
+                "at %s tokens and data could be read on their way: give --tls-cert and "
+                "--tls-key, or --insecure if something in front of the server does TLS "
+                "or you trust the network",
+                listen_socket_format(socket, false, address, sizeof address));
+    }
+    return true;
+}
+
 bool listening_open(struct listening *ret_listening, const struct settings *settings,
                     struct error *ret_error)
 {
@@ -132,7 +160,8 @@ bool listening_open(struct listening *ret_listening, const struct settings *sett
         !listen_socket_inherit(ret_listening->sockets, &ret_listening->count, ret_error))
         return false;
     ret_listening->inherited = ret_listening->count;
-    if (open_all(ret_listening, settings, ret_error))
+    if (open_all(ret_listening, settings, ret_error) &&
+        check_secrecy(ret_listening, settings, ret_error))
         return true;
     drop(ret_listening, ret_listening->inherited);
     return false;

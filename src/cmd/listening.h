@@ -21,9 +21,13 @@ struct listening {
  *   (gRPC, metrics) that is taken is left out with a warning;
  * - a port that was asked for by name, in any case, and then it must be free.
  *
- * False with a sentence; then nothing that was opened here is open. */
+ * False with a sentence, also when tokens would go over a network in the clear and --insecure is
+ * not given; then nothing that was opened here is open. */
 bool listening_open(struct listening *ret_listening, const struct settings *settings,
                     struct error *ret_error);
+
+/* Whether others than this machine can reach one of the sockets. */
+bool listening_is_exposed(const struct listening *listening);
 
 /* Takes over the sockets that another process of this program has handed over
  * (SPAWNER_SOCKETS_VARIABLE), none if there are none. */

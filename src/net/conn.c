@@ -53,6 +53,11 @@ void conn_peer(const struct conn *conn, char *text, size_t size)
     conn->kind->peer(conn, text, size);
 }
 
+const struct conn_origin *conn_origin(const struct conn *conn)
+{
+    return &conn->origin;
+}
+
 /* Receiving */
 
 static void start_reading(struct conn *conn)

@@ -89,9 +89,18 @@ void conn_abort(struct conn *conn);
 /* Writes the peer's address, "127.0.0.1:5000" or "unix", for logs; "unknown" once it is gone. */
 void conn_peer(const struct conn *conn, char *text, size_t size);
 
-/* Who is at the other end of a unix socket, as the kernel noted when it connected: user, group and
- * process. False for every other kind of connection. */
-bool conn_peer_credentials(const struct conn *conn, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid);
+/* Where the other end is, as the kernel says. */
+struct conn_origin {
+    enum {
+        CONN_ELSEWHERE, /* another machine, or not known */
+        CONN_LOOPBACK,  /* this machine, some user of it */
+        CONN_UNIX,      /* this machine, the user `uid` */
+    } place;
+    uid_t uid; /* who connected over the unix socket */
+};
+
+/* Found out once, when it connected; costs nothing. */
+const struct conn_origin *conn_origin(const struct conn *conn);
 
 /* Whether it speaks TLS. */
 bool conn_is_tls(const struct conn *conn);

@@ -37,6 +37,7 @@ struct conn {
     struct loop *loop;
     struct loop_resource resource;
     struct listener *listener; /* that accepted it, or NULL */
+    struct conn_origin origin;
     const struct conn_owner *calls;
     void *owner;
     struct backlog unsent;

@@ -142,20 +142,6 @@ static const struct conn_kind socket_kind = {
     .peer = socket_peer,
 };
 
-bool conn_peer_credentials(const struct conn *conn, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid)
-{
-    const struct socket_conn *socket = list_entry(conn, struct socket_conn, conn);
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (conn->kind != &socket_kind || socket->uv.handle.type != UV_NAMED_PIPE ||
-        getsockopt(socket_fd(socket), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-        return false;
-    *ret_uid = peer.uid;
-    *ret_gid = peer.gid;
-    *ret_pid = peer.pid;
-    return true;
-}
-
 static int open_stream(struct socket_conn *socket, uv_loop_t *uv, int fd, bool is_unix)
 {
     if (is_unix) {
@@ -166,6 +152,22 @@ static int open_stream(struct socket_conn *socket, uv_loop_t *uv, int fd, bool i
     return uv_tcp_open(&socket->uv.tcp, fd);
 }
 
+/* Asked of the kernel once for each connection, since each request wants to know. */
+static struct conn_origin find_origin(int fd, bool is_unix)
+{
+    struct conn_origin origin = {.place = is_unix ? CONN_UNIX : CONN_ELSEWHERE, .uid = (uid_t)-1};
+    struct sockaddr_storage address = {0};
+    socklen_t address_size = sizeof address;
+    struct ucred peer;
+    socklen_t peer_size = sizeof peer;
+    if (is_unix && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) == 0)
+        origin.uid = peer.uid;
+    if (!is_unix && getpeername(fd, (struct sockaddr *)&address, &address_size) == 0 &&
+        address_is_loopback(&address))
+        origin.place = CONN_LOOPBACK;
+    return origin;
+}
+
 struct conn *conn_socket_new(struct loop *loop, int fd, bool is_unix)
 {
     struct socket_conn *socket = calloc(1, sizeof *socket);
@@ -174,6 +176,7 @@ struct conn *conn_socket_new(struct loop *loop, int fd, bool is_unix)
         return NULL;
     }
     conn_init(&socket->conn, &socket_kind, loop);
+    socket->conn.origin = find_origin(fd, is_unix);
     int status = open_stream(socket, &loop->uv, fd, is_unix);
     socket->uv.handle.data = socket;
     if (status == 0 && !loop_register(loop, fd)) {

@@ -479,6 +479,7 @@ struct conn *conn_tls_with(struct conn *below, struct tls_server *server,
         return NULL;
     }
     conn_init(&tls->conn, &tls_kind, conn_loop(below));
+    tls->conn.origin = *conn_origin(below);
     tls->below = below;
     tls->server = server;
     tls->session = session;

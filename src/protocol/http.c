@@ -190,6 +190,24 @@ static bool value_is_safe(struct span value)
     return true;
 }
 
+/* The response's fields and those that go with every response of the exchange; NULL without memory.
+ */
+static const struct http_field *with_reply_fields(struct http_exchange *exchange,
+                                                  const struct http_field *fields, size_t *count)
+{
+    size_t more = exchange->reply_field_count;
+    if (!more)
+        return fields;
+    struct http_field *all = arena_calloc(&exchange->arena, *count + more, sizeof *all);
+    if (!all)
+        return NULL;
+    if (*count)
+        memcpy(all, fields, *count * sizeof *all);
+    memcpy(all + *count, exchange->reply_fields, more * sizeof *all);
+    *count += more;
+    return all;
+}
+
 void http_reply(struct http_exchange *exchange, unsigned status, const struct http_field *fields,
                 size_t count)
 {
@@ -197,6 +215,11 @@ void http_reply(struct http_exchange *exchange, unsigned status, const struct ht
         return;
     assert(!exchange->responded);
     exchange->responded = true;
+    fields = with_reply_fields(exchange, fields, &count);
+    if (!fields && count + exchange->reply_field_count) {
+        exchange->transport->reset(exchange);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         if (!value_is_safe(fields[i].value)) {
             exchange->transport->reset(exchange);
@@ -269,7 +292,12 @@ void http_reset(struct http_exchange *exchange)
         exchange->transport->reset(exchange);
 }
 
+struct conn *http_conn(const struct http_exchange *exchange)
+{
+    return exchange->transport ? exchange->transport->conn(exchange) : NULL;
+}
+
 struct loop *http_loop(const struct http_exchange *exchange)
 {
-    return exchange->transport ? exchange->transport->loop(exchange) : NULL;
+    return exchange->transport ? conn_loop(exchange->transport->conn(exchange)) : NULL;
 }

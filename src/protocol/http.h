@@ -77,6 +77,8 @@ struct http_exchange {
                                              * Content-Length says, or the application knows; the
                                              * transport counts it down */
     unsigned references;
+    const struct http_field *reply_fields; /* the application's: go out with every response */
+    size_t reply_field_count;
     bool body_idle; /* the application's: between two messages of a stream over HTTP/2, where the
                      * clock of the body stands still */
     bool responded; /* http_reply was called */
@@ -93,7 +95,7 @@ struct http_transport {
     void (*resume)(struct http_exchange *exchange);
     void (*reset)(struct http_exchange *exchange);
     bool (*wants)(const struct http_exchange *exchange);
-    struct loop *(*loop)(const struct http_exchange *exchange);
+    struct conn *(*conn)(const struct http_exchange *exchange);
 };
 
 /* Limits of the transports; TRUST.md's defaults are in http_limits_default. */
@@ -187,7 +189,8 @@ void http_resume(struct http_exchange *exchange);
 /* Breaks the exchange off: RST_STREAM, or the connection closes. `closed` follows. */
 void http_reset(struct http_exchange *exchange);
 
-/* The exchange's loop; NULL after `closed`. */
+/* The connection that it came on, for facts about the peer, and the loop; NULL after `closed`. */
+struct conn *http_conn(const struct http_exchange *exchange);
 struct loop *http_loop(const struct http_exchange *exchange);
 
 /* Takes and drops a reference. http_unref accepts NULL. */

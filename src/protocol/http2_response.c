@@ -254,9 +254,9 @@ static bool transport_wants(const struct http_exchange *exchange)
     return stream->queue_bytes < HTTP2_WANTS_BYTES && !list_linked(&stream->in_flight);
 }
 
-static struct loop *transport_loop(const struct http_exchange *exchange)
+static struct conn *transport_conn(const struct http_exchange *exchange)
 {
-    return conn_loop(http2_stream_of(exchange)->conn->session.conn);
+    return http2_stream_of(exchange)->conn->session.conn;
 }
 
 const struct http_transport http2_transport = {
@@ -266,7 +266,7 @@ const struct http_transport http2_transport = {
     .resume = transport_resume,
     .reset = transport_reset,
     .wants = transport_wants,
-    .loop = transport_loop,
+    .conn = transport_conn,
 };
 
 void http2_response_callbacks(nghttp2_session_callbacks *callbacks)

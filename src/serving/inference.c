@@ -42,14 +42,15 @@ bool inference_init(struct inference *inference, struct version *version, struct
 }
 
 bool inference_init_nested(struct inference *inference, struct version *version,
-                           struct arena *arena, const struct inference *caller,
+                           struct arena *arena, const struct inference *parent,
                            struct error *ret_error)
 {
     if (!bind(inference, version, arena, ret_error))
         return false;
-    inference->depth = caller->depth + 1;
-    inference->caller = caller;
-    inference->deadline_ns = caller->deadline_ns;
+    inference->depth = parent->depth + 1;
+    inference->parent = parent;
+    inference->caller = parent->caller;
+    inference->deadline_ns = parent->deadline_ns;
     return true;
 }
 

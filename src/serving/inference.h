@@ -11,6 +11,7 @@
 #define TENSORD_SERVING_INFERENCE_H
 
 #include "base/arena.h"
+#include "base/caller.h"
 #include "base/clock.h"
 #include "base/tensor.h"
 #include "net/loop.h"
@@ -40,6 +41,7 @@ struct inference_answer {
 struct inference {
     /* Set by the API before inference_submit. */
     struct span id;
+    struct caller caller;               /* whose request it is */
     const struct parameter *parameters; /* for the model */
     size_t parameter_count;
     uint64_t deadline_ns; /* CLOCK_NEVER: none */
@@ -65,7 +67,7 @@ struct inference {
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
     bool cancelled;
     unsigned depth;                 /* of nested calls above it; 0: a client's own */
-    const struct inference *caller; /* that waits for this one; NULL: a client does */
+    const struct inference *parent; /* that waits for this one; NULL: a client does */
 };
 
 /* Binds a client's inference to the version's current generation; lists made for it come from
@@ -74,10 +76,10 @@ struct inference {
 bool inference_init(struct inference *inference, struct version *version, struct arena *arena,
                     struct error *ret_error);
 
-/* The same for one that the model of `caller` makes: it has the caller's deadline, and is part of a
- * request that was taken already. */
+/* The same for one that the model of `parent` makes: it has the parent's deadline and caller, and
+ * is part of a request that was taken already. */
 bool inference_init_nested(struct inference *inference, struct version *version,
-                           struct arena *arena, const struct inference *caller,
+                           struct arena *arena, const struct inference *parent,
                            struct error *ret_error);
 
 /* Gives back all memory of the inference. Does nothing when it is not bound. */

@@ -117,7 +117,7 @@ static bool copy_input(struct nested *nested, const struct channel_call *call, s
  * itself. */
 static bool is_circle(const struct inference *parent, const struct version *version)
 {
-    for (; parent; parent = parent->caller) {
+    for (; parent; parent = parent->parent) {
         if (parent->generation->version == version)
             return true;
     }
@@ -187,7 +187,7 @@ void nested_forget(struct list *calls, const struct inference *parent)
         if (parent && nested->parent != parent)
             continue;
         list_remove(link);
-        nested->inference.caller = NULL; /* it may go before the call does */
+        nested->inference.parent = NULL; /* it may go before the call does */
         inference_cancel(&nested->inference);
     }
 }

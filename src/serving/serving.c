@@ -396,15 +396,20 @@ void serving_fini(struct serving *serving)
 
 /* ---- what the APIs ask ---- */
 
+bool serving_model_unknown(const struct serving *serving, struct span name, struct error *ret_error)
+{
+    if (!serving->scanned)
+        return error_set(ret_error, ERROR_UNAVAILABLE,
+                         "the server is starting: it has not looked at its models yet");
+    return error_set(ret_error, ERROR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
+                     SPAN_ARGS(name));
+}
+
 struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error)
 {
     struct model *model = map_get(&serving->models, name);
-    if (!model && !serving->scanned)
-        error_set(ret_error, ERROR_UNAVAILABLE,
-                  "the server is starting: it has not looked at its models yet");
-    else if (!model)
-        error_set(ret_error, ERROR_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
-                  SPAN_ARGS(name));
+    if (!model)
+        serving_model_unknown(serving, name, ret_error);
     return model;
 }
 

@@ -113,8 +113,12 @@ void serving_stop(struct serving *serving);
 /* Frees everything; no worker runs any more. */
 void serving_fini(struct serving *serving);
 
-/* The model of that name, or NULL with Triton's sentence (NOT_FOUND); UNAVAILABLE as long as nobody
- * can know. */
+/* The error for a name that no model has: Triton's sentence (NOT_FOUND), or UNAVAILABLE as long as
+ * nobody can know. Returns false. */
+bool serving_model_unknown(const struct serving *serving, struct span name,
+                           struct error *ret_error);
+
+/* The model of that name, or NULL with that error. */
 struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error);
 
 /* The version of a model: `number`, or the newest ready one (else the newest) when number is -1.

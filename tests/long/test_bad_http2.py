@@ -76,7 +76,7 @@ def raw_head(*fields):
     return headers(1, b"".join(literal(name, value) for name, value in fields))
 
 
-METHOD, SCHEME, PATH, AUTHORITY = h2(":method", "GET"), h2(":scheme", "http"), h2(":path", "/v2"), h2(":authority", "a")
+METHOD, SCHEME, PATH, AUTHORITY = h2(":method", "GET"), h2(":scheme", "http"), h2(":path", "/v2"), h2(":authority", "localhost")
 
 # Frames, and the code with which their stream ends; the connection goes on.
 STREAM_ERRORS = {
@@ -134,7 +134,7 @@ REFUSED = {
     "encoded dots": (400, head(path="/v2/models/%2e%2e/ready")),
     "encoded slash": (400, head(path="/v2/models/a%2fb/ready")),
     "host that is not the authority": (400, head(h2("host", "b"))),
-    "authority with a user": (400, raw_head(METHOD, SCHEME, PATH, h2(":authority", "u@a"))),
+    "authority with a user": (400, raw_head(METHOD, SCHEME, PATH, h2(":authority", "u@localhost"))),
     "101 fields": (431, headers(1, header_block() + literal(b"x", b"y") * 101)),
     "40 KiB of fields": (431, headers(1, header_block() + literal(b"x", b"y" * 14000), END_STREAM)
                          + continuation(1, literal(b"x", b"y" * 14000))

@@ -18,11 +18,11 @@ REFUSALS = {400, 408, 411, 413, 414, 417, 421, 431, 501, 505}
 SMALL = 1 << 17
 
 # A second request tells where the server thinks that the first one ends.
-SECOND = b"GET /second HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+SECOND = b"GET /second HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 BASES = {
-    "GET": b"GET /v2 HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n",
-    "length": b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
-    "chunked": b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n",
+    "GET": b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n\r\n",
+    "length": b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
+    "chunked": b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n",
 }
 INSERTED = [b"\0", b"\r", b"\n", b"\r\n", b" ", b"\t", b"\x0b", b":", b";", b",", b"0", b"\x7f", b"\x80", b"-"]
 

@@ -181,7 +181,7 @@ class Clients:
                 what = random.randrange(3)
                 if what == 0:
                     body = json.dumps(request([1], datatype="INT32", wait_ms=5000)).encode()
-                    connection.send(b"POST /v2/models/chaos/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+                    connection.send(b"POST /v2/models/chaos/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
                                     % (len(body), body))
                 elif what == 1:
                     connection.send(b"POST /v2/models/chaos/infer HTTP/1.1\r\nHos")

@@ -4,7 +4,7 @@ Each case: the status that refuses it, the section of the RFC that says why ("li
 
 INFER = "/v2/models/echo/infer"
 GET, POST = "GET /v2 HTTP/1.1", f"POST {INFER} HTTP/1.1"
-HOST, CHUNKED = "Host: a", "Transfer-Encoding: chunked"
+HOST, CHUNKED = "Host: localhost", "Transfer-Encoding: chunked"
 
 
 def head(*lines):
@@ -74,12 +74,12 @@ FRAMING = {
 }
 
 LINES = {
-    "bare LF": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\nHost: a\n\n"),
-    "LF after the request line": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\nHost: a\r\n\r\n"),
-    "LF at the end": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\r\nHost: a\r\n\n"),
-    "bare CR": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\rHost: a\r\r"),
+    "bare LF": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\nHost: localhost\n\n"),
+    "LF after the request line": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\nHost: localhost\r\n\r\n"),
+    "LF at the end": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\n"),
+    "bare CR": (400, "9112 §2.2", b"GET /v2 HTTP/1.1\rHost: localhost\r\r"),
     "CR in a value": (400, "9112 §2.2", head(GET, HOST, "X: a\rb")),
-    "LF before the request": (400, "9112 §2.2", b"\nGET /v2 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "LF before the request": (400, "9112 §2.2", b"\nGET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
     "NUL in a value": (400, "9110 §5.5", head(GET, HOST, "X: a\0b")),
     "NUL in a name": (400, "9110 §5.1", head(GET, HOST, "X\0: a")),
     "control character in a value": (400, "9110 §5.5", head(GET, HOST, "X: a\x01b")),

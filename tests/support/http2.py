@@ -30,7 +30,7 @@ def literal(name, value, kind=0):
 
 def header_block(path="/v2", method="GET", *more):
     """A request's head without compression; more are pairs of bytes."""
-    fields = [(b":method", method.encode()), (b":scheme", b"http"), (b":path", path.encode()), (b":authority", b"a")]
+    fields = [(b":method", method.encode()), (b":scheme", b"http"), (b":path", path.encode()), (b":authority", b"localhost")]
     return b"".join(literal(name, value) for name, value in [*fields, *more])
 
 

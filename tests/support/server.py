@@ -80,6 +80,16 @@ class Lines:
         return "".join(self.seen)
 
 
+def state_dir(command, environment):
+    """Where a server that is started so keeps its state; see src/cmd/state_dir.h."""
+    if "--state-dir" in command:
+        return Path(command[command.index("--state-dir") + 1])
+    if service := environment.get("STATE_DIRECTORY"):
+        return Path(service.split(":")[0])
+    home = environment["XDG_STATE_HOME"] or f"{environment['HOME']}/.local/state"
+    return Path(home) / "tensord"
+
+
 class Server:
     """A running `tensord serve`. stop() asserts that it ends cleanly.
 
@@ -94,6 +104,7 @@ class Server:
         serve += ["--onnxruntime", onnxruntime()]
         command = [*map(str, starter), binary(), *(command or serve), *map(str, arguments)]
         environment = {**inherited(), "XDG_STATE_HOME": str(state), **(environment or {})}
+        self.state_dir = state_dir(command, environment)
         self.process = subprocess.Popen(
             command, cwd=cwd or state, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
@@ -130,9 +141,15 @@ class Server:
     def url(self):
         return f"{self.scheme}://{self.netloc}"
 
-    def fetch(self, path, data=None, **options):
-        """One HTTP request to a path; see fetch()."""
-        return fetch(self.url + path, data, context=self.context, **options)
+    @property
+    def admin_token(self):
+        """What the first start has left for the owner's command line."""
+        return (self.state_dir / "admin-token").read_text().strip()
+
+    def fetch(self, path, data=None, headers=None, **options):
+        """One HTTP request to a path, with the owner's token; see fetch()."""
+        headers = {"Authorization": f"Bearer {self.admin_token}", **(headers or {})}
+        return fetch(self.url + path, data, headers=headers, context=self.context, **options)
 
     def get(self, path):
         """The JSON at a path, which answers 200."""
