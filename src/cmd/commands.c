@@ -21,10 +21,32 @@ const struct command commands[] = {
     },
     {
         .name = "ls",
-        .arguments = "[--to URL]",
+        .arguments = "[--to URL] [--token TOKEN]",
         .summary = "List the models of a running server, their states and reasons",
         .options = ls_options,
         .run = ls_run,
+    },
+    {
+        .name = "token",
+        .arguments = "create|ls|revoke [ID] [OPTION…]",
+        .summary = "Make, list and revoke the tokens with which others may use the server",
+        .operand = "create|ls|revoke",
+        .options = token_options,
+        .about =
+            "create prints the new token on standard output, and only then: its SHA-256 alone is "
+            "kept. revoke takes an id or a name. A running server takes a change in at once. "
+            "Scopes: read (see what there is; all others include it), infer (use models), deploy "
+            "(load and unload models, bring those that are data), code (bring models that are "
+            "code; includes deploy), admin (everything). Requests show a token as: Authorization: "
+            "Bearer TOKEN.",
+        .run = token_run,
+    },
+    {
+        .name = "routes",
+        .arguments = "[--json]",
+        .summary = "List what the server answers to, and the scope that each needs",
+        .options = routes_options,
+        .run = routes_run,
     },
     {
         .name = "config",

@@ -76,6 +76,14 @@ int front_run(int count, char **arguments);
 int ls_run(int count, char **arguments);
 extern const struct command_option ls_options[];
 
+/* `tensord token create|ls|revoke`: who may use the server. */
+int token_run(int count, char **arguments);
+extern const struct command_option token_options[];
+
+/* `tensord routes`: what the server answers to, and which scope that needs. */
+int routes_run(int count, char **arguments);
+extern const struct command_option routes_options[];
+
 /* `tensord config`: prints the settings that `serve` would have with the same options, as a config
  * file, each with where it comes from. */
 int config_run(int count, char **arguments);

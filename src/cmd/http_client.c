@@ -2,11 +2,16 @@
  * connection. */
 #include "cmd/http_client.h"
 
+#include "cmd/own_server.h"
+
 #include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { TIMEOUT_S = 10, READ_BYTES = 16384, HOST_BYTES = 256 };
@@ -14,11 +19,27 @@ enum { TIMEOUT_S = 10, READ_BYTES = 16384, HOST_BYTES = 256 };
 struct address {
     char host[HOST_BYTES];
     char port[8];
+    const char *path; /* of a unix socket; NULL: none */
 };
+
+void http_client_init(struct http_client *client, const struct command_line *line)
+{
+    const char *url = line->values[HTTP_CLIENT_OPTION_TO];
+    const char *token = line->values[HTTP_CLIENT_OPTION_TOKEN];
+    if (!token)
+        token = getenv("TENSORD_TOKEN");
+    *client = (struct http_client){
+        .url = url ? url : HTTP_CLIENT_URL,
+        .token = token && token[0] ? token : NULL,
+    };
+}
 
 static bool parse_url(const char *url, struct address *ret_address, struct error *ret_error)
 {
     struct span rest = span_of(url), port = SPAN("8000");
+    *ret_address = (struct address){.host = "localhost", .path = url + strlen("unix:")};
+    if (span_starts_with(rest, SPAN("unix:")))
+        return true;
     if (span_starts_with(rest, SPAN("http://")))
         rest = span_after(rest, 7);
     struct span authority = span_split(&rest, '/'), host = authority;
@@ -33,15 +54,36 @@ static bool parse_url(const char *url, struct address *ret_address, struct error
     if (!host.size || host.size >= HOST_BYTES || !port.size ||
         port.size >= sizeof ret_address->port)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "'%s' is no address; give one as http://HOST:PORT", url);
+                         "'%s' is no address; give one as http://HOST:PORT or unix:PATH", url);
     *ret_address = (struct address){0};
     memcpy(ret_address->host, host.data, host.size);
     memcpy(ret_address->port, port.data, port.size);
     return true;
 }
 
+static int connect_unix(const char *path, struct error *ret_error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = -1;
+    if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s", path) <
+        sizeof address.sun_path)
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    else
+        errno = ENAMETOOLONG;
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0)
+        error_set(ret_error, ERROR_UNAVAILABLE, "no server answers at %.200s: %s", path,
+                  strerror(errno));
+    return fd;
+}
+
 static int connect_to(const struct address *address, struct error *ret_error)
 {
+    if (address->path)
+        return connect_unix(address->path, ret_error);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     struct timeval timeout = {TIMEOUT_S, 0};
     int fd = -1, status = getaddrinfo(address->host, address->port, &hints, &found);
@@ -103,26 +145,52 @@ static bool take_body(struct buf *reply, struct error *ret_error)
                              status, SPAN_ARGS(buf_span(reply)));
 }
 
-bool http_client_post(const char *url, const char *path, struct span body, struct buf *reply,
-                      struct error *ret_error)
+/* Control characters would end the field and begin another. */
+static bool check_token(const char *token, struct error *ret_error)
+{
+    for (const char *c = token; *c; c++) {
+        if (*c <= ' ' || *c >= 0x7f)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "the token holds a character that no token has");
+    }
+    return true;
+}
+
+static bool write_request(const struct http_client *client, const struct address *address, int fd,
+                          const char *path, struct span body, struct buf *to,
+                          struct error *ret_error)
+{
+    char own[SECRET_BYTES + 1];
+    const char *token = client->token;
+    if (!token && own_server_token(fd, own))
+        token = own;
+    if (token && !check_token(token, ret_error))
+        return false;
+    bool v6 = strchr(address->host, ':') != NULL;
+    buf_printf(to, "POST %s HTTP/1.0\r\nHost: %s%s%s:%s\r\n", path, v6 ? "[" : "", address->host,
+               v6 ? "]" : "", address->path ? "80" : address->port);
+    if (token)
+        buf_printf(to, "Authorization: Bearer %s\r\n", token);
+    buf_printf(to, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", body.size);
+    buf_append(to, body);
+    return buf_ok(to) || error_no_memory(ret_error);
+}
+
+bool http_client_post(const struct http_client *client, const char *path, struct span body,
+                      struct buf *reply, struct error *ret_error)
 {
     struct address address;
     struct buf request;
-    if (!parse_url(url, &address, ret_error))
+    if (!parse_url(client->url, &address, ret_error))
         return false;
     int fd = connect_to(&address, ret_error);
     if (fd < 0)
         return false;
     buf_init(&request, SIZE_MAX / 2);
-    buf_printf(&request,
-               "POST %s HTTP/1.0\r\nHost: %s:%s\r\nContent-Type: "
-               "application/json\r\nContent-Length: %zu\r\n\r\n",
-               path, address.host, address.port, body.size);
-    buf_append(&request, body);
-    bool good = buf_ok(&request) && send_all(fd, buf_span(&request)) && receive_all(fd, reply);
-    if (!good)
-        error_set(ret_error, ERROR_UNAVAILABLE, "the server at %s:%s does not answer", address.host,
-                  address.port);
+    bool good = write_request(client, &address, fd, path, body, &request, ret_error);
+    if (good && !(send_all(fd, buf_span(&request)) && receive_all(fd, reply)))
+        good = error_set(ret_error, ERROR_UNAVAILABLE, "the server at %s does not answer",
+                         client->url);
     close(fd);
     buf_fini(&request);
     return good && take_body(reply, ret_error);

@@ -2,6 +2,7 @@
  * of names and versions. */
 #include "cmd/commands.h"
 #include "cmd/http_client.h"
+#include "cmd/table.h"
 #include "codec/json.h"
 
 #include <stdio.h>
@@ -10,10 +11,8 @@
 
 enum { COLUMNS = 5, NOTE = COLUMNS - 1, REPLY_BYTES = 16 << 20 };
 
-#define DEFAULT_URL "http://127.0.0.1:8000"
-
 const struct command_option ls_options[] = {
-    {"to", "URL", "The server's address [" DEFAULT_URL "]"},
+    HTTP_CLIENT_OPTIONS,
     {"json", NULL, "Print the repository index as the server sends it, for programs"},
     {.name = NULL},
 };
@@ -83,45 +82,6 @@ static bool read_rows(struct span text, struct arena *arena, struct row **ret_ro
     return json_end(&json);
 }
 
-/* Prints a cell, padded to width unless that is 0. Names and reasons are others' text: control
- * characters do not reach the terminal. */
-static void print_cell(struct span cell, size_t width)
-{
-    for (size_t i = 0; i < cell.size; i++) {
-        unsigned char c = (unsigned char)cell.data[i];
-        putchar(c < 0x20 || c == 0x7f ? '?' : c);
-    }
-    if (width)
-        printf("%*s", (int)(width - cell.size) + 2, "");
-}
-
-/* Prints columns as wide as their widest cell; those that are empty everywhere are left out. */
-static void print_rows(const struct row *rows, size_t count)
-{
-    size_t widths[COLUMNS] = {0};
-    for (size_t column = 0; column < COLUMNS; column++) {
-        for (size_t i = 0; i < count; i++)
-            widths[column] = rows[i].cells[column].size > widths[column]
-                                 ? rows[i].cells[column].size
-                                 : widths[column];
-        if (widths[column] && widths[column] < strlen(titles[column]))
-            widths[column] = strlen(titles[column]);
-    }
-    for (size_t column = 0; column < COLUMNS; column++) {
-        if (widths[column] && column != NOTE)
-            printf("%-*s  ", (int)widths[column], titles[column]);
-    }
-    printf("%s", widths[NOTE] ? titles[NOTE] : "");
-    putchar('\n');
-    for (size_t i = 0; i < count; i++) {
-        for (size_t column = 0; column < COLUMNS; column++) {
-            if (widths[column])
-                print_cell(rows[i].cells[column], column == NOTE ? 0 : widths[column]);
-        }
-        putchar('\n');
-    }
-}
-
 /* The server's own words, for programs. */
 static void print_json(struct span text)
 {
@@ -139,15 +99,16 @@ int ls_run(int count, char **arguments)
     size_t row_count = 0;
     if (!command_line_read(ls_options, 0, count, arguments, &line, &error))
         return command_complain("ls", error.message);
-    const char *url = line.values[0] ? line.values[0] : DEFAULT_URL;
+    struct http_client client;
+    http_client_init(&client, &line);
     arena_init(&arena, 4096, REPLY_BYTES);
     buf_init(&reply, REPLY_BYTES);
-    bool good = http_client_post(url, "/v2/repository/index", SPAN("{}"), &reply, &error) &&
+    bool good = http_client_post(&client, "/v2/repository/index", SPAN("{}"), &reply, &error) &&
                 read_rows(buf_span(&reply), &arena, &rows, &row_count, &error);
-    if (good && line.values[1])
+    if (good && line.values[HTTP_CLIENT_OPTION_COUNT])
         print_json(buf_span(&reply));
     else if (good)
-        print_rows(rows, row_count);
+        table_print(titles, COLUMNS, rows ? rows->cells : NULL, row_count);
     else
         command_complain("ls", error.message);
     buf_fini(&reply);

@@ -30,20 +30,21 @@ static const char *home(void)
 
 /* Where it is, whether it exists or not. Relative paths in the environment are passed over, as
  * XDG's specification wants. */
-static bool find(const struct settings *settings, char path[PATH_MAX], struct error *ret_error)
+bool state_dir_find(const struct settings *settings, char ret_path[PATH_MAX],
+                    struct error *ret_error)
 {
     const char *service = getenv("STATE_DIRECTORY"), *xdg = getenv("XDG_STATE_HOME");
     if (settings->state_dir[0])
-        return format_path(path, settings->state_dir, "", ret_error);
+        return format_path(ret_path, settings->state_dir, "", ret_error);
     if (service && service[0] == '/') { /* may be several: "/var/lib/a:/var/lib/b" */
         char first[PATH_MAX];
         snprintf(first, sizeof first, "%.*s", (int)strcspn(service, ":"), service);
-        return format_path(path, first, "", ret_error);
+        return format_path(ret_path, first, "", ret_error);
     }
     if (xdg && xdg[0] == '/')
-        return format_path(path, xdg, "/tensord", ret_error);
+        return format_path(ret_path, xdg, "/tensord", ret_error);
     if (home())
-        return format_path(path, home(), "/.local/state/tensord", ret_error);
+        return format_path(ret_path, home(), "/.local/state/tensord", ret_error);
     return error_set(ret_error, ERROR_NOT_FOUND,
                      "there is no home folder to keep state in; name one with --state-dir");
 }
@@ -70,7 +71,7 @@ bool state_dir_open(const struct settings *settings, char ret_path[PATH_MAX],
                     struct error *ret_error)
 {
     char path[PATH_MAX], models[PATH_MAX], absolute[PATH_MAX];
-    if (!find(settings, path, ret_error) || !make(path, ret_error) ||
+    if (!state_dir_find(settings, path, ret_error) || !make(path, ret_error) ||
         !format_path(models, path, "/models", ret_error) || !make(models, ret_error))
         return false;
     if (!realpath(path, absolute))

@@ -7,6 +7,10 @@
 
 #include <limits.h>
 
+/* Writes the state folder's path, whether it is there or not. False when there is no home. */
+bool state_dir_find(const struct settings *settings, char ret_path[PATH_MAX],
+                    struct error *ret_error);
+
 /* Finds the state folder and makes it, with its folder "models", mode 0700 where they are new:
  * --state-dir; else $STATE_DIRECTORY, which systemd sets; else $XDG_STATE_HOME/tensord; else
  * ~/.local/state/tensord. Writes its absolute path. False with a sentence when it cannot be made or

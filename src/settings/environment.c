@@ -63,7 +63,8 @@ void settings_check_environment(void (*warn)(void *context, const char *sentence
         char name[SETTING_NAME_BYTES], text[SETTING_NAME_BYTES], sentence[300];
         struct span value = span_of(*entry), variable = span_split(&value, '=');
         if (!span_starts_with(variable, SPAN(PREFIX)) || !value.data ||
-            span_starts_with(variable, SPAN(PREFIX "_"))) /* from one role to another */
+            span_starts_with(variable, SPAN(PREFIX "_")) || /* from one role to another */
+            span_equal(variable, SPAN(PREFIX "TOKEN")))     /* of clients' commands */
             continue;
         struct span wanted = table_name(*entry + strlen(PREFIX), name);
         const struct setting *row = setting_find(wanted);
