@@ -6,7 +6,6 @@
 #include "auth/credentials.h"
 
 #include <time.h>
-#include <unistd.h>
 
 /* ---- what the request says of itself ---- */
 
@@ -162,7 +161,7 @@ static void take_connection(const struct gate *gate, struct api_call *call,
     call->scopes = gate->remote_scopes;
     if (origin->place == CONN_UNIX) {
         call->caller = (struct caller){CALLER_USER, origin->uid};
-        if (origin->uid == geteuid() || origin->uid == 0)
+        if (origin->uid == gate->owner || origin->uid == 0)
             call->scopes = scope_bit(SCOPE_ADMIN);
     } else if (origin->place == CONN_LOOPBACK && !fields->forwarded.data) {
         call->caller = (struct caller){CALLER_LOCAL, 0};

@@ -14,12 +14,15 @@
 #include "auth/site.h"
 #include "auth/token_table.h"
 
+#include <sys/types.h>
+
 struct api_call;
 
 /* What the gate knows; for the loop's thread. */
 struct gate {
     struct site site;
     struct token_table tokens;
+    uid_t owner;            /* whose server it is: admin over a unix socket, like root */
     unsigned local_scopes;  /* of who comes over loopback and shows no token */
     unsigned remote_scopes; /* of everybody else who shows none */
     struct audit audit;

@@ -137,6 +137,7 @@ bool guard_open(struct guard *guard, const struct settings *settings, bool expos
                 struct error *ret_error)
 {
     *guard = (struct guard){.exposed = exposed, .rescan_ms = (uint64_t)settings->rescan_ms};
+    guard->gate.owner = geteuid();
     token_table_init(&guard->gate.tokens);
     buf_init(&guard->text, TOKEN_TEXT_BYTES);
     return audit_open(&guard->gate.audit, settings->audit_log, ret_error) &&

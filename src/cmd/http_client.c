@@ -132,17 +132,17 @@ static bool receive_all(int fd, struct buf *reply)
     }
 }
 
-/* Drops the head of an answer and looks at its status. */
-static bool take_body(struct buf *reply, struct error *ret_error)
+/* Takes the head off an answer: its body is left, and *ret_status is what it says. */
+static bool take_head(struct buf *reply, unsigned *ret_status, struct error *ret_error)
 {
     const char *end = reply->size ? memmem(reply->data, reply->size, "\r\n\r\n", 4) : NULL;
-    if (!end || reply->size < 12 || memcmp(reply->data, "HTTP/1.", 7) != 0)
+    uint64_t status;
+    if (!end || reply->size < 12 || memcmp(reply->data, "HTTP/1.", 7) != 0 ||
+        !span_to_u64((struct span){reply->data + 9, 3}, &status))
         return error_set(ret_error, ERROR_INTERNAL, "the answer is no HTTP");
-    bool good = memcmp(reply->data + 9, "200", 3) == 0;
-    char status[4] = {reply->data[9], reply->data[10], reply->data[11], 0};
+    *ret_status = (unsigned)status;
     buf_consume(reply, (size_t)(end - reply->data) + 4);
-    return good || error_set(ret_error, ERROR_INTERNAL, "the server answers with status %s: %.*s",
-                             status, SPAN_ARGS(buf_span(reply)));
+    return true;
 }
 
 /* Control characters would end the field and begin another. */
@@ -156,16 +156,9 @@ static bool check_token(const char *token, struct error *ret_error)
     return true;
 }
 
-static bool write_request(const struct http_client *client, const struct address *address, int fd,
-                          const char *path, struct span body, struct buf *to,
-                          struct error *ret_error)
+static bool write_request(const struct address *address, const char *token, const char *path,
+                          struct span body, struct buf *to, struct error *ret_error)
 {
-    char own[SECRET_BYTES + 1];
-    const char *token = client->token;
-    if (!token && own_server_token(fd, own))
-        token = own;
-    if (token && !check_token(token, ret_error))
-        return false;
     bool v6 = strchr(address->host, ':') != NULL;
     buf_printf(to, "POST %s HTTP/1.0\r\nHost: %s%s%s:%s\r\n", path, v6 ? "[" : "", address->host,
                v6 ? "]" : "", address->path ? "80" : address->port);
@@ -176,22 +169,50 @@ static bool write_request(const struct http_client *client, const struct address
     return buf_ok(to) || error_no_memory(ret_error);
 }
 
-bool http_client_post(const struct http_client *client, const char *path, struct span body,
-                      struct buf *reply, struct error *ret_error)
+/* One request over a connection of its own. `own`: with the admin's token, if the server at the
+ * other end is this user's; *ret_status is 0 when it is not, and nothing was sent. */
+static bool ask(const struct http_client *client, bool own, const char *path, struct span body,
+                struct buf *reply, unsigned *ret_status, struct error *ret_error)
 {
     struct address address;
     struct buf request;
+    char secret[SECRET_BYTES + 1];
     if (!parse_url(client->url, &address, ret_error))
         return false;
     int fd = connect_to(&address, ret_error);
     if (fd < 0)
         return false;
+    if (own && !own_server_token(fd, secret)) {
+        close(fd);
+        *ret_status = 0;
+        return true;
+    }
+    buf_clear(reply);
     buf_init(&request, SIZE_MAX / 2);
-    bool good = write_request(client, &address, fd, path, body, &request, ret_error);
+    bool good =
+        write_request(&address, own ? secret : client->token, path, body, &request, ret_error);
     if (good && !(send_all(fd, buf_span(&request)) && receive_all(fd, reply)))
         good = error_set(ret_error, ERROR_UNAVAILABLE, "the server at %s does not answer",
                          client->url);
     close(fd);
     buf_fini(&request);
-    return good && take_body(reply, ret_error);
+    return good && take_head(reply, ret_status, ret_error);
+}
+
+bool http_client_post(const struct http_client *client, const char *path, struct span body,
+                      struct buf *reply, struct error *ret_error)
+{
+    enum { OK = 200, UNAUTHORIZED = 401 };
+    unsigned status, again = 0;
+    if (client->token && !check_token(client->token, ret_error))
+        return false;
+    if (!ask(client, false, path, body, reply, &status, ret_error))
+        return false;
+    if (status == UNAUTHORIZED && !client->token &&
+        !ask(client, true, path, body, reply, &again, ret_error))
+        return false;
+    status = again ? again : status;
+    return status == OK ||
+           error_set(ret_error, ERROR_INTERNAL, "the server answers with status %u: %.*s", status,
+                     SPAN_ARGS(buf_span(reply)));
 }

@@ -26,9 +26,9 @@ struct http_client {
  * environment. */
 void http_client_init(struct http_client *client, const struct command_line *line);
 
-/* Posts a JSON body to a path and puts the answer's body into reply. Without a token, the admin's
- * is sent to a server that is this user's own (own_server.h). False when the server cannot be
- * reached, answers too late (10 s) or with another status than 200. */
+/* Posts a JSON body to a path and puts the answer's body into reply. Without a token, a server that
+ * wants one gets the admin's if it is this user's own (own_server.h). False when the server cannot
+ * be reached, answers too late (10 s) or with another status than 200. */
 bool http_client_post(const struct http_client *client, const char *path, struct span body,
                       struct buf *reply, struct error *ret_error);
 

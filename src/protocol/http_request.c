@@ -189,12 +189,14 @@ static bool ipv6_valid(struct span text)
 }
 
 /* RFC 3986 allows more, but a host with "," or ";" is a list to some readers, and no name in DNS.
- */
+ * Of escapes only "%2F" has a use: gRPC's clients name a unix socket by its path, encoded. */
 static bool reg_name_valid(struct span text)
 {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        if (!is_letter_or_digit(c) && (c == '\0' || !strchr("-._~", c)))
+        if (span_starts_with(span_after(text, i), SPAN("%2F")))
+            i += 2;
+        else if (!is_letter_or_digit(c) && (c == '\0' || !strchr("-._~", c)))
             return false;
     }
     return text.size > 0;

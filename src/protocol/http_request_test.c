@@ -43,12 +43,13 @@ static void ambiguous_paths_are_refused(void **state)
 
 static void authorities_are_hosts_and_ports(void **state)
 {
-    static const char *const good[] = {"a",           "a.example",  "127.0.0.1", "a:80",
-                                       "model_a-b:1", "[::1]:8000", "[fe80::1]", "a:65535"};
-    static const char *const bad[] = {"",        ":80",   "a:",  "a:b",    "a:65536", "a:1:2",
-                                      "u@a",     "a b",   "a/b", "a?b",    "[::1",    "[]",
-                                      "[::1]80", "[a b]", "::1", "a%20b",  "a,b",     "a;b",
-                                      "a\\b",    "[::g]", "[:]", "[::1]:", "[::1]:x", "\xc3\xa9"};
+    static const char *const good[] = {"a",          "a.example",   "127.0.0.1",
+                                       "a:80",       "model_a-b:1", "tmp%2Fx.sock",
+                                       "[::1]:8000", "[fe80::1]",   "a:65535"};
+    static const char *const bad[] = {
+        "",    ":80",  "a:",   "a:b",     "a:65536", "a:1:2",  "u@a",     "a b",     "a/b",
+        "a?b", "[::1", "[]",   "[::1]80", "[a b]",   "::1",    "a%20b",   "a%2",     "a%2f",
+        "a,b", "a;b",  "a\\b", "[::g]",   "[:]",     "[::1]:", "[::1]:x", "\xc3\xa9"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         if (!http_authority_valid(span_of(good[i])))
             fail_msg("refused: %s", good[i]);

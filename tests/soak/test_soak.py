@@ -23,7 +23,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import models, processes
 from support.repositories import request, write_model
-from support.server import Server, fetch
+from support.server import Server
 from support.sockets import Connection
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
@@ -235,7 +235,7 @@ class Events:
 
     def unload_and_load(self):
         for action in ("unload", "load"):
-            status, _, body = fetch(f"{self.server.url}/v2/repository/models/other/{action}", b"", method="POST")
+            status, _, body = self.server.fetch(f"/v2/repository/models/other/{action}", b"", method="POST")
             assert status == 200, body
 
 

@@ -170,6 +170,13 @@ class Server:
         until(lambda: self.fetch(ready)[0] == 200, timeout_s, f"'{model}' ready\n{self.err.text()}\n")
         return self
 
+    def wait_anonymously(self, model, timeout_s=START_S):
+        """The same without a token, for a server that has none."""
+        from support.processes import until
+
+        until(lambda: fetch(f"{self.url}/v2/models/{model}/ready")[0] == 200, timeout_s, f"'{model}' ready")
+        return self
+
     def kill(self):
         """Ends the process and what descends from it, without asking."""
         children = self.descendants()

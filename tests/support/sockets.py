@@ -1,4 +1,4 @@
-"""Raw bytes over TCP, for what no client would send."""
+"""Raw bytes over TCP or a unix socket, for what no client would send."""
 import json
 import socket
 import struct
@@ -14,8 +14,13 @@ class Connection:
     """One connection to the server. A context manager; closed at the end."""
 
     def __init__(self, address, timeout_s=TIMEOUT_S):
-        self.socket = socket.create_connection(address, timeout=timeout_s)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(address, tuple):
+            self.socket = socket.create_connection(address, timeout=timeout_s)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:  # a path
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout_s)
+            self.socket.connect(str(address))
         self.received = b""
 
     def __enter__(self):
