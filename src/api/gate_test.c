@@ -80,7 +80,7 @@ static int teardown(void **state)
 }
 
 /* A new request over a connection from that place. */
-static void request(struct test *test, enum http_method method, int place)
+static void request(struct test *test, enum http_method method, enum conn_place place)
 {
     struct arena arena = test->exchange.arena;
     arena_clear(&arena);
@@ -126,7 +126,7 @@ static const char *reply_field(const struct test *test, const char *name)
 }
 
 /* Asks for each scope in turn; "o" for open, "." for closed. */
-static const char *scopes_open(struct test *test, int place, const char *secret)
+static const char *scopes_open(struct test *test, enum conn_place place, const char *secret)
 {
     static char answers[SCOPE_COUNT + 1];
     for (enum scope scope = 0; scope < SCOPE_COUNT; scope++) {
@@ -156,7 +156,7 @@ static void without_a_token_the_connection_decides(void **state)
 static void tokens_open_what_they_say(void **state)
 {
     struct test *test = *state;
-    static const int places[] = {CONN_ELSEWHERE, CONN_LOOPBACK, CONN_UNIX};
+    static const enum conn_place places[] = {CONN_ELSEWHERE, CONN_LOOPBACK, CONN_UNIX};
     static const char *const opened[TOKENS] = {"oo....", "ooo...", "oo.o..",
                                                "oo.oo.", "oooooo", "o....."};
     for (size_t p = 0; p < sizeof places / sizeof *places; p++)

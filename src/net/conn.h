@@ -90,12 +90,14 @@ void conn_abort(struct conn *conn);
 void conn_peer(const struct conn *conn, char *text, size_t size);
 
 /* Where the other end is, as the kernel says. */
+enum conn_place {
+    CONN_ELSEWHERE, /* another machine, or not known */
+    CONN_LOOPBACK,  /* this machine, some user of it */
+    CONN_UNIX,      /* this machine, the user `uid` */
+};
+
 struct conn_origin {
-    enum {
-        CONN_ELSEWHERE, /* another machine, or not known */
-        CONN_LOOPBACK,  /* this machine, some user of it */
-        CONN_UNIX,      /* this machine, the user `uid` */
-    } place;
+    enum conn_place place;
     uid_t uid; /* who connected over the unix socket */
 };
 
