@@ -3,6 +3,7 @@
 #include "auth/token_text.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { BYTES = 1 << 21 };
@@ -47,6 +48,25 @@ static void check_removed(struct span text, const struct token_record *records, 
     buf_fini(&now);
 }
 
+/* A token under another id, but of the same secret, makes the file one that is refused; so it was
+ * added. It is found by its id, whatever its name is. */
+static void check_added(struct span text, const struct token_record *record)
+{
+    struct token_record other = *record, *records;
+    struct buf more;
+    char id[TOKEN_ID_TEXT_BYTES];
+    size_t count;
+    other.id ^= 1;
+    buf_init(&more, BYTES);
+    token_text_add(text, &other, &more);
+    assert(buf_ok(&more) && more.size > text.size);
+    assert(!token_text_parse(buf_span(&more), &records, &count, NULL));
+    snprintf(id, sizeof id, "%08x", record->id);
+    assert(token_find(record, 1, span_of(id), NULL) == record);
+    token_find(record, 1, record->name, NULL);
+    buf_fini(&more);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span text = {(const char *)data, size};
@@ -59,6 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < count; i++)
         check_written(&records[i]);
+    if (count)
+        check_added(text, &records[0]);
     check_removed(text, records, count);
     free(records);
     return 0;
