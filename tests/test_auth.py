@@ -173,7 +173,7 @@ def test_two_authorizations_are_one_too_many(served):
 
 
 def test_a_token_in_the_address_is_refused_and_never_logged(server, folder):
-    served = server(folder, "--log-level", "debug")
+    served = server(folder, "--log-level", "debug").wait_ready("iris")
     secret = served.admin_token
     for query in (f"token={secret}", f"access_token={secret}", f"x={secret}", "api_key=sesame", f"%74oken={secret}",
                   f"x=tensord%5F{secret[8:]}"):
@@ -521,7 +521,7 @@ def test_over_a_unix_socket_the_user_is_known(server, folder):
 
 
 def test_ls_shows_the_admins_token_to_its_own_server(server, folder):
-    served = server(folder, "--anonymous", "none")
+    served = server(folder, "--anonymous", "none").wait_ready("iris")
     own = {"XDG_STATE_HOME": str(served.state_dir.parent)}
     done = tensord("ls", "--to", served.url, environment=own)
     assert done.returncode == 0 and "iris" in done.stdout, done.stderr
