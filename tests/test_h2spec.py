@@ -20,6 +20,9 @@ PATHS = ["/v2", "/v2/models/echo/infer"]
 EXCEPTIONS = {
     ("http2/3.5", 2): "§3.4: A GOAWAY frame MAY be omitted in this case, since an invalid preface indicates that the peer "
                       "is not using HTTP/2. (It is answered as the HTTP/1.1 that it may be, and the connection closed.)",
+    ("http2/5.1", 5): "§5.1, closed: as below: whenever the answer, with END_STREAM, has left before the DATA comes, which "
+                      "is a matter of time, the stream is closed and no longer half-closed.",
+    ("http2/6.1", 2): "§5.1, closed: likewise.",
     ("http2/5.1", 8): "§5.1, closed: An endpoint MAY treat receipt of any other type of frame on a closed stream as a "
                       "connection error of type STREAM_CLOSED. (DATA on a stream that has ended is dropped.)",
     ("http2/5.1", 11): "§5.1, closed: as above.",
