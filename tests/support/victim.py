@@ -86,7 +86,8 @@ class Victim:
     def check(self, growth_bytes=MEMORY_ONCE):
         """What must be true after every bad input."""
         assert self.server.process.poll() is None, self.server.err.text()
-        assert self.process_ids() == self.pids, self.server.err.text()
+        # One that looks at the repository has its name only a moment after it was forked.
+        processes.until(lambda: self.process_ids() == self.pids, what=f"the same processes\n{self.server.err.text()}")
         assert self.answers() == self.good
         processes.until(lambda: processes.fd_count(self.server.pid) <= self.descriptors, what="descriptors back")
         if self.judges_memory:
