@@ -190,8 +190,10 @@ class Server:
         psutil.wait_procs(children, timeout=STOP_S)
 
     def descendants(self):
+        from support.processes import tree
+
         try:
-            return psutil.Process(self.pid).children(recursive=True)
+            return tree(self.pid)[1:]
         except psutil.Error:
             return []
 
