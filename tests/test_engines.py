@@ -1,4 +1,5 @@
 """Engines: which are found, which are refused, and what they may write to the log."""
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -76,6 +77,8 @@ def test_a_model_that_talks_too_much_does_not_fill_the_log(server, tmp_path):
         assert status == 200, body
     lines = [line for line in running.err.seen if "of many" in line]
     assert 100 < len(lines) < 1000
+    hits = re.search(r'limit="log_rate"\} (\d+)', running.fetch("/metrics")[2].decode())
+    assert int(hits[1]) > 1000
 
     def told():
         running.infer("wild", request([1], datatype="INT32", log="1"))

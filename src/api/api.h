@@ -8,12 +8,17 @@
 
 struct gate;
 
+/* Which exchanges get a line in the log. */
+enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
+
 /* What all calls share. Belongs to the caller and outlives every exchange. */
 struct api {
     struct serving *serving;
     struct gate *gate;
     const char *server_id; /* the server's name in its metadata */
     bool leaving;          /* the server is about to end: it is not ready any more */
+    enum access_log access_log;
+    bool server_timing;    /* every answer to an inference says where its time went */
     size_t max_json_bytes; /* of a JSON body, and of the JSON head before binary tensors */
     size_t max_body_bytes; /* of a body with binary tensors, and of a gRPC message */
 };

@@ -22,6 +22,7 @@ static const struct quota_limits refusal_limits = {
 struct event {
     const char *action;
     struct span object, name; /* what it was done to; the caller's name, if it has one */
+    struct span request_id;   /* empty: it was no request */
     const char *caller, *peer, *result;
 };
 
@@ -64,6 +65,8 @@ static void write_file(const struct audit *audit, const struct event *event)
     put(&json, "name", event->name);
     put(&json, "peer", span_of(event->peer));
     put(&json, "result", span_of(event->result));
+    if (event->request_id.size)
+        put(&json, "request_id", event->request_id);
     json_put_object_end(&json);
     buf_append_char(&line, '\n');
     if (!buf_ok(&line) || write(audit->fd, line.data, line.size) != (ssize_t)line.size)
@@ -73,9 +76,11 @@ static void write_file(const struct audit *audit, const struct event *event)
 
 static void write_event(const struct audit *audit, const struct event *event)
 {
-    log_info("audit", "%s %.*s: %s (by %s%s%.*s, from %s)", event->action, SPAN_ARGS(event->object),
-             event->result, event->caller, event->name.size ? " " : "", SPAN_ARGS(event->name),
-             event->peer);
+    const struct log_field id = {.name = "request_id", .value = event->request_id};
+    log_write_fields(LOG_INFO, "audit", NULL, &id, event->request_id.size ? 1 : 0,
+                     "%s %.*s: %s (by %s%s%.*s, from %s)", event->action, SPAN_ARGS(event->object),
+                     event->result, event->caller, event->name.size ? " " : "",
+                     SPAN_ARGS(event->name), event->peer);
     if (audit->fd >= 0)
         write_file(audit, event);
 }
@@ -116,6 +121,7 @@ void audit_call(struct audit *audit, const struct api_call *call, const char *ac
         .name = call->token ? call->token->record.name : (struct span){NULL, 0},
         .caller = caller_format(call->caller, caller, sizeof caller),
         .peer = peer,
+        .request_id = http_request_id(call->exchange),
         .result = good ? "ok" : error->message,
     };
     write_event(audit, &event);

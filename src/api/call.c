@@ -89,6 +89,7 @@ static uint64_t body_bytes(const struct http_exchange *exchange)
 static void refuse_body(struct api_call *call)
 {
     struct error error;
+    limit_hit(LIMIT_max_json_mib);
     error_set(&error, ERROR_TOO_LARGE,
               "the request's body is longer than the %zu bytes that are allowed",
               call->body.limit_bytes);
@@ -187,6 +188,7 @@ void reply_empty(struct api_call *call, unsigned status)
 
 void reply_error_to(struct http_exchange *exchange, const struct error *error)
 {
+    http_note_failure(exchange, span_of(error->message));
     struct buf text;
     struct json_writer json;
     struct span kept = SPAN("{\"error\":\"out of memory\"}");

@@ -28,16 +28,17 @@ struct api_call {
     struct api *api;
     struct http_exchange *exchange;
     const struct route *route;
-    struct caller caller; /* who makes it; the gate's finding, like the next three */
-    unsigned scopes;      /* that the caller has */
-    struct token *token;  /* held until the call closes; NULL: the caller showed none */
-    bool admitted;        /* it counts among those of the token that run */
-    struct span model;    /* from the path; data NULL when it has none */
-    struct span version;  /* likewise, as written */
-    struct buf body;      /* as far as it was collected */
-    struct buf reply;     /* the body of the answer; freed when the exchange has closed */
-    void *detail;         /* the protocol's own: struct infer_call, struct grpc_state */
-    void *waiting;        /* what the call waits for, struct load_call */
+    struct caller caller;        /* who makes it; the gate's finding, like the next three */
+    unsigned scopes;             /* that the caller has */
+    struct token *token;         /* held until the call closes; NULL: the caller showed none */
+    bool admitted;               /* it counts among those of the token that run */
+    struct span model;           /* from the path; data NULL when it has none */
+    struct span version;         /* likewise, as written */
+    struct buf body;             /* as far as it was collected */
+    struct buf reply;            /* the body of the answer; freed when the exchange has closed */
+    void *detail;                /* the protocol's own: struct infer_call, struct grpc_state */
+    struct inference *inference; /* once it was submitted; NULL: it makes none */
+    void *waiting;               /* what the call waits for, struct load_call */
     void (*closed)(struct api_call *call); /* stops the waiting when the exchange has closed; NULL:
                                               nothing waits */
 };

@@ -5,6 +5,7 @@
  * made and tensors go into their memory), WAITING for the answer, DONE. */
 #include "api/grpc_call.h"
 #include "api/infer_contents.h"
+#include "api/trace.h"
 #include "base/unset.h"
 #include "codec/infer_scan.h"
 #include "codec/inference.pb.h"
@@ -109,6 +110,7 @@ static bool reply(struct api_call *call, const struct inference_answer *answer,
     const struct iovec *vectors = list_vectors(call, answer, call->reply.size, &count);
     if (!vectors)
         return error_no_memory(ret_error);
+    trace_tell_timing(call);
     grpc_reply(call->exchange, &infer->writer, NULL, 0);
     if (!grpc_message(call->exchange, &infer->writer, vectors, count))
         return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
@@ -146,6 +148,7 @@ static void submit(struct api_call *call)
     infer->step = STEP_WAITING;
     infer->inference.answered = answered;
     infer->inference.owner = call;
+    trace_inference(call, &infer->inference);
     http_ref(call->exchange); /* until the final answer */
     inference_submit(&infer->inference);
 }

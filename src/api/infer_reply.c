@@ -1,6 +1,8 @@
 /* Writing the answer to an inference; see infer_reply.h. */
 #include "api/infer_reply.h"
 
+#include "api/trace.h"
+
 #include "codec/json_writer.h"
 #include "codec/tensor_json.h"
 #include "serving/generation.h"
@@ -120,6 +122,7 @@ bool infer_reply(struct api_call *call, const struct inference *inference,
             return error_no_memory(ret_error);
         field_count = 2;
     }
+    trace_tell_timing(call);
     http_send(call->exchange, 200, fields, field_count, vectors, count);
     return true;
 }

@@ -7,6 +7,7 @@
 #include "api/infer_json.h"
 #include "api/infer_reply.h"
 #include "api/routes.h"
+#include "api/trace.h"
 #include "base/unset.h"
 #include "codec/tensor_json.h"
 
@@ -78,6 +79,7 @@ static void submit(struct api_call *call)
     infer->step = STEP_WAITING;
     inference->answered = answered;
     inference->owner = call;
+    trace_inference(call, inference);
     http_ref(call->exchange); /* until the final answer */
     inference_submit(inference);
 }
@@ -313,6 +315,7 @@ static struct room json_room(struct api_call *call)
     if (room.size)
         return room;
     struct error error;
+    limit_hit(LIMIT_max_json_mib);
     error_set(&error, ERROR_TOO_LARGE,
               "the request's JSON is longer than the %zu bytes that are allowed",
               call->api->max_json_bytes);
@@ -415,15 +418,19 @@ static bool read_json_length(struct api_call *call, struct error *ret_error)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "Inference-Header-Content-Length is larger than the body");
     uint64_t json = text.data ? infer->json_bytes : (uint64_t)request->content_length;
-    if (request->content_length >= 0 && json > call->api->max_json_bytes)
+    if (request->content_length >= 0 && json > call->api->max_json_bytes) {
+        limit_hit(LIMIT_max_json_mib);
         return error_set(ret_error, ERROR_TOO_LARGE,
                          "the request's JSON is longer than the %zu bytes that are allowed",
                          call->api->max_json_bytes);
+    }
     if (request->content_length > 0 &&
-        (uint64_t)request->content_length > call->api->max_body_bytes)
+        (uint64_t)request->content_length > call->api->max_body_bytes) {
+        limit_hit(LIMIT_max_body_mib);
         return error_set(ret_error, ERROR_TOO_LARGE,
                          "the body is longer than the %zu bytes that are allowed",
                          call->api->max_body_bytes);
+    }
     infer->raw = infer->json_bytes == 0;
     return true;
 }

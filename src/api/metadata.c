@@ -6,8 +6,12 @@
 
 #include <stdio.h>
 
-static const struct span extensions[] = {
-    {"binary_tensor_data", 18}, {"model_repository", 16}, {"parameters", 10}};
+static const struct span extensions[] = {{"binary_tensor_data", 18},
+                                         {"model_repository", 16},
+                                         {"parameters", 10},
+                                         {"statistics", 10},
+                                         {"trace", 5},
+                                         {"logging", 7}};
 
 const struct span *server_extensions(size_t *ret_count)
 {

@@ -7,6 +7,10 @@ static const struct route table[] = {
     {HTTP_POST, "/v2/models/{model}/versions/{version}/infer", SCOPE_INFER, NULL, begin_infer},
     {HTTP_GET, "/v2/health/live", SCOPE_OPEN, serve_server_live, NULL},
     {HTTP_GET, "/v2/health/ready", SCOPE_OPEN, serve_server_ready, NULL},
+    {HTTP_GET, "/metrics", SCOPE_READ, serve_metrics, NULL},
+    {HTTP_GET, "/v2/models/stats", SCOPE_READ, serve_statistics, NULL},
+    {HTTP_GET, "/v2/models/{model}/stats", SCOPE_READ, serve_statistics, NULL},
+    {HTTP_GET, "/v2/models/{model}/versions/{version}/stats", SCOPE_READ, serve_statistics, NULL},
     {HTTP_GET, "/v2/models/{model}/ready", SCOPE_READ, serve_model_ready, NULL},
     {HTTP_GET, "/v2/models/{model}/versions/{version}/ready", SCOPE_READ, serve_model_ready, NULL},
     {HTTP_GET, "/v2/models/{model}", SCOPE_READ, serve_model_metadata, NULL},
@@ -17,6 +21,12 @@ static const struct route table[] = {
     {HTTP_POST, "/v2/repository/models/{model}/load", SCOPE_DEPLOY, serve_repository_load, NULL},
     {HTTP_POST, "/v2/repository/models/{model}/unload", SCOPE_DEPLOY, serve_repository_unload,
      NULL},
+    {HTTP_GET, "/v2/trace/setting", SCOPE_READ, serve_trace_setting, NULL},
+    {HTTP_POST, "/v2/trace/setting", SCOPE_ADMIN, serve_trace_setting, NULL},
+    {HTTP_GET, "/v2/models/{model}/trace/setting", SCOPE_READ, serve_trace_setting, NULL},
+    {HTTP_POST, "/v2/models/{model}/trace/setting", SCOPE_DEPLOY, serve_trace_setting, NULL},
+    {HTTP_GET, "/v2/logging", SCOPE_READ, serve_log_settings, NULL},
+    {HTTP_POST, "/v2/logging", SCOPE_ADMIN, serve_log_settings, NULL},
     {HTTP_GET, "/", SCOPE_OPEN, serve_alive, NULL},
 };
 

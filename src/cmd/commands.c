@@ -106,6 +106,7 @@ const struct command commands[] = {
     {.name = "front", .run = front_run},
     {.name = "check", .run = check_run},
     {.name = "worker", .run = worker_run},
+    {.name = "exporter", .run = exporter_role_run},
     {.name = NULL},
 };
 

@@ -105,11 +105,10 @@ void help_command(const struct command *command);
 /* `tensord version`. */
 int version_run(int count, char **arguments);
 
+/* The role of the exporter of traces. */
+int exporter_role_run(int count, char **arguments);
+
 /* The worker's role. */
 int worker_run(int count, char **arguments);
-
-/* The log as the settings want it. */
-struct settings;
-void log_start(const struct settings *settings);
 
 #endif

@@ -3,12 +3,13 @@
  * The listening sockets come from the spawner. Order matters: serve them first (so that clients can
  * connect while models load), then drop every privilege, then scan. A front that takes over from
  * another serves them last, when its models are loaded. */
-#include "api/api.h"
+#include "api/access.h"
 #include "cmd/announce.h"
 #include "cmd/commands.h"
 #include "cmd/drain.h"
 #include "cmd/guard.h"
 #include "cmd/listeners.h"
+#include "cmd/observing.h"
 #include "cmd/tls_setup.h"
 #include "settings/settings.h"
 #include "telemetry/log.h"
@@ -176,9 +177,14 @@ static void on_emptied(struct http_server *server)
     drain_look(&front.drain);
 }
 
-static void on_ended(void)
+static void on_exported(void *context)
 {
     loop_stop(front.loop);
+}
+
+static void on_ended(void)
+{
+    observing_stop(on_exported, NULL);
 }
 
 /* The first one ends the front in good order, the second one at once. */
@@ -226,6 +232,8 @@ static void make_serving(void)
         .threads = (uint32_t)front.settings.threads,
         .queue_limit = (size_t)front.settings.queue_limit,
         .stop_grace_ms = STOP_GRACE_MS,
+        .series_limit = (size_t)front.settings.metrics_models,
+        .summaries = front.settings.metrics_summaries,
     };
     serving_init(&front.serving, front.loop, front.spawner, &options);
     front.serving.rescan = on_rescan;
@@ -233,22 +241,12 @@ static void make_serving(void)
     front.serving.settled = on_settled;
 }
 
-void log_start(const struct settings *settings)
-{
-    static const char *const levels[] = {"debug", "info", "warning", "error"};
-    size_t level = 0;
-    while (strcmp(levels[level], settings->log_level) != 0)
-        level++;
-    bool json = settings->log_format[0] == 'j' ||
-                (settings->log_format[0] == 'a' && !isatty(STDERR_FILENO));
-    log_init((enum log_level)level, json);
-}
-
 /* Puts the settings that a reload may change in force. */
 static void apply_settings(const struct settings *settings)
 {
     struct http_limits *limits = &front.http.limits;
     log_start(settings);
+    observing_api(settings, &front.api);
     uint64_t body_mib =
         settings->max_body_mib ? (uint64_t)settings->max_body_mib : memory_limit_bytes() / MIB;
     front.api.max_json_bytes = (size_t)settings->max_json_mib * MIB;
@@ -303,6 +301,7 @@ static void make_http(void)
         .server_id = front.settings.server_id,
     };
     http_server_init(&front.http, api_request, &front.api);
+    front.http.on_closed = access_closed;
     front.http.emptied = on_emptied;
     apply_settings(&front.settings);
 }
@@ -412,6 +411,7 @@ static bool start(const char *path, struct error *ret_error)
     front.load_named.run = load_named;
     make_serving();
     make_http();
+    observing_start(front.loop, front.spawner);
     make_drain();
     announcer_init(&front.announcer, front.settings.example);
     front.successor = getenv(SPAWNER_SUCCESSOR_VARIABLE) != NULL;
@@ -445,7 +445,8 @@ int front_run(int count, char **arguments)
         return complain(error.message);
     if (!path)
         return complain("no path");
-    log_start(&front.settings);
+    if (!observing_init(&front.settings, &error))
+        return complain(error.message);
     settings_check_environment(warn, NULL);
     if (!start(path, &error))
         return complain(error.message);

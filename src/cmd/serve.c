@@ -2,8 +2,10 @@
  * the arguments are known to be good, so that mistakes are told at once and in one line. */
 #include "cmd/commands.h"
 #include "cmd/listening.h"
+#include "cmd/observing.h"
 #include "cmd/state_dir.h"
 #include "cmd/tls_setup.h"
+#include "exporter/export_config.h"
 #include "onnx/find.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
@@ -56,7 +58,7 @@ struct plan {
     struct settings settings;
     char path[PATH_MAX]; /* of what is served */
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX];
-    char **front; /* arguments of the front */
+    char **front, **exporter; /* arguments of these roles */
     struct spawner_socket sockets[LISTEN_SOCKETS];
     struct spawner_options options;
 };
@@ -78,21 +80,46 @@ static bool find_path(struct plan *plan, const char *given, struct error *ret_er
                      strerror(errno));
 }
 
-/* The front gets the same arguments, and the path if there is none among them. */
+/* A role gets the same arguments, and the path if there is none among them. NULL without memory. */
+static char **role_arguments(struct plan *plan, char *role, int count, char **arguments,
+                             bool path_given)
+{
+    static char program[] = "tensord";
+    size_t given = (size_t)count;
+    char **all = calloc(given + 4, sizeof *all);
+    if (!all)
+        return NULL;
+    all[0] = program;
+    all[1] = role;
+    memcpy(all + 2, arguments, given * sizeof *arguments);
+    all[2 + given] = path_given ? NULL : plan->path;
+    return all;
+}
+
 static bool make_arguments(struct plan *plan, int count, char **arguments, bool path_given,
                            struct error *ret_error)
 {
-    static char program[] = "tensord", role[] = "front";
-    size_t given = (size_t)count;
-    plan->front = calloc(given + 4, sizeof *plan->front);
-    if (!plan->front)
-        return error_no_memory(ret_error);
-    plan->front[0] = program;
-    plan->front[1] = role;
-    memcpy(plan->front + 2, arguments, given * sizeof *arguments);
-    plan->front[2 + given] = path_given ? NULL : plan->path;
+    static char front[] = "front", exporter[] = "exporter";
+    plan->front = role_arguments(plan, front, count, arguments, path_given);
+    plan->exporter = role_arguments(plan, exporter, count, arguments, path_given);
     plan->options.front_arguments = plan->front;
-    return true;
+    plan->options.exporter_arguments = plan->exporter;
+    return (plan->front && plan->exporter) || error_no_memory(ret_error);
+}
+
+/* What an exporter of traces will be told to do makes sense. */
+static bool check_tracing(const struct settings *settings, struct error *ret_error)
+{
+    struct export_config config;
+    struct trace_setting setting;
+    struct arena arena;
+    bool follow, good = true;
+    arena_init(&arena, 4096, 1 << 20);
+    if (export_wanted(settings))
+        good = export_config_read(settings, &arena, &config, ret_error) &&
+               export_sampling(settings, &setting, &follow, ret_error);
+    arena_fini(&arena);
+    return good;
 }
 
 static bool find_programs(struct plan *plan, struct error *ret_error)
@@ -119,6 +146,7 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
 static void plan_fini(struct plan *plan)
 {
     free(plan->front);
+    free(plan->exporter);
     settings_fini(&plan->settings);
 }
 
@@ -128,7 +156,8 @@ static bool plan_make(struct plan *plan, int count, char **arguments, bool *ret_
 {
     const char *given;
     if (!settings_read(&plan->settings, count, arguments, &given, ret_error) ||
-        !tls_settings_check(&plan->settings, ret_error) || !find_path(plan, given, ret_error) ||
+        !tls_settings_check(&plan->settings, ret_error) ||
+        !check_tracing(&plan->settings, ret_error) || !find_path(plan, given, ret_error) ||
         !find_programs(plan, ret_error) ||
         !make_arguments(plan, count, arguments, given != NULL, ret_error))
         return false;

@@ -6,6 +6,7 @@
  * to the owner; it stays on until the owner wants nothing although something has come. */
 #include "net/address.h"
 #include "net/conn_private.h"
+#include "telemetry/metrics.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -47,9 +48,10 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
 {
     struct socket_conn *socket = stream->data;
     struct conn *conn = &socket->conn;
-    if (count > 0)
+    if (count > 0) {
+        metrics.received_bytes += (size_t)count;
         conn_received(conn, (size_t)count);
-    else if (count == UV_EOF)
+    } else if (count == UV_EOF)
         conn_ended(conn);
     else if (count == UV_ENOBUFS) { /* no room; or closed while it was asked for */
         conn->reading = false;
@@ -68,18 +70,22 @@ static ssize_t socket_write(struct conn *conn, const struct iovec *vectors, size
 {
     unsigned some = count < IOV_MAX ? (unsigned)count : IOV_MAX;
     int taken = uv_try_write(&socket_of(conn)->uv.stream, (const uv_buf_t *)vectors, some);
-    if (taken >= 0)
+    if (taken >= 0) {
+        metrics.sent_bytes += (unsigned)taken;
         return taken;
+    }
     return taken == UV_EAGAIN ? 0 : -1;
 }
 
 static void on_piece(uv_write_t *piece, int status)
 {
     struct socket_conn *socket = piece->data;
-    if (status == 0)
+    if (status == 0) {
+        metrics.sent_bytes += socket->piece_bytes;
         conn_taken(&socket->conn, socket->piece_bytes);
-    else
+    } else {
         conn_abort(&socket->conn);
+    }
 }
 
 static bool socket_await(struct conn *conn, struct iovec piece)

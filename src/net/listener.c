@@ -9,6 +9,7 @@
 
 #include "net/address.h"
 #include "net/tls_private.h"
+#include "telemetry/metrics.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -57,6 +58,8 @@ static void update(struct listener *listener)
     if (wanted == listener->watching || listener->fd < 0)
         return;
     listener->watching = wanted;
+    if (listener->open_conns >= listener->max_conns)
+        limit_hit(LIMIT_max_connections);
     if (wanted)
         uv_poll_start(&listener->poll, UV_READABLE, on_readable);
     else
@@ -70,6 +73,7 @@ static void rest_over(struct timer *rest)
 
 static void take_rest(struct listener *listener)
 {
+    limit_hit(LIMIT_descriptors);
     timer_start(&listener->rest, listener->loop, REST_MS, rest_over);
 }
 
@@ -90,6 +94,8 @@ static bool accept_one(struct listener *listener)
         return false;
     }
     conn->listener = listener;
+    metrics.connections++;
+    metrics.connections_accepted++;
     if (++listener->open_conns > listener->peak_conns)
         listener->peak_conns = listener->open_conns;
     if (listener->tls)
@@ -140,6 +146,7 @@ void listener_release(struct listener *listener)
 {
     listener->open_conns--;
     tidy_after_flood(listener);
+    metrics.connections--;
     timer_stop(&listener->rest);
     update(listener);
     free_when_unused(listener);

@@ -205,10 +205,13 @@ void grpc_writer_fini(struct grpc_writer *writer)
     buf_fini(&writer->compressed);
 }
 
+/* An id that no client asked for is worth its bytes and its time only when the call fails: it then
+ * comes with the status. */
 void grpc_reply(struct http_exchange *exchange, const struct grpc_writer *writer,
                 const struct http_field *fields, size_t count)
 {
     struct http_field few[3];
+    exchange->omits_id = !exchange->request_id.size;
     struct http_field *all = count ? arena_calloc(&exchange->arena, count + 3, sizeof *all) : few;
     size_t own = 0;
     if (!all) {
@@ -287,12 +290,21 @@ static struct http_field *status_fields(struct http_exchange *exchange, size_t b
     return fields;
 }
 
+static void note_status(struct http_exchange *exchange, unsigned status, struct span message)
+{
+    if (exchange->grpc_status < 0)
+        exchange->grpc_status = (int)status;
+    if (status)
+        http_note_failure(exchange, message);
+}
+
 void grpc_end_with(struct http_exchange *exchange, unsigned status, struct span message,
                    const struct http_field *trailers, size_t count)
 {
     enum { HEAD = 2 };
     size_t all;
-    struct http_field *fields = status_fields(exchange, HEAD, status, message, count, &all);
+    struct http_field *fields = status_fields(exchange, HEAD, status, message, count + 1, &all);
+    note_status(exchange, status, message);
     if (!fields) {
         http_reset(exchange);
         return;
@@ -301,6 +313,8 @@ void grpc_end_with(struct http_exchange *exchange, unsigned status, struct span 
         memcpy(fields + all, trailers, count * sizeof *trailers);
     all += count;
     if (exchange->responded) {
+        if (status && exchange->omits_id)
+            fields[all++] = (struct http_field){SPAN("x-request-id"), http_request_id(exchange)};
         http_end(exchange, fields + HEAD, all - HEAD);
         return;
     }
@@ -313,6 +327,8 @@ void grpc_end_with(struct http_exchange *exchange, unsigned status, struct span 
 void grpc_end(struct http_exchange *exchange, const struct error *error)
 {
     static const struct http_field ok = FIELD("grpc-status", "0");
+    if (!error)
+        note_status(exchange, 0, (struct span){NULL, 0});
     if (error)
         grpc_end_with(exchange, error_grpc_status(error->code), span_of(error->message), NULL, 0);
     else if (exchange->responded)

@@ -4,6 +4,8 @@
  * so that a turn of the loop decompresses no more than it has received. */
 #include "protocol/grpc.h"
 
+#include "telemetry/metrics.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -94,11 +96,12 @@ static enum grpc_read start_message(struct grpc_reader *reader, struct error *re
     else if (reader->encoding == GRPC_OTHER) /* whatever the flag says: the client relies on it */
         error_set(ret_error, ERROR_UNIMPLEMENTED,
                   "the grpc-encoding is not supported; gzip and deflate are");
-    else if (size > reader->limit_bytes)
+    else if (size > reader->limit_bytes) {
+        limit_hit(LIMIT_max_body_mib);
         error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
                   "the message has %u bytes, more than the limit of %zu", size,
                   reader->limit_bytes);
-    else if (!reader->compressed || start_compressed(reader, ret_error)) {
+    } else if (!reader->compressed || start_compressed(reader, ret_error)) {
         reader->size_bytes = reader->left_bytes = size;
         if (!size)
             return GRPC_READ_MESSAGE; /* nothing, compressed, is still nothing */

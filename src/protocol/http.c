@@ -6,6 +6,8 @@
 #include "protocol/http.h"
 #include "protocol/http_transport.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,13 +143,18 @@ struct http_exchange *http_exchange_new(struct http_server *server,
     exchange->transport = transport;
     exchange->references = 1;
     exchange->request.content_length = -1;
+    exchange->grpc_status = -1;
+    exchange->started_ns = http_server_now_ns(server);
     return exchange;
 }
 
 void http_exchange_close(struct http_exchange *exchange, bool complete)
 {
+    struct http_server *server = exchange->server;
     if (!exchange->transport)
         return;
+    if (server->on_closed)
+        server->on_closed(server, exchange, complete);
     exchange->transport = NULL;
     if (exchange->handler)
         exchange->handler->closed(exchange, complete);
@@ -190,22 +197,47 @@ static bool value_is_safe(struct span value)
     return true;
 }
 
-/* The response's fields and those that go with every response of the exchange; NULL without memory.
- */
-static const struct http_field *with_reply_fields(struct http_exchange *exchange,
-                                                  const struct http_field *fields, size_t *count)
+enum { OWN_FIELDS = 2 }; /* that are added to the application's */
+
+/* How many fields may be added to the application's. */
+static size_t more_fields(const struct http_exchange *exchange)
 {
-    size_t more = exchange->reply_field_count;
-    if (!more)
-        return fields;
-    struct http_field *all = arena_calloc(&exchange->arena, *count + more, sizeof *all);
-    if (!all)
-        return NULL;
-    if (*count)
-        memcpy(all, fields, *count * sizeof *all);
-    memcpy(all + *count, exchange->reply_fields, more * sizeof *all);
-    *count += more;
-    return all;
+    return OWN_FIELDS + exchange->reply_field_count;
+}
+
+/* Starts the response with `fields`, behind which there is room for more_fields. */
+static void reply(struct http_exchange *exchange, unsigned status, struct http_field *fields,
+                  size_t count)
+{
+    assert(!exchange->responded);
+    exchange->responded = true;
+    exchange->status = status;
+    for (size_t i = 0; i < exchange->reply_field_count; i++)
+        fields[count++] = exchange->reply_fields[i];
+    for (size_t i = 0; i < count; i++) {
+        if (!value_is_safe(fields[i].value)) {
+            exchange->transport->reset(exchange);
+            return;
+        }
+    }
+    if (!exchange->omits_id)
+        fields[count++] = (struct http_field){SPAN("x-request-id"), http_request_id(exchange)};
+    if (exchange->server_timing.size)
+        fields[count++] = (struct http_field){SPAN("server-timing"), exchange->server_timing};
+    exchange->transport->reply(exchange, status, fields, count);
+}
+
+/* A copy of the fields with room for `more`; NULL after the exchange was reset for want of memory.
+ */
+static struct http_field *copy_fields(struct http_exchange *exchange,
+                                      const struct http_field *fields, size_t count, size_t more)
+{
+    struct http_field *copy = arena_alloc(&exchange->arena, (count + more) * sizeof *copy);
+    if (!copy)
+        http_reset(exchange);
+    else if (count)
+        memcpy(copy, fields, count * sizeof *copy);
+    return copy;
 }
 
 void http_reply(struct http_exchange *exchange, unsigned status, const struct http_field *fields,
@@ -213,20 +245,10 @@ void http_reply(struct http_exchange *exchange, unsigned status, const struct ht
 {
     if (!exchange->transport)
         return;
-    assert(!exchange->responded);
+    struct http_field *all = copy_fields(exchange, fields, count, more_fields(exchange));
+    if (all)
+        reply(exchange, status, all, count);
     exchange->responded = true;
-    fields = with_reply_fields(exchange, fields, &count);
-    if (!fields && count + exchange->reply_field_count) {
-        exchange->transport->reset(exchange);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!value_is_safe(fields[i].value)) {
-            exchange->transport->reset(exchange);
-            return;
-        }
-    }
-    exchange->transport->reply(exchange, status, fields, count);
 }
 
 void http_body(struct http_exchange *exchange, const struct iovec *vectors, size_t count)
@@ -251,6 +273,20 @@ static bool status_has_content(unsigned status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+/* The size as text; empty, which is no length, when there is no memory. */
+static struct span size_text(struct http_exchange *exchange, size_t size)
+{
+    enum { DIGITS = 20 };
+    char *text = arena_alloc(&exchange->arena, DIGITS);
+    size_t at = DIGITS;
+    if (!text)
+        return SPAN("");
+    do
+        text[--at] = (char)('0' + size % 10);
+    while (size /= 10);
+    return (struct span){text + at, DIGITS - at};
+}
+
 void http_send(struct http_exchange *exchange, unsigned status, const struct http_field *fields,
                size_t count, const struct iovec *vectors, size_t vector_count)
 {
@@ -259,17 +295,12 @@ void http_send(struct http_exchange *exchange, unsigned status, const struct htt
     size_t size = 0;
     for (size_t i = 0; i < vector_count; i++)
         size += vectors[i].iov_len;
-    struct http_field *all = arena_calloc(&exchange->arena, count + 1, sizeof *all);
-    char *length = arena_printf(&exchange->arena, "%zu", size);
-    if (!all || !length) {
-        http_reset(exchange);
+    struct http_field *all = copy_fields(exchange, fields, count, more_fields(exchange) + 1);
+    if (!all)
         return;
-    }
-    if (count)
-        memcpy(all, fields, count * sizeof *all);
     if (status_has_content(status))
-        all[count++] = (struct http_field){SPAN("content-length"), span_of(length)};
-    http_reply(exchange, status, all, count);
+        all[count++] = (struct http_field){SPAN("content-length"), size_text(exchange, size)};
+    reply(exchange, status, all, count);
     if (vector_count)
         http_body(exchange, vectors, vector_count);
     http_end(exchange, NULL, 0);
@@ -300,4 +331,11 @@ struct conn *http_conn(const struct http_exchange *exchange)
 struct loop *http_loop(const struct http_exchange *exchange)
 {
     return exchange->transport ? conn_loop(exchange->transport->conn(exchange)) : NULL;
+}
+
+void http_peer(const struct http_exchange *exchange, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (exchange->transport)
+        conn_peer(exchange->transport->conn(exchange), text, size);
 }

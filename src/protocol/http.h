@@ -13,8 +13,10 @@
 #define TENSORD_PROTOCOL_HTTP_H
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "net/conn.h"
+#include "telemetry/trace_context.h"
 
 enum http_method {
     HTTP_OTHER, /* look at method_name */
@@ -76,13 +78,22 @@ struct http_exchange {
     uint64_t body_expected_bytes;           /* of the body over HTTP/2, sure to come: what
                                              * Content-Length says, or the application knows; the
                                              * transport counts it down */
+    uint64_t started_ns;                    /* when its first byte came, monotonic */
+    struct span request_id;                 /* the client's, else as http_request_id has made it */
+    struct trace_context trace;             /* as the client gives it */
+    struct span server_timing; /* if not empty, answered as server-timing; set before */
+    struct span failure;       /* the error that it was answered with, for the log */
+    unsigned status;           /* of the response; 0: none yet */
+    int grpc_status;           /* of the call; -1: none yet, or it is no call */
     unsigned references;
     const struct http_field *reply_fields; /* the application's: go out with every response */
     size_t reply_field_count;
-    bool body_idle; /* the application's: between two messages of a stream over HTTP/2, where the
-                     * clock of the body stands still */
-    bool responded; /* http_reply was called */
-    bool ended;     /* http_end was called */
+    bool wants_timing; /* the client asks for Server-Timing */
+    bool omits_id;     /* the head of the response is without x-request-id */
+    bool body_idle;    /* the application's: between two messages of a stream over HTTP/2, where the
+                        * clock of the body stands still */
+    bool responded;    /* http_reply was called */
+    bool ended;        /* http_end was called */
 };
 
 /* How the response travels; http1.c and http2.c each have one. The application uses the http_ calls
@@ -121,6 +132,9 @@ extern const struct http_limits http_limits_default;
 struct http_server {
     /* A request's head is complete. Must set exchange->handler; may answer at once. */
     void (*on_request)(struct http_server *server, struct http_exchange *exchange);
+    /* An exchange is over, just before its handler's `closed`; also one that on_request never saw,
+     * because it was refused. NULL: nobody wants to know. */
+    void (*on_closed)(struct http_server *server, struct http_exchange *exchange, bool complete);
     struct http_limits limits;
     void *context;
     struct list conns; /* all open connections */
@@ -128,6 +142,8 @@ struct http_server {
     bool draining; /* http_server_retire or http_server_drain was called */
     /* While it drains: the last connection has gone. NULL: nobody wants to know. */
     void (*emptied)(struct http_server *server);
+    uint64_t batch_ns; /* what http_server_now_ns gives while several exchanges begin or end with
+                        * one call of the system; 0: it asks the clock */
     /* The transports' own. */
     char *receive_room;          /* shared by all connections; made when first needed */
     struct http2_shared *http2;  /* of all HTTP/2 connections; made when first needed */
@@ -143,6 +159,12 @@ struct http_server {
 void http_server_init(struct http_server *server,
                       void (*on_request)(struct http_server *, struct http_exchange *),
                       void *context);
+
+/* clock_now_ns; the same for all exchanges that one read or one write has begun or ended. */
+static inline uint64_t http_server_now_ns(const struct http_server *server)
+{
+    return server->batch_ns ? server->batch_ns : clock_now_ns();
+}
 
 /* Frees what the server keeps for later use. No connection and no exchange may be left. */
 void http_server_fini(struct http_server *server);
@@ -162,9 +184,15 @@ void http_server_retire(struct http_server *server);
 /* The same, but connections without a request are closed. May follow http_server_retire. */
 void http_server_drain(struct http_server *server);
 
-/* Starts the response. Field names are lower case; "connection", "date" and framing are the
- * transport's; a content-length among the fields is used. Memory of names and values must stay
- * until `closed`. */
+/* The id of the request, made if it has none: "none" when there is no memory. */
+struct span http_request_id(struct http_exchange *exchange);
+
+/* Keeps an error's sentence, the first one, in exchange->failure. */
+void http_note_failure(struct http_exchange *exchange, struct span sentence);
+
+/* Starts the response. Field names are lower case; "connection", "date", "x-request-id" and
+ * framing are the transport's; a content-length among the fields is used. Memory of names and
+ * values must stay until `closed`. */
 void http_reply(struct http_exchange *exchange, unsigned status, const struct http_field *fields,
                 size_t count);
 
@@ -189,8 +217,13 @@ void http_resume(struct http_exchange *exchange);
 /* Breaks the exchange off: RST_STREAM, or the connection closes. `closed` follows. */
 void http_reset(struct http_exchange *exchange);
 
-/* The connection that it came on, for facts about the peer, and the loop; NULL after `closed`. */
+/* The connection that it came on, for facts about the peer; NULL after `closed`. */
 struct conn *http_conn(const struct http_exchange *exchange);
+
+/* Writes the client's address, for logs; nothing after `closed`. Costs a call of the system. */
+void http_peer(const struct http_exchange *exchange, char *text, size_t size);
+
+/* The exchange's loop; NULL after `closed`. */
 struct loop *http_loop(const struct http_exchange *exchange);
 
 /* Takes and drops a reference. http_unref accepts NULL. */

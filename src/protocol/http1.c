@@ -42,8 +42,9 @@ void http1_refuse(struct http1_conn *c, const struct error *error)
     struct http_exchange *base = &c->exchange->base;
     struct span response;
     bool answered = base->responded;
-    http_exchange_close(base, false);
-    if (answered || !http1_write_error(&base->arena, error, http_date(base->server), &response)) {
+    http_exchange_refuse(base, error);
+    if (answered || !http1_write_error(&base->arena, error, http_date(base->server),
+                                       http_request_id(base), &response)) {
         http1_abort(c);
         return;
     }
@@ -96,7 +97,7 @@ static void start_request(struct http1_conn *c)
     c->since_ns = loop_now_ns(conn_loop(c->session.conn));
     c->window_bytes = 0;
     c->phase = HTTP1_BODY;
-    base->server->on_request(base->server, base);
+    http_exchange_begin(base);
     assert(base->handler);
     if (!parser->chunked && c->body_left == 0)
         end_body(c);

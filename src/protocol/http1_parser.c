@@ -195,12 +195,15 @@ static bool refuse_limit(struct http1_parser *parser, struct error *ret_error)
     const struct http_limits *limits = &parser->exchange->server->limits;
     switch (parser->refusal) {
     case ERROR_URI_TOO_LONG:
+        limit_hit(LIMIT_max_target_bytes);
         return error_set(ret_error, parser->refusal, "the target is longer than %zu bytes",
                          limits->target_bytes);
     case ERROR_HEADER_TOO_LARGE:
+        limit_hit(LIMIT_max_header_fields);
         return error_set(ret_error, parser->refusal, "more than %zu header fields",
                          limits->field_count);
     case ERROR_TOO_LARGE:
+        limit_hit(LIMIT_max_chunks);
         return error_set(ret_error, parser->refusal, "more than %u chunks",
                          (unsigned)limits->chunk_count);
     default:
@@ -264,6 +267,7 @@ enum http1_step http1_parse_head(struct http1_parser *parser, struct span receiv
     parser->head_bytes += part.size;
     *ret_used = part.size;
     if (parser->head_bytes == limit) {
+        limit_hit(LIMIT_max_header_bytes);
         error_set(ret_error, ERROR_HEADER_TOO_LARGE, "the head is larger than %zu bytes", limit);
         return HTTP1_ERROR;
     }

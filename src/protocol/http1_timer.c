@@ -56,6 +56,9 @@ static void input_late(struct http1_conn *c)
         http1_watch(c);
         return;
     }
+    limit_hit(c->phase == HTTP1_IDLE   ? LIMIT_idle_timeout_ms
+              : c->phase == HTTP1_HEAD ? LIMIT_header_timeout_ms
+                                       : LIMIT_body_timeout_ms);
     if (!c->exchange) { /* idle, or a body that nobody waits for */
         http1_abort(c);
         return;
@@ -70,9 +73,10 @@ static void fire(struct timer *timer)
 {
     struct http1_conn *c = list_entry(timer, struct http1_conn, timer);
     uint64_t now_ns = loop_now_ns(conn_loop(c->session.conn));
-    if (now_ns >= output_due_ns(c))
+    if (now_ns >= output_due_ns(c)) {
+        limit_hit(LIMIT_unsent_timeout_ms);
         http1_abort(c);
-    else if (now_ns >= input_due_ns(c))
+    } else if (now_ns >= input_due_ns(c))
         input_late(c);
     else
         http1_watch(c);

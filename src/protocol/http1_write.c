@@ -118,7 +118,7 @@ bool http1_write_head(struct arena *arena, const struct http1_response *response
 }
 
 bool http1_write_error(struct arena *arena, const struct error *error, struct span date,
-                       struct span *ret_response)
+                       struct span request_id, struct span *ret_response)
 {
     struct span reason = reason_of(error_http_status(error->code));
     size_t body_bytes = sizeof "{\"error\":\"\"}" - 1 + strlen(error->message);
@@ -127,10 +127,11 @@ bool http1_write_error(struct arena *arena, const struct error *error, struct sp
                               "content-type: application/json\r\n"
                               "content-length: %zu\r\n"
                               "date: %.*s\r\n"
+                              "x-request-id: %.*s\r\n"
                               "connection: close\r\n\r\n"
                               "{\"error\":\"%s\"}",
                               error_http_status(error->code), SPAN_ARGS(reason), body_bytes,
-                              SPAN_ARGS(date), error->message);
+                              SPAN_ARGS(date), SPAN_ARGS(request_id), error->message);
     if (!text)
         return false;
     *ret_response = span_of(text);

@@ -29,7 +29,7 @@ bool http1_write_head(struct arena *arena, const struct http1_response *response
 /* Writes a whole error response, {"error":"…"}, that closes the connection. The message is a fixed
  * sentence or was cleaned of bytes that JSON escapes. False when there is no memory. */
 bool http1_write_error(struct arena *arena, const struct error *error, struct span date,
-                       struct span *ret_response);
+                       struct span request_id, struct span *ret_response);
 
 /* Writes the line before a chunk's content into text; returns it. */
 enum { HTTP1_CHUNK_LINE_BYTES = 20 };

@@ -145,7 +145,9 @@ static void conn_received(void *owner, size_t count)
 {
     struct http2_conn *conn = owner;
     conn->expected_bytes = 0;
+    conn->session.server->batch_ns = clock_now_ns();
     receive(conn, conn->shared->receive, count);
+    conn->session.server->batch_ns = 0;
     /* The peer may send half a window before it must be told of what was taken. */
     conn_expect(conn->session.conn, conn->expected_bytes < HTTP2_STREAM_WINDOW_BYTES / 2
                                         ? conn->expected_bytes

@@ -164,6 +164,9 @@ void http2_flush_taken(struct http2_conn *conn)
 {
     if (conn->block)
         return_block(conn);
+    if (list_empty(&conn->in_flight))
+        return;
+    conn->session.server->batch_ns = clock_now_ns();
     list_each(link, &conn->in_flight)
     {
         struct http2_stream *stream = list_entry(link, struct http2_stream, in_flight);
@@ -176,6 +179,7 @@ void http2_flush_taken(struct http2_conn *conn)
                 stream->exchange.handler->drained(&stream->exchange);
         }
     }
+    conn->session.server->batch_ns = 0;
 }
 
 /* Writes until nghttp2 has no more frames or the kernel takes no more. False when nghttp2 failed.

@@ -58,8 +58,10 @@ void http2_guard_reset(struct http2_conn *conn, const struct http2_stream *strea
         return;
     if (!stream->violated && (stream->submitted || deadline_passed(conn, stream)))
         return;
-    if (!take_reset(conn))
-        http2_conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM);
+    if (take_reset(conn))
+        return;
+    limit_hit(LIMIT_resets_per_s);
+    http2_conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void http2_guard_closed(struct http2_conn *conn, int32_t id)
@@ -123,6 +125,7 @@ static void check_body(struct http2_stream *stream, uint64_t now_ns)
         return;
     if (body_clock_runs(stream) &&
         stream->body_bytes < period_ns / CLOCK_NS_PER_S * limits->body_bytes_per_s) {
+        limit_hit(LIMIT_body_timeout_ms);
         http2_stream_refuse(stream, ERROR_TIMEOUT, "the body came too slowly");
         return;
     }
@@ -134,8 +137,10 @@ static void check_body(struct http2_stream *stream, uint64_t now_ns)
 static void check_unsent(struct http2_stream *stream, uint64_t now_ns)
 {
     uint64_t limit_ms = stream->exchange.server->limits.unsent_timeout_ms;
-    if (stream->queue_bytes && now_ns - stream->unsent_since_ns > ms_to_ns(limit_ms))
-        http2_stream_reset(stream, NGHTTP2_CANCEL);
+    if (!stream->queue_bytes || now_ns - stream->unsent_since_ns <= ms_to_ns(limit_ms))
+        return;
+    limit_hit(LIMIT_unsent_timeout_ms);
+    http2_stream_reset(stream, NGHTTP2_CANCEL);
 }
 
 static void check_streams(struct http2_conn *conn, uint64_t now_ns)
@@ -163,11 +168,14 @@ static void tick(struct timer *timer)
     uint64_t now_ns = http2_now_ns(conn);
     conn->watching = false;
     if (output_stalled(conn, now_ns)) {
+        limit_hit(LIMIT_unsent_timeout_ms);
         http2_conn_abort(conn);
         return;
     }
-    if (conn->head_since_ns && now_ns - conn->head_since_ns > ms_to_ns(limits->header_timeout_ms))
+    if (conn->head_since_ns && now_ns - conn->head_since_ns > ms_to_ns(limits->header_timeout_ms)) {
+        limit_hit(LIMIT_header_timeout_ms);
         http2_conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
     check_streams(conn, now_ns);
     if (conn->draining) /* the peer had a second to answer the PING */
         http2_conn_goaway(conn);
@@ -177,11 +185,13 @@ static void tick(struct timer *timer)
         return;
     }
     uint64_t idle_ms = (now_ns - conn->idle_since_ns) / CLOCK_NS_PER_MS;
-    if (idle_ms >= limits->idle_timeout_ms)
+    if (idle_ms >= limits->idle_timeout_ms) {
+        limit_hit(LIMIT_idle_timeout_ms);
         http2_conn_drain(conn);
-    else
-        timer_start(&conn->timer, conn_loop(conn->session.conn), limits->idle_timeout_ms - idle_ms,
-                    tick);
+        return;
+    }
+    timer_start(&conn->timer, conn_loop(conn->session.conn), limits->idle_timeout_ms - idle_ms,
+                tick);
 }
 
 void http2_guard_watch(struct http2_conn *conn)

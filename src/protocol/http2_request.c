@@ -176,7 +176,6 @@ static void answer_expectation(struct http2_stream *stream)
 
 static void head_complete(struct http2_stream *stream, bool body_follows)
 {
-    struct http_server *server = stream->exchange.server;
     struct error error UNSET;
     if (stream->refusal == ERROR_OK && !check_head(&stream->exchange, &error)) {
         char *text = arena_printf(&stream->exchange.arena, "%s", error.message);
@@ -189,7 +188,7 @@ static void head_complete(struct http2_stream *stream, bool body_follows)
     stream->body_since_ns = http2_now_ns(stream->conn);
     if (stream->exchange.request.content_length > 0)
         stream->exchange.body_expected_bytes = (uint64_t)stream->exchange.request.content_length;
-    server->on_request(server, &stream->exchange);
+    http_exchange_begin(&stream->exchange);
     assert(stream->exchange.handler);
     if (body_follows)
         answer_expectation(stream);
@@ -317,6 +316,8 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     struct http2_conn *conn = user_data;
     if (frame->hd.type == NGHTTP2_HEADERS)
         conn->head_since_ns = 0;
+    if (code == NGHTTP2_ERR_REFUSED_STREAM)
+        limit_hit(LIMIT_max_streams);
     struct http2_stream *stream = find_stream(session, frame->hd.stream_id);
     if (stream)
         stream->violated = true;

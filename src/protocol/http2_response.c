@@ -10,11 +10,14 @@
 
 #include <stdio.h>
 
+/* A value that no other response will have is kept out of HPACK's table. */
 static nghttp2_nv make_nv(struct span name, struct span value)
 {
+    uint8_t flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    if (span_equal(name, SPAN("x-request-id")))
+        flags |= NGHTTP2_NV_FLAG_NO_INDEX;
     return (nghttp2_nv){(uint8_t *)(uintptr_t)name.data, (uint8_t *)(uintptr_t)value.data,
-                        name.size, value.size,
-                        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+                        name.size, value.size, flags};
 }
 
 /* Copies the fields' array, `extra` free places before it. */
@@ -110,8 +113,9 @@ static void refuse_plain(struct http2_stream *stream, enum error_code code, cons
         http2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
         return;
     }
-    const struct http_field type = {SPAN("content-type"), SPAN("application/json")};
-    stream_reply(stream, error_http_status(code), &type, 1);
+    const struct http_field fields[] = {{SPAN("content-type"), SPAN("application/json")},
+                                        {SPAN("x-request-id"), http_request_id(&stream->exchange)}};
+    stream_reply(stream, error_http_status(code), fields, 2);
     if (stream->exchange.request.method != HTTP_HEAD)
         stream_body(stream, &(struct iovec){body, strlen(body)}, 1);
     stream_end(stream, NULL, 0);
@@ -124,6 +128,7 @@ static void refuse_grpc(struct http2_stream *stream, enum error_code code, const
         {SPAN("content-type"), SPAN("application/grpc")},
         {SPAN("grpc-status"), span_of(status)},
         {SPAN("grpc-message"), span_of(text)},
+        {SPAN("x-request-id"), http_request_id(&stream->exchange)},
     };
     if (!status) {
         http2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
@@ -137,7 +142,9 @@ void http2_stream_refuse(struct http2_stream *stream, enum error_code code, cons
 {
     struct http_exchange *exchange = &stream->exchange;
     bool answered = exchange->responded;
-    http_exchange_close(exchange, false);
+    struct error error;
+    error_set(&error, code, "%s", text);
+    http_exchange_refuse(exchange, &error);
     if (answered)
         http2_stream_reset(stream, NGHTTP2_CANCEL);
     else if (span_starts_with(http_field(&exchange->request, SPAN("content-type")),

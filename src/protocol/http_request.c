@@ -37,15 +37,19 @@ bool http_exchange_add_field(struct http_exchange *exchange, struct span name, s
 {
     struct http_request *request = &exchange->request;
     const struct http_limits *limits = &exchange->server->limits;
-    if (request->field_count >= limits->field_count)
+    if (request->field_count >= limits->field_count) {
+        limit_hit(LIMIT_max_header_fields);
         return error_set(ret_error, ERROR_HEADER_TOO_LARGE, "more than %zu header fields",
                          limits->field_count);
+    }
     size_t bytes;
     if (__builtin_add_overflow(name.size, value.size, &bytes) ||
         __builtin_add_overflow(exchange->field_bytes, bytes, &bytes) ||
-        bytes > limits->header_bytes)
+        bytes > limits->header_bytes) {
+        limit_hit(LIMIT_max_header_bytes);
         return error_set(ret_error, ERROR_HEADER_TOO_LARGE, "more than %zu bytes of header fields",
                          limits->header_bytes);
+    }
     void *fields = request->fields;
     if (!arena_grow(&exchange->arena, &fields, request->field_count, &exchange->field_capacity,
                     sizeof *request->fields))
@@ -152,9 +156,11 @@ bool http_exchange_set_target(struct http_exchange *exchange, struct span target
                               struct error *ret_error)
 {
     struct http_request *request = &exchange->request;
-    if (target.size > exchange->server->limits.target_bytes)
+    if (target.size > exchange->server->limits.target_bytes) {
+        limit_hit(LIMIT_max_target_bytes);
         return error_set(ret_error, ERROR_URI_TOO_LONG, "the target is longer than %zu bytes",
                          exchange->server->limits.target_bytes);
+    }
     if (request->method == HTTP_OPTIONS && span_equal(target, SPAN("*"))) {
         request->path = target;
         return true;

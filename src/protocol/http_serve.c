@@ -180,6 +180,7 @@ static void drain(struct http_session *session, bool close_idle)
 static void late(struct timer *timer)
 {
     struct greeting *greeting = list_entry(timer, struct greeting, timer);
+    limit_hit(LIMIT_header_timeout_ms);
     conn_abort(greeting->session.conn);
 }
 

@@ -8,6 +8,7 @@
 #define TENSORD_PROTOCOL_HTTP_TRANSPORT_H
 
 #include "protocol/http.h"
+#include "telemetry/metrics.h"
 
 /* Takes over a connection, by conn_own, whose first bytes `received` were read already: all that
  * came of the preface (http2), or what showed that it is none (http1). `received` is valid only
@@ -39,13 +40,21 @@ void http_session_fini(struct http_session *session);
 enum { HTTP_RECEIVE_BYTES = 8192 };
 char *http_receive_room(struct http_server *server);
 
-enum { HTTP_EXCHANGE_BYTES = 768 }; /* the most that a transport's stream may take */
+enum { HTTP_EXCHANGE_BYTES = 960 }; /* the most that a transport's stream may take */
 
 /* A cleared stream of the transport, with one reference (the transport's), an empty arena, and
  * content_length -1. Recycled: an ordinary request costs no malloc. NULL when there is no memory.
  */
 struct http_exchange *http_exchange_new(struct http_server *server,
                                         const struct http_transport *transport);
+
+/* The head is complete: reads by what the request is known elsewhere and hands it to the server's
+ * application. */
+void http_exchange_begin(struct http_exchange *exchange);
+
+/* The transport answers with the error itself: notes it and ends the exchange for the application.
+ */
+void http_exchange_refuse(struct http_exchange *exchange, const struct error *error);
 
 /* Ends the exchange for the application: handler->closed, if a handler was set, and from then on
  * every http_ call does nothing. The transport keeps its reference and its members until it calls

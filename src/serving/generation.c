@@ -188,7 +188,9 @@ void generation_retire(struct generation *generation)
 
 static void retry(struct timer *timer)
 {
-    generation_start(list_entry(timer, struct generation, retry), false);
+    struct generation *generation = list_entry(timer, struct generation, retry);
+    generation->version->statistics.metrics.worker_restarts++;
+    generation_start(generation, false);
 }
 
 static void refuse_queue(struct generation *generation, const struct error *error)
@@ -308,9 +310,10 @@ void generation_submit(struct generation *generation, struct inference *inferenc
     timer_start(&generation->idle, serving->loop, IDLE_TRIM_MS, trim);
     if (generation->state == GENERATION_FAILED)
         failed_error(generation, &error);
-    else if (generation->queued >= serving->options.queue_limit)
+    else if (generation->queued >= serving->options.queue_limit) {
+        limit_hit(LIMIT_queue_limit);
         error_set(&error, ERROR_UNAVAILABLE, "Exceeds maximum queue size");
-    else if (generation->schema)
+    } else if (generation->schema)
         inference_check(inference, &error);
     if (error.code != ERROR_OK) {
         inference_refuse(inference, &error);
@@ -418,6 +421,7 @@ static void dispatch(struct loop_task *task)
     if (!generation->queue_checked)
         check_queue(generation);
     generation->queue_checked = true;
+    generation->dispatched_ns = clock_now_ns();
     while (replica_has_room(generation->replica)) {
         size_t count = batch_take(&generation->queue, generation->schema->max_batch_size, batch);
         if (count == 0)

@@ -31,6 +31,7 @@ struct generation {
     struct list queue;       /* of struct inference */
     size_t queued;
     struct loop_task dispatch;
+    uint64_t dispatched_ns; /* when dispatch last ran, monotonic */
     struct timer retry;
     struct timer idle;     /* trims the memory */
     unsigned failures;     /* of its workers, in a row */

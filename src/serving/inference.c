@@ -5,6 +5,7 @@
 #include "serving/check.h"
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
+#include "serving/measure.h"
 #include "serving/replica.h"
 
 #include <assert.h>
@@ -51,6 +52,7 @@ bool inference_init_nested(struct inference *inference, struct version *version,
     inference->parent = parent;
     inference->caller = parent->caller;
     inference->deadline_ns = parent->deadline_ns;
+    inference->trace = trace_context_child(&parent->trace);
     return true;
 }
 
@@ -144,6 +146,7 @@ static void refuse(struct loop_task *task)
         answer.error = *inference->early_error;
     timer_stop(&inference->deadline);
     inference->state = INFERENCE_DONE;
+    measure_answer(inference, &answer.error, NULL);
     inference->answered(inference, &answer);
 }
 
@@ -196,6 +199,7 @@ void inference_submit(struct inference *inference)
     struct loop *loop = model_of(inference)->serving->loop;
     assert(inference->state == INFERENCE_FILLING && inference->answered);
     inference->state = INFERENCE_QUEUED;
+    measure_submit(inference);
     if (inference->deadline_ns != CLOCK_NEVER) {
         uint64_t now = loop_now_ns(loop),
                  left = inference->deadline_ns > now ? inference->deadline_ns - now : 0;
@@ -279,6 +283,9 @@ void inference_answer(struct inference *inference, const struct channel_response
         inference->state = INFERENCE_DONE;
         if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns)
             error_set(&answer.error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
+        measure_answer(inference, &answer.error, &response->times);
+    } else {
+        measure_response(inference);
     }
     inference->answered(inference, &answer);
 }

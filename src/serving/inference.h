@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/tensor.h"
 #include "net/loop.h"
+#include "telemetry/trace_context.h"
 #include "worker/channel.h"
 
 struct generation;
@@ -28,6 +29,18 @@ struct inference_output {
     enum tensord_datatype datatype;
     struct shape shape;
     struct span data;
+};
+
+/* When an inference changed its stage, ns of the monotonic clock; 0: not yet. See measure.h. */
+struct inference_times {
+    uint64_t received_ns; /* the first byte of its request; set by the API */
+    uint64_t submitted_ns;
+    uint64_t executed_ns; /* it left the queue */
+    uint64_t answered_ns;
+    struct channel_times worker; /* of the time between the last two */
+    uint64_t batch_rows;         /* of its execution; 0: another request stands for that */
+    bool responded;              /* once already */
+    bool failed;
 };
 
 /* One answer. Valid during the call of `answered`; the data of outputs until inference_fini. */
@@ -47,6 +60,8 @@ struct inference {
     uint64_t deadline_ns; /* CLOCK_NEVER: none */
     void (*answered)(struct inference *inference, const struct inference_answer *answer);
     void *owner; /* the API's */
+    struct inference_times times;
+    struct trace_context trace; /* set by the API; whether it is sampled is decided at submit */
 
     /* The serving module's own. */
     struct arena *arena;

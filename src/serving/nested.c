@@ -3,6 +3,7 @@
 
 #include "serving/generation.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { ARENA_BYTES = 1 << 20 };
@@ -77,6 +78,30 @@ static bool send_outputs(struct nested *nested, const struct inference_answer *a
     return true;
 }
 
+/* The call's span stands below that of the request which it was made for. */
+static void trace(const struct nested *nested, const struct error *error)
+{
+    const struct inference *inference = &nested->inference;
+    struct model *model = inference->generation->version->model;
+    struct tracer *tracer = model->serving->tracer;
+    uint64_t now_ns = inference->times.answered_ns;
+    if (!tracer || !tracer->available || !inference->trace.sampled)
+        return;
+    struct span_record record = {
+        .flags = error->code == ERROR_OK ? 0 : SPAN_FAILED,
+        .start_ns = tracer_epoch_ns(inference->times.received_ns, now_ns),
+        .grpc_status = -1,
+    };
+    char version[24];
+    int size = snprintf(version, sizeof version, "%llu",
+                        (unsigned long long)inference->generation->spec.version);
+    record.texts[SPAN_TEXT_NAME] = SPAN("infer");
+    record.texts[SPAN_TEXT_VERSION] = (struct span){version, (size_t)size};
+    record.texts[SPAN_TEXT_FAILURE] = span_of(error->code == ERROR_OK ? "" : error->message);
+    measure_trace(inference, now_ns, &record);
+    tracer_add(tracer, &record);
+}
+
 static void answered(struct inference *inference, const struct inference_answer *answer)
 {
     struct nested *nested = list_entry(inference, struct nested, inference);
@@ -88,6 +113,8 @@ static void answered(struct inference *inference, const struct inference_answer 
     if (waiting && (error.code != ERROR_OK || !send_outputs(nested, answer, &error)))
         answer_error(nested->channel, nested->call_id, &error);
     list_remove(&nested->link);
+    if (answer->final)
+        trace(nested, &error);
     if (answer->final)
         nested_free(nested);
     else

@@ -4,6 +4,7 @@
 #include "base/unset.h"
 #include "serving/batch.h"
 #include "serving/inference_internal.h"
+#include "serving/measure.h"
 #include "serving/nested.h"
 #include "telemetry/log.h"
 
@@ -28,7 +29,8 @@ struct replica {
     uint64_t started_ns;
     uint64_t executions; /* with the worker */
     uint64_t next_execution;
-    uint64_t compute_ns;  /* of one execution, a moving average */
+    uint64_t compute_ns; /* of one execution, a moving average */
+    uint64_t device_bytes;
     struct list calls;    /* nested ones that its model makes */
     struct error failure; /* why it could not load, or what it did wrong */
     struct timer grace;
@@ -39,12 +41,14 @@ static struct serving *serving_of(const struct replica *replica)
     return replica->generation->version->model->serving;
 }
 
+/* Never left out by the log: the channel limits what a worker says (channel_inbox.c), and a pause
+ * how often one dies. */
 static void say(const struct replica *replica, enum log_level level, struct span line)
 {
     char part[LOG_PART_BYTES];
     snprintf(part, sizeof part, "model %.*s:%llu", SPAN_ARGS(replica->generation->spec.name),
              (unsigned long long)replica->generation->spec.version);
-    log_write(level, part, "%.*s", SPAN_ARGS(line));
+    log_write_fields(level, part, NULL, NULL, 0, "%.*s", SPAN_ARGS(line));
 }
 
 /* ---- the channel's events ---- */
@@ -58,6 +62,9 @@ static void on_loading(void *owner, double done)
 static void on_ready(void *owner, const struct schema *schema)
 {
     struct replica *replica = owner;
+    if (!replica->probe)
+        replica->generation->version->statistics.metrics.load_ns =
+            loop_now_ns(serving_of(replica)->loop) - replica->started_ns;
     replica->loaded = generation_loaded(replica->generation, schema);
     if (!replica->loaded)
         replica_stop(replica);
@@ -127,6 +134,8 @@ static void on_log(void *owner, enum tensord_log_level level, struct span line)
 
 static void on_stats(void *owner, uint64_t device_memory_bytes)
 {
+    struct replica *replica = owner;
+    replica->device_bytes = device_memory_bytes;
 }
 
 static void on_broken(void *owner, const char *reason)
@@ -176,8 +185,10 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     struct error error = replica->failure;
     if (error.code == ERROR_OK)
         error_set(&error, ERROR_INTERNAL, "%s", reason);
-    if (!replica->stopping && !(replica->probe && replica->loaded)) /* else it was asked to end */
+    if (!replica->stopping && !(replica->probe && replica->loaded)) { /* else it was asked to end */
+        generation->version->statistics.metrics.worker_crashes++;
         say(replica, LOG_ERROR, span_of(error.message));
+    }
     uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
     timer_stop(&replica->grace);
     generation_ref(generation); /* answering may drop all others */
@@ -272,6 +283,7 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
         return false;
     for (size_t i = 0; i < count; i++)
         batch[i]->state = INFERENCE_RUNNING;
+    measure_execute(batch, count);
     replica->next_execution++;
     replica->executions++;
     return true;
@@ -281,4 +293,11 @@ void replica_cancel(struct replica *replica, struct inference *inference)
 {
     channel_cancel(replica->channel, &inference->request);
     nested_cancel(&replica->calls, inference);
+}
+
+void replica_measure(const struct replica *replica, struct model_metrics *to)
+{
+    to->workers++;
+    to->running += channel_request_count(replica->channel);
+    to->device_bytes += replica->device_bytes;
 }

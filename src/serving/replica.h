@@ -3,6 +3,7 @@
 #define TENSORD_SERVING_REPLICA_H
 
 #include "serving/generation.h"
+#include "telemetry/metrics.h"
 
 struct replica;
 
@@ -28,5 +29,8 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
 /* Asks the worker to end a request early; the calls that it makes to other models are cancelled
  * too. */
 void replica_cancel(struct replica *replica, struct inference *inference);
+
+/* Adds the worker's gauges. */
+void replica_measure(const struct replica *replica, struct model_metrics *to);
 
 #endif

@@ -39,6 +39,7 @@ static void version_free_if_gone(struct version *version)
     model->version_count--;
     memmove(&model->versions[at], &model->versions[at + 1],
             (model->version_count - at) * sizeof *model->versions);
+    measure_fini(&version->statistics);
     free(version);
     if (model->version_count || !list_empty(&model->waiters))
         return;
@@ -107,6 +108,8 @@ static struct version *version_make(struct model *model, uint64_t number)
         return NULL;
     version->model = model;
     version->number = number;
+    measure_init(&version->statistics, model->serving->options.summaries,
+                 model->serving->options.series_limit);
     memmove(&model->versions[at + 1], &model->versions[at],
             (model->version_count - at) * sizeof *model->versions);
     model->versions[at] = version;
@@ -386,8 +389,10 @@ void serving_fini(struct serving *serving)
     size_t position = 0;
     while (map_next(&serving->models, &position, &slot)) {
         struct model *model = slot.value;
-        for (size_t i = 0; i < model->version_count; i++)
+        for (size_t i = 0; i < model->version_count; i++) {
+            measure_fini(&model->versions[i]->statistics);
             free(model->versions[i]);
+        }
         free(model->versions);
         free(model);
     }
@@ -508,6 +513,17 @@ bool version_ready(const struct version *version)
 const struct schema *version_schema(const struct version *version)
 {
     return version->current ? version->current->schema : NULL;
+}
+
+struct model_metrics version_metrics(const struct version *version)
+{
+    struct model_metrics now = version->statistics.metrics;
+    now.ready = version_ready(version);
+    if (version->current)
+        measure_generation(version->current, &now);
+    if (version->next)
+        measure_generation(version->next, &now);
+    return now;
 }
 
 struct state_row {

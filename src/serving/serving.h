@@ -10,6 +10,8 @@
 #include "base/map.h"
 #include "repository/repository.h"
 #include "serving/inference.h"
+#include "serving/measure.h"
+#include "telemetry/tracer.h"
 #include "worker/spawner.h"
 
 /* When models are loaded. */
@@ -37,17 +39,20 @@ struct serving_options {
     uint32_t threads;            /* per execution; 0: the engine decides */
     size_t queue_limit;          /* requests that wait for one model */
     uint64_t stop_grace_ms;      /* that a stopped worker has before it is killed */
+    size_t series_limit;         /* versions with metrics of their own */
+    bool summaries;              /* quantiles are kept */
 };
 
 struct serving {
     struct loop *loop;
     struct spawner_client *spawner;
     struct serving_options options;
-    struct map models; /* name → struct model */
-    bool scanned;      /* the first scan has been applied */
-    bool draining;     /* no new inferences are taken */
-    bool stopping;     /* and the workers end */
-    size_t inferences; /* that are bound to a generation: from their first byte to the last */
+    struct tracer *tracer; /* outlives it; NULL: nothing is traced */
+    struct map models;     /* name → struct model */
+    bool scanned;          /* the first scan has been applied */
+    bool draining;         /* no new inferences are taken */
+    bool stopping;         /* and the workers end */
+    size_t inferences;     /* that are bound to a generation: from their first byte to the last */
     size_t live_workers;
     void (*rescan)(void *context);  /* asks for a scan: a load needs to know the files */
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
@@ -62,6 +67,7 @@ struct model {
     struct span name;
     struct version **versions; /* in ascending order */
     size_t version_count, version_capacity;
+    struct trace_setting trace; /* what the API has set for it */
     bool wanted;         /* to be loaded: by the policy or by the API, until the API unloads it */
     struct list waiters; /* of struct model_waiter */
 };
@@ -80,6 +86,7 @@ struct version {
     bool seen;                 /* in the scan that is being applied */
     struct error config_error; /* what is wrong with its config */
     char note[512];            /* what it is doing; may be empty */
+    struct version_statistics statistics;
 };
 
 /* Told once, when a load that was asked for has ended for all versions of a model. */
@@ -144,6 +151,9 @@ bool version_ready(const struct version *version);
 
 /* What it takes and gives; NULL until it was probed or loaded once. */
 const struct schema *version_schema(const struct version *version);
+
+/* What was counted of the version, and its gauges as they are now. */
+struct model_metrics version_metrics(const struct version *version);
 
 /* The state's name in our own listings, "ready", and in the repository index, "READY". */
 const char *version_state_name(enum version_state state);

@@ -25,9 +25,17 @@ struct channel_tensor {
     struct extent extent; /* where its bytes lie; size 0 for an empty tensor */
 };
 
+/* What an execution took, as the worker tells it: true or not. */
+struct channel_times {
+    uint64_t input_ns;   /* joining inputs */
+    uint64_t compute_ns; /* the engine's own time */
+    uint64_t output_ns;  /* splitting outputs */
+};
+
 /* An answer. Valid during the call that brings it. */
 struct channel_response {
     bool final;
+    struct channel_times times;           /* of a final one */
     struct error error;                   /* code ERROR_OK when it went well */
     const struct channel_tensor *outputs; /* each within the request's grant or one of its inputs */
     size_t output_count;

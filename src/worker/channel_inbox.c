@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/unset.h"
 #include "base/utf8.h"
+#include "telemetry/metrics.h"
 #include "worker/record.h"
 
 #include <inttypes.h>
@@ -197,6 +198,7 @@ static const char *take_response(struct channel_inbox *inbox, struct record_read
     struct channel_response response UNSET;
     response.error.code = ERROR_OK;
     response.final = head->final != 0;
+    response.times = (struct channel_times){head->input_ns, head->compute_ns, head->output_ns};
     response.outputs = inbox->outputs;
     response.output_count = head->output_count;
     if (head->status != TENSORD_OK)
@@ -302,6 +304,7 @@ static bool log_has_room(struct channel_inbox *inbox)
     uint64_t from = inbox->log_until_ns > inbox->now_ns ? inbox->log_until_ns : inbox->now_ns;
     if (from - inbox->now_ns >= LOG_LINES_AT_ONCE * line_ns) {
         inbox->log_dropped++;
+        metrics.limit_hits[LIMIT_log_rate]++;
         return false;
     }
     inbox->log_until_ns = from + line_ns;

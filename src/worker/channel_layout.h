@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define CHANNEL_MAGIC UINT32_C(0x74646368)
-#define CHANNEL_VERSION 1
+#define CHANNEL_VERSION 2
 #define RING_BYTES (UINT32_C(512) << 10)
 /* A record that fits an empty ring wherever its end is: with the padding before it, half and half.
  * One request with 1,024 inputs of 16 dimensions fits. */
@@ -174,6 +174,10 @@ struct record_response {
     uint32_t status; /* enum tensord_status; not OK: final, the message says why, no outputs */
     uint32_t message_size;
     uint32_t output_count;
+    /* Of a final response: what its execution took. */
+    uint64_t input_ns;   /* joining inputs */
+    uint64_t compute_ns; /* the engine's own time */
+    uint64_t output_ns;  /* splitting outputs */
 };
 
 struct record_executed {

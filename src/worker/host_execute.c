@@ -212,9 +212,10 @@ static void deal_outputs(struct host_execution *execution)
     request->output_count = execution->output_count;
 }
 
-static void send_response(struct host *host, struct host_request *request, bool final,
-                          enum tensord_status status)
+static void send_response(struct host_request *request, bool final, enum tensord_status status)
 {
+    const struct host_execution *execution = request->execution;
+    struct host *host = execution->host;
     if (status == TENSORD_OK)
         status = request->status;
     struct span reason = status == TENSORD_OK ? SPAN("") : span_of(host_reason(status));
@@ -225,7 +226,10 @@ static void send_response(struct host *host, struct host_request *request, bool 
                                          .final = final,
                                          .status = status,
                                          .message_size = (uint32_t)reason.size,
-                                         .output_count = (uint32_t)output_count};
+                                         .output_count = (uint32_t)output_count,
+                                         .input_ns = execution->input_ns,
+                                         .compute_ns = execution->compute_ns,
+                                         .output_ns = execution->output_ns};
     record_put(&writer, &head, sizeof head);
     record_put_string(&writer, reason);
     for (size_t i = 0; i < output_count; i++)
@@ -276,13 +280,17 @@ static void finish(struct host_execution *execution, enum tensord_status status)
         pthread_mutex_unlock(&host->lock);
         return;
     }
+    uint64_t now_ns = clock_now_ns();
+    if (execution->started_ns)
+        execution->compute_ns = now_ns - execution->started_ns;
     if (status == TENSORD_OK)
         deal_outputs(execution);
-    uint64_t now_ns = clock_now_ns();
-    uint64_t compute_ns = execution->started_ns ? now_ns - execution->started_ns : 0;
+    if (is_joined(execution))
+        execution->output_ns = clock_now_ns() - now_ns;
+    uint64_t compute_ns = execution->compute_ns;
     bool may_free = forget(execution);
     for (size_t i = 0; i < execution->request_count; i++)
-        send_response(host, &execution->requests[i], true, status);
+        send_response(&execution->requests[i], true, status);
     send_stats(host, now_ns);
     struct record_writer writer;
     host_record(host, &writer, RECORD_EXECUTED);
@@ -319,7 +327,7 @@ static bool respond_more(struct host_execution *execution)
         struct host_request *request = &execution->requests[i];
         if (request->status != TENSORD_OK || !take_credit(execution->host, request))
             continue;
-        send_response(execution->host, request, false, TENSORD_OK);
+        send_response(request, false, TENSORD_OK);
         anybody = true;
     }
     drop_outputs(execution);
@@ -339,11 +347,9 @@ static void on_fail(struct tensord_execution *tensord, enum tensord_status statu
     finish(of(tensord), status == TENSORD_OK ? TENSORD_INTERNAL : status);
 }
 
-static bool on_cancelled(const struct tensord_execution *tensord)
+static bool is_cancelled(struct host_execution *execution, uint64_t now_ns)
 {
-    struct host_execution *execution = of(tensord);
     struct host *host = execution->host;
-    uint64_t now_ns = clock_now_ns();
     bool cancelled = true;
     if (execution->trial)
         return false;
@@ -357,11 +363,17 @@ static bool on_cancelled(const struct tensord_execution *tensord)
     return cancelled;
 }
 
+static bool on_cancelled(const struct tensord_execution *tensord)
+{
+    return is_cancelled(of(tensord), clock_now_ns());
+}
+
 void host_execute(struct host *host, struct host_execution *execution)
 {
     bool ended = false;
+    uint64_t begun_ns = clock_now_ns();
     last_reason[0] = '\0';
-    if (on_cancelled(&execution->tensord)) {
+    if (is_cancelled(execution, begun_ns)) {
         finish(execution, TENSORD_CANCELLED);
         return;
     }
@@ -372,7 +384,8 @@ void host_execute(struct host *host, struct host_execution *execution)
     pthread_mutex_lock(&host->lock);
     execution->started = true;
     pthread_mutex_unlock(&host->lock);
-    execution->started_ns = clock_now_ns();
+    execution->started_ns = is_joined(execution) ? clock_now_ns() : begun_ns;
+    execution->input_ns = execution->started_ns - begun_ns;
     bool async = host->engine->flags & TENSORD_ENGINE_ASYNC;
     if (!async)
         execution->ended = &ended;

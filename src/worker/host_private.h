@@ -62,6 +62,7 @@ struct host_execution {
     struct arena arena;    /* this struct, and all that it points to, but copies */
     uint64_t id;
     uint64_t started_ns;
+    uint64_t input_ns, compute_ns, output_ns; /* as in struct record_response */
     struct host_request *requests;
     size_t request_count;
     size_t input_count;

@@ -12,6 +12,8 @@
  * same generation of the same model can see that, and they saw it when it was written. */
 #include "worker/memory.h"
 
+#include "telemetry/metrics.h"
+
 #include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -179,6 +181,9 @@ bool tensor_memory_alloc(struct tensor_memory *memory, uint64_t size, struct ext
         *ret_extent = (struct extent){0, 0};
         return true;
     }
+    if (size > memory->limit_bytes ||
+        charged_bytes(size) > memory->limit_bytes - memory->used_bytes)
+        limit_hit(LIMIT_memory_limit_mib);
     if (size > memory->limit_bytes)
         return error_set(ret_error, ERROR_TOO_LARGE,
                          "a tensor of %llu bytes is larger than the model's memory for tensors",

@@ -57,10 +57,37 @@ static const struct sandbox_path worker_paths[] = {
 static const struct sandbox_path front_paths[] = {
     {"/etc/localtime", SANDBOX_READ},
     {"/usr/share/zoneinfo", SANDBOX_READ},
-    {"/proc/self", SANDBOX_READ}, /* its own statistics */
+    {"/proc/self", SANDBOX_READ}, /* its own statistics, and the machine's */
+    {"/proc/stat", SANDBOX_READ},
+    {"/proc/meminfo", SANDBOX_READ},
     {"/proc/sys/vm/overcommit_memory", SANDBOX_READ},
     {"/sys/devices/system/cpu", SANDBOX_READ},
     {"/sys/fs/cgroup", SANDBOX_READ},
+    {"/dev/null", SANDBOX_READ | SANDBOX_WRITE},
+    {"/dev/urandom", SANDBOX_READ},
+};
+
+/* Names are resolved, and collectors' certificates checked, by these; libraries that do it may be
+ * loaded. */
+static const struct sandbox_path exporter_paths[] = {
+    {"/usr/lib", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/usr/lib64", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/lib", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/lib64", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/etc/ld.so.cache", SANDBOX_READ},
+    {"/etc/resolv.conf", SANDBOX_READ},
+    {"/etc/nsswitch.conf", SANDBOX_READ},
+    {"/etc/host.conf", SANDBOX_READ},
+    {"/etc/hosts", SANDBOX_READ},
+    {"/etc/gai.conf", SANDBOX_READ},
+    {"/etc/services", SANDBOX_READ},
+    {"/etc/localtime", SANDBOX_READ},
+    {"/etc/ssl", SANDBOX_READ},
+    {"/etc/pki", SANDBOX_READ},
+    {"/etc/crypto-policies", SANDBOX_READ},
+    {"/etc/ca-certificates", SANDBOX_READ},
+    {"/usr/share/ca-certificates", SANDBOX_READ},
+    {"/usr/local/share/ca-certificates", SANDBOX_READ},
     {"/dev/null", SANDBOX_READ | SANDBOX_WRITE},
     {"/dev/urandom", SANDBOX_READ},
 };
@@ -80,6 +107,13 @@ static const struct limit worker_limits[] = {
 
 static const struct limit front_limits[] = {
     {RLIMIT_CORE, 0},
+    {RLIMIT_MSGQUEUE, 0},
+    {RLIMIT_RTPRIO, 0},
+};
+
+static const struct limit exporter_limits[] = {
+    {RLIMIT_CORE, 0}, /* a core holds clients' paths and the collector's key */
+    {RLIMIT_NOFILE, 256},
     {RLIMIT_MSGQUEUE, 0},
     {RLIMIT_RTPRIO, 0},
 };
@@ -147,7 +181,8 @@ static bool forbid_new_privileges(struct error *ret_error)
 
 /* Landlock with the role's own rows and those of the caller. */
 static bool bound_files(const struct sandbox_path *own, size_t own_count,
-                        const struct sandbox_path *paths, size_t count, struct error *ret_error)
+                        const struct sandbox_path *paths, size_t count, bool connects,
+                        struct error *ret_error)
 {
     struct sandbox_path rows[MAX_PATHS];
     if (count > MAX_PATHS - own_count)
@@ -155,7 +190,8 @@ static bool bound_files(const struct sandbox_path *own, size_t own_count,
     memcpy(rows, own, own_count * sizeof *own);
     if (count)
         memcpy(rows + own_count, paths, count * sizeof *paths);
-    return sandbox_landlock_enter(sandbox_landlock_abi(), rows, own_count + count, ret_error);
+    return sandbox_landlock_enter(sandbox_landlock_abi(), rows, own_count + count, connects,
+                                  ret_error);
 }
 
 static bool set_capabilities(uint32_t effective, uint32_t permitted, struct error *ret_error)
@@ -234,7 +270,7 @@ bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *p
     return sandbox_check(mode, ret_error) &&
            limit(worker_limits, COUNT(worker_limits), ret_error) &&
            forbid_new_privileges(ret_error) &&
-           bound_files(worker_paths, COUNT(worker_paths), paths, count, ret_error);
+           bound_files(worker_paths, COUNT(worker_paths), paths, count, false, ret_error);
 }
 
 bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error *ret_error)
@@ -256,10 +292,26 @@ bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *path
     bool files_bounded = sandbox_landlock_abi() > 0;
     if (!sandbox_check(mode, ret_error) || !limit(front_limits, COUNT(front_limits), ret_error) ||
         !forbid_new_privileges(ret_error) || !hide(ret_error) ||
-        !bound_files(front_paths, COUNT(front_paths), paths, count, ret_error) ||
+        !bound_files(front_paths, COUNT(front_paths), paths, count, false, ret_error) ||
         !drop_capabilities(paths, count, files_bounded, ret_error))
         return false;
     /* From Linux 6.3 on: memory that was writable never becomes executable. */
     prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
     return bound_calls(SANDBOX_FRONT, files_bounded, ret_error);
+}
+
+bool sandbox_enter_exporter(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                            struct error *ret_error)
+{
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    if (!sandbox_check(mode, ret_error) ||
+        !limit(exporter_limits, COUNT(exporter_limits), ret_error) ||
+        !forbid_new_privileges(ret_error) || !hide(ret_error) ||
+        !bound_files(exporter_paths, COUNT(exporter_paths), paths, count, true, ret_error) ||
+        !drop_capabilities(NULL, 0, files_bounded, ret_error))
+        return false;
+    prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
+    return bound_calls(SANDBOX_EXPORTER, files_bounded, ret_error);
 }

@@ -71,4 +71,11 @@ bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error
 bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
                          struct error *ret_error);
 
+/* The sandbox of the exporter of traces, to be entered once its libraries are loaded and while it
+ * has one thread. It may then connect to the internet's addresses, resolve names and read
+ * certificates, and start threads; it may not listen, execute, fork, or open other files than
+ * `paths` grant. */
+bool sandbox_enter_exporter(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                            struct error *ret_error);
+
 #endif

@@ -115,14 +115,14 @@ static bool restrict_self(int ruleset, uint64_t known, const struct sandbox_path
     return true;
 }
 
-bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t count,
+bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t count, bool connects,
                             struct error *ret_error)
 {
     if (abi == 0)
         return true;
     struct ruleset_attr attr = {.handled_fs = known_rights(abi)};
     if (abi >= 4)
-        attr.handled_net = NET_BIND_TCP | NET_CONNECT_TCP;
+        attr.handled_net = connects ? NET_BIND_TCP : NET_BIND_TCP | NET_CONNECT_TCP;
     if (abi >= 6)
         attr.scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);

@@ -7,15 +7,16 @@
 /* The kernel's Landlock ABI; 0: none. */
 int sandbox_landlock_abi(void);
 
-/* Restricts this thread, and what it starts, to the rows; no TCP, no abstract sockets, no signals
- * to processes outside. Paths that do not exist are skipped. Does nothing when abi is 0. */
-bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t count,
+/* Restricts this thread, and what it starts, to the rows; no TCP (with `connects` it may connect),
+ * no abstract sockets, no signals to processes outside. Paths that do not exist are skipped. Does
+ * nothing when abi is 0. */
+bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t count, bool connects,
                             struct error *ret_error);
 
 /* Whether the kernel has seccomp filters. */
 bool sandbox_seccomp_available(void);
 
-enum sandbox_role { SANDBOX_WORKER, SANDBOX_FRONT };
+enum sandbox_role { SANDBOX_WORKER, SANDBOX_FRONT, SANDBOX_EXPORTER };
 
 /* Loads the role's filter. files_bounded: Landlock says what may be written; else files cannot be
  * opened for writing at all in a worker. */

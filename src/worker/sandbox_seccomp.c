@@ -78,6 +78,8 @@ static const char refused[] =
     "shmget shmat shmctl semget semop semctl msgget msgsnd msgrcv mq_open ";
 
 static const char refused_network[] = "socket connect bind listen ";
+static const char allowed_in_exporter[] = "connect sendmmsg recvmmsg ";
+static const char refused_in_exporter[] = "bind listen ";
 static const char refused_in_worker[] =
     "accept accept4 chmod fchmod fchmodat mkdir mkdirat unlink unlinkat rmdir rename renameat "
     "renameat2 symlink symlinkat truncate utimensat ";
@@ -136,6 +138,14 @@ static const struct condition conditions_in_front[] = {
     /* A read lease says whether a file is still being written. */
     {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_SETLEASE)}},
     {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_GETLEASE)}},
+};
+
+/* To the internet's addresses, and nowhere else. */
+static const struct condition conditions_in_exporter[] = {
+    {"socket", SCMP_ACT_ALLOW, 1, {EQUAL(0, AF_INET)}},
+    {"socket", SCMP_ACT_ALLOW, 1, {EQUAL(0, AF_INET6)}},
+    {"socket", SCMP_ACT_ERRNO(EAFNOSUPPORT), 1, {EQUAL(0, AF_UNIX)}},
+    {"socket", SCMP_ACT_ERRNO(EAFNOSUPPORT), 1, {EQUAL(0, AF_NETLINK)}},
 };
 
 /* Where Landlock does not say which files may be written: none. openat2 is not there at all, as its
@@ -221,7 +231,12 @@ static void fill(struct filter *filter, enum sandbox_role role, bool files_bound
     } else {
         add_files_of_worker(filter, files_bounded);
     }
-    add_names(filter, SCMP_ACT_ERRNO(EACCES), refused_network);
+    if (role == SANDBOX_EXPORTER) {
+        add_names(filter, SCMP_ACT_ALLOW, allowed_in_exporter);
+        add_conditions(filter, conditions_in_exporter, COUNT(conditions_in_exporter));
+    }
+    add_names(filter, SCMP_ACT_ERRNO(EACCES),
+              role == SANDBOX_EXPORTER ? refused_in_exporter : refused_network);
     add_names(filter, SCMP_ACT_ERRNO(EPERM), refused);
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -116,6 +117,34 @@ static int connects(void)
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return answer(connect(listener, (struct sockaddr *)&to, sizeof to));
+}
+
+static int listens(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) < 0)
+        return errno;
+    return answer(listen(fd, 1));
+}
+
+static int connects_somewhere(void)
+{
+    struct sockaddr_in to;
+    socklen_t size = sizeof to;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || getsockname(listener, (struct sockaddr *)&to, &size) < 0)
+        return errno;
+    return answer(connect(fd, (struct sockaddr *)&to, sizeof to));
+}
+
+static int resolves_names(void)
+{
+    struct addrinfo *found = NULL;
+    int failure = getaddrinfo("localhost", "80", NULL, &found);
+    if (found)
+        freeaddrinfo(found);
+    return failure ? EIO : WORKED;
 }
 
 static int traces_parent(void)
@@ -318,7 +347,7 @@ struct attempt {
 #define ATTEMPT(act) {#act, act, false}
 #define ATTEMPT_OF_SANITIZERS(act) {#act, act, true}
 
-static const struct attempt forbidden_to_both[] = {
+static const struct attempt forbidden_to_all[] = {
     ATTEMPT(reads_secret),
     ATTEMPT(reads_secret_by_detour),
     ATTEMPT(reads_etc_passwd),
@@ -327,10 +356,9 @@ static const struct attempt forbidden_to_both[] = {
     ATTEMPT(creates_beside_model),
     ATTEMPT(creates_in_tmp),
     ATTEMPT(removes_model),
-    ATTEMPT(makes_inet_socket),
     ATTEMPT(makes_unix_socket),
     ATTEMPT(makes_datagram_pair),
-    ATTEMPT(connects),
+    ATTEMPT(listens),
     ATTEMPT_OF_SANITIZERS(traces_parent),
     ATTEMPT(executes),
     ATTEMPT_OF_SANITIZERS(forks),
@@ -349,6 +377,11 @@ static const struct attempt forbidden_to_both[] = {
     ATTEMPT(has_capabilities),
 };
 
+static const struct attempt forbidden_network[] = {
+    ATTEMPT(makes_inet_socket),
+    ATTEMPT(connects),
+};
+
 static const struct attempt forbidden_to_worker[] = {
     ATTEMPT(raises_a_limit),
     ATTEMPT(writes_state),
@@ -364,6 +397,16 @@ static const struct attempt allowed_to_both[] = {
 static const struct attempt allowed_to_worker[] = {
     ATTEMPT(uses_stream_pair),
     ATTEMPT(loads_code),
+};
+
+static const struct attempt forbidden_to_exporter[] = {
+    ATTEMPT(raises_a_limit), ATTEMPT(writes_state), ATTEMPT(accepts),
+    ATTEMPT(lists_models),   ATTEMPT(reads_model),
+};
+
+static const struct attempt allowed_to_exporter[] = {
+    ATTEMPT(connects_somewhere), ATTEMPT(resolves_names), ATTEMPT(runs_threads),
+    ATTEMPT(uses_stream_pair),   ATTEMPT(signals_itself),
 };
 
 static const struct attempt allowed_to_front[] = {
@@ -411,7 +454,8 @@ static int try_as(uid_t user, bool (*cage)(struct error *), const struct attempt
 /* An argument that makes no sense is no proof: the sandbox must have said no before. */
 static bool refused(int result)
 {
-    return result == EPERM || result == EACCES || result == ENOSYS || result == EROFS;
+    return result == EPERM || result == EACCES || result == ENOSYS || result == EROFS ||
+           result == EAFNOSUPPORT;
 }
 
 static void each(bool (*cage)(struct error *), const struct attempt *attempts, size_t count,
@@ -436,7 +480,8 @@ static void a_worker_may_not(void **state)
 {
     if (!sandbox_check(SANDBOX_STRICT, NULL))
         skip();
-    EACH(cage_worker, forbidden_to_both, false);
+    EACH(cage_worker, forbidden_to_all, false);
+    EACH(cage_worker, forbidden_network, false);
     EACH(cage_worker, forbidden_to_worker, false);
 }
 
@@ -451,7 +496,8 @@ static void the_front_may_not(void **state)
     static const struct attempt mdwe[] = {ATTEMPT(makes_memory_executable)};
     if (!sandbox_check(SANDBOX_STRICT, NULL))
         skip();
-    EACH(cage_front, forbidden_to_both, false);
+    EACH(cage_front, forbidden_to_all, false);
+    EACH(cage_front, forbidden_network, false);
     if (prctl(66 /* PR_GET_MDWE */, 0, 0, 0, 0) >= 0)
         EACH(cage_front, mdwe, false);
 }
@@ -460,6 +506,24 @@ static void the_front_may(void **state)
 {
     EACH(cage_front, allowed_to_both, true);
     EACH(cage_front, allowed_to_front, true);
+}
+
+static bool cage_exporter(struct error *ret_error)
+{
+    return sandbox_enter_exporter(SANDBOX_AUTO, NULL, 0, ret_error);
+}
+
+static void the_exporter_may_not(void **state)
+{
+    if (!sandbox_check(SANDBOX_STRICT, NULL))
+        skip();
+    EACH(cage_exporter, forbidden_to_all, false);
+    EACH(cage_exporter, forbidden_to_exporter, false);
+}
+
+static void the_exporter_may(void **state)
+{
+    EACH(cage_exporter, allowed_to_exporter, true);
 }
 
 /* A folder that its owner alone may enter, as a home often is. */
@@ -534,6 +598,8 @@ int main(void)
         cmocka_unit_test(a_worker_may),
         cmocka_unit_test(the_front_may_not),
         cmocka_unit_test(the_front_may),
+        cmocka_unit_test(the_exporter_may_not),
+        cmocka_unit_test(the_exporter_may),
         cmocka_unit_test(root_may_serve_what_only_another_user_may_read),
         cmocka_unit_test(modes_have_names),
     };

@@ -34,7 +34,7 @@ static bool has_number(enum spawn_type type)
 /* The others are about the front itself. */
 static bool has_id(enum spawn_type type)
 {
-    return type < SPAWN_READY || type == SPAWN_LOOK;
+    return type < SPAWN_READY || type == SPAWN_LOOK || type == SPAWN_EXPORT;
 }
 
 size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES])

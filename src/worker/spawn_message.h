@@ -37,12 +37,13 @@ enum spawn_type {
     SPAWN_ALIVE,       /* front → spawner, every two seconds: its loop turns */
     SPAWN_RETIRE,      /* spawner → front: another front has taken its place */
     SPAWN_LOOK,        /* front → spawner; text: the path to look at; one descriptor */
+    SPAWN_EXPORT,      /* front → spawner: start an exporter; its descriptor */
     SPAWN_TYPE_END
 };
 
 struct spawn_message {
     enum spawn_type type;
-    uint64_t id;      /* of the worker, chosen by the front, never 0; of READY to RETIRE 0 */
+    uint64_t id;      /* of the worker, chosen by the front, never 0; 0 where there is none */
     int32_t number;   /* 0 unless the type says what it is */
     struct span text; /* no NUL inside; empty unless the type says what it is */
 };

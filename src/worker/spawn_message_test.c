@@ -21,6 +21,7 @@ static const struct spawn_message examples[] = {
     {.type = SPAWN_ALIVE},
     {.type = SPAWN_RETIRE},
     {.type = SPAWN_LOOK, .id = 10, .text = {"/srv/models", 11}},
+    {.type = SPAWN_EXPORT, .id = 3},
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };
 
@@ -75,6 +76,8 @@ static void refuses_what_a_type_does_not_have(void **state)
     assert_false(reads(&(struct spawn_message){SPAWN_START, 1, 0, SPAN("/m\0/etc")}));
     assert_false(reads(&(struct spawn_message){SPAWN_KILL, 1, 0, SPAN("/m")}));
     assert_false(reads(&(struct spawn_message){SPAWN_KILL, 1, 3, SPAN("")}));
+    assert_false(reads(&(struct spawn_message){SPAWN_EXPORT, 0, 0, SPAN("")}));
+    assert_false(reads(&(struct spawn_message){SPAWN_EXPORT, 1, 0, SPAN("/m")}));
     assert_false(reads(&(struct spawn_message){0, 1, 0, SPAN("")}));
     assert_false(reads(&(struct spawn_message){SPAWN_TYPE_END, 1, 0, SPAN("")}));
 }

@@ -73,6 +73,11 @@ void spawner_client_free(struct spawner_client *client);
 bool spawner_start(struct spawner_client *client, struct worker_process *process,
                    const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error);
 
+/* Asks for an exporter of traces, in the same way; `line` is its descriptor, which stays the
+ * caller's. */
+bool spawner_start_exporter(struct spawner_client *client, struct worker_process *process, int line,
+                            struct error *ret_error);
+
 /* Tells the spawner, and with it whoever supervises the server, that the front serves; again after
  * it has read its settings anew. */
 void spawner_tell_ready(struct spawner_client *client);
@@ -96,9 +101,10 @@ struct spawner_options {
     const char *program;          /* path of the binary to execute for each role; an upgrade finds
                                      the new one there. NULL: this one, and no upgrades */
     char *const *front_arguments; /* argv of the front's role, NULL-terminated */
-    const char *engine_dir;       /* where engines' shared libraries lie */
-    const char *onnxruntime;      /* path of its library or package; NULL: look for it */
-    const char *sandbox;          /* "off", "auto" or "strict"; NULL: "auto" */
+    char *const *exporter_arguments; /* argv of the exporter's role; NULL: there is none */
+    const char *engine_dir;          /* where engines' shared libraries lie */
+    const char *onnxruntime;         /* path of its library or package; NULL: look for it */
+    const char *sandbox;             /* "off", "auto" or "strict"; NULL: "auto" */
     uint64_t stuck_timeout_ms; /* a front whose loop has not turned for so long is ended; 0: it is
                                   left alone */
     /* The listening sockets, which every front inherits, and a program that replaces this one. The

@@ -222,3 +222,13 @@ _Noreturn void spawner_child_look(const struct spawner_child *child, const char 
         die(FIRST_FD + 1, "cannot confine the process", error.message);
     _exit(child->options->look(path, FIRST_FD) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
+
+_Noreturn void spawner_child_exporter(const struct spawner_child *child, int line, int last_words)
+{
+    int fds[] = {line, last_words}, program;
+    if (!bind_to_spawner(child) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+        !place_fds(child, fds, 2, &program))
+        die(last_words, "cannot prepare the exporter", strerrordesc_np(errno));
+    execveat(program, "", child->options->exporter_arguments, environ, AT_EMPTY_PATH);
+    die(FIRST_FD + 1, "cannot execute the exporter", strerrordesc_np(errno));
+}

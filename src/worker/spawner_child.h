@@ -32,4 +32,8 @@ _Noreturn void spawner_child_worker(const struct spawner_child *child, const cha
 _Noreturn void spawner_child_look(const struct spawner_child *child, const char *path, int fd,
                                   int last_words);
 
+/* Becomes an exporter of traces, with the caller's environment and the front's line as descriptor
+ * 3. */
+_Noreturn void spawner_child_exporter(const struct spawner_child *child, int line, int last_words);
+
 #endif

@@ -23,7 +23,7 @@ enum { HEARTBEAT_MS = 2000 };
 
 struct start {
     struct list_link link;
-    enum spawn_type type; /* SPAWN_START or SPAWN_LOOK */
+    enum spawn_type type; /* SPAWN_START, SPAWN_LOOK or SPAWN_EXPORT */
     int fds[SPAWN_FD_COUNT];
     size_t fd_count;
     uint64_t id;
@@ -308,7 +308,8 @@ static int spec_fd(const struct worker_spec *spec, struct error *ret_error)
 /* A message for a new process; NULL when there is no memory, or the path cannot be sent. */
 static struct start *start_new(enum spawn_type type, struct span path, struct error *ret_error)
 {
-    if (path.size == 0 || path.size > SPAWN_TEXT_MAX_BYTES || memchr(path.data, '\0', path.size)) {
+    if ((path.size == 0) != (type == SPAWN_EXPORT) || path.size > SPAWN_TEXT_MAX_BYTES ||
+        memchr(path.data, '\0', path.size)) {
         error_set(ret_error, ERROR_INVALID_ARGUMENT, "the model's folder has no sound path");
         return NULL;
     }
@@ -318,7 +319,8 @@ static struct start *start_new(enum spawn_type type, struct span path, struct er
         return NULL;
     }
     *start = (struct start){.type = type, .path_size = path.size};
-    memcpy(start->path, path.data, path.size);
+    if (path.size)
+        memcpy(start->path, path.data, path.size);
     return start;
 }
 
@@ -402,6 +404,17 @@ bool spawner_look(struct spawner_client *client, struct worker_process *process,
         return false;
     }
     return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS, ret_error);
+}
+
+bool spawner_start_exporter(struct spawner_client *client, struct worker_process *process, int line,
+                            struct error *ret_error)
+{
+    struct start *start = start_new(SPAWN_EXPORT, SPAN(""), ret_error);
+    if (start && !attach_copies(start, &line, 1, ret_error)) {
+        start_free(start);
+        return false;
+    }
+    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - 1, ret_error);
 }
 
 void spawner_kill(struct spawner_client *client, struct worker_process *process)

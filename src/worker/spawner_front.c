@@ -84,7 +84,7 @@ static void not_started(struct spawner_slot *slot, const char *what)
     slot->tell_ended = true;
 }
 
-/* Starts a worker that may read path, or a look at it. */
+/* Starts a worker that may read path, a look at it, or an exporter, which has no path. */
 static void start(struct spawner_front *front, const struct spawn_message *message,
                   const char *path, const int fds[SPAWN_FD_COUNT])
 {
@@ -98,6 +98,8 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
     pid_t pid = fork();
     if (pid == 0 && message->type == SPAWN_LOOK)
         spawner_child_look(front->child, path, fds[0], words[1]);
+    if (pid == 0 && message->type == SPAWN_EXPORT)
+        spawner_child_exporter(front->child, fds[0], words[1]);
     if (pid == 0)
         spawner_child_worker(front->child, path, fds, words[1]);
     close(words[1]);
@@ -157,16 +159,24 @@ static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_COUNT])
     return count;
 }
 
+/* Whether such a process may be asked for, with so many descriptors. */
+static bool is_known(const struct spawner_options *options, enum spawn_type type, size_t fd_count)
+{
+    if (type == SPAWN_START)
+        return fd_count == SPAWN_FD_COUNT;
+    return fd_count == 1 &&
+           (type == SPAWN_LOOK ? options->look != NULL : options->exporter_arguments != NULL);
+}
+
 static bool obey_start(struct spawner_front *front, const struct spawn_message *message,
                        const int *fds, size_t fd_count)
 {
     char path[SPAWN_TEXT_MAX_BYTES + 1];
-    bool known = message->type == SPAWN_START
-                     ? fd_count == SPAWN_FD_COUNT
-                     : fd_count == 1 && front->child->options->look != NULL;
-    if (!known || find(front, message->id) || !find(front, 0))
+    if (!is_known(front->child->options, message->type, fd_count) || find(front, message->id) ||
+        !find(front, 0))
         return false;
-    memcpy(path, message->text.data, message->text.size);
+    if (message->text.size)
+        memcpy(path, message->text.data, message->text.size);
     path[message->text.size] = '\0';
     start(front, message, path, fds);
     return true;
@@ -184,7 +194,8 @@ static void obey_kill(struct spawner_front *front, uint64_t id)
 static bool obey(struct spawner_front *front, const struct spawn_message *message, const int *fds,
                  size_t fd_count)
 {
-    if (message->type == SPAWN_START || message->type == SPAWN_LOOK)
+    if (message->type == SPAWN_START || message->type == SPAWN_LOOK ||
+        message->type == SPAWN_EXPORT)
         return obey_start(front, message, fds, fd_count);
     if (fd_count)
         return false;
