@@ -79,7 +79,12 @@ def connection_count(pid):
     return measured(pid, lambda process: sum(bool(one.raddr) for one in process.connections("tcp")))
 
 
+def is_idle(pid):
+    """No connection is open, and nobody looks at the repository, which takes descriptors of its parent's."""
+    return not connection_count(pid) and len(psutil.Process(pid).children(recursive=True)) == len(tree(pid)) - 1
+
+
 def idle_fd_count(pid):
-    """Open descriptors of the tree once it has closed its connections, a little later than their clients did."""
-    until(lambda: not connection_count(pid), what="the end of all connections")
+    """Open descriptors of the tree once it is idle: it closes connections a little later than their clients do."""
+    until(lambda: is_idle(pid), what="the end of all connections")
     return fd_count(pid)
