@@ -5,13 +5,12 @@
  *
  *   log=N            writes N lines to the log
  *   leak=BYTES       takes memory, touches it and forgets it
- *   wait_ms=N        waits, or until it is cancelled
- *   call=MODEL       sends its inputs to that model and answers with what comes back
- *   huge=BYTES       makes an output of this size
- *   stream=N         answers N times before the final answer
- *   fail=SENTENCE    fails; status=NUMBER is the tensord_status
- *   die=HOW          segfault, abort, exit, spin, hang, close_fds, jam
- *   forge=HOW        writes into its own channel: see forge()
+ *   touch=BYTES      writes into so much tensor memory that it was not given; touch_later=BYTES:
+ * some time after it has answered wait_ms=N        waits, or until it is cancelled call=MODEL sends
+ * its inputs to that model and answers with what comes back huge=BYTES       makes an output of
+ * this size stream=N         answers N times before the final answer fail=SENTENCE    fails;
+ * status=NUMBER is the tensord_status die=HOW          segfault, abort, exit, spin, hang,
+ * close_fds, jam forge=HOW        writes into its own channel: see forge()
  *
  * The config's parameters say how the load goes: load=fail, crash, hang or slow (with progress);
  * batching=yes, no or unknown; concurrency=N; mix=1: every output is the mean of its batch, so that
@@ -20,6 +19,7 @@
 #include "worker/channel_layout.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,19 +107,27 @@ static void die(const char *how)
 
 /* ---- forging ---- */
 
-/* The rings, found among the process's own descriptors. */
-static struct channel_shared *find_rings(void)
+/* Some of the shared memory of that name, found among the process's own descriptors: `size` bytes
+ * from the start, or up to the end. */
+static void *find_shared(const char *name, size_t size, bool from_end)
 {
     for (int fd = 3; fd < MAX_FDS; fd++) {
         char link[64], target[64];
+        struct stat status;
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        ssize_t size = readlink(link, target, sizeof target - 1);
-        if (size <= 0 || strncmp(target, "/memfd:rings", 12) != 0)
+        ssize_t length = readlink(link, target, sizeof target - 1);
+        if (length <= 7 || strncmp(target + 7, name, strlen(name)) != 0 || fstat(fd, &status) < 0)
             continue;
-        void *map = mmap(NULL, CHANNEL_RINGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        off_t offset = from_end ? status.st_size - (off_t)size : 0;
+        void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
         return map == MAP_FAILED ? NULL : map;
     }
     return NULL;
+}
+
+static struct channel_shared *find_rings(void)
+{
+    return find_shared("rings", CHANNEL_RINGS_SIZE, false);
 }
 
 static void put_record(struct channel_shared *rings, const void *record, uint32_t size)
@@ -184,6 +192,29 @@ static void forge(const struct tensord_execution *execution, const char *how)
         ring_doorbells();
     }
     munmap(rings, CHANNEL_RINGS_SIZE);
+}
+
+/* ---- taking what was not given ---- */
+
+static void touch(size_t size)
+{
+    char *memory = size ? find_shared("tensors", size, true) : NULL;
+    if (memory)
+        memset(memory, 1, size);
+}
+
+static void *touch_after_a_while(void *size)
+{
+    sleep_ms(300);
+    touch((size_t)size);
+    return NULL;
+}
+
+static void touch_later(size_t size)
+{
+    pthread_t thread;
+    if (size && pthread_create(&thread, NULL, touch_after_a_while, (void *)size) == 0)
+        pthread_detach(thread);
 }
 
 /* ---- answering ---- */
@@ -266,6 +297,8 @@ static void misbehave(const struct tensord_execution *execution)
         if (leak)
             memset(leak, 1, (size_t)number(execution, "leak"));
     }
+    touch((size_t)number(execution, "touch"));
+    touch_later((size_t)number(execution, "touch_later"));
     wait_ms(execution, number(execution, "wait_ms"));
     if (asked(execution, "die"))
         die(asked(execution, "die"));

@@ -13,21 +13,21 @@ struct tensors {
     size_t size;
 };
 
-static bool tensor_begins(void *context, size_t index, uint64_t size, char **ret_to,
-                          struct error *ret_error)
+static void place(struct infer_scan *scan, struct tensors *tensors)
 {
-    struct tensors *tensors = context;
-    assert(size <= sizeof tensors->bytes - tensors->size);
-    *ret_to = tensors->bytes + tensors->size;
-    tensors->size += size;
-    return true;
+    uint64_t size;
+    while (infer_scan_asks(scan, &size)) {
+        assert(size <= sizeof tensors->bytes - tensors->size);
+        infer_scan_place(scan, tensors->bytes + tensors->size);
+        tensors->size += size;
+    }
 }
 
 static bool scan(struct infer_scan *scan, struct buf *head, struct tensors *tensors,
                  struct span message, size_t slice)
 {
     struct error error;
-    infer_scan_init(scan, head, message.size, tensor_begins, tensors);
+    infer_scan_init(scan, head, message.size);
     while (message.size) {
         struct room room = infer_scan_room(scan);
         size_t count = room.size < slice ? room.size : slice;
@@ -38,6 +38,7 @@ static bool scan(struct infer_scan *scan, struct buf *head, struct tensors *tens
         message = span_after(message, count);
         if (!infer_scan_advance(scan, count, &error))
             return false;
+        place(scan, tensors);
     }
     return infer_scan_complete(scan);
 }

@@ -102,6 +102,51 @@ def test_a_cancelled_request_leaves_the_batch(mixing):
         assert np.frombuffer(stays.result().raw_output_contents[0], np.int32).tolist() == [1000]
 
 
+def test_requests_with_the_same_optional_inputs_are_joined(server, tmp_path):
+    """One that gives an input without rows runs alone; others are joined with those that give the same ones."""
+    inputs = [tensor_config("x", "INT32", [-1]), {**tensor_config("y", "INT32", [-1]), "optional": True},
+              {**tensor_config("bias", "INT32", [2]), "optional": True}]
+    outputs = [tensor_config(name, "INT32") for name in "abc"]
+    write_config(tmp_path / "models", "m", backend="chaos", input=inputs, output=outputs,
+                 parameters={"mix": {"string_value": "1"}, "batching": {"string_value": "yes"}})
+
+    def with_more(values, name):
+        made = message(values)
+        made.inputs.add(name=name, datatype="INT32", shape=[len(values)])
+        made.raw_input_contents.append(np.array(values, np.int32).tobytes())
+        return made
+
+    got = answers(server(tmp_path / "models").wait_ready("m"), message([1]), with_more([3], "y"),
+                  with_more([9, 9], "bias"), message([2]), with_more([5], "y"))
+    assert got == [[1500], [4000], [9000, 9000], [1500], [4000]]
+
+
+def test_a_model_with_an_optional_input_without_rows_is_joined(server, repository):
+    running = server(repository(optional=models.optional())).wait_ready("optional")
+    [entry] = json.loads(running.fetch("/v2/repository/index", {})[2])
+    assert entry["batching"].startswith("joined"), entry
+    wrong = []
+
+    def client(seed):
+        for i in range(20):
+            rows = np.random.default_rng(seed + i).standard_normal((seed % 2 + 1, 2)).astype(np.float32)
+            given = [{"name": "X", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}]
+            bias = np.array([10, 20], np.float32)
+            if i % 3 == 0:
+                bias = np.array([seed, i], np.float32)
+                given.append({"name": "BIAS", "datatype": "FP32", "shape": [2], "data": bias.tolist()})
+            status, body = running.infer("optional", {"inputs": given})
+            if status != 200 or not np.allclose(np.reshape(body["outputs"][0]["data"], rows.shape), rows + bias):
+                wrong.append((rows, bias, body))
+
+    clients = [threading.Thread(target=client, args=(seed,)) for seed in range(8)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join(120)
+    assert not wrong
+
+
 def test_onnx_rows_go_to_whom_they_belong(server, repository):
     """Many clients at once; a matrix product is joined, a model that subtracts the mean of all rows
     is not, and both answer right."""

@@ -84,6 +84,31 @@ def test_curl(secure, ca, version):
     assert json.loads(body)["outputs"][0]["data"] == [3.5] and spoken == version.removeprefix("--http").rstrip(".0")
 
 
+def test_a_body_waits_for_memory_and_a_client_that_leaves_meanwhile_is_noticed(secure):
+    """As in the open: for longer than the server takes to look whether a waiting client is still there."""
+    served = secure("--memory-limit-mib", 8)
+    size = 5 * MIB  # of the six that requests may have
+    head = (f"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n"
+            "Inference-Header-Content-Length: 0\r\nExpect: 100-continue\r\n\r\n").encode()
+    first, leaving, second = (shake_hands(served, served.context) for _ in range(3))
+    first.sendall(head)
+    assert first.recv(100).startswith(b"HTTP/1.1 100 ")
+    leaving.sendall(head + bytes(1000))
+    assert served.fetch(LIVE)[0] == 200
+    second.sendall(head)
+    leaving.close()
+    second.settimeout(2.5)
+    with pytest.raises(TimeoutError):
+        second.recv(100)
+    first.close()
+    second.settimeout(START_S)
+    assert second.recv(100).startswith(b"HTTP/1.1 100 ")
+    second.sendall(bytes(size))
+    assert second.recv(12) == b"HTTP/1.1 200"
+    second.close()
+    assert answers(served)
+
+
 def triton_client(library, served, ca, client=None):
     """With the options that its users know."""
     files = [str(one) for one in (ca.certificate_path, client and client.key_path, client and client.certificate_path)

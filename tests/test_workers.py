@@ -215,6 +215,15 @@ def test_kill_under_load_costs_only_running_requests(served):
     assert SANITIZED or front.memory_full_info().pss < settled + MIB
 
 
+def test_a_load_waits_for_a_model_that_is_being_restarted(served):
+    """Its worker has died twice, so that the next one comes after some time; a load is told when it is there."""
+    for _ in range(2):
+        assert ask(served, "chaos", die="exit")[0] == 503
+    status, _, body = served.fetch("/v2/repository/models/chaos/load", b"", method="POST")
+    assert status == 200, body
+    assert is_good(ask(served, "chaos"))
+
+
 def test_cycles_of_load_and_unload_leave_nothing(served):
     counts = {}
     for cycle in range(1, 101):

@@ -6,6 +6,7 @@
 #include "api/cors.h"
 #include "auth/date.h"
 #include "base/clock.h"
+#include "protocol/http_transport.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +19,8 @@ enum { TOKENS = 6, MAX_FIELDS = 12 };
 struct test {
     struct loop *loop;
     struct conn *conn, *peer;
-    struct conn_origin *origin; /* of conn, for the tests to say */
+    struct http_session session; /* over conn */
+    struct conn_origin *origin;  /* of conn, for the tests to say */
     struct gate gate;
     char secrets[TOKENS][SECRET_BYTES + 1];
     struct http_exchange exchange;
@@ -28,12 +30,12 @@ struct test {
     struct error error;
 };
 
-static struct conn *conn_of(const struct http_exchange *exchange)
+static struct http_session *session_of(const struct http_exchange *exchange)
 {
-    return ((struct test *)exchange->state)->conn;
+    return &((struct test *)exchange->state)->session;
 }
 
-static const struct http_transport transport = {.conn = conn_of};
+static const struct http_transport transport = {.session = session_of};
 
 /* Tokens: read, infer, deploy, code, admin; and one that infers, has expired. */
 static bool make_tokens(struct test *test)
@@ -64,6 +66,7 @@ static int setup(void **state)
     if (!test.loop || !conn_pair_new(test.loop, &test.conn, &test.peer, NULL) ||
         !make_tokens(&test))
         return -1;
+    test.session.conn = test.conn;
     test.origin = (struct conn_origin *)(uintptr_t)conn_origin(test.conn);
     arena_init(&test.exchange.arena, 4096, 1 << 20);
     *state = &test;

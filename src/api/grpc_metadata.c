@@ -1,6 +1,7 @@
 /* gRPC metadata: of the server and of a model. */
 #include "api/grpc_call.h"
 #include "api/metadata.h"
+#include "base/tensor.h"
 #include "codec/inference.pb.h"
 
 void grpc_server_metadata(struct api_call *call, const void *message)

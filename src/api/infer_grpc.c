@@ -1,15 +1,18 @@
 /* inference.GRPCInferenceService/ModelInfer: the message is scanned while it comes, so that tensors
  * are received where they stay.
  *
- * Steps of a call: MESSAGE (up to the first tensor the scan fills the head; then the inputs are
- * made and tensors go into their memory), WAITING for the answer, DONE. */
+ * Steps of a call: MESSAGE (up to the first tensor the scan fills the head; then memory is reserved
+ * for all of them, for which the body may have to stand still; then the inputs are made and tensors
+ * go into their memory), COMPLETE (the message has come), WAITING for the answer, DONE. A message
+ * that is small, or has its values in the inputs' contents, is collected whole, and its memory is
+ * reserved when it is complete. */
 #include "api/grpc_call.h"
 #include "api/infer_contents.h"
 #include "api/trace.h"
 #include "base/unset.h"
 #include "codec/infer_scan.h"
 #include "codec/inference.pb.h"
-#include "serving/generation.h"
+#include "serving/inference.h"
 
 #include <stdio.h>
 
@@ -26,6 +29,10 @@ struct grpc_infer {
     struct inference inference;
     struct inference_model_infer_request request; /* points into call->body */
     enum step step;
+    bool bound;     /* the head is decoded: the inference has a model */
+    bool scanned;   /* tensors go straight into memory; else the message is collected whole */
+    bool reserving; /* memory for the inputs is waited for */
+    bool body_ended;
     struct grpc_reader reader;
     struct grpc_writer writer;
     struct infer_scan scan;
@@ -98,11 +105,13 @@ static bool reply(struct api_call *call, const struct inference_answer *answer,
                   struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
-    const struct worker_spec *spec = &infer->inference.generation->spec;
     char version[NUMBER_BYTES];
-    snprintf(version, sizeof version, "%llu", (unsigned long long)spec->version);
-    struct inference_model_infer_response response = {
-        .model_name = spec->name, .model_version = span_of(version), .id = infer->inference.id};
+    snprintf(version, sizeof version, "%llu",
+             (unsigned long long)inference_version(&infer->inference));
+    struct inference_model_infer_response response = {.model_name =
+                                                          inference_model(&infer->inference),
+                                                      .model_version = span_of(version),
+                                                      .id = infer->inference.id};
     size_t count;
     if (!list_outputs(&call->exchange->arena, answer, &response) ||
         !pb_encode(&inference_model_infer_response_pb, &response, &call->reply))
@@ -147,7 +156,6 @@ static void submit(struct api_call *call)
     struct grpc_infer *infer = infer_of(call);
     infer->step = STEP_WAITING;
     infer->inference.answered = answered;
-    infer->inference.owner = call;
     trace_inference(call, &infer->inference);
     http_ref(call->exchange); /* until the final answer */
     inference_submit(&infer->inference);
@@ -280,6 +288,7 @@ static bool take_head(struct api_call *call, struct error *ret_error)
     struct version *version = call_version(call, ret_error);
     if (!version || !inference_init(&infer->inference, version, &call->exchange->arena, ret_error))
         return false;
+    infer->bound = true;
     infer->inference.id = request->id;
     infer->inference.caller = call->caller;
     return grpc_call_deadline(call, &infer->inference.deadline_ns, ret_error) &&
@@ -310,18 +319,83 @@ static bool all_raw_came(const struct grpc_infer *infer, struct error *ret_error
                      infer->next_input, infer->request.inputs.count);
 }
 
-static bool tensor_begins(void *context, size_t index, uint64_t size_bytes, char **ret_to,
+/* ---- memory ---- */
+
+static void reserved(struct inference *inference, const struct error *error);
+
+/* Reserves memory for all inputs; false when they cannot have it. infer->reserving tells whether it
+ * has to be waited for. */
+static bool reserve(struct api_call *call, uint64_t needed_bytes, struct error *ret_error)
+{
+    struct grpc_infer *infer = infer_of(call);
+    const struct inference_model_infer_request *request = &infer->request;
+    bool has_rows = request->inputs.count && request->inputs.items[0].shape.count;
+    int64_t rows = has_rows ? request->inputs.items[0].shape.items[0] : 0;
+    infer->inference.reserved = reserved;
+    infer->inference.owner = call;
+    enum inference_memory memory =
+        inference_reserve(&infer->inference, needed_bytes, rows < 0 ? 0 : rows,
+                          http_held_bytes(call->exchange), ret_error);
+    infer->reserving = memory == INFERENCE_MEMORY_WAITS;
+    return memory != INFERENCE_MEMORY_REFUSED;
+}
+
+/* The first tensor begins: the sizes of all are not known yet, but that they are part of what is
+ * still to come. */
+static bool begin_scanned(struct api_call *call, struct error *ret_error)
+{
+    struct grpc_infer *infer = infer_of(call);
+    if (!take_head(call, ret_error))
+        return false;
+    infer->scanned = true;
+    infer->scan.head = &infer->tail; /* the decoded head must not move any more */
+    return reserve(
+        call, infer->scan.left_bytes + infer->request.inputs.count * (uint64_t)TENSOR_ALIGNMENT,
+        ret_error);
+}
+
+/* Gives places to the tensors that begin, unless there is no memory yet. */
+static bool place_tensors(struct api_call *call, struct error *ret_error)
+{
+    struct grpc_infer *infer = infer_of(call);
+    uint64_t size;
+    char *to;
+    while (infer_scan_asks(&infer->scan, &size)) {
+        if (!infer->bound && !begin_scanned(call, ret_error))
+            return false;
+        if (infer->reserving)
+            return true;
+        if (!raw_begins(infer, size, &to, ret_error))
+            return false;
+        infer_scan_place(&infer->scan, to);
+    }
+    return true;
+}
+
+/* What the inputs of a message that was collected whole need. */
+static bool measure_whole(const struct grpc_infer *infer, uint64_t *ret_needed_bytes,
                           struct error *ret_error)
 {
-    struct api_call *call = context;
-    struct grpc_infer *infer = infer_of(call);
-    if (index == 0) {
-        if (!take_head(call, ret_error))
+    static const struct inference_infer_tensor_contents none;
+    const struct inference_model_infer_request *request = &infer->request;
+    uint64_t needed = 0;
+    for (uint32_t i = 0; i < request->raw_input_contents.count; i++)
+        needed += tensor_memory_charge(request->raw_input_contents.items[i].size);
+    for (uint32_t i = 0; !request->raw_input_contents.count && i < request->inputs.count; i++) {
+        const struct inference_model_infer_request_infer_input_tensor *input =
+            &request->inputs.items[i];
+        enum tensord_datatype datatype = datatype_of_name(input->datatype);
+        uint64_t size = 0;
+        if (datatype != TENSORD_INVALID &&
+            !contents_size(input->contents ? input->contents : &none, datatype, &size, ret_error))
             return false;
-        infer->scan.head = &infer->tail; /* the decoded head must not move any more */
+        needed += tensor_memory_charge(size);
     }
-    return raw_begins(infer, size_bytes, ret_to, ret_error);
+    *ret_needed_bytes = needed;
+    return true;
 }
+
+/* ---- from message to inputs, when the memory is there ---- */
 
 /* Without raw tensors: the values stand in each input's contents. */
 static bool take_contents(struct api_call *call, struct error *ret_error)
@@ -365,13 +439,11 @@ static bool is_small(const struct grpc_infer *infer)
     return infer->reader.size_bytes <= SMALL_BYTES || infer->reader.compressed;
 }
 
-/* A small or compressed message was collected whole: its tensors are copied out of it. */
-static bool take_small(struct api_call *call, struct error *ret_error)
+/* Copies the tensors out of a message that was collected whole. */
+static bool take_whole(struct api_call *call, struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
     const struct inference_model_infer_request *request = &infer->request;
-    if (!take_head(call, ret_error))
-        return false;
     if (request->raw_input_contents.count == 0)
         return take_contents(call, ret_error);
     for (uint32_t i = 0; i < request->raw_input_contents.count; i++) {
@@ -385,17 +457,47 @@ static bool take_small(struct api_call *call, struct error *ret_error)
     return all_raw_came(infer, ret_error);
 }
 
-/* The message is complete. */
-static bool take_message(struct api_call *call, struct error *ret_error)
+static bool scan_has_ended(const struct grpc_infer *infer, struct error *ret_error)
+{
+    return is_small(infer) || infer_scan_complete(&infer->scan) ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT, "the message is no ModelInferRequest");
+}
+
+/* The message is complete, and the memory for its inputs is there. */
+static void finish(struct api_call *call)
 {
     struct grpc_infer *infer = infer_of(call);
-    if (is_small(infer))
-        return take_small(call, ret_error);
-    if (!infer_scan_complete(&infer->scan))
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the message is no ModelInferRequest");
-    if (infer->scan.tensor_count == 0)
-        return take_head(call, ret_error) && take_contents(call, ret_error);
-    return all_raw_came(infer, ret_error) && check_tail(call, ret_error);
+    struct error error UNSET;
+    bool taken = infer->scanned ? scan_has_ended(infer, &error) && all_raw_came(infer, &error) &&
+                                      check_tail(call, &error)
+                                : take_whole(call, &error);
+    if (taken)
+        submit(call);
+    else
+        fail(call, &error);
+}
+
+static void reserved(struct inference *inference, const struct error *error)
+{
+    struct api_call *call = inference->owner;
+    struct grpc_infer *infer = infer_of(call);
+    struct error failure = *error;
+    infer->reserving = false;
+    if (error->code != ERROR_OK || (infer->scanned && !place_tensors(call, &failure)))
+        fail(call, &failure);
+    else if (infer->body_ended)
+        finish(call);
+    http_resume(call->exchange);
+}
+
+/* The body has ended with the message: what was not scanned is decoded now. */
+static bool begin_whole(struct api_call *call, struct error *ret_error)
+{
+    struct grpc_infer *infer = infer_of(call);
+    uint64_t needed;
+    return infer->scanned ||
+           (scan_has_ended(infer, ret_error) && take_head(call, ret_error) &&
+            measure_whole(infer, &needed, ret_error) && reserve(call, needed, ret_error));
 }
 
 /* ---- the body ---- */
@@ -414,7 +516,7 @@ static bool message_advance(struct api_call *call, size_t count, struct error *r
 {
     struct grpc_infer *infer = infer_of(call);
     if (!is_small(infer))
-        return infer_scan_advance(&infer->scan, count, ret_error);
+        return infer_scan_advance(&infer->scan, count, ret_error) && place_tensors(call, ret_error);
     call->body.size += count;
     return true;
 }
@@ -424,6 +526,8 @@ static struct room body_room(struct http_exchange *exchange)
     static char sink[16384];
     struct api_call *call = call_of(exchange);
     struct grpc_infer *infer = infer_of(call);
+    if (infer->reserving)
+        return (struct room){NULL, 0};
     if (infer->step != STEP_MESSAGE && infer->step != STEP_COMPLETE)
         return (struct room){sink, sizeof sink};
     struct room room = grpc_reader_room(&infer->reader);
@@ -447,7 +551,7 @@ static bool advance(struct api_call *call, size_t count, struct error *ret_error
     if (read == GRPC_READ_ERROR || (inside && !message_advance(call, count, ret_error)))
         return false;
     if (read == GRPC_READ_STARTED) {
-        infer_scan_init(&infer->scan, &call->body, infer->reader.size_bytes, tensor_begins, call);
+        infer_scan_init(&infer->scan, &call->body, infer->reader.size_bytes);
         call->exchange->body_expected_bytes = infer->reader.size_bytes;
     }
     if (read == GRPC_READ_MESSAGE) {
@@ -471,14 +575,15 @@ static void body_end(struct http_exchange *exchange)
     struct api_call *call = call_of(exchange);
     struct grpc_infer *infer = infer_of(call);
     struct error error UNSET;
+    infer->body_ended = true;
     if (infer->step == STEP_DONE)
         return;
     if (infer->step != STEP_COMPLETE)
         error_set(&error, ERROR_INTERNAL, "the request ends before its message does");
-    if (infer->step != STEP_COMPLETE || !take_message(call, &error))
+    if (infer->step != STEP_COMPLETE || !begin_whole(call, &error))
         fail(call, &error);
-    else
-        submit(call);
+    else if (!infer->reserving)
+        finish(call);
 }
 
 static void closed(struct http_exchange *exchange, bool complete)
@@ -488,6 +593,7 @@ static void closed(struct http_exchange *exchange, bool complete)
     struct inference *inference = &infer->inference;
     infer->client_gone = true;
     infer->step = STEP_DONE;
+    inference_disconnect(inference);
     if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
         inference_cancel(inference);
     else

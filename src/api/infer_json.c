@@ -57,7 +57,7 @@ static bool read_input_parameters(struct reader *reader, struct infer_json_input
     json_enter_object(json);
     while (json_next_key(json, &key)) {
         if (span_equal(key, SPAN("binary_data_size")))
-            *ret_binary = json_u64(json, &input->binary_bytes);
+            *ret_binary = json_u64(json, &input->size_bytes);
         else if (span_starts_with(key, SPAN("shared_memory_")))
             return json_fail(json, "shared memory is not enabled");
         else

@@ -12,8 +12,8 @@ struct infer_json_input {
     struct span name;
     enum tensord_datatype datatype;
     struct shape shape;
-    struct span data;      /* the JSON value; data.data NULL when it is binary */
-    uint64_t binary_bytes; /* of a binary one */
+    struct span data;    /* the JSON value; data.data NULL when it is binary */
+    uint64_t size_bytes; /* of a binary one */
 };
 
 struct infer_json_output {

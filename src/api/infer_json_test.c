@@ -44,7 +44,7 @@ static void a_full_request_is_read(void **state)
     assert_int_equal(request.inputs[0].shape.dims[1], 3);
     assert_true(span_equal(request.inputs[0].data, SPAN("[[1,2,3],[4,5,6]]")));
     assert_null(request.inputs[1].data.data);
-    assert_int_equal(request.inputs[1].binary_bytes, 9);
+    assert_int_equal(request.inputs[1].size_bytes, 9);
     assert_int_equal(request.output_count, 2);
     assert_true(request.outputs[0].binary);
     assert_false(request.outputs[1].binary);

@@ -5,7 +5,6 @@
 
 #include "codec/json_writer.h"
 #include "codec/tensor_json.h"
-#include "serving/generation.h"
 
 #include <stdio.h>
 
@@ -54,7 +53,6 @@ static bool put_json(struct api_call *call, const struct inference *inference,
                      struct error *ret_error)
 {
     char version[NUMBER_BYTES];
-    const struct worker_spec *spec = &inference->generation->spec;
     struct json_writer json;
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
@@ -63,9 +61,9 @@ static bool put_json(struct api_call *call, const struct inference *inference,
         json_put_string(&json, inference->id);
     }
     json_put_key(&json, SPAN("model_name"));
-    json_put_string(&json, spec->name);
+    json_put_string(&json, inference_model(inference));
     json_put_key(&json, SPAN("model_version"));
-    snprintf(version, sizeof version, "%llu", (unsigned long long)spec->version);
+    snprintf(version, sizeof version, "%llu", (unsigned long long)inference_version(inference));
     json_put_string(&json, span_of(version));
     json_put_key(&json, SPAN("outputs"));
     json_put_array(&json);

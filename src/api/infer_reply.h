@@ -4,6 +4,7 @@
 
 #include "api/call.h"
 #include "api/infer_json.h"
+#include "serving/inference.h"
 
 /* Writes the answer, from where the worker left the outputs. False, and nothing written, when it
  * cannot be said in JSON or there is no memory. */

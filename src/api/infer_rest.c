@@ -2,8 +2,9 @@
  * they stay.
  *
  * Steps of a call: JSON (all of the body, or the first Inference-Header-Content-Length bytes), then
- * TENSORS (one input after the other, received into memory that the worker shares), then WAITING
- * for the answer, then the answer is written from where the worker left it. */
+ * MEMORY (the body stands still until there is memory for all inputs), TENSORS (one input after the
+ * other, received into memory that the worker shares), then WAITING for the answer, then the answer
+ * is written from where the worker left it. */
 #include "api/infer_json.h"
 #include "api/infer_reply.h"
 #include "api/routes.h"
@@ -13,7 +14,7 @@
 
 #include <assert.h>
 
-enum step { STEP_JSON, STEP_TENSORS, STEP_WAITING, STEP_REFUSED };
+enum step { STEP_JSON, STEP_MEMORY, STEP_TENSORS, STEP_WAITING, STEP_REFUSED };
 
 /* Where the bytes of one binary input go. */
 struct destination {
@@ -27,6 +28,8 @@ struct infer_call {
     enum step step;
     uint64_t json_bytes; /* length of the JSON; UINT64_MAX: all of the body */
     bool raw;            /* the whole body is the one input */
+    bool body_ended;
+    struct shape raw_shape; /* of the input that a raw body is */
     struct destination *destinations;
     size_t destination_count;
     size_t at;       /* the destination that is being filled */
@@ -78,7 +81,6 @@ static void submit(struct api_call *call)
     struct inference *inference = &infer->inference;
     infer->step = STEP_WAITING;
     inference->answered = answered;
-    inference->owner = call;
     trace_inference(call, inference);
     http_ref(call->exchange); /* until the final answer */
     inference_submit(inference);
@@ -86,15 +88,17 @@ static void submit(struct api_call *call)
 
 /* ---- from JSON to inputs ---- */
 
-/* Bytes that the values of a JSON input take as a tensor. */
-static bool json_input_size(struct json *json, const struct infer_json_input *input,
-                            uint64_t *ret_size, struct error *ret_error)
+/* Finds out how many bytes the values of a JSON input take as a tensor. */
+static bool measure_json_input(struct api_call *call, struct infer_json_input *input,
+                               struct error *ret_error)
 {
-    if (input->datatype == TENSORD_BYTES)
-        return tensor_json_bytes_size(json, ret_size);
-    return shape_size_bytes(&input->shape, input->datatype, ret_size) ||
-           error_set(ret_error, ERROR_INVALID_ARGUMENT, "the shape of input '%.*s' is too large",
-                     SPAN_ARGS(input->name));
+    struct json json;
+    if (input->datatype != TENSORD_BYTES)
+        return shape_size_bytes(&input->shape, input->datatype, &input->size_bytes) ||
+               error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "the shape of input '%.*s' is too large", SPAN_ARGS(input->name));
+    json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
+    return tensor_json_bytes_size(&json, &input->size_bytes);
 }
 
 static bool json_input(struct api_call *call, const struct infer_json_input *input,
@@ -102,13 +106,12 @@ static bool json_input(struct api_call *call, const struct infer_json_input *inp
 {
     struct infer_call *infer = call->detail;
     struct json json;
-    uint64_t size;
     char *data;
     json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
-    return json_input_size(&json, input, &size, ret_error) &&
-           inference_input(&infer->inference, input->name, input->datatype, &input->shape, size,
-                           &data, ret_error) &&
-           tensor_from_json(&json, input->datatype, &input->shape, (struct room){data, size});
+    return inference_input(&infer->inference, input->name, input->datatype, &input->shape,
+                           input->size_bytes, &data, ret_error) &&
+           tensor_from_json(&json, input->datatype, &input->shape,
+                            (struct room){data, input->size_bytes});
 }
 
 static bool binary_input(struct infer_call *infer, const struct infer_json_input *input,
@@ -116,10 +119,9 @@ static bool binary_input(struct infer_call *infer, const struct infer_json_input
 {
     char *data;
     if (!inference_input(&infer->inference, input->name, input->datatype, &input->shape,
-                         input->binary_bytes, &data, ret_error))
+                         input->size_bytes, &data, ret_error))
         return false;
-    infer->destinations[infer->destination_count++] =
-        (struct destination){data, input->binary_bytes};
+    infer->destinations[infer->destination_count++] = (struct destination){data, input->size_bytes};
     return true;
 }
 
@@ -137,21 +139,38 @@ static bool name_outputs(struct api_call *call, struct error *ret_error)
 }
 
 /* The binary inputs must fill the rest of the body to the byte. */
-static bool check_length(const struct api_call *call, struct error *ret_error)
+static bool check_length(const struct api_call *call, uint64_t binary_bytes,
+                         struct error *ret_error)
 {
-    const struct infer_call *infer = call->detail;
     int64_t length = call->exchange->request.content_length;
-    uint64_t sum = call->body.size;
-    for (size_t i = 0; i < infer->destination_count; i++) {
-        if (__builtin_add_overflow(sum, infer->destinations[i].size, &sum))
-            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                             "the sizes of the binary inputs are too large");
-    }
+    uint64_t sum;
+    if (__builtin_add_overflow(binary_bytes, call->body.size, &sum))
+        sum = UINT64_MAX;
     if (length >= 0 && (uint64_t)length != sum)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "the body has %lld bytes, but JSON and binary inputs add up to %llu",
                          (long long)length, (unsigned long long)sum);
     return true;
+}
+
+/* The size of every input, and what they need of the model's memory together. */
+static bool measure_inputs(struct api_call *call, uint64_t *ret_needed_bytes,
+                           struct error *ret_error)
+{
+    struct infer_json *request = &((struct infer_call *)call->detail)->request;
+    uint64_t needed = 0, binary = 0;
+    for (size_t i = 0; i < request->input_count; i++) {
+        struct infer_json_input *input = &request->inputs[i];
+        if (input->data.data && !measure_json_input(call, input, ret_error))
+            return false;
+        uint64_t binary_size = input->data.data ? 0 : input->size_bytes;
+        if (input->size_bytes > INT64_MAX || __builtin_add_overflow(binary, binary_size, &binary) ||
+            __builtin_add_overflow(needed, tensor_memory_charge(input->size_bytes), &needed))
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "the sizes of the inputs are too large");
+    }
+    *ret_needed_bytes = needed;
+    return check_length(call, binary, ret_error);
 }
 
 static void set_deadline(struct api_call *call)
@@ -178,7 +197,59 @@ static bool make_inputs(struct api_call *call, struct error *ret_error)
                                : binary_input(infer, input, ret_error)))
             return false;
     }
-    return name_outputs(call, ret_error) && check_length(call, ret_error);
+    return true;
+}
+
+/* ---- memory ---- */
+
+static bool make_raw_input(struct api_call *call, struct error *ret_error);
+static void complete(struct api_call *call);
+
+/* The memory for all inputs is there. */
+static void fill(struct api_call *call)
+{
+    struct infer_call *infer = call->detail;
+    struct error error UNSET;
+    if (infer->raw ? make_raw_input(call, &error) : make_inputs(call, &error))
+        infer->step = STEP_TENSORS;
+    else
+        refuse(call, &error);
+}
+
+static void reserved(struct inference *inference, const struct error *error)
+{
+    struct api_call *call = inference->owner;
+    struct infer_call *infer = call->detail;
+    if (error->code == ERROR_OK)
+        fill(call);
+    else
+        refuse(call, error);
+    if (infer->body_ended)
+        complete(call);
+    else
+        http_resume(call->exchange);
+}
+
+/* Goes on with fill, now or later. */
+static void reserve(struct api_call *call, uint64_t needed_bytes, const struct shape *first)
+{
+    struct infer_call *infer = call->detail;
+    struct inference *inference = &infer->inference;
+    struct error error UNSET;
+    infer->step = STEP_MEMORY;
+    inference->reserved = reserved;
+    inference->owner = call;
+    switch (inference_reserve(inference, needed_bytes, first && first->ndim ? first->dims[0] : 0,
+                              http_held_bytes(call->exchange), &error)) {
+    case INFERENCE_MEMORY_GIVEN:
+        fill(call);
+        break;
+    case INFERENCE_MEMORY_WAITS:
+        break;
+    case INFERENCE_MEMORY_REFUSED:
+        refuse(call, &error);
+        break;
+    }
 }
 
 /* The JSON is complete. */
@@ -198,10 +269,11 @@ static void take_json(struct api_call *call)
     inference->parameters = infer->request.parameters;
     inference->parameter_count = infer->request.parameter_count;
     set_deadline(call);
-    if (!make_inputs(call, &error))
+    uint64_t needed = 0;
+    if (!measure_inputs(call, &needed, &error) || !name_outputs(call, &error))
         refuse(call, &error);
     else
-        infer->step = STEP_TENSORS;
+        reserve(call, needed, infer->request.input_count ? &infer->request.inputs[0].shape : NULL);
 }
 
 /* ---- a raw body: no JSON at all, the body is the model's one input ---- */
@@ -232,31 +304,23 @@ static bool raw_shape(const struct tensor_info *info, uint64_t size, struct shap
     return true;
 }
 
-/* A raw body for a BYTES input is its one element: the length goes before it. */
-static bool raw_bytes_input(struct infer_call *infer, const struct tensor_info *info, uint64_t size,
+/* A raw body for a BYTES input is its one element. */
+static bool raw_bytes_shape(const struct tensor_info *info, uint64_t size, struct shape *ret_shape,
                             struct error *ret_error)
 {
-    struct shape shape = info->shape;
-    char *data;
-    for (uint32_t i = 0; i < shape.ndim; i++)
-        shape.dims[i] = 1;
     if (size > UINT32_MAX)
         return error_set(ret_error, ERROR_TOO_LARGE, "a BYTES element is shorter than 4 GiB");
-    if (!inference_input(&infer->inference, info->name, info->datatype, &shape,
-                         size + sizeof(uint32_t), &data, ret_error))
-        return false;
-    memcpy(data, &(uint32_t){(uint32_t)size}, sizeof(uint32_t));
-    infer->destinations[0] = (struct destination){data + sizeof(uint32_t), size};
+    *ret_shape = info->shape;
+    for (uint32_t i = 0; i < info->shape.ndim; i++)
+        ret_shape->dims[i] = 1;
     return true;
 }
 
-static bool make_raw_input(struct api_call *call, struct error *ret_error)
+static bool check_raw_input(struct api_call *call, struct error *ret_error)
 {
     struct infer_call *infer = call->detail;
     const struct schema *schema = inference_schema(&infer->inference);
     int64_t length = call->exchange->request.content_length;
-    struct shape shape;
-    char *data;
     if (length < 0)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a raw body needs a content-length");
     if (!schema)
@@ -267,21 +331,39 @@ static bool make_raw_input(struct api_call *call, struct error *ret_error)
                          "a raw body needs a model with exactly one input; this one has %zu",
                          schema->input_count);
     const struct tensor_info *info = &schema->inputs[0];
-    infer->destination_count = 1;
     if (info->datatype == TENSORD_BYTES)
-        return raw_bytes_input(infer, info, (uint64_t)length, ret_error);
-    if (!raw_shape(info, (uint64_t)length, &shape, ret_error) ||
-        !inference_input(&infer->inference, info->name, info->datatype, &shape, (uint64_t)length,
-                         &data, ret_error))
+        return raw_bytes_shape(info, (uint64_t)length, &infer->raw_shape, ret_error);
+    return raw_shape(info, (uint64_t)length, &infer->raw_shape, ret_error);
+}
+
+/* What stands before a raw body in its tensor: the length of a BYTES element. */
+static size_t raw_prefix_bytes(const struct infer_call *infer)
+{
+    const struct tensor_info *info = &inference_schema(&infer->inference)->inputs[0];
+    return info->datatype == TENSORD_BYTES ? sizeof(uint32_t) : 0;
+}
+
+static bool make_raw_input(struct api_call *call, struct error *ret_error)
+{
+    struct infer_call *infer = call->detail;
+    const struct tensor_info *info = &inference_schema(&infer->inference)->inputs[0];
+    uint64_t size = (uint64_t)call->exchange->request.content_length;
+    size_t prefix = raw_prefix_bytes(infer);
+    char *data;
+    if (!inference_input(&infer->inference, info->name, info->datatype, &infer->raw_shape,
+                         size + prefix, &data, ret_error))
         return false;
-    infer->destinations[0] = (struct destination){data, (uint64_t)length};
+    if (prefix)
+        memcpy(data, &(uint32_t){(uint32_t)size}, prefix);
+    infer->destinations[0] = (struct destination){prefix ? data + prefix : data, size};
+    infer->destination_count = 1;
     return true;
 }
 
 static void take_raw(struct api_call *call)
 {
     struct infer_call *infer = call->detail;
-    struct error error;
+    struct error error UNSET;
     struct version *version = call_version(call, &error);
     infer->request.binary_output = true;
     infer->destinations = arena_calloc(&call->exchange->arena, 1, sizeof *infer->destinations);
@@ -289,11 +371,13 @@ static void take_raw(struct api_call *call)
         error_no_memory(&error);
     if (!infer->destinations || !version ||
         !inference_init(&infer->inference, version, &call->exchange->arena, &error) ||
-        !make_raw_input(call, &error))
+        !check_raw_input(call, &error)) {
         refuse(call, &error);
-    else
-        infer->step = STEP_TENSORS;
+        return;
+    }
     infer->inference.caller = call->caller;
+    uint64_t size = (uint64_t)call->exchange->request.content_length + raw_prefix_bytes(infer);
+    reserve(call, tensor_memory_charge(size), &infer->raw_shape);
 }
 
 /* ---- the body ---- */
@@ -329,6 +413,8 @@ static struct room body_room(struct http_exchange *exchange)
     struct infer_call *infer = call->detail;
     if (infer->step == STEP_JSON)
         return json_room(call);
+    if (infer->step == STEP_MEMORY)
+        return (struct room){NULL, 0};
     if (infer->step != STEP_TENSORS)
         return sink();
     while (infer->at < infer->destination_count &&
@@ -366,12 +452,10 @@ static bool tensors_complete(const struct infer_call *infer)
     return at == infer->destination_count;
 }
 
-static void body_end(struct http_exchange *exchange)
+/* The body has ended, and the memory for its inputs was there or will not come. */
+static void complete(struct api_call *call)
 {
-    struct api_call *call = call_of(exchange);
     struct infer_call *infer = call->detail;
-    if (infer->step == STEP_JSON && infer->json_bytes == UINT64_MAX)
-        take_json(call);
     if (infer->step == STEP_REFUSED)
         return;
     if (infer->step == STEP_TENSORS && tensors_complete(infer)) {
@@ -383,6 +467,17 @@ static void body_end(struct http_exchange *exchange)
     refuse(call, &error);
 }
 
+static void body_end(struct http_exchange *exchange)
+{
+    struct api_call *call = call_of(exchange);
+    struct infer_call *infer = call->detail;
+    infer->body_ended = true;
+    if (infer->step == STEP_JSON && infer->json_bytes == UINT64_MAX)
+        take_json(call);
+    if (infer->step != STEP_MEMORY)
+        complete(call);
+}
+
 static void exchange_closed(struct http_exchange *exchange, bool complete)
 {
     struct api_call *call = call_of(exchange);
@@ -391,6 +486,7 @@ static void exchange_closed(struct http_exchange *exchange, bool complete)
     infer->client_gone = true;
     if (infer->step == STEP_WAITING)
         infer->step = STEP_REFUSED;
+    inference_disconnect(inference);
     if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
         inference_cancel(inference);
     else

@@ -2,6 +2,7 @@
 #include "api/metadata.h"
 
 #include "api/routes.h"
+#include "base/tensor.h"
 #include "codec/json_writer.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* The repository extension over REST: index, load, unload. */
 #include "api/load_call.h"
 #include "api/routes.h"
+#include "base/tensor.h"
 #include "codec/json.h"
 #include "codec/json_writer.h"
 

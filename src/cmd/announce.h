@@ -4,6 +4,7 @@
 #define TENSORD_CMD_ANNOUNCE_H
 
 #include "base/buf.h"
+#include "base/tensor.h"
 #include "serving/serving.h"
 
 struct announcer {

@@ -8,9 +8,11 @@
 #include "cmd/commands.h"
 #include "cmd/drain.h"
 #include "cmd/guard.h"
+#include "cmd/heap_trim.h"
 #include "cmd/listeners.h"
 #include "cmd/observing.h"
 #include "cmd/tls_setup.h"
+#include "repository/repository.h"
 #include "settings/settings.h"
 #include "telemetry/log.h"
 #include "worker/sandbox.h"
@@ -45,6 +47,7 @@ struct front {
     struct worker_process look; /* the process that looks at the repository */
     struct announcer announcer;
     struct drain drain;
+    struct heap_trim heap_trim;
     struct loop_task load_named; /* asks for the models of --load-model */
     uv_signal_t terminate, interrupt, hangup;
     bool successor;      /* another front serves until this one is settled */
@@ -231,6 +234,7 @@ static void make_serving(void)
         .memory_limit_bytes = memory_limit_bytes(),
         .threads = (uint32_t)front.settings.threads,
         .queue_limit = (size_t)front.settings.queue_limit,
+        .memory_wait_ms = (uint64_t)front.settings.memory_wait_ms,
         .stop_grace_ms = STOP_GRACE_MS,
         .series_limit = (size_t)front.settings.metrics_models,
         .summaries = front.settings.metrics_summaries,
@@ -252,6 +256,7 @@ static void apply_settings(const struct settings *settings)
     front.api.max_json_bytes = (size_t)settings->max_json_mib * MIB;
     front.api.max_body_bytes = (size_t)(body_mib * MIB);
     front.serving.options.queue_limit = (size_t)settings->queue_limit;
+    front.serving.options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;
     limits->header_bytes = (size_t)settings->max_header_bytes;
     limits->field_count = (size_t)settings->max_header_fields;
     limits->target_bytes = (size_t)settings->max_target_bytes;
@@ -413,6 +418,7 @@ static bool start(const char *path, struct error *ret_error)
     make_http();
     observing_start(front.loop, front.spawner);
     make_drain();
+    heap_trim_start(&front.heap_trim, front.loop);
     announcer_init(&front.announcer, front.settings.example);
     front.successor = getenv(SPAWNER_SUCCESSOR_VARIABLE) != NULL;
     if (!listeners_inherit(&front.listeners, ret_error) ||

@@ -7,18 +7,16 @@
 enum { RAW_INPUT_CONTENTS = 7, VARINT_MAX_BYTES = 10 };
 enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
-void infer_scan_init(struct infer_scan *scan, struct buf *head, uint64_t size_bytes,
-                     infer_scan_tensor *tensor, void *context)
+void infer_scan_init(struct infer_scan *scan, struct buf *head, uint64_t size_bytes)
 {
     assert(head->size == 0);
-    *scan = (struct infer_scan){
-        .head = head, .left_bytes = size_bytes, .tensor = tensor, .context = context};
+    *scan = (struct infer_scan){.head = head, .left_bytes = size_bytes};
 }
 
 struct room infer_scan_room(struct infer_scan *scan)
 {
     uint64_t size = scan->state == SCAN_FIELD || scan->state == SCAN_TENSOR ? scan->run_bytes : 1;
-    if (!scan->left_bytes)
+    if (!scan->left_bytes || scan->state == SCAN_ASKS)
         return (struct room){NULL, 0};
     if (scan->state == SCAN_TENSOR)
         return (struct room){scan->to, size};
@@ -86,12 +84,24 @@ static bool begin_tensor(struct infer_scan *scan, uint64_t size, struct error *r
 {
     if (size > scan->left_bytes)
         return malformed(ret_error);
-    if (!scan->tensor(scan->context, scan->tensor_count, size, &scan->to, ret_error))
-        return false;
-    scan->tensor_count++;
     scan->run_bytes = size;
-    begin(scan, size ? SCAN_TENSOR : SCAN_TAG);
+    begin(scan, SCAN_ASKS);
     return true;
+}
+
+bool infer_scan_asks(const struct infer_scan *scan, uint64_t *ret_size)
+{
+    if (scan->state == SCAN_ASKS)
+        *ret_size = scan->run_bytes;
+    return scan->state == SCAN_ASKS;
+}
+
+void infer_scan_place(struct infer_scan *scan, char *to)
+{
+    assert(scan->state == SCAN_ASKS);
+    scan->to = to;
+    scan->tensor_count++;
+    begin(scan, scan->run_bytes ? SCAN_TENSOR : SCAN_TAG);
 }
 
 static bool take_length(struct infer_scan *scan, struct error *ret_error)
@@ -125,7 +135,7 @@ static bool take_byte(struct infer_scan *scan, struct error *ret_error)
 
 bool infer_scan_advance(struct infer_scan *scan, size_t count, struct error *ret_error)
 {
-    assert(count <= scan->left_bytes);
+    assert(count <= scan->left_bytes && scan->state != SCAN_ASKS);
     scan->left_bytes -= count;
     if (scan->state != SCAN_FIELD && scan->state != SCAN_TENSOR)
         return take_byte(scan, ret_error);

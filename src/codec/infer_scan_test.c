@@ -22,15 +22,18 @@ struct outcome {
     size_t refuse_at; /* the tensor for which there is no room */
 };
 
-static bool tensor_begins(void *context, size_t index, uint64_t size, char **ret_to,
-                          struct error *ret_error)
+/* Gives places to tensors that begin. */
+static bool place(struct outcome *outcome)
 {
-    struct outcome *outcome = context;
-    if (index == outcome->refuse_at)
-        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "no room");
-    assert_true(outcome->tensors_size + size <= sizeof outcome->tensors);
-    *ret_to = outcome->tensors + outcome->tensors_size;
-    outcome->tensors_size += size;
+    uint64_t size;
+    while (infer_scan_asks(&outcome->scan, &size)) {
+        assert_int_equal(infer_scan_room(&outcome->scan).size, 0);
+        if (outcome->scan.tensor_count == outcome->refuse_at)
+            return error_set(&outcome->error, ERROR_RESOURCE_EXHAUSTED, "no room");
+        assert_true(outcome->tensors_size + size <= sizeof outcome->tensors);
+        infer_scan_place(&outcome->scan, outcome->tensors + outcome->tensors_size);
+        outcome->tensors_size += size;
+    }
     return true;
 }
 
@@ -39,7 +42,7 @@ static bool feed(struct outcome *outcome, struct span message, size_t slice_byte
 {
     *outcome = (struct outcome){.refuse_at = refuse_at};
     buf_init(&outcome->head, HEAD_BYTES);
-    infer_scan_init(&outcome->scan, &outcome->head, message.size, tensor_begins, outcome);
+    infer_scan_init(&outcome->scan, &outcome->head, message.size);
     while (message.size) {
         struct room room = infer_scan_room(&outcome->scan);
         size_t count = room.size < message.size ? room.size : message.size;
@@ -48,7 +51,7 @@ static bool feed(struct outcome *outcome, struct span message, size_t slice_byte
             return error_no_memory(&outcome->error);
         memcpy(room.data, message.data, count);
         message = span_after(message, count);
-        if (!infer_scan_advance(&outcome->scan, count, &outcome->error))
+        if (!infer_scan_advance(&outcome->scan, count, &outcome->error) || !place(outcome))
             return false;
     }
     return infer_scan_complete(&outcome->scan) ||

@@ -193,6 +193,11 @@ uint64_t conn_stalled_since_ns(const struct conn *conn)
     return conn->stalled_since_ns;
 }
 
+bool conn_peer_left(const struct conn *conn)
+{
+    return conn->closing || conn->ended || conn->kind->left(conn);
+}
+
 static void linger_over(struct timer *linger)
 {
     conn_abort(list_entry(linger, struct conn, timer));

@@ -78,6 +78,10 @@ void conn_resume(struct conn *conn);
  * that, or the next call; 0, as at first: each byte matters. */
 void conn_expect(struct conn *conn, uint64_t bytes);
 
+/* True when the peer has closed or reset the connection, whether or not it is read; a system call.
+ */
+bool conn_peer_left(const struct conn *conn);
+
 /* Closes once everything unsent has been sent, then lingers until the peer has closed or 2 s have
  * passed, so that a last error answer is not lost to a reset. Received bytes are not reported any
  * more. `closed` follows. A peer that takes nothing is the owner's to notice and to abort. */

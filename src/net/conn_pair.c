@@ -90,6 +90,12 @@ static void half_peer(const struct conn *conn, char *text, size_t size)
     snprintf(text, size, "pair");
 }
 
+static bool half_left(const struct conn *conn)
+{
+    const struct half *half = list_entry(conn, struct half, conn);
+    return half->peer_ended || half->reset;
+}
+
 static const struct conn_kind half_kind = {
     .write = half_write,
     .await = half_await,
@@ -97,6 +103,7 @@ static const struct conn_kind half_kind = {
     .end = half_end,
     .close = half_close,
     .peer = half_peer,
+    .left = half_left,
 };
 
 static void receive(struct half *half)

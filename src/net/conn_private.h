@@ -30,6 +30,9 @@ struct conn_kind {
     void (*close)(struct conn *conn);
 
     void (*peer)(const struct conn *conn, char *text, size_t size);
+
+    /* Whether the other side has closed or reset the connection. */
+    bool (*left)(const struct conn *conn);
 };
 
 struct conn {

@@ -9,6 +9,7 @@
 #include "telemetry/metrics.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -138,6 +139,13 @@ static void socket_peer(const struct conn *conn, char *text, size_t size)
         snprintf(text, size, "unknown");
 }
 
+static bool socket_left(const struct conn *conn)
+{
+    struct pollfd look = {.fd = socket_fd(list_entry(conn, struct socket_conn, conn)),
+                          .events = POLLRDHUP};
+    return poll(&look, 1, 0) > 0;
+}
+
 static const struct conn_kind socket_kind = {
     .write = socket_write,
     .await = socket_await,
@@ -146,6 +154,7 @@ static const struct conn_kind socket_kind = {
     .end = socket_end,
     .close = socket_close,
     .peer = socket_peer,
+    .left = socket_left,
 };
 
 static int open_stream(struct socket_conn *socket, uv_loop_t *uv, int fd, bool is_unix)

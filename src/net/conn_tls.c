@@ -460,6 +460,12 @@ static void tls_peer(const struct conn *conn, char *text, size_t size)
         snprintf(text, size, "%s", tls->peer[0] ? tls->peer : "unknown");
 }
 
+static bool tls_left(const struct conn *conn)
+{
+    const struct tls_conn *tls = tls_of(conn);
+    return !tls->below || conn_peer_left(tls->below);
+}
+
 static const struct conn_kind tls_kind = {
     .write = tls_write,
     .await = tls_await,
@@ -468,6 +474,7 @@ static const struct conn_kind tls_kind = {
     .end = tls_end,
     .close = tls_close,
     .peer = tls_peer,
+    .left = tls_left,
 };
 
 struct conn *conn_tls_with(struct conn *below, struct tls_server *server,

@@ -325,17 +325,24 @@ void http_reset(struct http_exchange *exchange)
 
 struct conn *http_conn(const struct http_exchange *exchange)
 {
-    return exchange->transport ? exchange->transport->conn(exchange) : NULL;
+    return exchange->transport ? exchange->transport->session(exchange)->conn : NULL;
 }
 
 struct loop *http_loop(const struct http_exchange *exchange)
 {
-    return exchange->transport ? conn_loop(exchange->transport->conn(exchange)) : NULL;
+    struct conn *conn = http_conn(exchange);
+    return conn ? conn_loop(conn) : NULL;
 }
 
 void http_peer(const struct http_exchange *exchange, char *text, size_t size)
 {
+    struct conn *conn = http_conn(exchange);
     text[0] = '\0';
-    if (exchange->transport)
-        conn_peer(exchange->transport->conn(exchange), text, size);
+    if (conn)
+        conn_peer(conn, text, size);
+}
+
+uint64_t *http_held_bytes(const struct http_exchange *exchange)
+{
+    return exchange->transport ? &exchange->transport->session(exchange)->held_bytes : NULL;
 }

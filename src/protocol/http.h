@@ -49,6 +49,7 @@ struct http_request {
 };
 
 struct http_exchange;
+struct http_session;
 
 /* What the application does with an exchange. No member may be NULL. */
 struct http_handler {
@@ -106,7 +107,7 @@ struct http_transport {
     void (*resume)(struct http_exchange *exchange);
     void (*reset)(struct http_exchange *exchange);
     bool (*wants)(const struct http_exchange *exchange);
-    struct conn *(*conn)(const struct http_exchange *exchange);
+    struct http_session *(*session)(const struct http_exchange *exchange);
 };
 
 /* Limits of the transports; TRUST.md's defaults are in http_limits_default. */
@@ -222,6 +223,10 @@ struct conn *http_conn(const struct http_exchange *exchange);
 
 /* Writes the client's address, for logs; nothing after `closed`. Costs a call of the system. */
 void http_peer(const struct http_exchange *exchange, char *text, size_t size);
+
+/* What the application says that requests of the exchange's connection hold, bytes: its to count, 0
+ * at first. NULL after `closed`. */
+uint64_t *http_held_bytes(const struct http_exchange *exchange);
 
 /* The exchange's loop; NULL after `closed`. */
 struct loop *http_loop(const struct http_exchange *exchange);

@@ -96,6 +96,7 @@ static void start_request(struct http1_conn *c)
     c->body_left = base->request.content_length > 0 ? (uint64_t)base->request.content_length : 0;
     c->since_ns = loop_now_ns(conn_loop(c->session.conn));
     c->window_bytes = 0;
+    c->paused = false;
     c->phase = HTTP1_BODY;
     http_exchange_begin(base);
     assert(base->handler);
@@ -124,10 +125,20 @@ static size_t read_head(struct http1_conn *c, struct span received)
     return used;
 }
 
+/* The handler's room for the body. A pause has a clock of its own, and after it the body's starts
+ * anew. */
 static struct room handler_room(struct http1_conn *c)
 {
     struct http_exchange *base = &c->exchange->base;
-    return base->handler->body_room(base);
+    struct room room = base->handler->body_room(base);
+    bool pauses = room.size == 0;
+    if (pauses != c->paused) {
+        c->paused = pauses;
+        c->since_ns = loop_now_ns(conn_loop(c->session.conn));
+        c->window_bytes = 0;
+        http1_watch(c);
+    }
+    return room;
 }
 
 /* RFC 9110 §10.1.1: the client waits for leave to send its body. It gets it once the handler has

@@ -36,6 +36,7 @@ struct http1_conn {
     enum http1_phase phase;
     bool running;          /* in http1_run, or in a callback that ends in it */
     bool starved;          /* room() gave none */
+    bool paused;           /* because the handler had none for the body */
     bool direct;           /* the room asked for last is the handler's */
     bool keep_alive;       /* after this exchange */
     bool unsent;           /* conn_send has not sent all yet; `drained` will come */

@@ -378,6 +378,55 @@ static void a_body_without_room_is_not_late(void **state)
     fixture_fini(&f);
 }
 
+/* A body of ten bytes, five of which came before a pause that was longer than a body may take. */
+static void pause_in_a_body(struct fixture *f)
+{
+    fixture_init(f);
+    f->server.limits.body_timeout_ms = 200;
+    f->body_room = 0;
+    fixture_send(f, SPAN("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 10\r\n" CLOSE "01234"),
+                 false);
+    fixture_run_until_request(f);
+    fixture_run_ms(f, 300);
+    f->body_room = 9;
+    http_resume(f->last->exchange);
+}
+
+static void the_clock_of_a_body_starts_anew_after_a_pause(void **state)
+{
+    struct fixture f;
+    pause_in_a_body(&f);
+    fixture_run_ms(&f, 20);
+    fixture_send(&f, SPAN("56789"), false);
+    fixture_run_until_closed(&f);
+    assert_string_equal(fixture_statuses(&f), "200 ");
+    fixture_fini(&f);
+}
+
+static void a_client_that_leaves_in_a_pause_is_noticed(void **state)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.body_room = 0;
+    fixture_send(&f, SPAN("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 10\r\n" CLOSE "01234"),
+                 false);
+    fixture_run_until_request(&f);
+    fixture_run_turns(&f, 5);
+    conn_abort(f.client);
+    fixture_run_until_exchange_closed(&f);
+    assert_false(f.completed);
+    fixture_fini(&f);
+}
+
+static void a_body_that_stops_after_a_pause_is_late(void **state)
+{
+    struct fixture f;
+    pause_in_a_body(&f);
+    fixture_run_until_closed(&f);
+    assert_string_equal(fixture_statuses(&f), "408 ");
+    fixture_fini(&f);
+}
+
 static void unread_output_is_cut(void **state)
 {
     struct fixture f;
@@ -428,6 +477,9 @@ int main(void)
         cmocka_unit_test(a_cut_body_is_noticed),
         cmocka_unit_test(slow_input_is_cut),
         cmocka_unit_test(a_body_without_room_is_not_late),
+        cmocka_unit_test(the_clock_of_a_body_starts_anew_after_a_pause),
+        cmocka_unit_test(a_body_that_stops_after_a_pause_is_late),
+        cmocka_unit_test(a_client_that_leaves_in_a_pause_is_noticed),
         cmocka_unit_test(unread_output_is_cut),
         cmocka_unit_test(an_exchange_costs_no_memory_again),
     };

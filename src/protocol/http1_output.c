@@ -164,9 +164,9 @@ static bool wants(const struct http_exchange *base)
     return !exchange->broken && unsent + exchange->queued_bytes < HTTP1_WANTS_BYTES;
 }
 
-static struct conn *conn_of(const struct http_exchange *base)
+static struct http_session *session_of(const struct http_exchange *base)
 {
-    return exchange_of(base)->conn->session.conn;
+    return &exchange_of(base)->conn->session;
 }
 
 const struct http_transport http1_transport = {
@@ -176,5 +176,5 @@ const struct http_transport http1_transport = {
     .resume = resume,
     .reset = reset,
     .wants = wants,
-    .conn = conn_of,
+    .session = session_of,
 };

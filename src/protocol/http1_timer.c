@@ -6,10 +6,19 @@
 
 #include "base/clock.h"
 
+enum { LOOK_MS = 1000 }; /* how often to look whether the client of a paused body is still there */
+
+/* Whether the handler has no room for the body; then a client that leaves is not noticed by
+ * reading. */
+static bool is_paused(const struct http1_conn *c)
+{
+    return c->phase == HTTP1_BODY && c->paused && !c->exchange->base.ended;
+}
+
 /* Whether the connection waits for bytes of a body: not while the handler has no room. */
 static bool awaits_body(const struct http1_conn *c)
 {
-    return (c->phase == HTTP1_BODY && !c->starved && !c->waiting) || c->phase == HTTP1_SKIP;
+    return (c->phase == HTTP1_BODY && !c->paused && !c->waiting) || c->phase == HTTP1_SKIP;
 }
 
 static uint64_t after(uint64_t since_ns, uint64_t timeout_ms)
@@ -25,6 +34,8 @@ static uint64_t input_due_ns(const struct http1_conn *c)
         return after(c->since_ns, limits->idle_timeout_ms);
     if (c->phase == HTTP1_HEAD)
         return after(c->since_ns, limits->header_timeout_ms);
+    if (is_paused(c))
+        return after(c->since_ns, LOOK_MS);
     return awaits_body(c) ? after(c->since_ns, limits->body_timeout_ms) : CLOCK_NEVER;
 }
 
@@ -69,6 +80,16 @@ static void input_late(struct http1_conn *c)
     http1_refuse(c, &error);
 }
 
+static void look(struct http1_conn *c)
+{
+    if (conn_peer_left(c->session.conn)) {
+        http1_abort(c);
+        return;
+    }
+    c->since_ns = loop_now_ns(conn_loop(c->session.conn));
+    http1_watch(c);
+}
+
 static void fire(struct timer *timer)
 {
     struct http1_conn *c = list_entry(timer, struct http1_conn, timer);
@@ -76,10 +97,12 @@ static void fire(struct timer *timer)
     if (now_ns >= output_due_ns(c)) {
         limit_hit(LIMIT_unsent_timeout_ms);
         http1_abort(c);
-    } else if (now_ns >= input_due_ns(c))
-        input_late(c);
-    else
+    } else if (now_ns < input_due_ns(c))
         http1_watch(c);
+    else if (is_paused(c))
+        look(c);
+    else
+        input_late(c);
 }
 
 void http1_watch(struct http1_conn *c)

@@ -17,7 +17,8 @@
 
 enum {
     HTTP2_STREAM_WINDOW_BYTES = 1 << 20, /* a stream's body that its handler has not taken */
-    HTTP2_CONN_WINDOW_BYTES = 8 << 20,   /* the same of all streams of a connection */
+    HTTP2_CONN_WINDOW_BYTES = 8 << 20,   /* of a connection that was not looked at yet */
+    HTTP2_KEPT_BYTES = 64 << 20,         /* bodies of a server that their handlers have not taken */
     HTTP2_FRAME_BYTES = 64 * 1024,       /* the largest DATA frame, either way */
     HTTP2_HEAD_BYTES = 16 * 1024,        /* the largest head of a response */
     HTTP2_RECEIVE_BYTES = 128 * 1024,
@@ -45,6 +46,7 @@ struct http2_shared {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
     struct http2_block *spare; /* at most one waits */
+    size_t kept_bytes;         /* in all streams' `pending` */
     struct iovec vectors[HTTP2_VECTORS];
     char receive[HTTP2_RECEIVE_BYTES];
 };

@@ -38,6 +38,13 @@ static struct http2_stream *stream_new(struct http2_conn *conn, int32_t id)
     return stream;
 }
 
+static void free_pending(struct http2_stream *stream)
+{
+    stream->conn->shared->kept_bytes -= stream->pending.size;
+    buf_fini(&stream->pending);
+    stream->pending_taken = 0;
+}
+
 void http2_stream_finish(struct http2_stream *stream, bool complete)
 {
     struct http2_conn *conn = stream->conn;
@@ -49,7 +56,7 @@ void http2_stream_finish(struct http2_stream *stream, bool complete)
     if (list_empty(&conn->streams))
         conn->idle_since_ns = http2_now_ns(conn);
     http_exchange_close(&stream->exchange, complete);
-    buf_fini(&stream->pending);
+    free_pending(stream);
     http_unref(&stream->exchange);
 }
 
@@ -231,11 +238,24 @@ static void consume(struct http2_stream *stream, size_t count)
         nghttp2_session_consume(stream->conn->nghttp2, stream->id, count);
 }
 
+/* Keeps what the handler has no room for. Only the stream's window stays shut: the connection goes
+ * on, since others may have to get on before this one's handler has room. False when all streams of
+ * the server keep too much. */
+static bool keep(struct http2_stream *stream, struct span bytes)
+{
+    struct http2_shared *shared = stream->conn->shared;
+    if (bytes.size > HTTP2_KEPT_BYTES - shared->kept_bytes || !buf_append(&stream->pending, bytes))
+        return false;
+    shared->kept_bytes += bytes.size;
+    nghttp2_session_consume_connection(stream->conn->nghttp2, bytes.size);
+    return true;
+}
+
 static void drop_pending(struct http2_stream *stream)
 {
-    consume(stream, stream->pending.size - stream->pending_taken);
-    buf_fini(&stream->pending);
-    stream->pending_taken = 0;
+    nghttp2_session_consume_stream(stream->conn->nghttp2, stream->id,
+                                   stream->pending.size - stream->pending_taken);
+    free_pending(stream);
 }
 
 static void deliver_pending(struct http2_stream *stream)
@@ -243,7 +263,7 @@ static void deliver_pending(struct http2_stream *stream)
     struct span rest = span_after(buf_span(&stream->pending), stream->pending_taken);
     size_t taken = give(stream, rest);
     stream->pending_taken += taken;
-    consume(stream, taken);
+    nghttp2_session_consume_stream(stream->conn->nghttp2, stream->id, taken);
     if (taken == rest.size || !wants_body(stream))
         drop_pending(stream);
 }
@@ -280,10 +300,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         taken = size;
     consume(stream, taken);
     stream->conn->expected_bytes = taken < size ? 0 : stream->exchange.body_expected_bytes;
-    /* The window bounds what comes here. */
-    if (taken < size && !buf_append(&stream->pending, span_after(bytes, taken))) {
+    if (taken < size && !keep(stream, span_after(bytes, taken))) {
         consume(stream, size - taken);
-        http2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+        http2_stream_refuse(stream, ERROR_UNAVAILABLE,
+                            "too many bodies wait for memory; try again later");
     }
     return 0;
 }
@@ -335,9 +355,6 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     if (code != NGHTTP2_NO_ERROR)
         http2_guard_reset(conn, stream);
-    size_t unread = stream->pending.size - stream->pending_taken;
-    if (unread)
-        nghttp2_session_consume_connection(session, unread);
     stream->gone = true;
     stream->complete = stream->end_sent && code == NGHTTP2_NO_ERROR;
     if (conn->collecting && !list_linked(&stream->in_flight))

@@ -261,9 +261,9 @@ static bool transport_wants(const struct http_exchange *exchange)
     return stream->queue_bytes < HTTP2_WANTS_BYTES && !list_linked(&stream->in_flight);
 }
 
-static struct conn *transport_conn(const struct http_exchange *exchange)
+static struct http_session *transport_session(const struct http_exchange *exchange)
 {
-    return http2_stream_of(exchange)->conn->session.conn;
+    return &http2_stream_of(exchange)->conn->session;
 }
 
 const struct http_transport http2_transport = {
@@ -273,7 +273,7 @@ const struct http_transport http2_transport = {
     .resume = transport_resume,
     .reset = transport_reset,
     .wants = transport_wants,
-    .conn = transport_conn,
+    .session = transport_session,
 };
 
 void http2_response_callbacks(nghttp2_session_callbacks *callbacks)

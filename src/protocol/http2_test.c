@@ -125,6 +125,81 @@ static void paused_handler_holds_only_its_stream(void **state)
     free(body);
 }
 
+/* Sends so many bodies to handlers that have no room, each larger than a stream's window. */
+static void hold(struct test *test, const char *body, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        test_request(test, "/hold", body, BODY_BYTES, NULL, 0);
+}
+
+static bool held_windows_are_used_up(struct test *test)
+{
+    for (size_t i = 0; i < test->answer_count; i++) {
+        if (nghttp2_session_get_stream_remote_window_size(test->client, test->answers[i].id) > 0 &&
+            !test->answers[i].closed)
+            return false;
+    }
+    return test->answer_count == test->call_count;
+}
+
+static bool last_answer_closed(struct test *test)
+{
+    return test->answers[test->answer_count - 1].closed;
+}
+
+/* Else those that wait for room would keep those who have it from ever giving it back. */
+static void paused_handlers_leave_the_connection_to_others(void **state)
+{
+    struct test *test = test_new(false);
+    char *body = calloc(1, BODY_BYTES);
+    test_start(test);
+    hold(test, body, 12);
+    test_run_until(test, held_windows_are_used_up);
+    struct answer *other = test_request(test, "/echo", body, BODY_BYTES, NULL, 0);
+    test_run_until(test, last_answer_closed);
+    assert_int_equal(other->body_bytes, BODY_BYTES);
+    for (size_t i = 0; i < 12; i++) {
+        test->calls[i].paused = false;
+        http_resume(test->calls[i].exchange);
+    }
+    struct answer *last = test_request(test, "/echo", body, BODY_BYTES, NULL, 0);
+    test_run_until(test, last_answer_closed);
+    assert_int_equal(last->body_bytes, BODY_BYTES);
+    for (size_t i = 0; i < 12; i++)
+        assert_int_equal(test->calls[i].body.size, BODY_BYTES);
+    test_end(test);
+    free(body);
+}
+
+static unsigned refused(const struct test *test)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < test->answer_count; i++)
+        count += test->answers[i].status == 503;
+    return count;
+}
+
+enum { HELD_STREAMS = 70, KEPT_STREAMS = 64 }; /* the latter is what the server keeps, in MiB */
+
+static bool too_many_are_refused(struct test *test)
+{
+    return held_windows_are_used_up(test) && refused(test) >= HELD_STREAMS - KEPT_STREAMS;
+}
+
+static void what_is_kept_for_paused_handlers_is_bounded(void **state)
+{
+    struct test *test = test_new(false);
+    char *body = calloc(1, BODY_BYTES);
+    test_start(test);
+    hold(test, body, HELD_STREAMS);
+    test_run_until(test, too_many_are_refused);
+    assert_int_equal(refused(test), HELD_STREAMS - KEPT_STREAMS);
+    test_request(test, "/echo", "go", 2, NULL, 0);
+    test_run_until(test, last_answer_closed);
+    test_end(test);
+    free(body);
+}
+
 static void reset_is_told(void **state)
 {
     struct test *test = test_new(false);
@@ -288,6 +363,8 @@ int main(void)
         cmocka_unit_test(a_hundred_streams_at_once),
         cmocka_unit_test(written_stream_is_pulled),
         cmocka_unit_test(paused_handler_holds_only_its_stream),
+        cmocka_unit_test(paused_handlers_leave_the_connection_to_others),
+        cmocka_unit_test(what_is_kept_for_paused_handlers_is_bounded),
         cmocka_unit_test(reset_is_told),
         cmocka_unit_test(application_resets),
         cmocka_unit_test(early_answer_stops_the_body),

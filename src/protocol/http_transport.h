@@ -25,6 +25,7 @@ struct http_session {
     struct list_link link; /* in server->conns */
     struct http_server *server;
     struct conn *conn;
+    uint64_t held_bytes; /* the application's: http_held_bytes */
     /* Ends keep-alive, or sends GOAWAY; without a request, closes if close_idle says so. */
     void (*drain)(struct http_session *session, bool close_idle);
 };

@@ -19,8 +19,8 @@ static bool same_but_rows(const struct channel_tensor *a, const struct channel_t
 
 bool batch_joinable(const struct inference *a, const struct inference *b)
 {
-    if (a->input_count != b->input_count || a->parameter_count || b->parameter_count ||
-        a->request.wanted_outputs != b->request.wanted_outputs)
+    if (a->runs_alone || b->runs_alone || a->input_count != b->input_count || a->parameter_count ||
+        b->parameter_count || a->request.wanted_outputs != b->request.wanted_outputs)
         return false;
     for (size_t i = 0; i < a->input_count; i++) {
         if (!same_but_rows(&a->inputs[i], &b->inputs[i]))
@@ -51,7 +51,7 @@ size_t batch_take(struct list *queue, uint32_t max_rows,
     size_t count = 0, looked = 0;
     uint64_t rows = rows_of(list_entry(oldest, struct inference, link));
     ret_batch[count++] = take(oldest);
-    if (rows >= max_rows)
+    if (rows >= max_rows || ret_batch[0]->runs_alone)
         return count;
     list_each(link, queue)
     {

@@ -79,10 +79,28 @@ static void a_batch_is_bounded(void **state)
     assert_int_equal(batch_take(&f->queue, 10000, batch), BATCH_MAX_REQUESTS);
 }
 
+static void what_runs_alone_joins_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct inference *batch[BATCH_MAX_REQUESTS];
+    for (int i = 0; i < 4; i++)
+        add(f, 1, 3);
+    f->requests[1].runs_alone = true;
+    assert_int_equal(batch_take(&f->queue, 8, batch), 3);
+    assert_int_equal(batch_take(&f->queue, 8, batch), 1);
+    assert_ptr_equal(batch[0], &f->requests[1]);
+    add(f, 1, 3);
+    f->requests[4].runs_alone = true;
+    add(f, 1, 3);
+    assert_int_equal(batch_take(&f->queue, 8, batch), 1);
+    assert_ptr_equal(batch[0], &f->requests[4]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_empty_queue_gives_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_runs_alone_joins_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(equals_join_up_to_the_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(others_are_passed_over_but_keep_their_turn, setup,
                                         teardown),

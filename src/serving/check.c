@@ -115,14 +115,17 @@ static size_t required_count(const struct schema *schema, const struct channel_t
     return required;
 }
 
-/* Joined requests share their first dimension: all inputs of one request must agree in it. */
+/* Joined requests share their first dimension: all inputs of one request that have rows must have
+ * the same number. */
 static bool check_batch(const struct schema *schema, struct span model,
                         const struct channel_tensor *inputs, size_t count, struct error *ret_error)
 {
-    if (schema->max_batch_size == 0)
-        return true;
-    for (size_t i = 0; i < count; i++) {
-        if (inputs[i].shape.ndim == 0 || inputs[i].shape.dims[0] != inputs[0].shape.dims[0])
+    const struct channel_tensor *first = NULL;
+    for (size_t i = 0; i < count && schema->max_batch_size; i++) {
+        if (schema->inputs[inputs[i].index].runs_alone)
+            continue;
+        first = first ? first : &inputs[i];
+        if (inputs[i].shape.ndim == 0 || inputs[i].shape.dims[0] != first->shape.dims[0])
             return error_set(
                 ret_error, ERROR_INVALID_ARGUMENT,
                 "inputs of model '%.*s' must have the same batch size in their first dimension",

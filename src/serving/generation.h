@@ -2,43 +2,43 @@
  *
  * It is counted: by its version while it is current or next, by every inference that is bound to
  * it, and by its worker until that has ended. When the version lets go of it, it serves what it has
- * and then ends its worker. */
+ * and then ends its worker. generation_state.h says when a worker starts and stops. */
 #ifndef TENSORD_SERVING_GENERATION_H
 #define TENSORD_SERVING_GENERATION_H
 
+#include "serving/admission.h"
+#include "serving/generation_state.h"
+#include "serving/inference.h"
 #include "serving/serving.h"
+#include "worker/spawner.h"
+
+struct repository_version;
 
 struct replica;
-
-enum generation_state {
-    GENERATION_COLD,    /* no worker; a request or generation_start starts one */
-    GENERATION_LOADING, /* a worker is loading it for the first time since it was cold */
-    GENERATION_READY,   /* loaded; when its worker has died, it is being restarted */
-    GENERATION_FAILED,
-};
 
 struct generation {
     struct version *version;
     unsigned references;
     unsigned abandoned; /* those of requests that are with the worker and that nobody waits for */
-    enum generation_state state;
+    struct generation_state state;
+    struct error failure;    /* why it was given up */
     struct arena arena;      /* of spec */
     struct worker_spec spec; /* what its workers serve */
     uint64_t fingerprint;    /* of the files */
-    struct tensor_memory *memory;
     struct schema *schema;   /* NULL until it was loaded or probed once */
     struct replica *replica; /* its worker; NULL when none runs */
-    struct list queue;       /* of struct inference */
-    size_t queued;
-    struct loop_task dispatch;
-    uint64_t dispatched_ns; /* when dispatch last ran, monotonic */
     struct timer retry;
-    struct timer idle;     /* trims the memory */
-    unsigned failures;     /* of its workers, in a row */
-    bool retired;          /* its version has let go of it */
-    bool queue_checked;    /* what came while it was loading has met the schema */
-    uint64_t output_bytes; /* room that outputs needed lately, where the schema does not say */
-    struct error failure;  /* why it FAILED */
+    struct tensor_memory *memory;
+    struct admission admission; /* who gets how much of it */
+    struct loop_task admit;     /* lets in who waits for it */
+    struct timer watch;         /* looks at the memory now and then (generation_watch.c) */
+    bool active;                /* since it last looked */
+    uint64_t idle_since_ns;     /* CLOCK_NEVER: the free memory has gone back to the kernel */
+    uint64_t output_bytes;      /* room that outputs needed lately, where the schema does not say */
+    struct list queue;          /* of struct inference; state.queued are in it */
+    struct loop_task dispatch;
+    struct timer dispatch_again; /* after an idle worker could be sent nothing */
+    uint64_t dispatched_ns;      /* when dispatch last ran, monotonic */
 };
 
 /* A cold generation of the files of `found`, with one reference, the version's. */
@@ -48,29 +48,63 @@ struct generation *generation_new(struct version *version, const struct reposito
 struct generation *generation_ref(struct generation *generation);
 void generation_unref(struct generation *generation);
 
-/* Nobody waits any more for a request that is with the worker. Undone by its final answer, with
- * generation_reclaim. A retired generation that has no other requests ends its worker at once,
- * whether or not the model hears that it was cancelled. */
-void generation_abandon(struct generation *generation);
-void generation_reclaim(struct generation *generation);
-
 /* Starts a worker when none runs; with probe, one that describes the model and exits. */
 void generation_start(struct generation *generation, bool probe);
 
 /* The version lets go: no new requests will be bound. Drops the version's reference. */
 void generation_retire(struct generation *generation);
 
+/* True when it was given up. */
+bool generation_has_failed(const struct generation *generation);
+
+/* ---- memory (generation_watch.c) ---- */
+
+/* Keeps an eye on the memory while a worker runs: what lies free for a while goes back to the
+ * kernel, and a worker that touches what it was not given is killed. */
+void generation_watch(struct generation *generation);
+
+/* ---- requests (generation_queue.c) ---- */
+
+/* Room for the outputs of a request of so many rows, as far as it can be foreseen: what the schema
+ * says, or what outputs needed lately. */
+uint64_t generation_room(const struct generation *generation, int64_t rows);
+
+/* Memory was given back: lets in who waits for it, at the end of this loop turn. */
+void generation_admit(struct generation *generation);
+
 /* Takes an inference into the queue, or refuses it. */
 void generation_submit(struct generation *generation, struct inference *inference);
 
+/* Takes an inference that waits out of the queue. */
+void generation_withdraw(struct generation *generation, struct inference *inference);
+
+/* Nobody waits any more for a request that is with the worker. Undone by its final answer, with
+ * generation_reclaim. A retired generation that has no other requests ends its worker at once,
+ * whether or not the model hears that it was cancelled. */
+void generation_abandon(struct generation *generation);
+void generation_reclaim(struct generation *generation);
+
+/* Looks at the queue at the end of this loop turn, so that what arrives in one turn can be joined
+ * and one doorbell serves all of it. */
+void generation_dispatch(struct generation *generation);
+
+/* Refuses all that waits, because the generation was given up. */
+void generation_refuse(struct generation *generation);
+
+/* Refuses what waits and does not meet the schema, which has just become known. */
+void generation_check_queue(struct generation *generation);
+
+/* An event for its state machine that needs no more telling. */
+void generation_notice(struct generation *generation, enum generation_event event);
+
 /* ---- for replica.c ---- */
 
-/* The worker has loaded the model. False when the generation cannot use it: the model is not the
- * one that it was, or there is no memory. */
-bool generation_loaded(struct generation *generation, const struct schema *schema);
+/* The worker has described the model and, unless it probes, loaded it. The generation may give the
+ * model up and stop the worker: the model is not the one that it was, or there is no memory. */
+void generation_loaded(struct generation *generation, const struct schema *schema);
 
-/* The worker could not load it, or has ended; the replica is gone already. `loaded`: it had been
- * serving for lived_ms. */
+/* The worker has ended, lived_ms after its start, or could not be started; the replica is gone
+ * already. `loaded`: generation_loaded was told. */
 void generation_lost(struct generation *generation, bool loaded, uint64_t lived_ms,
                      const struct error *error);
 

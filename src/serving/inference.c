@@ -63,74 +63,26 @@ void inference_fini(struct inference *inference)
         return;
     struct serving *serving = model_of(inference)->serving;
     assert(inference->state == INFERENCE_FILLING || inference->state == INFERENCE_DONE);
-    for (size_t i = 0; i < inference->input_count; i++)
-        tensor_memory_release(generation->memory, inference->inputs[i].extent);
-    for (size_t i = 0; i < inference->extra_count; i++)
-        tensor_memory_release(generation->memory, inference->extras[i]);
-    tensor_memory_release(generation->memory, inference->request.grant);
+    inference_release(inference);
     inference->generation = NULL;
     generation_unref(generation);
     serving_inference_ended(serving);
-}
-
-static bool check_size(struct span name, enum tensord_datatype datatype, const struct shape *shape,
-                       uint64_t size_bytes, struct error *ret_error)
-{
-    uint64_t expected, count;
-    if (!shape_count(shape, &count) || !shape_size_bytes(shape, datatype, &expected))
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "the shape of input '%.*s' is negative or too large", SPAN_ARGS(name));
-    if (datatype != TENSORD_BYTES && size_bytes != expected)
-        return error_set(
-            ret_error, ERROR_INVALID_ARGUMENT,
-            "input byte size mismatch for input '%.*s': expected %llu bytes for its shape and "
-            "datatype %s, got %llu",
-            SPAN_ARGS(name), (unsigned long long)expected, datatype_name(datatype),
-            (unsigned long long)size_bytes);
-    if (datatype == TENSORD_BYTES && count > size_bytes / sizeof(uint32_t))
-        return error_set(
-            ret_error, ERROR_INVALID_ARGUMENT,
-            "input byte size mismatch for input '%.*s': %llu bytes cannot hold %llu BYTES elements",
-            SPAN_ARGS(name), (unsigned long long)size_bytes, (unsigned long long)count);
-    return true;
-}
-
-static bool grow_inputs(struct inference *inference)
-{
-    return arena_grow(inference->arena, (void **)&inference->inputs, inference->input_count,
-                      &inference->input_capacity, sizeof *inference->inputs) &&
-           arena_grow(inference->arena, (void **)&inference->input_names, inference->input_count,
-                      &inference->input_names_capacity, sizeof *inference->input_names);
-}
-
-bool inference_input(struct inference *inference, struct span name, enum tensord_datatype datatype,
-                     const struct shape *shape, uint64_t size_bytes, char **ret_data,
-                     struct error *ret_error)
-{
-    struct extent extent = {0, 0};
-    assert(inference->state == INFERENCE_FILLING);
-    if (inference->input_count == TENSOR_MAX_PER_REQUEST)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a request may have at most %d inputs",
-                         TENSOR_MAX_PER_REQUEST);
-    if (!check_size(name, datatype, shape, size_bytes, ret_error))
-        return false;
-    if (!grow_inputs(inference))
-        return error_no_memory(ret_error);
-    struct tensor_memory *memory = inference->generation->memory;
-    if (size_bytes && !tensor_memory_alloc(memory, size_bytes, &extent, ret_error))
-        return false;
-    size_t at = inference->input_count++;
-    inference->inputs[at] =
-        (struct channel_tensor){.datatype = datatype, .shape = *shape, .extent = extent};
-    inference->input_names[at] = name;
-    *ret_data = size_bytes ? tensor_memory_at(memory, extent) : NULL;
-    return true;
 }
 
 void inference_outputs(struct inference *inference, const struct span *names, size_t count)
 {
     inference->output_names = names;
     inference->output_name_count = count;
+}
+
+struct span inference_model(const struct inference *inference)
+{
+    return inference->generation->spec.name;
+}
+
+uint64_t inference_version(const struct inference *inference)
+{
+    return inference->generation->spec.version;
 }
 
 const struct schema *inference_schema(const struct inference *inference)
@@ -162,9 +114,12 @@ void inference_refuse(struct inference *inference, const struct error *error)
 bool inference_check(struct inference *inference, struct error *ret_error)
 {
     const struct schema *schema = inference->generation->schema;
-    return check_inputs(schema, model_of(inference)->name, inference->inputs,
-                        inference->input_names, inference->input_count, ret_error) &&
-           check_outputs(schema, model_of(inference)->name, inference->output_names,
+    if (!check_inputs(schema, model_of(inference)->name, inference->inputs, inference->input_names,
+                      inference->input_count, ret_error))
+        return false;
+    for (size_t i = 0; i < inference->input_count; i++)
+        inference->runs_alone |= schema->inputs[inference->inputs[i].index].runs_alone;
+    return check_outputs(schema, model_of(inference)->name, inference->output_names,
                          inference->output_name_count, &inference->request.wanted_outputs,
                          ret_error);
 }
@@ -182,8 +137,7 @@ static void take_back(struct inference *inference, enum error_code code, const c
     }
     if (!list_linked(&inference->link))
         return; /* refused already */
-    list_remove(&inference->link);
-    inference->generation->queued--;
+    generation_withdraw(inference->generation, inference);
     error_set(&error, code, "%s", sentence);
     inference_refuse(inference, &error);
 }

@@ -1,10 +1,11 @@
 /* An inference: the one kind of request that every API makes, and its answers.
  *
- * Life: inference_init binds it to a generation of a model version; inference_input gives each
- * input memory that the worker shares; inference_submit hands it over; `answered` is called for
- * each answer, the last one final; inference_fini gives the memory back. The memory of a request
- * must outlive the worker's interest in it, so inference_fini may be called before inference_submit
- * or after the final answer, never between.
+ * Life: inference_init binds it to a generation of a model version; inference_reserve gets it
+ * memory for all its inputs, perhaps after some waiting; inference_input gives each input its part
+ * of that, which the worker shares; inference_submit hands it over; `answered` is called for each
+ * answer, the last one final; inference_fini gives the memory back. The memory of a request must
+ * outlive the worker's interest in it, so inference_fini may be called before inference_submit or
+ * after the final answer, never between.
  *
  * All calls are for the loop's thread. */
 #ifndef TENSORD_SERVING_INFERENCE_H
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/tensor.h"
 #include "net/loop.h"
+#include "serving/admission.h"
 #include "telemetry/trace_context.h"
 #include "worker/channel.h"
 
@@ -59,6 +61,8 @@ struct inference {
     size_t parameter_count;
     uint64_t deadline_ns; /* CLOCK_NEVER: none */
     void (*answered)(struct inference *inference, const struct inference_answer *answer);
+    /* The memory that it waits for is there (ERROR_OK), or did not come in time. */
+    void (*reserved)(struct inference *inference, const struct error *error);
     void *owner; /* the API's */
     struct inference_times times;
     struct trace_context trace; /* set by the API; whether it is sampled is decided at submit */
@@ -72,7 +76,10 @@ struct inference {
     size_t input_names_capacity;
     const struct span *output_names;
     size_t output_name_count;
-    struct extent *extras; /* room that the worker asked for beyond its grant */
+    struct admission_share share; /* of the generation's memory */
+    uint64_t input_bytes;         /* of it, for inputs that are not made yet */
+    uint64_t room_bytes;          /* of it, for outputs */
+    struct extent *extras;        /* room that the worker asked for beyond its grant */
     size_t extra_count, extra_capacity;
     struct channel_request request;
     struct list_link link; /* in the generation's queue */
@@ -81,6 +88,7 @@ struct inference {
     struct error *early_error;
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
     bool cancelled;
+    bool runs_alone;                /* it is not joined with others, whatever they are */
     unsigned depth;                 /* of nested calls above it; 0: a client's own */
     const struct inference *parent; /* that waits for this one; NULL: a client does */
 };
@@ -100,8 +108,25 @@ bool inference_init_nested(struct inference *inference, struct version *version,
 /* Gives back all memory of the inference. Does nothing when it is not bound. */
 void inference_fini(struct inference *inference);
 
+enum inference_memory { INFERENCE_MEMORY_GIVEN, INFERENCE_MEMORY_WAITS, INFERENCE_MEMORY_REFUSED };
+
+/* Reserves memory for all inputs before the first is made; input_bytes is the sum of
+ * tensor_memory_charge over them, or more; rows is the first dimension of the first (0: it has
+ * none). connection counts what requests of the client's connection hold, NULL where there is none;
+ * it must live until inference_fini or inference_disconnect. WAITS: it holds nothing, and
+ * `reserved` will be called, in a later turn and once, unless inference_fini comes first. REFUSED:
+ * TOO_LARGE when it could never fit, UNAVAILABLE when too many wait. */
+enum inference_memory inference_reserve(struct inference *inference, uint64_t input_bytes,
+                                        int64_t rows, uint64_t *connection,
+                                        struct error *ret_error);
+
+/* The client's connection goes: what the inference holds counts for it no more. */
+void inference_disconnect(struct inference *inference);
+
 /* Adds an input of size_bytes and returns in *ret_data where its bytes go (NULL when it is empty).
- * The size must be the one that datatype and shape say (BYTES: any). name is kept by reference. */
+ * The size must be the one that datatype and shape say (BYTES: any). name is kept by reference.
+ * What was not reserved is taken at once or refused (RESOURCE_EXHAUSTED): who holds memory does not
+ * wait for more. */
 bool inference_input(struct inference *inference, struct span name, enum tensord_datatype datatype,
                      const struct shape *shape, uint64_t size_bytes, char **ret_data,
                      struct error *ret_error);
@@ -119,6 +144,10 @@ void inference_submit(struct inference *inference);
  * end, a running one when its worker gives it. Does nothing before submit or after the final
  * answer. */
 void inference_cancel(struct inference *inference);
+
+/* The model and the version that it is bound to. */
+struct span inference_model(const struct inference *inference);
+uint64_t inference_version(const struct inference *inference);
 
 /* The schema that the inference will meet, or NULL while the model is loading for the first time.
  */

@@ -11,6 +11,20 @@ bool inference_check(struct inference *inference, struct error *ret_error);
  */
 void inference_refuse(struct inference *inference, const struct error *error);
 
+/* The memory that it waited for is there. */
+void inference_admit(struct inference *inference);
+
+/* Takes its grant of room for outputs: what was reserved, or a little more when that is free. */
+bool inference_take_grant(struct inference *inference, struct error *ret_error);
+
+/* Takes a further piece of its generation's memory, which it holds until inference_fini. Never
+ * waits. */
+bool inference_take_extra(struct inference *inference, uint64_t size, struct extent *ret_extent,
+                          struct error *ret_error);
+
+/* Gives back all its memory. */
+void inference_release(struct inference *inference);
+
 /* Passes a worker's response on. After a final one the inference may be gone. */
 void inference_answer(struct inference *inference, const struct channel_response *response);
 

@@ -239,7 +239,7 @@ uint64_t measure_stage_ns(const struct inference *inference, enum stage stage, u
 
 void measure_generation(const struct generation *generation, struct model_metrics *to)
 {
-    to->pending += generation->queued;
+    to->pending += generation->state.queued;
     to->tensor_used_bytes += tensor_memory_used_bytes(generation->memory);
     to->tensor_committed_bytes += tensor_memory_committed_bytes(generation->memory);
     if (generation->replica)

@@ -2,6 +2,7 @@
 #include "serving/nested.h"
 
 #include "serving/generation.h"
+#include "serving/inference_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,27 +33,11 @@ static void answer_error(struct channel *channel, uint64_t call_id, const struct
 
 /* ---- the answer ---- */
 
-/* Room in the caller's memory for an output; it belongs to the parent and goes with it. */
-static bool take_room(struct inference *parent, uint64_t size, struct extent *ret_extent,
-                      struct error *ret_error)
-{
-    *ret_extent = (struct extent){0, 0};
-    if (!size)
-        return true;
-    if (!arena_grow(parent->arena, (void **)&parent->extras, parent->extra_count,
-                    &parent->extra_capacity, sizeof *parent->extras))
-        return error_no_memory(ret_error);
-    if (!tensor_memory_alloc(parent->generation->memory, size, ret_extent, ret_error))
-        return false;
-    parent->extras[parent->extra_count++] = *ret_extent;
-    return true;
-}
-
 static bool copy_output(struct inference *parent, const struct inference_output *output,
                         uint32_t index, struct channel_tensor *ret_tensor, struct error *ret_error)
 {
-    struct extent extent;
-    if (!take_room(parent, output->data.size, &extent, ret_error))
+    struct extent extent; /* in the caller's memory; it goes with the parent */
+    if (!inference_take_extra(parent, output->data.size, &extent, ret_error))
         return false;
     if (extent.size)
         memcpy(tensor_memory_at(parent->generation->memory, extent), output->data.data,
@@ -113,6 +98,7 @@ static void answered(struct inference *inference, const struct inference_answer 
     if (waiting && (error.code != ERROR_OK || !send_outputs(nested, answer, &error)))
         answer_error(nested->channel, nested->call_id, &error);
     list_remove(&nested->link);
+    inference->parent = NULL; /* it may go before this one's last answer comes */
     if (answer->final)
         trace(nested, &error);
     if (answer->final)
@@ -214,7 +200,8 @@ void nested_forget(struct list *calls, const struct inference *parent)
         if (parent && nested->parent != parent)
             continue;
         list_remove(link);
-        nested->inference.parent = NULL; /* it may go before the call does */
+        channel_call_forget(nested->channel);
+        nested->inference.parent = NULL; /* likewise */
         inference_cancel(&nested->inference);
     }
 }

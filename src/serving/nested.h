@@ -7,7 +7,11 @@
 #ifndef TENSORD_SERVING_NESTED_H
 #define TENSORD_SERVING_NESTED_H
 
-#include "serving/serving.h"
+#include "base/list.h"
+
+struct channel;
+struct channel_call;
+struct inference;
 
 enum { NESTED_MAX_DEPTH = 8 };
 

@@ -9,6 +9,7 @@
 #include "telemetry/log.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +18,7 @@ enum {
                              channel's latency */
     MAX_EXECUTIONS = 256, /* with the worker at once */
     LOG_PART_BYTES = 160,
+    LARGEST_GUESS = 16, /* of the memory's limit: no more is kept free for unforeseen outputs */
 };
 
 struct replica {
@@ -55,8 +57,9 @@ static void say(const struct replica *replica, enum log_level level, struct span
 
 static void on_loading(void *owner, double done)
 {
-    struct replica *replica = owner;
-    version_note(replica->generation->version, "loading, %.0f %%", done * 100);
+    const struct generation *generation = ((struct replica *)owner)->generation;
+    if (!generation->state.retired)
+        version_note(generation->version, "loading, %.0f %%", done * 100);
 }
 
 static void on_ready(void *owner, const struct schema *schema)
@@ -65,9 +68,8 @@ static void on_ready(void *owner, const struct schema *schema)
     if (!replica->probe)
         replica->generation->version->statistics.metrics.load_ns =
             loop_now_ns(serving_of(replica)->loop) - replica->started_ns;
-    replica->loaded = generation_loaded(replica->generation, schema);
-    if (!replica->loaded)
-        replica_stop(replica);
+    replica->loaded = true;
+    generation_loaded(replica->generation, schema);
 }
 
 static void on_failed(void *owner, const struct error *error)
@@ -87,6 +89,8 @@ static void on_response(void *owner, struct channel_request *request,
     for (size_t i = 0; i < response->output_count; i++)
         used += response->outputs[i].extent.size + TENSOR_ALIGNMENT;
     uint64_t faded = generation->output_bytes - generation->output_bytes / 64;
+    uint64_t most = generation->admission.limit_bytes / LARGEST_GUESS;
+    used = used < most ? used : most;
     generation->output_bytes = used > faded ? used : faded;
     if (response->final)
         nested_forget(&replica->calls, inference);
@@ -99,24 +103,15 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
     if (replica->executions > 0)
         replica->executions--;
     replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
-    if (!list_empty(&replica->generation->queue))
-        loop_defer(serving_of(replica)->loop, &replica->generation->dispatch);
+    if (replica->generation->state.queued)
+        generation_dispatch(replica->generation);
 }
 
 static bool on_need_room(void *owner, struct channel_request *request, uint64_t size,
                          struct extent *ret_extent, struct error *ret_error)
 {
-    struct replica *replica = owner;
-    struct inference *inference = list_entry(request, struct inference, request);
-    if (!arena_grow(inference->arena, (void **)&inference->extras, inference->extra_count,
-                    &inference->extra_capacity, sizeof *inference->extras))
-        return error_no_memory(ret_error);
-    struct extent *extra = &inference->extras[inference->extra_count];
-    if (!tensor_memory_alloc(replica->generation->memory, size, extra, ret_error))
-        return false;
-    inference->extra_count++;
-    *ret_extent = *extra;
-    return true;
+    return inference_take_extra(list_entry(request, struct inference, request), size, ret_extent,
+                                ret_error);
 }
 
 static void on_call(void *owner, const struct channel_call *call)
@@ -140,10 +135,7 @@ static void on_stats(void *owner, uint64_t device_memory_bytes)
 
 static void on_broken(void *owner, const char *reason)
 {
-    struct replica *replica = owner;
-    error_set(&replica->failure, ERROR_INTERNAL, "stopped: it broke the rules of its channel (%s)",
-              reason);
-    spawner_kill(serving_of(replica)->spawner, &replica->process);
+    replica_kill(owner, "it broke the rules of its channel (%s)", reason);
 }
 
 static const struct channel_events events = {
@@ -229,6 +221,17 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
     generation_ref(generation);
     serving->live_workers++;
     return replica;
+}
+
+void replica_kill(struct replica *replica, const char *format, ...)
+{
+    char reason[LOG_PART_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    error_set(&replica->failure, ERROR_INTERNAL, "stopped: %s", reason);
+    spawner_kill(serving_of(replica)->spawner, &replica->process);
 }
 
 static void grace_over(struct timer *timer)

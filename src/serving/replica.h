@@ -14,6 +14,10 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
 /* Asks the worker to unload and exit; kills it after the grace time. */
 void replica_stop(struct replica *replica);
 
+/* Kills the worker, because of what it has done. */
+void replica_kill(struct replica *replica, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* True when it has loaded the model and can take another execution now. */
 bool replica_has_room(const struct replica *replica);
 

@@ -1,6 +1,7 @@
 /* The registry of models: scans of the repository go in, generations come and go; see serving.h. */
 #include "serving/serving.h"
 
+#include "repository/repository.h"
 #include "serving/generation.h"
 #include "telemetry/log.h"
 
@@ -28,6 +29,15 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
 
 /* ---- versions and models ---- */
 
+static void model_free_if_empty(struct model *model)
+{
+    if (model->version_count || !list_empty(&model->waiters))
+        return;
+    map_remove(&model->serving->models, model->name);
+    free(model->versions);
+    free(model);
+}
+
 static void version_free_if_gone(struct version *version)
 {
     struct model *model = version->model;
@@ -41,11 +51,7 @@ static void version_free_if_gone(struct version *version)
             (model->version_count - at) * sizeof *model->versions);
     measure_fini(&version->statistics);
     free(version);
-    if (model->version_count || !list_empty(&model->waiters))
-        return;
-    map_remove(&model->serving->models, model->name);
-    free(model->versions);
-    free(model);
+    model_free_if_empty(model);
 }
 
 void version_release(struct version *version)
@@ -133,18 +139,34 @@ static bool is_busy(enum version_state state)
     return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
 }
 
+/* Whether something is on its way that will be told by version_settle; a version that restarts its
+ * worker is ready all the same. */
+static bool is_settling(const struct version *version)
+{
+    return version->next || is_busy(version_state(version)) ||
+           (version->current && generation_is_settling(&version->current->state));
+}
+
+static void not_found_to_load(const struct model *model, struct error *ret_error)
+{
+    error_set(ret_error, ERROR_INVALID_ARGUMENT,
+              "failed to load '%.*s', failed to poll from model repository",
+              SPAN_ARGS(model->name));
+}
+
 /* Tells the waiters of a model when none of its versions is on its way any more. */
 static void tell_waiters(struct model *model)
 {
     struct error error = {.code = ERROR_OK};
     if (list_empty(&model->waiters))
         return;
+    if (model->version_count == 0)
+        not_found_to_load(model, &error);
     for (size_t i = 0; i < model->version_count; i++) {
         const struct version *version = model->versions[i];
-        enum version_state state = version_state(version);
-        if (version->next || is_busy(state))
+        if (is_settling(version))
             return;
-        if (!version_ready(version) || version->note[0] || version->config_error.code != ERROR_OK)
+        if (!version_ready(version) || version->files_error.code != ERROR_OK)
             error_set(&error, ERROR_INVALID_ARGUMENT, "failed to load '%.*s', version %llu: %s",
                       SPAN_ARGS(model->name), (unsigned long long)version->number,
                       version_reason(version));
@@ -172,15 +194,16 @@ static void replace_current(struct version *version)
 
 static void next_failed(struct version *version)
 {
-    version_note(version, "its newer files failed: %s", version->next->failure.message);
-    say(version, LOG_ERROR, version->note);
+    error_set(&version->files_error, version->next->failure.code, "its newer files failed: %s",
+              version->next->failure.message);
+    say(version, LOG_ERROR, version->files_error.message);
     retire(&version->next);
 }
 
 void version_settle(struct version *version, struct generation *generation)
 {
     struct serving *serving = version->model->serving;
-    bool failed = generation->state == GENERATION_FAILED;
+    bool failed = generation_has_failed(generation);
     version->note[0] = '\0';
     if (generation == version->next && failed) {
         next_failed(version);
@@ -189,7 +212,7 @@ void version_settle(struct version *version, struct generation *generation)
     } else {
         if (generation == version->next)
             replace_current(version);
-        say(version, LOG_INFO, generation->state == GENERATION_READY ? "ready" : "probed");
+        say(version, LOG_INFO, generation->state.phase == GENERATION_READY ? "ready" : "probed");
     }
     if (serving->settled)
         serving->settled(serving->context, version);
@@ -201,14 +224,14 @@ static void take_in(struct version *version, const struct repository_version *fo
 {
     struct serving *serving = version->model->serving;
     struct error error;
-    version->config_error = (struct error){.code = ERROR_OK};
+    version->files_error = (struct error){.code = ERROR_OK};
     struct generation *generation = generation_new(version, found, &error);
     if (!generation) {
-        version->config_error = error;
+        version->files_error = error;
         return;
     }
     retire(&version->next);
-    if (version->current && version->current->state == GENERATION_READY)
+    if (version_state(version) == VERSION_READY)
         version->next = generation;
     else
         retire(&version->current), version->current = generation;
@@ -229,14 +252,14 @@ static void apply_version(struct version *version, const struct repository_versi
         model->wanted = true; /* an unload by the API sticks until the files change */
     if (!model->wanted || (!changed && version->current))
         return;
-    if (!changed && version->config_error.code != ERROR_OK)
+    if (!changed && version->files_error.code != ERROR_OK)
         return;
     version->fingerprint = found->fingerprint;
     if (!found->error) {
         take_in(version, found);
         return;
     }
-    version->config_error = *found->error;
+    version->files_error = *found->error;
     say(version, LOG_ERROR, found->error->message);
 }
 
@@ -263,7 +286,8 @@ static void drop_unseen(struct model *model)
         retire(&version->next);
         retire(&version->current);
         bool last = model->version_count == 1;
-        version_release(version);
+        version->generations--;
+        version_free_if_gone(version);
         if (last)
             return; /* the model may have gone with it */
     }
@@ -305,8 +329,11 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
         if (!map_next(&serving->models, &position, &slot))
             break;
         struct model *model = slot.value;
-        tell_waiters(model);
         drop_unseen(model);
+        if (serving->models.count == before) {
+            tell_waiters(model);
+            model_free_if_empty(model);
+        }
         if (serving->models.count != before)
             position = 0, before = serving->models.count;
     }
@@ -331,7 +358,7 @@ static bool is_loading(const struct model *model)
 {
     for (size_t i = 0; i < model->version_count; i++) {
         const struct version *version = model->versions[i];
-        if (version->next || (version->current && version->current->state == GENERATION_LOADING))
+        if (version->next || (version->current && generation_is_settling(&version->current->state)))
             return true;
     }
     return false;
@@ -439,11 +466,11 @@ void model_load(struct model *model, struct model_waiter *waiter)
     model->wanted = true;
     for (size_t i = 0; i < model->version_count; i++) {
         struct version *version = model->versions[i];
-        if (version->current && version->current->state == GENERATION_FAILED)
+        if (version->current && generation_has_failed(version->current))
             retire(&version->current); /* try again */
-        if (version->config_error.code != ERROR_OK)
+        if (version->files_error.code != ERROR_OK)
             version->fingerprint = 0; /* look at the config again */
-        version->config_error = (struct error){.code = ERROR_OK};
+        version->files_error = (struct error){.code = ERROR_OK};
     }
     if (waiter)
         list_add(&model->waiters, &waiter->link);
@@ -458,11 +485,12 @@ void model_unload(struct model *model)
         retire(&model->versions[i]->current);
         version_note(model->versions[i], "unloaded");
     }
+    tell_waiters(model);
 }
 
 static enum version_state state_without_generation(const struct version *version)
 {
-    if (version->config_error.code != ERROR_OK)
+    if (version->files_error.code != ERROR_OK)
         return VERSION_FAILED;
     if (version->generations)
         return VERSION_DRAINING;
@@ -474,14 +502,23 @@ enum version_state version_state(const struct version *version)
     const struct generation *current = version->current;
     if (!current)
         return state_without_generation(version);
-    switch (current->state) {
+    switch (current->state.phase) {
     case GENERATION_READY:
         return VERSION_READY;
+    case GENERATION_LOADING:
+    case GENERATION_RETRYING:
+        if (current->state.served)
+            return VERSION_READY;
+        return current->state.probe_only ? VERSION_PROBING : VERSION_LOADING;
+    case GENERATION_PROBING:
+        return VERSION_PROBING;
+    case GENERATION_STOPPING:
+        return VERSION_DRAINING;
+    case GENERATION_REJECTED:
     case GENERATION_FAILED:
         return VERSION_FAILED;
-    case GENERATION_LOADING:
-        return current->spec.probe ? VERSION_PROBING : VERSION_LOADING;
     case GENERATION_COLD:
+    case GENERATION_PROBED:
         break;
     }
     return current->schema ? VERSION_ASLEEP : VERSION_FOUND;
@@ -489,9 +526,9 @@ enum version_state version_state(const struct version *version)
 
 const char *version_reason(const struct version *version)
 {
-    if (version->config_error.code != ERROR_OK)
-        return version->config_error.message;
-    if (version->current && version->current->state == GENERATION_FAILED)
+    if (version->files_error.code != ERROR_OK)
+        return version->files_error.message;
+    if (version->current && generation_has_failed(version->current))
         return version->current->failure.message;
     if (version->note[0])
         return version->note;

@@ -7,12 +7,17 @@
 #ifndef TENSORD_SERVING_SERVING_H
 #define TENSORD_SERVING_SERVING_H
 
+#include "base/error.h"
+#include "base/list.h"
 #include "base/map.h"
-#include "repository/repository.h"
-#include "serving/inference.h"
 #include "serving/measure.h"
 #include "telemetry/tracer.h"
-#include "worker/spawner.h"
+
+struct generation;
+struct loop;
+struct repository_scan;
+struct spawner_client;
+struct version;
 
 /* When models are loaded. */
 enum load_policy {
@@ -38,6 +43,7 @@ struct serving_options {
     uint64_t memory_limit_bytes; /* tensor memory of one generation */
     uint32_t threads;            /* per execution; 0: the engine decides */
     size_t queue_limit;          /* requests that wait for one model */
+    uint64_t memory_wait_ms;     /* for which a request may wait for memory */
     uint64_t stop_grace_ms;      /* that a stopped worker has before it is killed */
     size_t series_limit;         /* versions with metrics of their own */
     bool summaries;              /* quantiles are kept */
@@ -77,15 +83,16 @@ struct version {
     uint64_t number;
     struct generation
         *current; /* takes new requests; NULL when it is unloaded or its config is wrong */
-    struct generation *next;   /* loading, to take its place; or NULL */
-    size_t generations;        /* that live, draining ones included */
-    uint64_t fingerprint;      /* of the files as last taken in */
-    bool present;              /* its files are there */
-    bool complete;             /* and nobody is writing them */
-    bool unreadable;           /* its folder cannot be looked into: it stays as it was */
-    bool seen;                 /* in the scan that is being applied */
-    struct error config_error; /* what is wrong with its config */
-    char note[512];            /* what it is doing; may be empty */
+    struct generation *next;  /* loading, to take its place; or NULL */
+    size_t generations;       /* that live, draining ones included */
+    uint64_t fingerprint;     /* of the files as last taken in */
+    bool present;             /* its files are there */
+    bool complete;            /* and nobody is writing them */
+    bool unreadable;          /* its folder cannot be looked into: it stays as it was */
+    bool seen;                /* in the scan that is being applied */
+    struct error files_error; /* why its files as they lie now are not served: their config is
+                                 wrong, or they failed while older ones were served */
+    char note[512];           /* what it is doing; may be empty */
     struct version_statistics statistics;
 };
 
@@ -137,7 +144,7 @@ struct version *model_version(struct model *model, int64_t number, struct error 
 void model_load(struct model *model, struct model_waiter *waiter);
 
 /* Unloads all versions: running requests finish, then the workers end. Sticks until model_load or a
- * change of the files. */
+ * change of the files. Those who wait for a load are told from within. */
 void model_unload(struct model *model);
 
 /* What the version is doing. */

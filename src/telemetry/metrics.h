@@ -33,6 +33,7 @@
     ROW(max_body_mib, "a body of tensors, or a gRPC message, was too long")                        \
     ROW(queue_limit, "a model's queue was full")                                                   \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
+    ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
     ROW(log_rate, "a line was logged too often, or a worker said too much")                        \
     ROW(metrics_models, "a model version had to share its series with others")
 

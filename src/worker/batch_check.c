@@ -1,9 +1,11 @@
 /* Finding out whether requests of a model may be joined along the first dimension.
  *
- * The shapes must allow it: every input and output has an unknown first dimension, the same symbol
- * where symbols are named. And the model must bear it out: a few different rows are run alone and
- * then together, and must give the same. Only so are models found out that mix rows (a mean over
- * the batch, a sort, a sequence in the first dimension). It costs a few executions at load. */
+ * The shapes must allow it: every input and output has rows, that is an unknown first dimension,
+ * the same symbol where symbols are named. An optional input may be without: requests that leave it
+ * out are joined, one that gives it runs alone. And the model must bear it out: a few different
+ * rows are run alone and then together, and must give the same. Only so are models found out that
+ * mix rows (a mean over the batch, a sort, a sequence in the first dimension). It costs a few
+ * executions at load. */
 #include "worker/host_private.h"
 
 #include "base/clock.h"
@@ -22,27 +24,41 @@ enum {
 
 /* ---- the rule ---- */
 
-static bool batch_dimension(const struct tensord_tensor_info *infos, size_t count,
-                            const char **symbol)
+/* Whether it has rows; *symbol is what they are called, once somebody has called them something. */
+static bool has_rows(const struct tensord_tensor_info *info, const char **symbol)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (infos[i].ndim == 0 || infos[i].shape[0] != -1)
-            return false;
-        const char *own = infos[i].symbols[0];
-        if (own && *symbol && strcmp(own, *symbol) != 0)
-            return false;
-        if (own)
-            *symbol = own;
-    }
-    return true;
+    if (info->ndim == 0 || info->shape[0] != -1)
+        return false;
+    const char *own = info->symbols[0];
+    if (own && !*symbol)
+        *symbol = own;
+    return !own || strcmp(own, *symbol) == 0;
 }
 
-static bool shapes_allow(const struct tensord_description *description)
+/* Every output and every input that must be given has rows, of which there is at least one; and so
+ * has the optional input `also`, unless it is SIZE_MAX. */
+static bool have_rows(const struct tensord_description *description, size_t also)
 {
     const char *symbol = NULL;
-    return description->input_count > 0 && description->output_count > 0 &&
-           batch_dimension(description->inputs, description->input_count, &symbol) &&
-           batch_dimension(description->outputs, description->output_count, &symbol);
+    size_t inputs = 0;
+    for (size_t i = 0; i < description->input_count; i++) {
+        const struct tensord_tensor_info *info = &description->inputs[i];
+        inputs += !info->optional;
+        if (!info->optional && !has_rows(info, &symbol))
+            return false;
+    }
+    for (size_t i = 0; i < description->output_count; i++) {
+        if (!has_rows(&description->outputs[i], &symbol))
+            return false;
+    }
+    return inputs > 0 && description->output_count > 0 &&
+           (also == SIZE_MAX || has_rows(&description->inputs[also], &symbol));
+}
+
+bool host_runs_alone(const struct host *host, size_t input)
+{
+    const struct tensord_tensor_info *info = &host->description.inputs[input];
+    return info->optional && !have_rows(&host->description, input);
 }
 
 /* ---- running the engine ---- */
@@ -51,6 +67,7 @@ static bool shapes_allow(const struct tensord_description *description)
 struct trial_rows {
     struct arena arena;
     size_t count;
+    bool with_optional;          /* all inputs that have rows, or only those that must be given */
     uint64_t *row_size;          /* (input_count) */
     unsigned char **row_content; /* (input_count): (count, row_size) */
 };
@@ -103,9 +120,15 @@ static bool row_bytes(const struct tensord_tensor_info *info, int64_t unknown, u
     return shape_size_bytes(&shape, info->datatype, ret_size) && *ret_size < MAX_ROW_BYTES;
 }
 
-static bool make_rows(const struct tensord_description *description, int64_t unknown,
-                      struct trial_rows *rows)
+static bool is_tried(const struct host *host, const struct trial_rows *rows, size_t input)
 {
+    return !host->description.inputs[input].optional ||
+           (rows->with_optional && !host_runs_alone(host, input));
+}
+
+static bool make_rows(const struct host *host, int64_t unknown, struct trial_rows *rows)
+{
+    const struct tensord_description *description = &host->description;
     uint32_t seed = 1;
     size_t count = description->input_count;
     arena_init(&rows->arena, 4096, SIZE_MAX);
@@ -116,6 +139,8 @@ static bool make_rows(const struct tensord_description *description, int64_t unk
         return false;
     for (size_t i = 0; i < count; i++) {
         const struct tensord_tensor_info *info = &description->inputs[i];
+        if (!is_tried(host, rows, i))
+            continue;
         if (!row_bytes(info, unknown, &rows->row_size[i]))
             return false;
         uint64_t size = MAX_ROWS * rows->row_size[i];
@@ -132,6 +157,21 @@ static bool make_rows(const struct tensord_description *description, int64_t unk
     return true;
 }
 
+static struct tensord_tensor trial_input(const struct host *host, const struct trial_rows *rows,
+                                         size_t input, size_t first, size_t count, int64_t unknown)
+{
+    const struct tensord_tensor_info *info = &host->description.inputs[input];
+    struct shape shape = shape_for(info, (int64_t)count, unknown);
+    struct tensord_tensor tensor = {.index = (uint32_t)input,
+                                    .datatype = info->datatype,
+                                    .ndim = info->ndim,
+                                    .data =
+                                        rows->row_content[input] + first * rows->row_size[input],
+                                    .size_bytes = count * rows->row_size[input]};
+    memcpy(tensor.shape, shape.dims, sizeof shape.dims);
+    return tensor;
+}
+
 /* An execution of `count` rows from `first`; NULL when there is no memory. */
 static struct host_execution *trial_new(struct host *host, const struct trial_rows *rows,
                                         size_t first, size_t count, int64_t unknown)
@@ -139,22 +179,16 @@ static struct host_execution *trial_new(struct host *host, const struct trial_ro
     struct arena arena;
     arena_init(&arena, 4096, SIZE_MAX);
     struct host_execution *execution = arena_calloc(&arena, 1, sizeof *execution);
-    size_t input_count = host->description.input_count;
-    struct tensord_tensor *inputs = arena_calloc(&arena, input_count, sizeof *inputs);
+    size_t input_count = 0;
+    struct tensord_tensor *inputs =
+        arena_calloc(&arena, host->description.input_count, sizeof *inputs);
     if (!execution || !inputs) {
         arena_fini(&arena);
         return NULL;
     }
-    for (size_t i = 0; i < input_count; i++) {
-        const struct tensord_tensor_info *info = &host->description.inputs[i];
-        struct shape shape = shape_for(info, (int64_t)count, unknown);
-        inputs[i] =
-            (struct tensord_tensor){.index = (uint32_t)i,
-                                    .datatype = info->datatype,
-                                    .ndim = info->ndim,
-                                    .data = rows->row_content[i] + first * rows->row_size[i],
-                                    .size_bytes = count * rows->row_size[i]};
-        memcpy(inputs[i].shape, shape.dims, sizeof shape.dims);
+    for (size_t i = 0; i < host->description.input_count; i++) {
+        if (is_tried(host, rows, i))
+            inputs[input_count++] = trial_input(host, rows, i, first, count, unknown);
     }
     execution->arena = arena;
     execution->host = host;
@@ -284,12 +318,12 @@ static bool rows_agree(const struct host_execution *together, struct host_execut
 enum verdict { AGREES, DIFFERS, FAILS };
 
 /* Tries with this size for the other unknown dimensions. */
-static enum verdict try_size(struct host *host, int64_t unknown)
+static enum verdict try_inputs(struct host *host, int64_t unknown, bool with_optional)
 {
-    struct trial_rows rows;
+    struct trial_rows rows = {.with_optional = with_optional};
     struct host_execution *alone[MAX_ROWS] = {0}, *together = NULL;
     enum verdict verdict = FAILS;
-    bool ok = make_rows(&host->description, unknown, &rows);
+    bool ok = make_rows(host, unknown, &rows);
     uint64_t started_ns = clock_now_ns();
     for (size_t i = 0; ok && i < rows.count; i++) {
         alone[i] = try_rows(host, &rows, i, 1, unknown);
@@ -311,6 +345,16 @@ static enum verdict try_size(struct host *host, int64_t unknown)
         host_execution_free(together);
     arena_fini(&rows.arena);
     return verdict;
+}
+
+/* Optional inputs that have rows must make no difference either. */
+static enum verdict try_size(struct host *host, int64_t unknown)
+{
+    enum verdict verdict = try_inputs(host, unknown, false);
+    bool some = false;
+    for (size_t i = 0; i < host->description.input_count; i++)
+        some |= host->description.inputs[i].optional && !host_runs_alone(host, i);
+    return verdict == AGREES && some ? try_inputs(host, unknown, true) : verdict;
 }
 
 static void decide(struct host *host, uint32_t max_batch_size, const char *note)
@@ -356,7 +400,7 @@ void host_check_batching(struct host *host)
         decide(host, DEFAULT_MAX_BATCH, "joined: the engine says so");
     else if (host->description.streams)
         decide(host, 0, "not joined: it answers a request several times");
-    else if (!shapes_allow(&host->description))
+    else if (!have_rows(&host->description, SIZE_MAX))
         decide(host, 0,
                "not joined: the first dimension of some input or output is fixed, or is "
                "another one than the rest's");

@@ -370,13 +370,17 @@ static void send_grant(struct channel_inbox *inbox, uint64_t request, struct ext
     send_surely(channel, &writer);
 }
 
+void channel_call_forget(struct channel *channel)
+{
+    assert(channel->inbox.open_calls > 0);
+    channel->inbox.open_calls--;
+}
+
 void channel_call_answer(struct channel *channel, uint64_t call_id, const struct error *error,
                          const struct span *output_names, const struct channel_tensor *outputs,
                          size_t count)
 {
     struct record_writer writer;
-    if (channel->inbox.open_calls > 0)
-        channel->inbox.open_calls--;
     bool failed = error && error->code != ERROR_OK;
     struct span message = failed ? span_of(error->message) : SPAN("");
     record_begin(&writer, channel->out, RECORD_CALL_ANSWER);
@@ -390,10 +394,10 @@ void channel_call_answer(struct channel *channel, uint64_t call_id, const struct
         record_put_tensor(&writer, &outputs[i], output_names[i]);
     if (writer.failed) {
         static const struct error too_many = {ERROR_TOO_LARGE, "too many outputs for one answer"};
-        channel->inbox.open_calls++;
         channel_call_answer(channel, call_id, &too_many, NULL, NULL, 0);
         return;
     }
+    channel_call_forget(channel);
     send_surely(channel, &writer);
 }
 

@@ -140,6 +140,9 @@ void channel_call_answer(struct channel *channel, uint64_t call_id, const struct
                          const struct span *output_names, const struct channel_tensor *outputs,
                          size_t count);
 
+/* A call will not be answered, because its request has had its final response. */
+void channel_call_forget(struct channel *channel);
+
 /* Asks the worker to unload and exit. */
 void channel_stop(struct channel *channel);
 

@@ -149,7 +149,7 @@ struct record_schema {
     uint32_t ndim;
     uint32_t optional;
     uint32_t name_size;
-    uint32_t reserved;
+    uint32_t runs_alone; /* a request that gives this optional input is not joined with others */
 };
 
 struct record_ready {

@@ -204,9 +204,12 @@ static bool load(struct host *host, const char *engine_dir, const struct tensord
     return true;
 }
 
-static void send_infos(struct host *host, const struct tensord_tensor_info *infos, size_t count,
-                       bool is_output)
+static void send_infos(struct host *host, bool is_output)
 {
+    const struct tensord_description *description = &host->description;
+    const struct tensord_tensor_info *infos =
+        is_output ? description->outputs : description->inputs;
+    size_t count = is_output ? description->output_count : description->input_count;
     for (size_t i = 0; i < count; i++) {
         struct record_writer writer;
         struct span name = span_of(infos[i].name);
@@ -215,6 +218,7 @@ static void send_infos(struct host *host, const struct tensord_tensor_info *info
                                            .datatype = infos[i].datatype,
                                            .ndim = infos[i].ndim,
                                            .optional = infos[i].optional,
+                                           .runs_alone = !is_output && host_runs_alone(host, i),
                                            .name_size = (uint32_t)name.size};
         record_put(&writer, &head, sizeof head);
         record_put_string(&writer, name);
@@ -226,8 +230,8 @@ static void send_infos(struct host *host, const struct tensord_tensor_info *info
 static void send_ready(struct host *host)
 {
     const struct tensord_description *description = &host->description;
-    send_infos(host, description->inputs, description->input_count, false);
-    send_infos(host, description->outputs, description->output_count, true);
+    send_infos(host, false);
+    send_infos(host, true);
     struct record_writer writer;
     struct span platform = span_of(description->platform ? description->platform : ""),
                 engine = span_of(host->engine->name), note = span_of(host->batch_note);

@@ -182,4 +182,7 @@ void host_batch_scatter(struct host_execution *execution);
 /* Decides host->max_batch_size and host->batch_note. May run the engine a few times. */
 void host_check_batching(struct host *host);
 
+/* True for an optional input that has no rows: requests that give it cannot be joined. */
+bool host_runs_alone(const struct host *host, size_t input);
+
 #endif

@@ -67,12 +67,6 @@ static uint64_t class_size(unsigned index)
     return UINT64_C(1) << (index + MIN_CLASS_LOG2);
 }
 
-/* What a piece counts against the limit. */
-static uint64_t charged_bytes(uint64_t size)
-{
-    return (size + 63) & ~UINT64_C(63);
-}
-
 static bool open_file(struct tensor_memory *memory, struct error *ret_error)
 {
     memory->fd = memfd_create("tensors", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -103,7 +97,7 @@ struct tensor_memory *tensor_memory_new(uint64_t limit_bytes, struct error *ret_
         return NULL;
     }
     memory->fd = -1;
-    memory->limit_bytes = charged_bytes(limit_bytes);
+    memory->limit_bytes = tensor_memory_charge(limit_bytes);
     memory->class_count = class_index(memory->limit_bytes) + 1;
     uint64_t region = 2 * class_size(memory->class_count - 1);
     if (region < UINT64_C(1) << PAGE_LOG2)
@@ -182,13 +176,13 @@ bool tensor_memory_alloc(struct tensor_memory *memory, uint64_t size, struct ext
         return true;
     }
     if (size > memory->limit_bytes ||
-        charged_bytes(size) > memory->limit_bytes - memory->used_bytes)
+        tensor_memory_charge(size) > memory->limit_bytes - memory->used_bytes)
         limit_hit(LIMIT_memory_limit_mib);
     if (size > memory->limit_bytes)
         return error_set(ret_error, ERROR_TOO_LARGE,
                          "a tensor of %llu bytes is larger than the model's memory for tensors",
                          (unsigned long long)size);
-    if (charged_bytes(size) > memory->limit_bytes - memory->used_bytes)
+    if (tensor_memory_charge(size) > memory->limit_bytes - memory->used_bytes)
         return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
                          "the model's memory for tensors is in use");
     unsigned index = class_index(size);
@@ -199,7 +193,7 @@ bool tensor_memory_alloc(struct tensor_memory *memory, uint64_t size, struct ext
     else if (!cold_slot(memory, index, &slot))
         return error_no_memory(ret_error);
     slots->live[slot] = true;
-    memory->used_bytes += charged_bytes(size);
+    memory->used_bytes += tensor_memory_charge(size);
     *ret_extent = (struct extent){slots->base + slot * class_size(index), size};
     return true;
 }
@@ -215,7 +209,7 @@ void tensor_memory_release(struct tensor_memory *memory, struct extent extent)
     assert(extent.offset >= slots->base && slot < slots->bump && slots->live[slot]);
     slots->live[slot] = false;
     slots->warm[slots->warm_count++] = (uint32_t)slot;
-    memory->used_bytes -= charged_bytes(extent.size);
+    memory->used_bytes -= tensor_memory_charge(extent.size);
 }
 
 void *tensor_memory_at(const struct tensor_memory *memory, struct extent extent)
@@ -244,6 +238,33 @@ uint64_t tensor_memory_committed_bytes(const struct tensor_memory *memory)
 {
     struct stat status;
     return fstat(memory->fd, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
+}
+
+/* What the slots of a class that may have pages take at most, when the kernel gives memory in units
+ * of unit_bytes. */
+static uint64_t footprint_bytes(const struct slot_class *slots, uint64_t slot_bytes,
+                                uint64_t unit_bytes)
+{
+    uint64_t touched = slots->bump - slots->cold_count;
+    if (slot_bytes >= unit_bytes)
+        return touched * slot_bytes;
+    uint64_t per_unit = unit_bytes / slot_bytes;
+    uint64_t units = (slots->bump + per_unit - 1) / per_unit;
+    return (touched < units ? touched : units) * unit_bytes;
+}
+
+uint64_t tensor_memory_excess_bytes(const struct tensor_memory *memory)
+{
+    struct stat status;
+    uint64_t accounted = 0;
+    if (fstat(memory->fd, &status) < 0)
+        return 0;
+    /* The block size is that of the pages that the kernel uses for the file: huge ones, perhaps. */
+    for (unsigned i = 0; i < memory->class_count; i++)
+        accounted +=
+            footprint_bytes(&memory->classes[i], class_size(i), (uint64_t)status.st_blksize);
+    uint64_t committed = (uint64_t)status.st_blocks * 512;
+    return committed > accounted ? committed - accounted : 0;
 }
 
 static bool punch(struct tensor_memory *memory, uint64_t offset, uint64_t size)
@@ -291,4 +312,29 @@ void tensor_memory_trim(struct tensor_memory *memory)
             punch_free_units(memory, i, unit_state);
         free(unit_state);
     }
+}
+
+/* Everything but live slots, run by run. */
+static void reclaim_class(struct tensor_memory *memory, unsigned index, uint64_t end)
+{
+    const struct slot_class *slots = &memory->classes[index];
+    uint64_t from = slots->base;
+    for (uint32_t slot = 0; slot < slots->bump; slot++) {
+        uint64_t at = slots->base + slot * class_size(index);
+        if (!slots->live[slot])
+            continue;
+        if (at > from)
+            punch(memory, from, at - from);
+        from = at + class_size(index);
+    }
+    if (end > from)
+        punch(memory, from, end - from);
+}
+
+void tensor_memory_reclaim(struct tensor_memory *memory)
+{
+    uint64_t region = memory->size_bytes / memory->class_count;
+    tensor_memory_trim(memory);
+    for (unsigned i = 0; i < memory->class_count; i++)
+        reclaim_class(memory, i, memory->classes[i].base + region);
 }

@@ -20,6 +20,12 @@ struct extent {
     uint64_t size;   /* bytes asked for; 0: no piece at all */
 };
 
+/* What a piece of `size` bytes counts against the limit. */
+static inline uint64_t tensor_memory_charge(uint64_t size)
+{
+    return (size + 63) & ~UINT64_C(63);
+}
+
 /* limit_bytes bounds what is allocated at once, and so what is committed. */
 struct tensor_memory *tensor_memory_new(uint64_t limit_bytes, struct error *ret_error);
 
@@ -44,8 +50,16 @@ uint64_t tensor_memory_size_bytes(const struct tensor_memory *memory);
 uint64_t tensor_memory_used_bytes(const struct tensor_memory *memory);
 uint64_t tensor_memory_committed_bytes(const struct tensor_memory *memory);
 
+/* Bytes that the kernel holds for the file beyond what pieces that were handed out can account for:
+ * a worker has touched what it was not given. 0: none. One system call. */
+uint64_t tensor_memory_excess_bytes(const struct tensor_memory *memory);
+
 /* Gives pages of free pieces back to the kernel; called when the model has been idle for a while.
  */
 void tensor_memory_trim(struct tensor_memory *memory);
+
+/* Gives everything back to the kernel that lies in no piece, also what a worker has touched
+ * elsewhere. No worker may run. */
+void tensor_memory_reclaim(struct tensor_memory *memory);
 
 #endif

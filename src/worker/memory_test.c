@@ -89,6 +89,7 @@ static void random_pieces_agree_with_a_model(void **state)
             memset(tensor_memory_at(memory, piece->extent), piece->mark, size);
         }
         assert_int_equal(tensor_memory_used_bytes(memory), used);
+        assert_int_equal(tensor_memory_excess_bytes(memory), 0);
         if (step % 1000 == 0)
             tensor_memory_trim(memory);
     }
@@ -139,6 +140,33 @@ static void what_is_committed_stays_bounded(void **state)
     tensor_memory_free(memory);
 }
 
+/* As a worker could: it maps all of the file. */
+static void what_was_never_handed_out_is_noticed_and_taken_back(void **state)
+{
+    struct tensor_memory *memory = new_memory(1 << 20);
+    struct extent piece, small;
+    uint64_t size = tensor_memory_size_bytes(memory);
+    assert_true(tensor_memory_alloc(memory, 300000, &piece, &error));
+    assert_true(tensor_memory_alloc(memory, 100, &small, &error));
+    memset(tensor_memory_at(memory, piece), 7, piece.size);
+    memset(tensor_memory_at(memory, small), 8, small.size);
+    assert_int_equal(tensor_memory_excess_bytes(memory), 0);
+    for (uint64_t at = 0; at < size; at += 1 << 16) { /* here and there, beside the pieces too */
+        const struct extent touched = {at, 1};
+        *(volatile char *)tensor_memory_at(memory, touched) += 1;
+    }
+    assert_true(tensor_memory_excess_bytes(memory) > size / (1 << 16) / 2 * 4096);
+    tensor_memory_reclaim(memory);
+    assert_int_equal(tensor_memory_excess_bytes(memory), 0);
+    assert_int_equal(*((char *)tensor_memory_at(memory, piece) + 299999), 7);
+    assert_int_equal(*((char *)tensor_memory_at(memory, small) + 99), 8);
+    tensor_memory_release(memory, piece);
+    tensor_memory_release(memory, small);
+    tensor_memory_reclaim(memory);
+    assert_int_equal(tensor_memory_committed_bytes(memory), 0);
+    tensor_memory_free(memory);
+}
+
 static void the_file_is_sealed(void **state)
 {
     struct tensor_memory *memory = new_memory(1 << 20);
@@ -158,6 +186,7 @@ int main(void)
         cmocka_unit_test(random_pieces_agree_with_a_model),
         cmocka_unit_test(pages_are_reused_and_trimmed),
         cmocka_unit_test(what_is_committed_stays_bounded),
+        cmocka_unit_test(what_was_never_handed_out_is_noticed_and_taken_back),
         cmocka_unit_test(the_file_is_sealed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,70 @@
+/* What the workers of a generation are to serve, copied out of a scan; see generation_spec.h. */
+#include "serving/generation_spec.h"
+
+static bool copy_infos(struct arena *arena, const struct tensor_info *from, size_t count,
+                       const struct tensor_info **ret_copy)
+{
+    struct tensor_info *copy = arena_calloc(arena, count, sizeof *copy);
+    if (!copy)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = from[i];
+        if (!arena_copy(arena, from[i].name, &copy[i].name))
+            return false;
+    }
+    *ret_copy = copy;
+    return true;
+}
+
+static bool copy_parameters(struct arena *arena, const struct model_config *config,
+                            struct worker_spec *spec)
+{
+    struct parameter *copy = arena_calloc(arena, config->parameter_count, sizeof *copy);
+    if (!copy)
+        return false;
+    for (size_t i = 0; i < config->parameter_count; i++) {
+        if (!arena_copy(arena, config->parameters[i].key, &copy[i].key) ||
+            !arena_copy(arena, config->parameters[i].value, &copy[i].value))
+            return false;
+    }
+    spec->parameters = copy;
+    spec->parameter_count = config->parameter_count;
+    return true;
+}
+
+/* The path that an engine is given: the version's folder, or the file that the config names in it.
+ */
+static bool copy_path(struct arena *arena, const struct repository_version *found,
+                      struct span *ret_path)
+{
+    struct span file = found->config->file;
+    if (!file.size)
+        return arena_copy(arena, found->path, ret_path);
+    char *path = arena_printf(arena, "%.*s/%.*s", SPAN_ARGS(found->path), SPAN_ARGS(file));
+    *ret_path = span_of(path);
+    return path != NULL;
+}
+
+bool generation_spec_copy(struct arena *arena, const struct repository_version *found,
+                          uint32_t threads, struct worker_spec *ret_spec)
+{
+    const struct model_config *config = found->config;
+    struct worker_spec *spec = ret_spec;
+    *spec = (struct worker_spec){
+        .version = found->version,
+        .input_count = config->input_count,
+        .output_count = config->output_count,
+        .max_batch_size = config->max_batch_size,
+        .may_batch = config->max_batch_size != 0,
+        .threads = threads,
+        .concurrency = config->instance_count,
+        .renamed_in = found->renamed_in,
+    };
+    return copy_path(arena, found, &spec->path) && arena_copy(arena, found->root, &spec->root) &&
+           arena_copy(arena, found->model, &spec->name) &&
+           arena_copy(arena, config->engine, &spec->engine) &&
+           arena_copy(arena, config->device, &spec->device) &&
+           copy_parameters(arena, config, spec) &&
+           copy_infos(arena, config->inputs, config->input_count, &spec->inputs) &&
+           copy_infos(arena, config->outputs, config->output_count, &spec->outputs);
+}

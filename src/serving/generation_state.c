@@ -1,0 +1,183 @@
+/* The state machine of generations; see generation_state.h. One table says what follows from which
+ * event in which phase; how a worker's end is taken depends on more than that, and has a function.
+ */
+#include "serving/generation_state.h"
+
+#include <assert.h>
+
+enum { PHASES = GENERATION_FAILED + 1, EVENTS = GENERATION_UNUSED + 1 };
+
+struct step {
+    bool possible;
+    enum generation_phase phase;
+    enum generation_deed deed;
+};
+
+#define STEP(phase, deed) {true, GENERATION_##phase, GENERATION_##deed}
+#define STAY(phase) STEP(phase, NOTHING)
+
+/* What is not here cannot happen. */
+static const struct step steps[PHASES][EVENTS] = {
+    [GENERATION_COLD] = {[GENERATION_PROBE] = STEP(PROBING, START_PROBE),
+                         [GENERATION_LOAD] = STEP(LOADING, START_WORKER),
+                         [GENERATION_REQUEST] = STEP(LOADING, START_WORKER),
+                         [GENERATION_RETIRE] = STAY(COLD)},
+    [GENERATION_PROBING] = {[GENERATION_LOAD] = STAY(PROBING),
+                            [GENERATION_REQUEST] = STAY(PROBING),
+                            [GENERATION_LEFT] = STAY(PROBING),
+                            [GENERATION_LOADED] = STEP(PROBED, SETTLE),
+                            [GENERATION_UNFIT] = STEP(REJECTED, GIVE_UP),
+                            [GENERATION_RETIRE] = STAY(PROBING),
+                            [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER)},
+    [GENERATION_PROBED] = {[GENERATION_LOAD] = STAY(PROBED),
+                           [GENERATION_REQUEST] = STAY(PROBED),
+                           [GENERATION_LEFT] = STAY(PROBED),
+                           [GENERATION_RETIRE] = STAY(PROBED),
+                           [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER)},
+    [GENERATION_LOADING] = {[GENERATION_LOAD] = STAY(LOADING),
+                            [GENERATION_REQUEST] = STAY(LOADING),
+                            [GENERATION_LEFT] = STAY(LOADING),
+                            [GENERATION_LOADED] = STEP(READY, SETTLE),
+                            [GENERATION_UNFIT] = STEP(REJECTED, GIVE_UP),
+                            [GENERATION_RETIRE] = STAY(LOADING),
+                            [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER)},
+    [GENERATION_READY] = {[GENERATION_LOAD] = STAY(READY),
+                          [GENERATION_REQUEST] = STAY(READY),
+                          [GENERATION_LEFT] = STAY(READY),
+                          [GENERATION_RETIRE] = STAY(READY),
+                          [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER)},
+    [GENERATION_RETRYING] = {[GENERATION_LOAD] = STAY(RETRYING),
+                             [GENERATION_REQUEST] = STAY(RETRYING),
+                             [GENERATION_LEFT] = STAY(RETRYING),
+                             [GENERATION_TIME] = STEP(LOADING, START_WORKER),
+                             [GENERATION_RETIRE] = STAY(RETRYING)},
+    [GENERATION_STOPPING] = {[GENERATION_LOADED] = STAY(STOPPING),
+                             [GENERATION_UNFIT] = STAY(STOPPING),
+                             [GENERATION_UNUSED] = STAY(STOPPING)},
+    [GENERATION_REJECTED] =
+        {[GENERATION_RETIRE] = STAY(REJECTED), [GENERATION_UNUSED] = STAY(REJECTED)},
+    [GENERATION_FAILED] = {[GENERATION_RETIRE] = STAY(FAILED)},
+};
+
+static bool is_wanted(const struct generation_state *state)
+{
+    return !state->retired || state->queued > 0;
+}
+
+bool generation_has_worker(const struct generation_state *state)
+{
+    static const bool has[PHASES] = {
+        [GENERATION_PROBING] = true, [GENERATION_PROBED] = true,   [GENERATION_LOADING] = true,
+        [GENERATION_READY] = true,   [GENERATION_STOPPING] = true, [GENERATION_REJECTED] = true,
+    };
+    return has[state->phase];
+}
+
+bool generation_has_timer(const struct generation_state *state)
+{
+    return state->phase == GENERATION_RETRYING;
+}
+
+bool generation_is_settling(const struct generation_state *state)
+{
+    return state->phase == GENERATION_PROBING || state->phase == GENERATION_LOADING ||
+           state->phase == GENERATION_RETRYING;
+}
+
+static void check(const struct generation_state *state)
+{
+    bool serves_waiting =
+        state->phase != GENERATION_STOPPING && state->phase != GENERATION_REJECTED;
+    bool moves = generation_has_worker(state) || generation_has_timer(state);
+    assert(!state->queued || (serves_waiting && moves));
+    assert(state->phase != GENERATION_STOPPING || state->retired);
+    assert(state->phase != GENERATION_RETRYING || is_wanted(state));
+    assert(state->failures <= GENERATION_MAX_FAILURES);
+}
+
+/* Goes on with a worker that probes, when no more was asked for, or loads. */
+static enum generation_deed start(struct generation_state *state)
+{
+    state->phase = state->probe_only ? GENERATION_PROBING : GENERATION_LOADING;
+    return state->probe_only ? GENERATION_START_PROBE : GENERATION_START_WORKER;
+}
+
+/* Nobody waits any more for what a retired generation would retry. */
+static enum generation_deed stop_retrying(struct generation_state *state)
+{
+    state->phase = GENERATION_COLD;
+    return GENERATION_STOP_TIMER;
+}
+
+struct generation_action generation_step(struct generation_state *state,
+                                         enum generation_event event)
+{
+    const struct step *step = &steps[state->phase][event];
+    struct generation_action action = {.deed = step->deed};
+    assert(step->possible);
+    if (event == GENERATION_PROBE || event == GENERATION_LOAD || event == GENERATION_REQUEST)
+        state->probe_only = event == GENERATION_PROBE;
+    state->retired |= event == GENERATION_RETIRE;
+    state->phase = step->phase;
+    state->served |= state->phase == GENERATION_READY;
+    if (event == GENERATION_TIME)
+        action.deed = start(state);
+    if (state->phase == GENERATION_RETRYING && !is_wanted(state))
+        action.deed = stop_retrying(state);
+    if (action.deed == GENERATION_GIVE_UP)
+        state->queued = 0;
+    check(state);
+    return action;
+}
+
+/* ---- the end of a worker ---- */
+
+static uint64_t back_off_ms(unsigned failures)
+{
+    if (failures < 2)
+        return 0;
+    uint64_t wait_ms = (uint64_t)GENERATION_BACK_OFF_MS << (failures - 2);
+    return wait_ms < GENERATION_BACK_OFF_MAX_MS ? wait_ms : GENERATION_BACK_OFF_MAX_MS;
+}
+
+/* The end came unasked for. */
+static struct generation_action lost(struct generation_state *state, enum generation_end how,
+                                     uint64_t lived_ms)
+{
+    if (!is_wanted(state)) {
+        state->phase = GENERATION_COLD;
+        return (struct generation_action){GENERATION_NOTHING, 0};
+    }
+    if (how == GENERATION_END_TOO_SOON) {
+        state->phase = GENERATION_RETRYING;
+        return (struct generation_action){GENERATION_START_TIMER, GENERATION_REWRITE_MS};
+    }
+    state->failures = lived_ms >= GENERATION_HEALTHY_MS ? 1 : state->failures + 1;
+    if (how == GENERATION_END_REFUSED || state->failures == GENERATION_MAX_FAILURES) {
+        state->phase = GENERATION_FAILED;
+        state->queued = 0;
+        return (struct generation_action){GENERATION_GIVE_UP, 0};
+    }
+    state->phase = GENERATION_RETRYING;
+    return (struct generation_action){GENERATION_START_TIMER, back_off_ms(state->failures)};
+}
+
+struct generation_action generation_ended(struct generation_state *state, enum generation_end how,
+                                          uint64_t lived_ms)
+{
+    struct generation_action action = {GENERATION_NOTHING, 0};
+    assert(generation_has_worker(state));
+    if (state->phase == GENERATION_STOPPING)
+        state->phase = GENERATION_COLD;
+    else if (state->phase == GENERATION_REJECTED)
+        state->phase = GENERATION_FAILED;
+    else if (state->phase != GENERATION_PROBED)
+        action = lost(state, how, lived_ms);
+    else if (state->probe_only || !is_wanted(state))
+        state->phase = GENERATION_COLD;
+    else
+        action.deed = start(state);
+    state->served &= state->phase != GENERATION_COLD && state->phase != GENERATION_FAILED;
+    check(state);
+    return action;
+}

@@ -1,0 +1,50 @@
+/* What becomes of a generation's tensor memory over time.
+ *
+ * A worker maps all of the sparse file and can make the kernel commit any of it, so what is
+ * committed is compared with what was ever handed out: each second while there are requests, and
+ * else now and then, for a worker may do so at any time. With several workers nobody knows which
+ * one it was: they all go. */
+#include "serving/generation.h"
+#include "serving/replica.h"
+
+enum {
+    ACTIVE_MS = 1000,
+    IDLE_MS = 5000,
+    TRIM_MS = 5000, /* of idleness, before free memory goes back to the kernel */
+};
+
+static bool is_busy(const struct generation *generation)
+{
+    return generation->active || tensor_memory_used_bytes(generation->memory) > 0;
+}
+
+static void trim_when_idle(struct generation *generation, uint64_t now_ns)
+{
+    if (is_busy(generation))
+        generation->idle_since_ns = now_ns;
+    else if (generation->idle_since_ns != CLOCK_NEVER &&
+             now_ns - generation->idle_since_ns >= TRIM_MS * CLOCK_NS_PER_MS) {
+        tensor_memory_trim(generation->memory);
+        generation->idle_since_ns = CLOCK_NEVER;
+    }
+    generation->active = false;
+}
+
+static void look(struct timer *timer)
+{
+    struct generation *generation = list_entry(timer, struct generation, watch);
+    trim_when_idle(generation, loop_now_ns(generation->version->model->serving->loop));
+    uint64_t excess = generation->replica ? tensor_memory_excess_bytes(generation->memory) : 0;
+    if (excess)
+        replica_kill(generation->replica, "it took %llu bytes of memory that it was not given",
+                     (unsigned long long)excess);
+    if (generation->replica || generation->idle_since_ns != CLOCK_NEVER)
+        generation_watch(generation);
+}
+
+void generation_watch(struct generation *generation)
+{
+    bool settled = generation->idle_since_ns == CLOCK_NEVER && !generation->active;
+    timer_start(&generation->watch, generation->version->model->serving->loop,
+                settled ? IDLE_MS : ACTIVE_MS, look);
+}

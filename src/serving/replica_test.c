@@ -1,0 +1,179 @@
+/* A worker's life as a replica sees it, with a worker that the test plays. */
+#include "serving/replica.h"
+
+#include "serving/serving_fixture.h"
+
+static struct fixture f;
+
+/* One model, "m", whose worker is ready. */
+static struct played_worker *make_ready(uint32_t max_rows)
+{
+    fixture_init(&f, LOAD_ALL);
+    fixture_put(&f, "m", 1);
+    fixture_scan(&f);
+    struct played_worker *worker = worker_of(&f, "m");
+    worker_ready(&f, worker, max_rows);
+    return worker;
+}
+
+static struct client *ask(int64_t rows)
+{
+    struct error error;
+    struct client *client = client_ask(&f, "m", rows, &error);
+    assert_non_null(client);
+    return client;
+}
+
+static void a_request_is_answered_once(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *client = ask(3);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 1);
+    assert_int_equal(client->finals, 0);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(client, ERROR_OK);
+    fixture_fini(&f);
+}
+
+static void a_slot_that_is_free_takes_what_waits(void **state)
+{
+    struct played_worker *worker = make_ready(8);
+    struct client *first = ask(1), *second, *third;
+    worker_read(&f, worker);
+    second = ask(2);
+    third = ask(3);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 1); /* it says that it runs one at a time */
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(first, ERROR_OK);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 2);
+    assert_int_equal(worker->requests[0].execution, worker->requests[1].execution);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(second, ERROR_OK);
+    client_expect(third, ERROR_OK);
+    fixture_fini(&f);
+}
+
+static void an_engine_that_fails_says_so(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *client = ask(1);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_INVALID_ARGUMENT, true);
+    client_expect(client, ERROR_INVALID_ARGUMENT);
+    fixture_fini(&f);
+}
+
+static void answers_before_the_last_are_passed_on(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *client = ask(1);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_OK, false);
+    assert_int_equal(client->answers, 1);
+    assert_int_equal(client->finals, 0);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    assert_int_equal(client->answers, 2);
+    client_expect(client, ERROR_OK);
+    fixture_fini(&f);
+}
+
+static void a_death_costs_what_was_with_the_worker(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *running = ask(1), *waiting;
+    worker_read(&f, worker);
+    waiting = ask(1);
+    worker_end(&f, worker, "killed by signal 9 (Killed)");
+    assert_non_null(strstr(running->error.message, "may be sent again"));
+    client_expect(running, ERROR_UNAVAILABLE);
+    assert_int_equal(waiting->finals, 0);
+    pass_time(&f, fixture_generation(&f, "m"));
+    worker = worker_of(&f, "m");
+    worker_ready(&f, worker, 0);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(waiting, ERROR_OK);
+    fixture_fini(&f);
+}
+
+static void room_is_given_as_long_as_there_is_some(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *client = ask(1);
+    worker_read(&f, worker);
+    worker_need_room(&f, worker, 1000);
+    assert_int_equal(worker->grants, 1);
+    assert_int_equal(worker->granted.size, 1000);
+    worker_need_room(&f, worker, MEMORY_LIMIT_BYTES);
+    worker_need_room(&f, worker, MEMORY_LIMIT_BYTES + 1);
+    assert_int_equal(worker->refused_grants, 2);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(client, ERROR_OK);
+    struct generation *generation = fixture_generation(&f, "m");
+    assert_int_equal(tensor_memory_used_bytes(generation->memory), 0);
+    assert_int_equal(generation->admission.held_bytes, 0);
+    fixture_fini(&f);
+}
+
+static void a_liar_is_killed(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *client = ask(1);
+    worker_read(&f, worker);
+    worker_lie(&f, worker);
+    assert_true(worker->killed);
+    assert_int_equal(client->finals, 0); /* until it is known to be dead: it may still write */
+    worker_end(&f, worker, "killed by signal 9 (Killed)");
+    assert_non_null(strstr(client->error.message, "broke the rules"));
+    client_expect(client, ERROR_UNAVAILABLE);
+    fixture_fini(&f);
+}
+
+static void a_client_that_leaves_is_cancelled_in_the_worker(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *running = ask(1), *waiting;
+    worker_read(&f, worker);
+    waiting = ask(1);
+    client_leave(running);
+    client_leave(waiting);
+    worker_read(&f, worker);
+    assert_true(worker->requests[0].cancelled);
+    worker_answer(&f, worker, TENSORD_CANCELLED, true);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 0); /* the other one never came */
+    assert_int_equal(f.serving.inferences, 0);
+    fixture_fini(&f);
+}
+
+static void a_worker_that_does_not_stop_is_killed(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    f.serving.options.stop_grace_ms = 1;
+    serving_stop(&f.serving);
+    worker_read(&f, worker);
+    assert_true(worker->stopped);
+    while (!worker->killed)
+        fixture_turn(&f);
+    fixture_fini(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_answered_once),
+        cmocka_unit_test(a_slot_that_is_free_takes_what_waits),
+        cmocka_unit_test(an_engine_that_fails_says_so),
+        cmocka_unit_test(answers_before_the_last_are_passed_on),
+        cmocka_unit_test(a_death_costs_what_was_with_the_worker),
+        cmocka_unit_test(room_is_given_as_long_as_there_is_some),
+        cmocka_unit_test(a_liar_is_killed),
+        cmocka_unit_test(a_client_that_leaves_is_cancelled_in_the_worker),
+        cmocka_unit_test(a_worker_that_does_not_stop_is_killed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
