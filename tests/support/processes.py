@@ -85,6 +85,7 @@ def is_idle(pid):
 
 
 def idle_fd_count(pid):
-    """Open descriptors of the tree once it is idle: it closes connections a little later than their clients do."""
+    """Open descriptors of the tree once it is idle: it closes connections a little later than their clients do. One or
+    two more may be on their way from one process to another: compare by ≤, and wait."""
     until(lambda: is_idle(pid), what="the end of all connections")
     return fd_count(pid)
