@@ -14,7 +14,8 @@
  *
  * The config's parameters say how the load goes: load=fail, crash, hang or slow (with progress);
  * batching=yes, no or unknown; concurrency=N; mix=1: every output is the mean of its batch, so that
- * joining requests would be wrong. */
+ * joining requests would be wrong; excess=1: every BYTES output has an element more than its shape
+ * says. */
 #include "tensord/engine.h"
 #include "worker/channel_layout.h"
 
@@ -37,7 +38,7 @@ static const struct tensord_tensor_info default_output = {
     .name = "OUTPUT0", .datatype = TENSORD_INT32, .ndim = 2, .shape = {-1, -1}};
 
 static const struct tensord_host *host;
-static bool mixes;
+static bool mixes, exceeds;
 
 static const char *parameter(const struct tensord_parameter *parameters, size_t count,
                              const char *key)
@@ -230,12 +231,14 @@ static bool make_outputs(struct tensord_execution *execution)
 {
     for (size_t i = 0; i < execution->input_count; i++) {
         const struct tensord_tensor *input = &execution->inputs[i];
+        size_t excess = exceeds && input->datatype == TENSORD_BYTES ? sizeof(uint32_t) : 0;
         int64_t sum = 0;
         int32_t *output = host->output(execution, input->index, input->datatype, input->shape,
-                                       input->ndim, input->size_bytes);
+                                       input->ndim, input->size_bytes + excess);
         if (!output)
             return false;
         memcpy(output, input->data, input->size_bytes);
+        memset((char *)output + input->size_bytes, 0, excess);
         size_t count = mixes && input->datatype == TENSORD_INT32 ? input->size_bytes / 4 : 0;
         for (size_t j = 0; j < count; j++)
             sum += output[j];
@@ -375,6 +378,7 @@ static enum tensord_status load(const struct tensord_host *the_host,
 {
     host = the_host;
     mixes = strcmp(configured(source, "mix"), "1") == 0;
+    exceeds = strcmp(configured(source, "excess"), "1") == 0;
     enum tensord_status status = misbehave_at_load(configured(source, "load"));
     if (status != TENSORD_OK)
         return status;

@@ -23,9 +23,10 @@ LEAKS = ("/work", "/tmp", "/home", "/root", "0x7f", "memfd", ".c:")
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = write_model(tmp_path_factory.mktemp("models"), "echo", "identity")
+    write_model(folder, "text", "identity", "BYTES")
     running = Server(folder, "--header-timeout-ms", 1000, "--body-timeout-ms", 1000, "--unsent-timeout-ms", 1000,
                      "--max-json-mib", 1, state=tmp_path_factory.mktemp("state"))
-    running.wait_ready("echo")
+    running.wait_ready("echo").wait_ready("text")
     yield running
     running.stop()
 
@@ -164,6 +165,31 @@ def test_binary_sizes_that_lie_are_refused(served, length, size):
     assert status == 400 and json.loads(answer)["error"]
 
 
+STRINGS = {
+    "length beyond the end": b"\5\0\0\0four", "length short of the end": b"\3\0\0\0four", "half a length": b"\0\0\0\0\0\0",
+    "an element too many": b"\1\0\0\0a\1\0\0\0b", "length of 4 GiB": b"\xff\xff\xff\xfffour",
+}
+
+
+@pytest.mark.parametrize("data", STRINGS.values(), ids=STRINGS)
+def test_strings_that_do_not_add_up_are_refused(served, data):
+    """The same over REST and gRPC, raw."""
+    text = json.dumps({"inputs": [{"name": "x", "datatype": "BYTES", "shape": [1],
+                                   "parameters": {"binary_data_size": len(data)}}]}).encode()
+    status, _, answer = served.fetch("/v2/models/text/infer", text + data,
+                                     headers={"Inference-Header-Content-Length": str(len(text))})
+    assert status == 400 and "BYTES" in json.loads(answer)["error"]
+    status, sentence = grpc_status(served, framed(message([data], (1,), b"BYTES", b"text")))
+    assert status == 3 and "BYTES" in sentence
+
+
+def test_typed_strings_that_do_not_fill_the_shape_are_refused(served):
+    contents = field(8, b"a") + field(8, b"b")
+    one = field(1, b"x") + field(2, b"BYTES") + field(3, b"\1") + field(5, contents)
+    status, sentence = grpc_status(served, framed(field(1, b"text") + field(5, one)))
+    assert status == 3 and "BYTES" in sentence
+
+
 def varint(number):
     out = b""
     while number > 127:
@@ -175,9 +201,9 @@ def field(number, data):
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
-def message(raw=(struct.pack("2f", 1, 2),), shape=(2,), datatype=b"FP32"):
+def message(raw=(struct.pack("2f", 1, 2),), shape=(2,), datatype=b"FP32", model=b"echo"):
     one = field(1, b"x") + field(2, datatype) + field(3, b"".join(varint(size) for size in shape))
-    return field(1, b"echo") + field(5, one) + b"".join(field(7, data) for data in raw)
+    return field(1, model) + field(5, one) + b"".join(field(7, data) for data in raw)
 
 
 def framed(data, flag=0, size=None):

@@ -4,6 +4,7 @@ A chaos model with mix=1 answers with 1000 times the mean of its whole batch, wh
 computed together.
 """
 import json
+import struct
 import threading
 
 import grpc
@@ -18,28 +19,45 @@ LONG_MS = 600_000
 TIMEOUT_S = 60
 
 
-def message(values, shape=None, **parameters):
-    """A request to model "m"."""
-    made = service_pb2.ModelInferRequest(model_name="m", raw_input_contents=[np.array(values, np.int32).tobytes()])
-    made.inputs.add(name="x", datatype="INT32", shape=shape or [len(values)])
+def raw_message(raw, shape, datatype, **parameters):
+    """A request to model "m" with these bytes."""
+    made = service_pb2.ModelInferRequest(model_name="m", raw_input_contents=[raw])
+    made.inputs.add(name="x", datatype=datatype, shape=shape)
     for key, value in parameters.items():
         made.parameters[key].int64_param = value
     return made
 
 
-def answers(server, *messages):
-    """Sends all while the model's only slot is busy, lets it go on, and returns the values that each
-    got. All share a connection, so they have arrived when the server answers what came after them."""
+def message(values, shape=None, **parameters):
+    return raw_message(np.array(values, np.int32).tobytes(), shape or [len(values)], "INT32", **parameters)
+
+
+def strings(*texts):
+    """BYTES elements."""
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
+def finished_calls(server, busy_message, *messages):
+    """Sends all while the model's only slot is busy, lets it go on, and returns the calls when they have ended. All
+    share a connection, so they have arrived when the server answers what came after them."""
     with grpc.insecure_channel(server.netloc) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        one_element = [1] * len(messages[0].inputs[0].shape)
-        busy = stub.ModelInfer.future(message([0], one_element, wait_ms=LONG_MS, log=1), timeout=TIMEOUT_S)
+        busy = stub.ModelInfer.future(busy_message, timeout=TIMEOUT_S)
         assert server.err.wait_for("line 0 of many", TIMEOUT_S), "the model is not busy"
         calls = [stub.ModelInfer.future(one, timeout=TIMEOUT_S) for one in messages]
         for _ in range(2):
             assert stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=TIMEOUT_S).live
         busy.cancel()
-        return [np.frombuffer(call.result().raw_output_contents[0], np.int32).tolist() for call in calls]
+        for call in calls:
+            call.exception()
+        return calls
+
+
+def answers(server, *messages):
+    """The values that each of the messages got; see finished_calls."""
+    busy = message([0], [1] * len(messages[0].inputs[0].shape), wait_ms=LONG_MS, log=1)
+    return [np.frombuffer(call.result().raw_output_contents[0], np.int32).tolist()
+            for call in finished_calls(server, busy, *messages)]
 
 
 @pytest.fixture
@@ -86,6 +104,51 @@ def test_a_model_that_mixes_its_rows_is_found_out(mixing):
     [entry] = json.loads(server.fetch("/v2/repository/index", {})[2])
     assert entry["batching"].startswith("not joined")
     assert answers(server, *(message([i]) for i in (1, 2, 3))) == [[1000], [2000], [3000]]
+
+
+@pytest.fixture
+def joining_strings(server, tmp_path):
+    """joining_strings(…) serves a chaos model "m" of BYTES whose requests are joined; returns what sends requests while
+    it is busy."""
+
+    def start(**parameters):
+        write_config(tmp_path / "models", "m", backend="chaos", input=[tensor_config("x", "BYTES")],
+                     output=[tensor_config("y", "BYTES")], parameters={
+                         key: {"string_value": value} for key, value in {"batching": "yes", **parameters}.items()})
+        running = server(tmp_path / "models").wait_ready("m")
+        busy = raw_message(strings(b""), [1], "BYTES", wait_ms=LONG_MS, log=1)
+        return lambda *raws: finished_calls(running, busy, *(raw_message(raw, [1], "BYTES") for raw in raws))
+
+    return start
+
+
+# Instead of one element: its first length takes the request behind it in, or the next request's element is left over.
+LYING = {
+    "length beyond the end": struct.pack("<I", 12) + b"mine",
+    "length short of the end": struct.pack("<I", 1) + b"mine",
+    "two elements": strings(b"mine", b"too"),
+    "length of 4 GiB": struct.pack("<I", 2**32 - 1) + b"mine",
+}
+
+
+@pytest.mark.parametrize("lying", LYING.values(), ids=LYING)
+def test_a_lying_length_takes_nothing_of_another_request(joining_strings, lying):
+    first, liar, last = joining_strings()(strings(b"first"), lying, strings(b"secret"))
+    assert liar.code() == grpc.StatusCode.INVALID_ARGUMENT, liar
+    assert "BYTES" in liar.details()
+    assert first.result().raw_output_contents == [strings(b"first")]
+    assert last.result().raw_output_contents == [strings(b"secret")]
+
+
+def test_strings_are_taken_apart_by_their_lengths(joining_strings):
+    calls = joining_strings()(strings(b"a"), strings(b""), strings(b"ccc"))
+    assert [call.result().raw_output_contents[0] for call in calls] == [strings(b"a"), strings(b""), strings(b"ccc")]
+
+
+def test_strings_that_do_not_add_up_to_the_answer_are_given_to_nobody(joining_strings):
+    for call in joining_strings(excess="1")(strings(b"a"), strings(b"b")):
+        assert call.code() == grpc.StatusCode.INTERNAL
+        assert "malformed BYTES output" in call.details()
 
 
 def test_a_cancelled_request_leaves_the_batch(mixing):

@@ -154,6 +154,17 @@ bool check_inputs(const struct schema *schema, struct span model, struct channel
     return check_batch(schema, model, inputs, count, ret_error);
 }
 
+bool check_strings(struct span model, struct span name, const struct shape *shape, struct span data,
+                   struct error *ret_error)
+{
+    uint64_t count;
+    return (shape_count(shape, &count) && bytes_tensor_check(data, count)) ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "the bytes of input '%.*s' for model '%.*s' are not exactly the BYTES "
+                     "elements that its shape says, each a length and as many bytes",
+                     SPAN_ARGS(name), SPAN_ARGS(model));
+}
+
 bool check_outputs(const struct schema *schema, struct span model, const struct span *names,
                    size_t count, uint64_t *ret_wanted, struct error *ret_error)
 {

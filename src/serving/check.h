@@ -12,6 +12,12 @@
 bool check_inputs(const struct schema *schema, struct span model, struct channel_tensor *inputs,
                   struct span *names, size_t count, struct error *ret_error);
 
+/* False with INVALID_ARGUMENT unless data is exactly the elements of a BYTES input of this shape:
+ * as many as it says, their lengths and bytes to the last. Requests are joined by their bytes, so a
+ * length that lies would take from a neighbour. */
+bool check_strings(struct span model, struct span name, const struct shape *shape, struct span data,
+                   struct error *ret_error);
+
 /* The bit set of the wanted outputs; all when count is 0. False when a name is unknown or doubled.
  */
 bool check_outputs(const struct schema *schema, struct span model, const struct span *names,

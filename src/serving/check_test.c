@@ -67,6 +67,23 @@ static void bad_inputs_are_explained(void **state)
             (struct span[]){SPAN("a"), SPAN("b")}, 2);
 }
 
+static void strings_fill_their_tensor_to_the_byte(void **state)
+{
+    static const char two[] = "\1\0\0\0a\2\0\0\0bc";
+    const struct span data = {two, sizeof two - 1};
+    const struct shape shape = {2, {2, 1}}, one = {1, {1}}, none = {1, {0}};
+    struct error error;
+    assert_true(check_strings(SPAN("m"), SPAN("a"), &shape, data, &error));
+    assert_true(check_strings(SPAN("m"), SPAN("a"), &none, (struct span){NULL, 0}, &error));
+    assert_false(check_strings(SPAN("m"), SPAN("a"), &one, data, &error));
+    for (size_t size = 0; size < data.size; size++)
+        assert_false(check_strings(SPAN("m"), SPAN("a"), &shape, (struct span){two, size}, &error));
+    assert_int_equal(error.code, ERROR_INVALID_ARGUMENT);
+    assert_string_equal(error.message,
+                        "the bytes of input 'a' for model 'm' are not exactly the BYTES elements "
+                        "that its shape says, each a length and as many bytes");
+}
+
 static void outputs_become_bits(void **state)
 {
     struct error error;
@@ -86,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_inputs_are_put_in_order),
         cmocka_unit_test(bad_inputs_are_explained),
+        cmocka_unit_test(strings_fill_their_tensor_to_the_byte),
         cmocka_unit_test(outputs_become_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,11 +111,29 @@ void inference_refuse(struct inference *inference, const struct error *error)
     loop_defer(model_of(inference)->serving->loop, &inference->refusal);
 }
 
+static bool check_all_strings(const struct inference *inference, struct error *ret_error)
+{
+    const struct tensor_memory *memory = inference->generation->memory;
+    for (size_t i = 0; i < inference->input_count; i++) {
+        const struct channel_tensor *input = &inference->inputs[i];
+        struct span data = {NULL, input->extent.size};
+        if (input->datatype != TENSORD_BYTES)
+            continue;
+        if (data.size)
+            data.data = tensor_memory_at(memory, input->extent);
+        if (!check_strings(model_of(inference)->name, inference->input_names[i], &input->shape,
+                           data, ret_error))
+            return false;
+    }
+    return true;
+}
+
 bool inference_check(struct inference *inference, struct error *ret_error)
 {
     const struct schema *schema = inference->generation->schema;
     if (!check_inputs(schema, model_of(inference)->name, inference->inputs, inference->input_names,
-                      inference->input_count, ret_error))
+                      inference->input_count, ret_error) ||
+        !check_all_strings(inference, ret_error))
         return false;
     for (size_t i = 0; i < inference->input_count; i++)
         inference->runs_alone |= schema->inputs[inference->inputs[i].index].runs_alone;

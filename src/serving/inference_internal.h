@@ -4,7 +4,8 @@
 
 #include "serving/inference.h"
 
-/* Checks inputs and outputs against the generation's schema, which is known. */
+/* Checks inputs, the lengths of their strings among them, and outputs against the generation's
+ * schema, which is known: the one place before the queue. */
 bool inference_check(struct inference *inference, struct error *ret_error);
 
 /* Gives the error as the final answer at the end of this loop turn. The inference is in no queue.

@@ -143,6 +143,7 @@ static void fail_all(struct host_execution *execution, const char *reason)
 
 static void split_output(struct host_execution *execution, const struct host_output *output)
 {
+    static const char malformed[] = "the model gave a malformed BYTES output";
     const struct shape *shape = &output->tensor.shape;
     struct span rest = {output->data, output->tensor.extent.size};
     if (shape->ndim == 0 || shape->dims[0] != execution->rows) {
@@ -154,12 +155,14 @@ static void split_output(struct host_execution *execution, const struct host_out
         struct host_request *request = &execution->requests[i];
         uint64_t size;
         if (!rows_size(&output->tensor, execution->rows, request->rows, rest, &size)) {
-            fail_all(execution, "the model gave a malformed BYTES output");
+            fail_all(execution, malformed);
             return;
         }
         add_rows(execution, request, output, rest.data, size);
         rest = span_after(rest, size);
     }
+    if (rest.size) /* so the lengths before it may be wrong as well */
+        fail_all(execution, malformed);
 }
 
 void host_batch_scatter(struct host_execution *execution)
