@@ -55,10 +55,25 @@ struct walk {
     char path[PATH_MAX];
 };
 
+static bool refuse(enum error_code code, const char *what, struct error *ret_error)
+{
+    return error_set(ret_error, code, "the model's files cannot be read: %s", what);
+}
+
+/* They are not as they must be. */
 static bool cannot(const char *what, struct error *ret_error)
 {
-    return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the model's files cannot be read: %s",
-                     what);
+    return refuse(ERROR_INVALID_ARGUMENT, what, ret_error);
+}
+
+/* The call that has just failed says nothing of them; what is gone meanwhile is no failure: the
+ * next scan tells. A link that leads to itself is never read. */
+static bool cannot_now(struct error *ret_error)
+{
+    if (errno == ENOENT)
+        return true;
+    return refuse(errno == ELOOP ? ERROR_INVALID_ARGUMENT : ERROR_UNAVAILABLE, strerror(errno),
+                  ret_error);
 }
 
 /* Visits the entry at walk->path; goes down into it when it is a folder. */
@@ -66,8 +81,7 @@ static bool enter(struct walk *walk, struct error *ret_error)
 {
     struct stat status;
     if (stat(walk->path, &status) != 0)
-        return errno == ENOENT ||
-               cannot(strerror(errno), ret_error); /* gone meanwhile: the next scan tells */
+        return cannot_now(ret_error);
     if (++walk->entries > MAX_ENTRIES)
         return cannot("they are too many", ret_error);
     if (!walk->visit(walk->context, walk->path, &status, ret_error))
@@ -78,7 +92,7 @@ static bool enter(struct walk *walk, struct error *ret_error)
         return cannot("their folders are too deep", ret_error);
     DIR *folder = opendir(walk->path);
     if (!folder)
-        return errno == ENOENT || cannot(strerror(errno), ret_error);
+        return cannot_now(ret_error);
     walk->levels[walk->depth++] = (struct level){folder, strlen(walk->path)};
     return true;
 }
@@ -87,7 +101,10 @@ static bool enter(struct walk *walk, struct error *ret_error)
 static bool step(struct walk *walk, struct error *ret_error)
 {
     struct level *level = &walk->levels[walk->depth - 1];
+    errno = 0;
     const struct dirent *entry = readdir(level->folder);
+    if (!entry && errno)
+        return cannot_now(ret_error);
     if (!entry) {
         closedir(level->folder);
         walk->depth--;

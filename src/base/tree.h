@@ -13,8 +13,8 @@ typedef bool tree_visit(void *context, const char *path, const struct stat *stat
 
 /* Visits a file, or a folder and all beneath it, in no order. Hidden entries are passed over, and
  * so are those that are gone meanwhile, and links to nothing. Depth and number of entries are
- * bounded. False when a folder cannot be read, when there is too much of it or when `visit` said
- * so; the sentence names no path. */
+ * bounded. False when something cannot be read now (UNAVAILABLE), when there is too much of it or
+ * when `visit` said so; the sentence names no path. */
 bool tree_walk(const char *path, tree_visit *visit, void *context, struct error *ret_error);
 
 /* What was seen of some files and folders. */

@@ -34,12 +34,20 @@ static bool fail(const char *name, const char *what, struct error *ret_error)
     return error_set(ret_error, ERROR_INVALID_ARGUMENT, "%s: %s", name, what);
 }
 
+/* The call that has just failed says nothing of the config. */
+static bool cannot_now(const char *name, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_UNAVAILABLE, "%s: %s", name, strerror(errno));
+}
+
 /* Reads all of a file that is open into the arena. */
 static bool read_all(int fd, const char *name, struct arena *arena, struct span *ret_text,
                      struct error *ret_error)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+    if (fstat(fd, &status) != 0)
+        return cannot_now(name, ret_error);
+    if (!S_ISREG(status.st_mode))
         return fail(name, "not a regular file", ret_error);
     if (status.st_size > MODEL_CONFIG_MAX_BYTES)
         return fail(name, "larger than 1 MiB", ret_error);
@@ -52,7 +60,7 @@ static bool read_all(int fd, const char *name, struct arena *arena, struct span 
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return fail(name, strerror(errno), ret_error);
+            return cannot_now(name, ret_error);
         if (count == 0)
             break; /* it has shrunk meanwhile: the next scan sees it whole */
         done += (size_t)count;
@@ -88,11 +96,10 @@ static bool load_from(int folder_fd, struct arena *arena, const struct model_con
         int fd = open_beneath(folder_fd, model_config_names[row]);
         if (fd < 0 && errno == ENOENT)
             continue;
+        if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+            return fail(model_config_names[row], "a link out of the model's folder", ret_error);
         if (fd < 0)
-            return fail(model_config_names[row],
-                        errno == EXDEV || errno == ELOOP ? "a link out of the model's folder"
-                                                         : strerror(errno),
-                        ret_error);
+            return cannot_now(model_config_names[row], ret_error);
         bool ok = found ? fail(model_config_names[row], "there is another config", ret_error)
                         : load_file(fd, row, arena, &config, ret_error);
         close(fd);
@@ -109,8 +116,7 @@ bool model_config_load(const char *folder, struct arena *arena,
 {
     int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd < 0)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the folder cannot be read: %s",
-                         strerror(errno));
+        return cannot_now("the folder cannot be read", ret_error);
     bool ok = load_from(folder_fd, arena, ret_config, ret_error);
     close(folder_fd);
     return ok;

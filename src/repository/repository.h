@@ -47,11 +47,12 @@ struct repository_version {
     uint64_t size_bytes; /* of all its files */
     bool complete;       /* unchanged for a second, or renamed in; else it is still being written */
     bool renamed_in;     /* its files were moved there whole: nobody is writing them */
-    bool unreadable;     /* the model is there and its folder cannot be read: `error` says why, and
-                            what is known of its versions stays as it is; version is 1 */
+    bool unreadable;     /* it is there and cannot be looked into now: `error` says why, and what is
+                            known of it stays as it is; version 0: of all the model's versions */
     const struct model_config *config;
     const struct error *error; /* NULL, or why it cannot be served: the config is wrong (the
-                                  sentence has line, key and suggestion), files cannot be read */
+                                  sentence has line, key and suggestion), files are not as they
+                                  must be */
 };
 
 /* The result of one scan, in the order of names and versions. */

@@ -48,8 +48,12 @@ static bool list_folder(struct scanner *scanner, const char *path, struct names 
     DIR *folder = opendir(path);
     if (!folder)
         return false;
-    for (const struct dirent *entry; !scanner->failed && (entry = readdir(folder));) {
+    while (!scanner->failed) {
         struct span copy;
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (!entry)
+            break;
         if (entry->d_name[0] == '.')
             continue;
         if (arena_grow(arena, (void **)&names.items, names.count, &names.capacity,
@@ -59,15 +63,27 @@ static bool list_folder(struct scanner *scanner, const char *path, struct names 
         else
             scanner->failed = true;
     }
+    int failure = scanner->failed ? 0 : errno; /* half a list would be models that have gone */
     closedir(folder);
+    if (failure) {
+        errno = failure;
+        return false;
+    }
     if (names.count)
         qsort(names.items, names.count, sizeof *names.items, compare_names);
     *ret_names = names;
     return true;
 }
 
-enum folder_kind { FOLDER_OTHER, FOLDER_MODEL, FOLDER_VERSIONS };
+enum folder_kind { FOLDER_OTHER, FOLDER_MODEL, FOLDER_VERSIONS, FOLDER_UNREADABLE };
 
+/* Whether errno says that there is nothing: it has gone, or is a link to nothing. */
+static bool is_nothing(void)
+{
+    return errno == ENOENT || errno == ELOOP;
+}
+
+/* FOLDER_UNREADABLE, with errno, when it cannot be told now. */
 static enum folder_kind kind_of(const char *folder, const struct names *names)
 {
     enum folder_kind kind = FOLDER_OTHER;
@@ -77,8 +93,11 @@ static enum folder_kind kind_of(const char *folder, const struct names *names)
         struct span stem;
         uint64_t number;
         snprintf(path, sizeof path, "%s/%s", folder, names->items[i]);
-        if (stat(path, &status) != 0)
+        if (stat(path, &status) != 0) {
+            if (!is_nothing())
+                return FOLDER_UNREADABLE;
             continue;
+        }
         if (S_ISDIR(status.st_mode) && is_number(names->items[i], &number))
             return FOLDER_VERSIONS;
         for (size_t c = 0; model_config_names[c]; c++) {
@@ -99,18 +118,21 @@ static void add_versions(struct scanner *scanner, const char *folder, const char
         struct stat status;
         uint64_t number;
         snprintf(path, sizeof path, "%s/%s", folder, names->items[i]);
-        if (is_number(names->items[i], &number) && stat(path, &status) == 0 &&
-            S_ISDIR(status.st_mode))
-            scan_add_folder(scanner, folder, name, number, path);
+        if (!is_number(names->items[i], &number))
+            continue;
+        if (stat(path, &status) == 0) {
+            if (S_ISDIR(status.st_mode))
+                scan_add_folder(scanner, folder, name, number, path);
+        } else if (!is_nothing()) {
+            scan_add_failure(scanner, span_of(name), number, errno);
+        }
     }
 }
 
 static void add_unreadable_folder(struct scanner *scanner, const char *name, int failure)
 {
-    char why[128];
-    snprintf(why, sizeof why, "cannot be read: %s", strerror(failure));
-    if (failure != ENOENT && strcmp(name, "lost+found") != 0) /* a file system's own */
-        scan_add_unreadable(scanner, span_of(name), why);
+    if (strcmp(name, "lost+found") != 0) /* a file system's own */
+        scan_add_failure(scanner, span_of(name), 0, failure);
 }
 
 /* A folder inside the repository: a model, or nothing of ours. */
@@ -119,8 +141,12 @@ static void add_folder_model(struct scanner *scanner, const char *folder, const 
     char real[PATH_MAX];
     struct names names;
     struct span stem;
-    if (realpath(folder, real) && !scan_is_beneath(scanner, real)) {
-        scan_add_unreadable(scanner, span_of(name), "is " SCAN_LINK_OUT);
+    if (!realpath(folder, real)) {
+        add_unreadable_folder(scanner, name, errno);
+        return;
+    }
+    if (!scan_is_beneath(scanner, real)) {
+        scan_add_unreadable(scanner, span_of(name), 0, "is " SCAN_LINK_OUT);
         return;
     }
     if (!list_folder(scanner, folder, &names)) {
@@ -128,6 +154,8 @@ static void add_folder_model(struct scanner *scanner, const char *folder, const 
         return;
     }
     enum folder_kind kind = kind_of(folder, &names);
+    if (kind == FOLDER_UNREADABLE)
+        add_unreadable_folder(scanner, name, errno);
     if (kind == FOLDER_VERSIONS) {
         add_versions(scanner, folder, name, &names);
         return;
@@ -152,7 +180,7 @@ static void add_models(struct scanner *scanner, const char *folder, const struct
             continue;
         if (stat(path, &status) != 0) {
             if (errno != ENOENT) /* what may be served already stays */
-                scan_add_unreadable(scanner, ends_well ? stem : span_of(name),
+                scan_add_unreadable(scanner, ends_well ? stem : span_of(name), 0,
                                     "cannot be looked into");
             continue;
         }
@@ -171,6 +199,8 @@ static bool scan_folder(struct scanner *scanner, const char *name, struct error 
     if (!list_folder(scanner, path, &names))
         return cannot_read(ret_error);
     switch (kind_of(path, &names)) {
+    case FOLDER_UNREADABLE:
+        return cannot_read(ret_error);
     case FOLDER_VERSIONS:
         add_versions(scanner, path, name, &names);
         break;

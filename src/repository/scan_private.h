@@ -42,7 +42,12 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
 void scan_add_folder(struct scanner *scanner, const char *folder, const char *name, uint64_t number,
                      const char *path);
 
-/* Adds a model that is there while nobody can say more: its folder `why`. */
-void scan_add_unreadable(struct scanner *scanner, struct span name, const char *why);
+/* Adds a version that is there while nobody can say more, or with number 0 all of a model: its
+ * folder `why`. */
+void scan_add_unreadable(struct scanner *scanner, struct span name, uint64_t number,
+                         const char *why);
+
+/* The same after a call has failed with that errno; what has gone is not added. */
+void scan_add_failure(struct scanner *scanner, struct span name, uint64_t number, int failure);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "repository/model_config.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,10 +68,17 @@ static struct repository_version *add_version(struct scanner *scanner, struct sp
     return &scan->versions[scan->version_count++];
 }
 
+/* Whether the error says nothing of the files: another look may find them well. */
+static bool is_passing(const struct error *error)
+{
+    return error->code == ERROR_UNAVAILABLE || error->code == ERROR_RESOURCE_EXHAUSTED;
+}
+
 /* Keeps what is wrong with the version. */
 static void set_error(struct scanner *scanner, struct repository_version *version,
                       const struct error *error)
 {
+    version->unreadable = version->unreadable || is_passing(error);
     struct error *copy = arena_alloc(&scanner->scan->arena, sizeof *copy);
     if (!copy) {
         scanner->failed = true;
@@ -78,6 +86,15 @@ static void set_error(struct scanner *scanner, struct repository_version *versio
     }
     *copy = *error;
     version->error = copy;
+}
+
+/* Nothing is known of what is unreadable: another look finds it changed. */
+static void end_version(struct repository_version *version)
+{
+    if (!version->unreadable)
+        return;
+    version->complete = true;
+    version->fingerprint = 0;
 }
 
 static bool is_quiet(const struct scanner *scanner, uint64_t changed_ns)
@@ -91,6 +108,14 @@ bool scan_is_beneath(const struct scanner *scanner, const char *real)
     size_t size = strlen(scanner->root);
     return strncmp(real, scanner->root, size) == 0 &&
            (real[size] == '/' || real[size] == '\0' || size == 1);
+}
+
+/* An error for a path that cannot be resolved. */
+static void set_unresolved(struct scanner *scanner, struct repository_version *version)
+{
+    struct error error;
+    error_set(&error, ERROR_UNAVAILABLE, "the model's files cannot be read: %s", strerror(errno));
+    set_error(scanner, version, &error);
 }
 
 static void set_paths(struct scanner *scanner, struct repository_version *version, const char *path,
@@ -111,8 +136,10 @@ static void set_file_paths(struct scanner *scanner, struct repository_version *v
 {
     char real[PATH_MAX], root[PATH_MAX];
     struct span stem;
-    if (!realpath(path, real))
-        snprintf(real, sizeof real, "%s", path);
+    if (!realpath(path, real)) {
+        set_unresolved(scanner, version);
+        return;
+    }
     snprintf(root, sizeof root, "%s", real);
     char *slash = strrchr(root, '/');
     slash[slash == root ? 1 : 0] = '\0';
@@ -156,6 +183,7 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
     }
     snprintf(path, sizeof path, "%s/%.*s", folder, SPAN_ARGS(name));
     set_file_paths(scanner, version, path);
+    end_version(version);
 }
 
 /* ---- a model that is a folder ---- */
@@ -186,8 +214,11 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     if (!version)
         return;
     tree_summary_init(&summary);
-    if (!realpath(path, real))
-        snprintf(real, sizeof real, "%s", path);
+    if (!realpath(path, real)) {
+        set_unresolved(scanner, version);
+        end_version(version);
+        return;
+    }
     set_paths(scanner, version, real, real);
     if (!scan_is_beneath(scanner, real))
         error_set(&error, ERROR_INVALID_ARGUMENT, "its folder is " SCAN_LINK_OUT);
@@ -198,15 +229,25 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     version->size_bytes = summary.size_bytes;
     version->renamed_in = scanner->renamed;
     version->complete = scanner->renamed || is_quiet(scanner, summary.changed_ns);
+    end_version(version);
 }
 
-void scan_add_unreadable(struct scanner *scanner, struct span name, const char *why)
+void scan_add_unreadable(struct scanner *scanner, struct span name, uint64_t number,
+                         const char *why)
 {
     struct error error;
-    struct repository_version *version = add_version(scanner, name, 1);
+    struct repository_version *version = add_version(scanner, name, number);
     if (!version)
         return;
     version->unreadable = version->complete = true;
     error_set(&error, ERROR_INVALID_ARGUMENT, "its folder %s", why);
     set_error(scanner, version, &error);
+}
+
+void scan_add_failure(struct scanner *scanner, struct span name, uint64_t number, int failure)
+{
+    char why[128];
+    snprintf(why, sizeof why, "cannot be read: %s", strerror(failure));
+    if (failure != ENOENT)
+        scan_add_unreadable(scanner, name, number, why);
 }

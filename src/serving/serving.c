@@ -166,7 +166,7 @@ static void tell_waiters(struct model *model)
         const struct version *version = model->versions[i];
         if (is_settling(version))
             return;
-        if (!version_ready(version) || version->files_error.code != ERROR_OK)
+        if (!version_ready(version) || version->files_error.code != ERROR_OK || version->unreadable)
             error_set(&error, ERROR_INVALID_ARGUMENT, "failed to load '%.*s', version %llu: %s",
                       SPAN_ARGS(model->name), (unsigned long long)version->number,
                       version_reason(version));
@@ -228,6 +228,7 @@ static void take_in(struct version *version, const struct repository_version *fo
     struct generation *generation = generation_new(version, found, &error);
     if (!generation) {
         version->files_error = error;
+        version->fingerprint = 0; /* the next look tries again */
         return;
     }
     retire(&version->next);
@@ -244,7 +245,7 @@ static void apply_version(struct version *version, const struct repository_versi
     struct model *model = version->model;
     bool changed = version->fingerprint != found->fingerprint;
     version->present = version->seen = true;
-    version->unreadable = false;
+    version->unreadable = found->unreadable;
     version->complete = found->complete;
     if (!found->complete)
         return;
@@ -263,16 +264,30 @@ static void apply_version(struct version *version, const struct repository_versi
     say(version, LOG_ERROR, found->error->message);
 }
 
-/* Nobody can say what has become of its files: what runs goes on. */
-static void keep_versions(struct model *model, const char *why)
+/* It is wanted, does not run, and cannot be looked into: the next look that finds it readable loads
+ * it. */
+static void wait_until_readable(struct version *version, const struct error *why)
 {
+    version->files_error = *why;
+    version->fingerprint = 0;
+}
+
+/* Nobody can say what has become of its files: what runs goes on. False when nothing was known of
+ * it. */
+static bool keep_versions(struct model *model, const struct repository_version *unreadable)
+{
+    bool known = false;
     for (size_t i = 0; i < model->version_count; i++) {
         struct version *version = model->versions[i];
-        if (version->current && !version->unreadable)
-            say(version, LOG_ERROR, why);
-        version->seen = true;
-        version->unreadable = version->current != NULL;
+        if (unreadable->version && unreadable->version != version->number)
+            continue;
+        if (!version->unreadable)
+            say(version, LOG_ERROR, unreadable->error->message);
+        version->seen = version->unreadable = known = true;
+        if (model->wanted && !version->current)
+            wait_until_readable(version, unreadable->error);
     }
+    return known;
 }
 
 static void drop_unseen(struct model *model)
@@ -312,11 +327,10 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
     for (size_t i = 0; i < scan->version_count; i++) {
         const struct repository_version *found = &scan->versions[i];
         struct model *model = model_make(serving, found->model);
-        if (model && model->version_count && found->unreadable) {
-            keep_versions(model, found->error->message);
+        if (model && found->unreadable && keep_versions(model, found))
             continue;
-        }
-        struct version *version = model ? version_make(model, found->version) : NULL;
+        uint64_t number = found->unreadable && !found->version ? 1 : found->version;
+        struct version *version = model ? version_make(model, number) : NULL;
         if (version)
             apply_version(version, found);
         else
@@ -533,7 +547,8 @@ const char *version_reason(const struct version *version)
     if (version->note[0])
         return version->note;
     if (version->unreadable)
-        return "its folder cannot be read; what was loaded is served";
+        return version->current ? "its folder cannot be read; what was loaded is served"
+                                : "its folder cannot be read";
     if (!version->present)
         return "its files have gone";
     if (!version->complete)

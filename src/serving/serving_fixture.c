@@ -140,9 +140,8 @@ struct found *fixture_put(struct fixture *f, const char *name, uint64_t version)
     if (!found) {
         assert_true(f->found_count < FOUND_MAX);
         found = &f->found[f->found_count++];
+        *found = (struct found){.version = version, .complete = true};
         snprintf(found->name, sizeof found->name, "%s", name);
-        found->version = version;
-        found->complete = true;
     }
     found->fingerprint++;
     return found;
@@ -152,6 +151,7 @@ void fixture_scan(struct fixture *f)
 {
     static const struct model_config config = {.max_batch_size = -1, .device = SPAN("cpu")};
     static const struct error wrong = {ERROR_INVALID_ARGUMENT, "line 1: unknown key"};
+    static const struct error unreadable = {ERROR_UNAVAILABLE, "too many open files"};
     struct repository_version versions[FOUND_MAX] = {0};
     for (size_t i = 0; i < f->found_count; i++) {
         versions[i] = (struct repository_version){.model = span_of(f->found[i].name),
@@ -163,6 +163,11 @@ void fixture_scan(struct fixture *f)
                                                   .config = &config};
         if (f->found[i].wrong)
             versions[i].error = &wrong;
+        if (f->found[i].unreadable) {
+            versions[i].unreadable = true;
+            versions[i].fingerprint = 0;
+            versions[i].error = &unreadable;
+        }
     }
     serving_apply(&f->serving,
                   &(struct repository_scan){.versions = versions, .version_count = f->found_count});

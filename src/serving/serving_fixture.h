@@ -51,7 +51,8 @@ struct found {
     uint64_t version;
     uint64_t fingerprint;
     bool complete;
-    bool wrong; /* its config */
+    bool wrong;      /* its config */
+    bool unreadable; /* it cannot be looked into */
 };
 
 struct fixture {

@@ -248,6 +248,53 @@ static void what_cannot_be_read_fails_loads_that_wait_for_it(void **state)
     fixture_fini(&f);
 }
 
+/* What is known of a version that cannot be looked into stays; who asks for a load is told. */
+static void what_cannot_be_looked_into_stays_as_it_was(void **state)
+{
+    struct waiter waiter;
+    make_ready();
+    fixture_put(&f, "m", 2);
+    fixture_scan(&f);
+    worker_ready(&f, worker_of(&f, "m"), 0);
+    struct found *found = fixture_put(&f, "m", 2);
+    found->unreadable = true;
+    load("m", &waiter);
+    assert_int_equal(waiter.told, 1);
+    assert_non_null(strstr(waiter.error.message, "version 2: its folder cannot be read"));
+    assert_int_equal(state_of("m"), VERSION_READY);
+    assert_int_equal(f.started, 2);
+    f.found[0] = *found; /* of all versions */
+    f.found[0].version = 0;
+    f.found_count = 1;
+    fixture_scan(&f);
+    assert_int_equal(fixture_version(&f, "m")->model->version_count, 2);
+    f.found_count = 0;
+    fixture_put(&f, "m", 1)->fingerprint = 1;
+    fixture_put(&f, "m", 2)->fingerprint = 2;
+    fixture_scan(&f);
+    assert_int_equal(f.started, 3); /* version 2 has newer files */
+    assert_string_equal(version_reason(fixture_version(&f, "m")), "");
+    fixture_fini(&f);
+}
+
+/* One that was never readable is loaded when it is. */
+static void what_becomes_readable_is_loaded(void **state)
+{
+    struct waiter waiter;
+    fixture_init(&f, LOAD_ALL);
+    fixture_put(&f, "m", 1)->unreadable = true;
+    fixture_scan(&f);
+    assert_string_equal(version_reason(fixture_version(&f, "m")), "too many open files");
+    load("m", &waiter);
+    assert_int_equal(waiter.told, 1);
+    assert_int_equal(waiter.error.code, ERROR_INVALID_ARGUMENT);
+    f.found[0].unreadable = false;
+    fixture_scan(&f);
+    worker_ready(&f, worker_of(&f, "m"), 0);
+    assert_int_equal(state_of("m"), VERSION_READY);
+    fixture_fini(&f);
+}
+
 /* ---- memory ---- */
 
 enum { MOST_ROWS = MEMORY_LIMIT_BYTES / 4 * 3 / 4 };
@@ -584,6 +631,8 @@ int main(void)
         cmocka_unit_test(a_load_of_what_has_gone_fails),
         cmocka_unit_test(an_unload_sticks_until_the_files_change),
         cmocka_unit_test(what_cannot_be_read_fails_loads_that_wait_for_it),
+        cmocka_unit_test(what_cannot_be_looked_into_stays_as_it_was),
+        cmocka_unit_test(what_becomes_readable_is_loaded),
         cmocka_unit_test(who_does_not_fit_waits_for_who_is_done),
         cmocka_unit_test(what_never_fits_is_too_large),
         cmocka_unit_test(those_who_wait_for_memory_count_for_the_queue),
