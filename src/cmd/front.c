@@ -11,6 +11,7 @@
 #include "cmd/heap_trim.h"
 #include "cmd/listeners.h"
 #include "cmd/observing.h"
+#include "cmd/tasks.h"
 #include "cmd/tls_setup.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
@@ -149,7 +150,7 @@ static void on_looked(struct worker_process *process, bool started, const char *
 static bool start_look(void *context, const char *path, int fd, struct error *ret_error)
 {
     front.look.ended = on_looked;
-    return spawner_look(front.spawner, &front.look, path, fd, ret_error);
+    return spawner_run_task(front.spawner, &front.look, TASK_LOOK, path, fd, ret_error);
 }
 
 static void on_rescan(void *context)

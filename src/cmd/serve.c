@@ -4,6 +4,7 @@
 #include "cmd/listening.h"
 #include "cmd/observing.h"
 #include "cmd/state_dir.h"
+#include "cmd/tasks.h"
 #include "cmd/tls_setup.h"
 #include "exporter/export_config.h"
 #include "onnx/find.h"
@@ -60,6 +61,7 @@ struct plan {
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX];
     char **front, **exporter; /* arguments of these roles */
     struct spawner_socket sockets[LISTEN_SOCKETS];
+    struct spawner_task tasks[TASK_COUNT];
     struct spawner_options options;
 };
 
@@ -122,12 +124,18 @@ static bool check_tracing(const struct settings *settings, struct error *ret_err
     return good;
 }
 
+static void list_tasks(struct plan *plan)
+{
+    plan->tasks[TASK_LOOK] = (struct spawner_task){.title = "tensord-look", .run = repository_look};
+}
+
 static bool find_programs(struct plan *plan, struct error *ret_error)
 {
     const struct settings *settings = &plan->settings;
     if (readlink("/proc/self/exe", plan->program, sizeof plan->program - 1) < 0)
         return error_set(ret_error, ERROR_NOT_FOUND,
                          "cannot find out where the program lies: is /proc mounted?");
+    list_tasks(plan);
     plan->options = (struct spawner_options){
         .program = plan->program,
         .engine_dir = settings->engine_dir[0] ? realpath(settings->engine_dir, plan->engines)
@@ -135,7 +143,8 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
         .onnxruntime = onnxruntime(settings, plan->library),
         .sandbox = settings->sandbox,
         .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
-        .look = repository_look,
+        .tasks = plan->tasks,
+        .task_count = TASK_COUNT,
     };
     if (!plan->options.engine_dir)
         return error_set(ret_error, ERROR_NOT_FOUND,

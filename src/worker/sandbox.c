@@ -284,6 +284,16 @@ bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error
            bound_calls(SANDBOX_WORKER, files_bounded, ret_error);
 }
 
+bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error)
+{
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
+           drop_capabilities(NULL, 0, files_bounded, ret_error) &&
+           bound_calls(SANDBOX_WRITER, files_bounded, ret_error);
+}
+
 bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
                          struct error *ret_error)
 {

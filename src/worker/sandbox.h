@@ -62,6 +62,10 @@ bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *p
  * without privilege keeps the capability to read, which Landlock bounds. */
 bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error *ret_error);
 
+/* Second step of a process that changes folders, in the worker's place: the same, but that files
+ * may be made, linked, renamed and removed where Landlock lets it. It keeps no capability. */
+bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error);
+
 /* The front's sandbox, to be entered once its sockets are bound and while it has one thread
  * (threads made later inherit it). It may then open what `paths` grant and a few files of the
  * system, accept and answer connections, and start threads; it may not make sockets, connect,

@@ -54,6 +54,10 @@ static const char allowed_in_front[] =
     "fchmodat truncate utimensat ";
 
 /* LeakSanitizer stops the threads of its process from a clone that traces them. */
+static const char allowed_in_writer[] =
+    "open openat openat2 mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 link linkat "
+    "chmod fchmod fchmodat truncate utimensat ";
+
 static const char allowed_to_sanitizers[] =
     "ptrace wait4 waitid clone personality prctl process_vm_readv ";
 
@@ -228,6 +232,8 @@ static void fill(struct filter *filter, enum sandbox_role role, bool files_bound
     if (role == SANDBOX_FRONT) {
         add_names(filter, SCMP_ACT_ALLOW, allowed_in_front);
         add_conditions(filter, conditions_in_front, COUNT(conditions_in_front));
+    } else if (role == SANDBOX_WRITER) {
+        add_names(filter, SCMP_ACT_ALLOW, allowed_in_writer);
     } else {
         add_files_of_worker(filter, files_bounded);
     }

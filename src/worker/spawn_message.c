@@ -23,18 +23,18 @@ static uint64_t get(const char *from, size_t size)
 
 static bool has_text(enum spawn_type type)
 {
-    return type == SPAWN_START || type == SPAWN_LOOK || type == SPAWN_NOT_STARTED;
+    return type == SPAWN_START || type == SPAWN_TASK || type == SPAWN_NOT_STARTED;
 }
 
 static bool has_number(enum spawn_type type)
 {
-    return type == SPAWN_STARTED || type == SPAWN_ENDED;
+    return type == SPAWN_STARTED || type == SPAWN_ENDED || type == SPAWN_TASK;
 }
 
 /* The others are about the front itself. */
 static bool has_id(enum spawn_type type)
 {
-    return type < SPAWN_READY || type == SPAWN_LOOK || type == SPAWN_EXPORT;
+    return type < SPAWN_READY || type == SPAWN_TASK || type == SPAWN_EXPORT;
 }
 
 size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES])

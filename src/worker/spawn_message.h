@@ -2,7 +2,7 @@
  *
  * Layout, little-endian: type u8, zero u8, size of the text u16, number i32, id u64, text. A
  * message has exactly one form: fields that its type does not use are zero. Neither side trusts the
- * other with more than this page: sizes are bounded, and the descriptors that a START or LOOK
+ * other with more than this page: sizes are bounded, and the descriptors that a START or TASK
  * carries are counted by the receiver. Pure. */
 #ifndef TENSORD_WORKER_SPAWN_MESSAGE_H
 #define TENSORD_WORKER_SPAWN_MESSAGE_H
@@ -13,7 +13,8 @@ enum {
     SPAWN_HEAD_BYTES = 16,
     SPAWN_TEXT_MAX_BYTES = 4096, /* PATH_MAX */
     SPAWN_MESSAGE_MAX_BYTES = SPAWN_HEAD_BYTES + SPAWN_TEXT_MAX_BYTES,
-    SPAWN_MAX_WORKERS = 1024, /* asked for and not yet told to have ended */
+    SPAWN_MAX_WORKERS = 1024,    /* asked for and not yet told to have ended */
+    SPAWN_PLACES_FOR_TASKS = 16, /* of these, which no worker takes */
 };
 
 /* The descriptors of a START, in this order; in the worker the first is number 3, and so on. */
@@ -36,8 +37,8 @@ enum spawn_type {
     SPAWN_SETTLED,     /* front → spawner: what it loads at its start is loaded, or has failed */
     SPAWN_ALIVE,       /* front → spawner, every two seconds: its loop turns */
     SPAWN_RETIRE,      /* spawner → front: another front has taken its place */
-    SPAWN_LOOK,        /* front → spawner; text: the path to look at; one descriptor */
-    SPAWN_EXPORT,      /* front → spawner: start an exporter; its descriptor */
+    SPAWN_TASK,   /* front → spawner; number: which of its tasks; text: a path; one descriptor */
+    SPAWN_EXPORT, /* front → spawner: start an exporter; its descriptor */
     SPAWN_TYPE_END
 };
 

@@ -20,7 +20,7 @@ static const struct spawn_message examples[] = {
     {.type = SPAWN_SETTLED},
     {.type = SPAWN_ALIVE},
     {.type = SPAWN_RETIRE},
-    {.type = SPAWN_LOOK, .id = 10, .text = {"/srv/models", 11}},
+    {.type = SPAWN_TASK, .id = 10, .number = 1, .text = {"/srv/models", 11}},
     {.type = SPAWN_EXPORT, .id = 3},
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };

@@ -86,16 +86,26 @@ void spawner_tell_ready(struct spawner_client *client);
  * is to take over from another front, it does so now. */
 void spawner_tell_settled(struct spawner_client *client);
 
-/* Asks for a process that runs the spawner's `look` on an absolute path and fd, which stays the
- * caller's. Otherwise like spawner_start. */
-bool spawner_look(struct spawner_client *client, struct worker_process *process, const char *path,
-                  int fd, struct error *ret_error);
+/* Asks for a process that runs one of the spawner's tasks on an absolute path and fd, which stays
+ * the caller's. Otherwise like spawner_start. */
+bool spawner_run_task(struct spawner_client *client, struct worker_process *process, unsigned task,
+                      const char *path, int fd, struct error *ret_error);
 
 /* Kills the worker at once (SIGKILL). `ended` follows. Harmless when it has ended already but
  * `ended` is yet to come. */
 void spawner_kill(struct spawner_client *client, struct worker_process *process);
 
 /* ---- the spawner's own process ---- */
+
+/* Something that is done in a process of its own, which lives for just that: it executes nothing,
+ * has a worker's sandbox, and may read the folder that the front names, or change those that stand
+ * here. */
+struct spawner_task {
+    const char *title;                     /* the process's name, of at most 15 bytes */
+    bool (*run)(const char *path, int fd); /* the exit status is 0 when it returns true */
+    const char *writes[2]; /* the folders whose contents it may change, absolute; all NULL: it only
+                              reads */
+};
 
 struct spawner_options {
     const char *program;          /* path of the binary to execute for each role; an upgrade finds
@@ -111,10 +121,9 @@ struct spawner_options {
      * spawner closes its own when it is told to end (SIGTERM, SIGINT), so that from then on it is
      * the front's to say until when clients get in, and in any case before it returns. */
     const struct spawner_socket *sockets;
-    size_t socket_count; /* up to SPAWNER_MAX_SOCKETS */
-    /* What a process that the front asks for by spawner_look does, within a worker's sandbox that
-     * lets it read `path`. Its exit status is 0 when this returns true. */
-    bool (*look)(const char *path, int fd);
+    size_t socket_count;              /* up to SPAWNER_MAX_SOCKETS */
+    const struct spawner_task *tasks; /* that the front may ask for, by their place */
+    size_t task_count;
 };
 
 /* A descriptor under a name, which means nothing to the spawner: no blank, no comma, no '='. */

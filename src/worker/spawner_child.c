@@ -199,7 +199,7 @@ static void folder_to_look_at(const char *path, char folder[SPAWN_TEXT_MAX_BYTES
         slash[slash == folder ? 1 : 0] = '\0';
 }
 
-static bool confine_look(enum sandbox_mode mode, const char *path, struct error *ret_error)
+static bool confine_reader(enum sandbox_mode mode, const char *path, struct error *ret_error)
 {
     char folder[SPAWN_TEXT_MAX_BYTES];
     folder_to_look_at(path, folder);
@@ -208,19 +208,33 @@ static bool confine_look(enum sandbox_mode mode, const char *path, struct error 
            sandbox_enter_worker(mode, folder, ret_error);
 }
 
-_Noreturn void spawner_child_look(const struct spawner_child *child, const char *path, int fd,
+static bool confine_writer(enum sandbox_mode mode, const struct spawner_task *task,
+                           struct error *ret_error)
+{
+    const struct sandbox_path rows[] = {
+        {task->writes[0], SANDBOX_READ | SANDBOX_WRITE},
+        {task->writes[1], SANDBOX_READ | SANDBOX_WRITE},
+    };
+    return sandbox_confine_worker(mode, rows, sizeof rows / sizeof *rows, ret_error) &&
+           sandbox_enter_writer(mode, ret_error);
+}
+
+_Noreturn void spawner_child_task(const struct spawner_child *child,
+                                  const struct spawner_task *task, const char *path, int fd,
                                   int last_words)
 {
     struct error error;
     const int both[] = {fd, last_words};
     int program;
-    prctl(PR_SET_NAME, "tensord-look", 0, 0, 0);
+    prctl(PR_SET_NAME, task->title, 0, 0, 0);
     if (!bind_to_spawner(child) || !place_fds(child, both, 2, &program) ||
         close_range(FIRST_FD + 2, ~0U, 0) < 0)
         die(last_words, "cannot prepare the process", strerrordesc_np(errno));
-    if (!confine_look(child->sandbox, path, &error))
+    bool confined = task->writes[0] ? confine_writer(child->sandbox, task, &error)
+                                    : confine_reader(child->sandbox, path, &error);
+    if (!confined)
         die(FIRST_FD + 1, "cannot confine the process", error.message);
-    _exit(child->options->look(path, FIRST_FD) ? EXIT_SUCCESS : EXIT_FAILURE);
+    _exit(task->run(path, FIRST_FD) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 _Noreturn void spawner_child_exporter(const struct spawner_child *child, int line, int last_words)

@@ -27,9 +27,10 @@ _Noreturn void spawner_child_front(const struct spawner_child *child, int socket
 _Noreturn void spawner_child_worker(const struct spawner_child *child, const char *root,
                                     const int fds[SPAWN_FD_COUNT], int last_words);
 
-/* Becomes a process that runs the option `look` on the path and fd, and exits. It executes nothing:
- * the spawner has nothing to hide from it, and it lives for a moment. */
-_Noreturn void spawner_child_look(const struct spawner_child *child, const char *path, int fd,
+/* Becomes a process that runs a task on the path and fd, and exits. It executes nothing: the
+ * spawner has nothing to hide from it, and it lives for a moment. */
+_Noreturn void spawner_child_task(const struct spawner_child *child,
+                                  const struct spawner_task *task, const char *path, int fd,
                                   int last_words);
 
 /* Becomes an exporter of traces, with the caller's environment and the front's line as descriptor

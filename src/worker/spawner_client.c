@@ -23,7 +23,8 @@ enum { HEARTBEAT_MS = 2000 };
 
 struct start {
     struct list_link link;
-    enum spawn_type type; /* SPAWN_START, SPAWN_LOOK or SPAWN_EXPORT */
+    enum spawn_type type; /* SPAWN_START, SPAWN_TASK or SPAWN_EXPORT */
+    unsigned task;
     int fds[SPAWN_FD_COUNT];
     size_t fd_count;
     uint64_t id;
@@ -88,8 +89,10 @@ static int send_packet(int fd, const struct spawn_message *message, const int *f
 
 static int send_start(struct spawner_client *client, struct start *start)
 {
-    const struct spawn_message message = {
-        .type = start->type, .id = start->id, .text = {start->path, start->path_size}};
+    const struct spawn_message message = {.type = start->type,
+                                          .number = (int32_t)start->task,
+                                          .id = start->id,
+                                          .text = {start->path, start->path_size}};
     int failure = send_packet(client->fd, &message, start->fds, start->fd_count);
     if (!failure) {
         list_remove(&start->link);
@@ -391,14 +394,17 @@ bool spawner_start(struct spawner_client *client, struct worker_process *process
         start_free(start);
         return false;
     }
-    /* The last place is a look's. */
-    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - 1, ret_error);
+    /* The last places are those of tasks. */
+    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - SPAWN_PLACES_FOR_TASKS,
+                                 ret_error);
 }
 
-bool spawner_look(struct spawner_client *client, struct worker_process *process, const char *path,
-                  int fd, struct error *ret_error)
+bool spawner_run_task(struct spawner_client *client, struct worker_process *process, unsigned task,
+                      const char *path, int fd, struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_LOOK, span_of(path), ret_error);
+    struct start *start = start_new(SPAWN_TASK, span_of(path), ret_error);
+    if (start)
+        start->task = task;
     if (start && !attach_copies(start, &fd, 1, ret_error)) {
         start_free(start);
         return false;
@@ -414,7 +420,8 @@ bool spawner_start_exporter(struct spawner_client *client, struct worker_process
         start_free(start);
         return false;
     }
-    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - 1, ret_error);
+    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - SPAWN_PLACES_FOR_TASKS,
+                                 ret_error);
 }
 
 void spawner_kill(struct spawner_client *client, struct worker_process *process)

@@ -84,7 +84,7 @@ static void not_started(struct spawner_slot *slot, const char *what)
     slot->tell_ended = true;
 }
 
-/* Starts a worker that may read path, a look at it, or an exporter, which has no path. */
+/* Starts a worker that may read path, a task on it, or an exporter, which has no path. */
 static void start(struct spawner_front *front, const struct spawn_message *message,
                   const char *path, const int fds[SPAWN_FD_COUNT])
 {
@@ -96,8 +96,9 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
         return;
     }
     pid_t pid = fork();
-    if (pid == 0 && message->type == SPAWN_LOOK)
-        spawner_child_look(front->child, path, fds[0], words[1]);
+    if (pid == 0 && message->type == SPAWN_TASK)
+        spawner_child_task(front->child, &front->child->options->tasks[message->number], path,
+                           fds[0], words[1]);
     if (pid == 0 && message->type == SPAWN_EXPORT)
         spawner_child_exporter(front->child, fds[0], words[1]);
     if (pid == 0)
@@ -160,19 +161,22 @@ static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_COUNT])
 }
 
 /* Whether such a process may be asked for, with so many descriptors. */
-static bool is_known(const struct spawner_options *options, enum spawn_type type, size_t fd_count)
+static bool is_known(const struct spawner_options *options, const struct spawn_message *message,
+                     size_t fd_count)
 {
-    if (type == SPAWN_START)
+    if (message->type == SPAWN_START)
         return fd_count == SPAWN_FD_COUNT;
-    return fd_count == 1 &&
-           (type == SPAWN_LOOK ? options->look != NULL : options->exporter_arguments != NULL);
+    if (message->type == SPAWN_TASK)
+        return fd_count == 1 && message->number >= 0 &&
+               (size_t)message->number < options->task_count;
+    return fd_count == 1 && options->exporter_arguments != NULL;
 }
 
 static bool obey_start(struct spawner_front *front, const struct spawn_message *message,
                        const int *fds, size_t fd_count)
 {
     char path[SPAWN_TEXT_MAX_BYTES + 1];
-    if (!is_known(front->child->options, message->type, fd_count) || find(front, message->id) ||
+    if (!is_known(front->child->options, message, fd_count) || find(front, message->id) ||
         !find(front, 0))
         return false;
     if (message->text.size)
@@ -194,7 +198,7 @@ static void obey_kill(struct spawner_front *front, uint64_t id)
 static bool obey(struct spawner_front *front, const struct spawn_message *message, const int *fds,
                  size_t fd_count)
 {
-    if (message->type == SPAWN_START || message->type == SPAWN_LOOK ||
+    if (message->type == SPAWN_START || message->type == SPAWN_TASK ||
         message->type == SPAWN_EXPORT)
         return obey_start(front, message, fds, fd_count);
     if (fd_count)

@@ -95,7 +95,7 @@ static int behave(const struct worker_context *context)
     wait_for_the_end();
 }
 
-/* ---- a look at a path: writes what it is like in the process ---- */
+/* ---- tasks: what a process is like that reads, and one that writes ---- */
 
 static bool look(const char *path, int fd)
 {
@@ -109,6 +109,33 @@ static bool look(const char *path, int fd)
         return false;
     return caged && folder >= 0 && count_fds() == 3 + 2 + 1 && pwrite(fd, "seen", 4, 0) == 4;
 }
+
+static char written[] = "/tmp/spawner-test-XXXXXX"; /* the folder that the task WRITE may change */
+
+static bool make(const char *folder, const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0 && close(fd) == 0;
+}
+
+static bool change(const char *path, int fd)
+{
+    bool changed = chdir(written) == 0 && mkdir("a", 0700) == 0 && make(written, "a/b") &&
+                   link("a/b", "a/c") == 0 && rename("a", "d") == 0 && unlink("d/b") == 0 &&
+                   unlink("d/c") == 0 && rmdir("d") == 0;
+    bool caged = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2 && !make("/tmp", "spawner-test-outside") &&
+                 open("/var", O_RDONLY | O_CLOEXEC) < 0 && fork() < 0;
+    return changed && caged && pwrite(fd, "seen", 4, 0) == 4;
+}
+
+enum { LOOK, CHANGE };
+
+static const struct spawner_task tasks[] = {
+    [LOOK] = {.title = "look", .run = look},
+    [CHANGE] = {.title = "change", .run = change, .writes = {written}},
+};
 
 /* ---- the front's role ---- */
 
@@ -203,24 +230,25 @@ static int spawner_fds(void)
     return count;
 }
 
-static void look_at(const char *path, const char *reason)
+static void run_task(unsigned task, const char *path, const char *reason)
 {
     struct heard heard = {.process.ended = on_ended};
     char seen[8] = "";
     int fd = memfd_create("look", MFD_CLOEXEC);
-    CHECK(spawner_look(client, &heard.process, path, fd, NULL));
+    CHECK(spawner_run_task(client, &heard.process, task, path, fd, NULL));
     await_end(&heard);
     CHECK(heard.started && strcmp(heard.reason, reason) == 0);
     CHECK((pread(fd, seen, 4, 0) == 4 && strcmp(seen, "seen") == 0) == (reason[19] == '0'));
     close(fd);
 }
 
-static int looks(void)
+static int tasks_run(void)
 {
     int own = count_fds(), spawners = spawner_fds();
-    look_at("/usr/share", "exited with status 0");
-    look_at("/var", "exited with status 0"); /* which no worker may read */
-    look_at("/nowhere", "exited with status 1");
+    run_task(LOOK, "/usr/share", "exited with status 0");
+    run_task(LOOK, "/var", "exited with status 0"); /* which no worker may read */
+    run_task(LOOK, "/nowhere", "exited with status 1");
+    run_task(CHANGE, "/var", "exited with status 0"); /* what it may change, the front cannot say */
     CHECK(count_fds() == own);
     CHECK(spawner_fds() == spawners);
     return 0;
@@ -441,7 +469,7 @@ static const struct scenario {
     int (*run)(void);
 } scenarios[] = {
     {"workers_end", workers_end},
-    {"looks", looks},
+    {"tasks_run", tasks_run},
     {"workers_are_killed", workers_are_killed},
     {"killed_before_started", killed_before_started},
     {"many_workers", many_workers},
@@ -499,7 +527,8 @@ static int spawn(const char *scenario, const char *sandbox, const char *program)
         .sandbox = sandbox,
         .sockets = sockets,
         .socket_count = 2,
-        .look = look,
+        .tasks = tasks,
+        .task_count = sizeof tasks / sizeof *tasks,
     });
     free(arguments[2]);
     return result;
@@ -532,9 +561,11 @@ static void tells_how_workers_end(void **state)
     assert_int_equal(exit_status("workers_end"), 0);
 }
 
-static void looks_within_a_cage(void **state)
+static void runs_tasks_within_a_cage(void **state)
 {
-    assert_int_equal(exit_status("looks"), 0);
+    assert_non_null(mkdtemp(written));
+    assert_int_equal(exit_status("tasks_run"), 0);
+    assert_int_equal(rmdir(written), 0);
 }
 
 static void kills_workers(void **state)
@@ -649,7 +680,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_how_workers_end),
-        cmocka_unit_test(looks_within_a_cage),
+        cmocka_unit_test(runs_tasks_within_a_cage),
         cmocka_unit_test(kills_workers),
         cmocka_unit_test(keeps_nothing_of_ended_workers),
         cmocka_unit_test(refuses_a_root_that_is_no_path),

@@ -1,0 +1,11 @@
+/* What the front may have done in a process of its own: places in the spawner's table of tasks
+ * (worker/spawner.h), which serve.c fills. */
+#ifndef TENSORD_CMD_TASKS_H
+#define TENSORD_CMD_TASKS_H
+
+enum task {
+    TASK_LOOK, /* at the repository: repository/look.c */
+    TASK_COUNT
+};
+
+#endif
