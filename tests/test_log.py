@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 
@@ -13,7 +14,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from support import repositories, sockets
+from support import processes, repositories, sockets
 from support.collector import Collector
 from support.processes import until
 from support.server import ADDRESS, PORTS, Lines, binary, fetch, inherited
@@ -224,6 +225,33 @@ def test_standard_output_that_nobody_reads_holds_nothing_up(models, tmp_path):
         process.wait()
         os.close(reader)
         os.close(writer)
+
+
+def test_output_that_nobody_will_read_any_more_is_dropped(models, tmp_path):
+    """As in `tensord serve 2>&1 | head -1`: all processes go on, the spawner too, which speaks of an upgrade."""
+    process = subprocess.Popen([binary(), "serve", str(models), *PORTS], cwd=tmp_path, text=True,
+                               env={**inherited(), "XDG_STATE_HOME": str(tmp_path)}, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        while not (match := ADDRESS.search(line := process.stdout.readline())):
+            assert line
+        process.stdout.close()
+        url = f"{match[1]}://{match[2]}:{match[3]}"
+
+        def front():
+            return processes.named(process.pid, "front")
+
+        [old] = front()
+        process.send_signal(signal.SIGUSR2)
+        until(lambda: [one for one in front() if one != old], 60, "another front")
+        old.wait(60)
+        until(lambda: fetch(url + "/v2/models/chaos/ready")[0] == 200, 60, "a ready model")
+        assert fetch(url + "/v2/models/chaos/infer", repositories.request([1], log=5))[0] == 200
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +196,7 @@ int serve_run(int count, char **arguments)
     struct error error;
     bool path_given;
     int status;
+    signal(SIGPIPE, SIG_IGN); /* who reads the log may go; inherited by every role */
     if (!plan_make(&plan, count, arguments, &path_given, &error)) {
         status = command_complain("serve", error.message);
     } else {
