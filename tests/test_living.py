@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -203,6 +204,60 @@ def test_an_upgrade_fails_no_request(started):
             assert front_of(server).pid != old.pid
     assert not load.errors and server.process.poll() is None
     server.stop()
+
+
+def test_a_front_that_does_not_turn_while_it_retires_is_ended(started):
+    """It is not waited for: the new one serves, and may be upgraded in turn."""
+    server = started("--stuck-timeout-ms", "1000")
+    old = front_of(server)
+    with Held(server):
+        server.process.send_signal(signal.SIGUSR2)
+        assert server.err.wait_for("upgraded", 60), server.err.text()
+        old.suspend()
+        assert server.err.wait_for("stuck", 60)
+    processes.until(lambda: len(processes.named(server.pid, "front")) == 1, 60, "one front")
+    assert front_of(server) != old and infer(server)[0] == 200
+    server.process.send_signal(signal.SIGUSR2)
+    assert server.err.wait_for("upgraded", 60)
+    server.stop()
+
+
+def test_a_front_that_does_not_turn_while_it_starts_is_ended(server, tmp_path):
+    """A model that hangs while it loads keeps it from taking over; the old one goes on."""
+    folder = write_model(tmp_path / "models", "echo", "identity", "UINT8")
+    write_model(folder, "hangs", "chaos", "INT32", {"load": "hang"})
+    one = server(folder, "--stuck-timeout-ms", "1000", "--drain-timeout-ms", "200").wait_ready("echo")
+    old = front_of(one)
+
+    def loading():
+        return [process for process in processes.tree(one.pid) if processes.name(process) == "hangs"]
+
+    processes.until(loading, 60, "its worker")
+    one.process.send_signal(signal.SIGUSR2)
+    processes.until(lambda: len(loading()) == 2, 60, "the new front's worker")
+    [new] = [process for process in processes.named(one.pid, "front") if process != old]
+    new.suspend()
+    assert one.err.wait_for("stuck", 60)
+    assert one.err.wait_for("the old one goes on", 60)
+    processes.until(lambda: len(loading()) == 1, 60, "the end of its worker")
+    assert front_of(one) == old and infer(one)[0] == 200
+    one.stop()
+
+
+def test_a_front_that_turns_is_left_alone(started, tmp_path):
+    """However short the time: its signs of life, which its supervisor is told too, come more often."""
+    supervisor = Supervisor(tmp_path)
+    server = started("--stuck-timeout-ms", "500", environment={"NOTIFY_SOCKET": supervisor.path, "WATCHDOG_USEC": "30000000"})
+    front = front_of(server)
+    for _ in range(12):
+        supervisor.wait_for("WATCHDOG=1")
+    assert front_of(server) == front and infer(server)[0] == 200
+    assert "stuck" not in server.err.text()
+
+
+def test_a_time_that_no_healthy_server_keeps_is_refused(tmp_path):
+    asked = subprocess.run([binary(), "serve", "--stuck-timeout-ms", "499", str(tmp_path)], capture_output=True, text=True)
+    assert asked.returncode != 0 and "--stuck-timeout-ms" in asked.stderr and "500" in asked.stderr
 
 
 def test_a_program_that_does_not_start_is_no_upgrade(started, tmp_path, monkeypatch):

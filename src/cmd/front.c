@@ -411,7 +411,9 @@ static bool start(const char *path, struct error *ret_error)
         return false;
     watch_signals();
     static const struct spawner_client_events events = {on_spawner_lost, on_retire};
-    front.spawner = spawner_client_new(front.loop, SPAWNER_FRONT_FD, &events, NULL, ret_error);
+    front.spawner =
+        spawner_client_new(front.loop, SPAWNER_FRONT_FD, (uint64_t)front.settings.stuck_timeout_ms,
+                           &events, NULL, ret_error);
     if (!front.spawner)
         return false;
     front.load_named.run = load_named;

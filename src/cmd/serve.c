@@ -130,6 +130,19 @@ static void list_tasks(struct plan *plan)
     plan->tasks[TASK_LOOK] = (struct spawner_task){.title = "tensord-look", .run = repository_look};
 }
 
+/* A loop waits for its turn for so long on a busy machine, healthy as it is. */
+static bool check_stuck_timeout(const struct settings *settings, struct error *ret_error)
+{
+    enum { LEAST_MS = 500 };
+    int64_t timeout_ms = settings->stuck_timeout_ms;
+    return timeout_ms == 0 || timeout_ms >= LEAST_MS ||
+           error_set(
+               ret_error, ERROR_INVALID_ARGUMENT,
+               "--stuck-timeout-ms is 0, for never, or %d ms or more: less would end a server "
+               "that is only busy",
+               LEAST_MS);
+}
+
 static bool find_programs(struct plan *plan, struct error *ret_error)
 {
     const struct settings *settings = &plan->settings;
@@ -167,7 +180,8 @@ static bool plan_make(struct plan *plan, int count, char **arguments, bool *ret_
     const char *given;
     if (!settings_read(&plan->settings, count, arguments, &given, ret_error) ||
         !tls_settings_check(&plan->settings, ret_error) ||
-        !check_tracing(&plan->settings, ret_error) || !find_path(plan, given, ret_error) ||
+        !check_tracing(&plan->settings, ret_error) ||
+        !check_stuck_timeout(&plan->settings, ret_error) || !find_path(plan, given, ret_error) ||
         !find_programs(plan, ret_error) ||
         !make_arguments(plan, count, arguments, given != NULL, ret_error))
         return false;

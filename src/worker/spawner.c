@@ -24,7 +24,12 @@
 #include "worker/spawner_upgrade.h"
 #include "worker/supervisor.h"
 
-enum { FRONT_OOM_SCORE = -500, OVERSLEPT_MS = 1000 };
+enum {
+    FRONT_OOM_SCORE = -500,
+    OVERSLEPT_MS = 1000,
+    UNPACED_MS =
+        10000, /* that a front may be silent before its first word, or an older program's */
+};
 
 struct spawner {
     struct spawner_child child;
@@ -151,33 +156,53 @@ static void handle_signals(struct spawner *spawner)
 
 /* ---- a stuck loop ---- */
 
-static uint64_t stuck_ns(const struct spawner *spawner)
+/* How long the front may be silent; 0: for ever. */
+static uint64_t patience_ms(const struct spawner *spawner, const struct spawner_front *front)
 {
     uint64_t timeout_ms = spawner->child.options->stuck_timeout_ms;
-    return timeout_ms ? timeout_ms * CLOCK_NS_PER_MS : CLOCK_NEVER;
+    if (timeout_ms && !front->keeps_pace && timeout_ms < UNPACED_MS)
+        return UNPACED_MS;
+    return timeout_ms;
 }
 
-/* Milliseconds until the serving front must have given a sign of life; -1: no limit. */
-static int watch_ms(struct spawner *spawner)
+/* When the front must have given a sign of life. */
+static uint64_t due_ns(const struct spawner *spawner, const struct spawner_front *front)
 {
-    if (stuck_ns(spawner) == CLOCK_NEVER)
+    uint64_t patience = patience_ms(spawner, front);
+    return front->pid && !front->ended && patience ? front->alive_ns + patience * CLOCK_NS_PER_MS
+                                                   : CLOCK_NEVER;
+}
+
+/* Milliseconds until one of the fronts must have given a sign of life; -1: no limit. */
+static int watch_ms(const struct spawner *spawner)
+{
+    uint64_t first_ns = due_ns(spawner, &spawner->fronts[0]), now_ns = clock_now_ns();
+    uint64_t second_ns = due_ns(spawner, &spawner->fronts[1]);
+    if (second_ns < first_ns)
+        first_ns = second_ns;
+    if (first_ns == CLOCK_NEVER)
         return -1;
-    uint64_t due_ns = serving(spawner)->alive_ns + stuck_ns(spawner), now_ns = clock_now_ns();
-    return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
+    return first_ns <= now_ns ? 0 : (int)((first_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
+}
+
+/* Without the one that served all is over; without the other one settle() goes on. */
+static void end_if_stuck(const struct spawner *spawner, struct spawner_front *front)
+{
+    if (clock_now_ns() < due_ns(spawner, front))
+        return;
+    log_error("spawner", "the front's loop has been stuck for %llu ms; it is ended",
+              (unsigned long long)patience_ms(spawner, front));
+    front->alive_ns = clock_now_ns();
+    kill(front->pid, SIGKILL); /* it may be stopped, and hear nothing else */
 }
 
 static void watch(struct spawner *spawner)
 {
-    struct spawner_front *front = serving(spawner);
-    if (front->said_alive)
+    if (serving(spawner)->said_alive)
         supervisor_alive();
-    front->said_alive = false;
-    if (front->ended || clock_now_ns() - front->alive_ns < stuck_ns(spawner))
-        return;
-    log_error("spawner", "the front's loop has been stuck for %llu ms; it is ended",
-              (unsigned long long)spawner->child.options->stuck_timeout_ms);
-    front->alive_ns = clock_now_ns();
-    kill(front->pid, SIGKILL); /* it may be stopped, and hear nothing else */
+    serving(spawner)->said_alive = false;
+    for (size_t i = 0; i < 2; i++)
+        end_if_stuck(spawner, &spawner->fronts[i]);
 }
 
 /* ---- turns ---- */
@@ -199,10 +224,10 @@ static void take_turn(struct spawner *spawner)
     uint64_t before_ns = clock_now_ns();
     if (poll(polled, 3, wait_ms) < 0)
         return; /* interrupted */
-    /* Stopped and continued, all of us: the front has not had its turn yet. */
+    /* Stopped and continued, all of us: the fronts have not had their turn yet. */
     if (wait_ms >= 0 &&
         clock_now_ns() - before_ns > (uint64_t)(wait_ms + OVERSLEPT_MS) * CLOCK_NS_PER_MS)
-        serving(spawner)->alive_ns = clock_now_ns();
+        spawner->fronts[0].alive_ns = spawner->fronts[1].alive_ns = clock_now_ns();
     for (size_t i = 0; i < 2; i++)
         if (polled[i].revents)
             spawner_front_listen(&spawner->fronts[i]);

@@ -58,8 +58,9 @@ struct spawner_client_events {
 };
 
 /* Talks over fd, which it owns: an end of a SOCK_SEQPACKET pair. `events` must outlive it. From
- * then on it tells the spawner every two seconds that the loop turns. */
-struct spawner_client *spawner_client_new(struct loop *loop, int fd,
+ * then on it tells the spawner that the loop turns, several times within stuck_timeout_ms, which is
+ * the spawner's (0: it has none), and at least every two seconds. */
+struct spawner_client *spawner_client_new(struct loop *loop, int fd, uint64_t stuck_timeout_ms,
                                           const struct spawner_client_events *events, void *context,
                                           struct error *ret_error);
 
@@ -115,8 +116,8 @@ struct spawner_options {
     const char *engine_dir;          /* where engines' shared libraries lie */
     const char *onnxruntime;         /* path of its library or package; NULL: look for it */
     const char *sandbox;             /* "off", "auto" or "strict"; NULL: "auto" */
-    uint64_t stuck_timeout_ms; /* a front whose loop has not turned for so long is ended; 0: it is
-                                  left alone */
+    uint64_t stuck_timeout_ms; /* a front whose loop has not turned for so long is ended, whether it
+                                  starts, serves or retires; 0: it is left alone */
     /* The listening sockets, which every front inherits, and a program that replaces this one. The
      * spawner closes its own when it is told to end (SIGTERM, SIGINT), so that from then on it is
      * the front's to say until when clients get in, and in any case before it returns. */

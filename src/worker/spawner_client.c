@@ -19,7 +19,7 @@
 #include "worker/spawn_message.h"
 #include "worker/worker_spec.h"
 
-enum { HEARTBEAT_MS = 2000 };
+enum { HEARTBEAT_MS = 2000, HEARTBEATS_PER_TIMEOUT = 4 };
 
 struct start {
     struct list_link link;
@@ -39,6 +39,7 @@ struct spawner_client {
     bool tell_ready, tell_settled; /* are owed */
     struct loop *loop;
     struct timer heartbeat;
+    uint64_t heartbeat_ms;
     const struct spawner_client_events *events;
     void *context;
     uint64_t last_id;
@@ -220,10 +221,17 @@ static void beat(struct timer *timer)
 {
     struct spawner_client *client = list_entry(timer, struct spawner_client, heartbeat);
     send_packet(client->fd, &(struct spawn_message){.type = SPAWN_ALIVE}, NULL, 0);
-    timer_start(timer, client->loop, HEARTBEAT_MS, beat);
+    timer_start(timer, client->loop, client->heartbeat_ms, beat);
 }
 
-struct spawner_client *spawner_client_new(struct loop *loop, int fd,
+/* Often enough that a late one or two are no sign of anything. */
+static uint64_t heartbeat_ms(uint64_t stuck_timeout_ms)
+{
+    uint64_t period_ms = stuck_timeout_ms / HEARTBEATS_PER_TIMEOUT;
+    return period_ms && period_ms < HEARTBEAT_MS ? period_ms : HEARTBEAT_MS;
+}
+
+struct spawner_client *spawner_client_new(struct loop *loop, int fd, uint64_t stuck_timeout_ms,
                                           const struct spawner_client_events *events, void *context,
                                           struct error *ret_error)
 {
@@ -232,7 +240,11 @@ struct spawner_client *spawner_client_new(struct loop *loop, int fd,
         error_no_memory(ret_error);
         return NULL;
     }
-    *client = (struct spawner_client){.fd = fd, .loop = loop, .events = events, .context = context};
+    *client = (struct spawner_client){.fd = fd,
+                                      .loop = loop,
+                                      .heartbeat_ms = heartbeat_ms(stuck_timeout_ms),
+                                      .events = events,
+                                      .context = context};
     map_init(&client->processes);
     list_init(&client->starts);
     list_init(&client->kills);
@@ -245,7 +257,7 @@ struct spawner_client *spawner_client_new(struct loop *loop, int fd,
         return NULL;
     }
     uv_poll_start(&client->poll, UV_READABLE, on_ready);
-    timer_start(&client->heartbeat, loop, HEARTBEAT_MS, beat);
+    timer_start(&client->heartbeat, loop, client->heartbeat_ms, beat);
     return client;
 }
 

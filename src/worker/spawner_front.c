@@ -198,12 +198,13 @@ static void obey_kill(struct spawner_front *front, uint64_t id)
 static bool obey(struct spawner_front *front, const struct spawn_message *message, const int *fds,
                  size_t fd_count)
 {
+    front->alive_ns = clock_now_ns();
+    front->keeps_pace = !front->adopted;
     if (message->type == SPAWN_START || message->type == SPAWN_TASK ||
         message->type == SPAWN_EXPORT)
         return obey_start(front, message, fds, fd_count);
     if (fd_count)
         return false;
-    front->alive_ns = clock_now_ns();
     switch (message->type) {
     case SPAWN_KILL:
         obey_kill(front, message->id);

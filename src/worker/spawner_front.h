@@ -34,6 +34,8 @@ struct spawner_front {
     bool said_alive;            /* likewise */
     bool retires;               /* another one has taken its place */
     bool tell_retire;           /* RETIRE is owed to it */
+    bool adopted;               /* an older program started it, in whose pace it speaks */
+    bool keeps_pace;            /* it has begun to give signs of life in ours */
     uint64_t alive_ns;          /* CLOCK_MONOTONIC, when it last said so */
     struct spawner_slot *slots; /* SPAWN_MAX_WORKERS of them */
 };

@@ -491,7 +491,7 @@ static int front_main(const char *name)
 {
     loop = loop_new(NULL);
     static const struct spawner_client_events events = {on_lost, on_retire};
-    client = spawner_client_new(loop, SPAWNER_FRONT_FD, &events, NULL, NULL);
+    client = spawner_client_new(loop, SPAWNER_FRONT_FD, 0, &events, NULL, NULL);
     channel = (struct channel_fds){
         memfd_create("rings", MFD_CLOEXEC),
         memfd_create("tensors", MFD_CLOEXEC),

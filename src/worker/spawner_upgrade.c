@@ -177,6 +177,7 @@ static bool read_front(struct span text, const struct spawner_child *child,
                                         .pid = (pid_t)numbers[0],
                                         .socket = (int)numbers[1],
                                         .settled = true,
+                                        .adopted = true,
                                         .alive_ns = clock_now_ns(),
                                         .slots = slots};
     return true;
