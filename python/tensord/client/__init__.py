@@ -1,0 +1,5 @@
+"""The client: servers and models, called and deployed from Python."""
+from tensord.client.model import Model
+from tensord.client.server import Server, connect
+
+__all__ = ["Model", "Server", "connect"]

@@ -1,0 +1,285 @@
+"""A model on a server, called like a function."""
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, AsyncIterator, Iterator, Mapping, Optional, Sequence
+
+from tensord.client import arrays, wire
+from tensord.client.address import segment
+from tensord.client.datatypes import Tensor, TensorInfo
+from tensord.client.transport import Cancel, Response, error_text
+from tensord.errors import Error, InvalidInput, ModelError, ModelNotFound, ModelUnavailable, TimedOut
+
+if TYPE_CHECKING:
+    from tensord.client.server import Server
+
+_EXPIRED = "Request timeout expired"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a model takes and gives."""
+
+    platform: str
+    versions: tuple
+    inputs: tuple
+    outputs: tuple
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """How a model is called.
+
+    returns: the kind of the answers: "numpy", "torch", "pandas" or "list"; None: that of the inputs.
+    timeout_s: for an answer, waiting included; the server gives up then, too. None: the server's connection's.
+    parameters: the protocol's request parameters, such as priority.
+    """
+
+    returns: Optional[str] = None
+    timeout_s: Optional[float] = None
+    parameters: Optional[Mapping[str, Any]] = None
+
+
+class Model:
+    """A model on a server; `server.model(NAME)` makes one. May be used by any number of threads.
+
+    Calling it takes one value for a model with one input, or keywords by the inputs' names: numpy arrays, pandas tables,
+    torch tensors, PIL images, lists, plain values. A single row is taken for a batch of one. The answer is one value when
+    the model has one output, else a dict by the outputs' names; its kind is that of the inputs.
+    """
+
+    def __init__(self, server: "Server", name: str, version: Optional[int] = None,
+                 options: CallOptions = CallOptions()) -> None:
+        if options.returns not in (None, *arrays.KINDS):
+            raise ValueError(f"returns={options.returns!r} is none of {', '.join(arrays.KINDS)}")
+        self.server, self.name, self.version, self.options = server, name, version, options
+        self._metadata: Optional[Metadata] = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        version = f", version={self.version}" if self.version is not None else ""
+        return f"<tensord model {self.name!r}{version} at {self.server.url}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a tensord.Model holds connections and cannot be pickled; make one with connect().model() there")
+
+    def with_options(self, **options: Any) -> "Model":
+        """The same model, called with other options: returns, timeout_s, parameters (see CallOptions)."""
+        return Model(self.server, self.name, self.version, replace(self.options, **options))
+
+    # ---- what it is ----
+
+    @property
+    def path(self) -> str:
+        """The path of the model's address."""
+        version = f"/versions/{self.version}" if self.version is not None else ""
+        return f"/v2/models/{segment(self.name)}{version}"
+
+    @property
+    def metadata(self) -> Metadata:
+        """What it takes and gives; asked once, and again when the model has changed."""
+        with self._lock:
+            if self._metadata is None:
+                self._metadata = self._ask_metadata()
+            return self._metadata
+
+    def _ask_metadata(self) -> Metadata:
+        response = self.server.transport.request("GET", self.path, repeatable=True, timeout_s=self._timeout_s())
+        self._check(response)
+        described = json.loads(response.read())
+        return Metadata(described.get("platform", ""), tuple(described.get("versions", ())),
+                        tuple(wire.read_infos(described["inputs"])), tuple(wire.read_infos(described["outputs"])))
+
+    @property
+    def inputs(self) -> Sequence[TensorInfo]:
+        """Its inputs: name, datatype, shape."""
+        return self.metadata.inputs
+
+    @property
+    def outputs(self) -> Sequence[TensorInfo]:
+        """Its outputs: name, datatype, shape."""
+        return self.metadata.outputs
+
+    def is_ready(self) -> bool:
+        """Can it be called now?"""
+        response = self.server.transport.request("GET", self.path + "/ready", repeatable=True, timeout_s=self._timeout_s())
+        response.read()
+        return response.status == 200
+
+    # ---- calling it ----
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """The answer; an exception of tensord.Error that names the model when there is none."""
+        return self._call(values, named, None)
+
+    async def aio(self, *values: Any, **named: Any) -> Any:
+        """The same without blocking the event loop. Cancelling the task cancels the request at the server."""
+        cancel = Cancel()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self.server.executor, self._call, values, named, cancel)
+        except asyncio.CancelledError:
+            cancel.cancel()
+            raise
+
+    def stream(self, *values: Any, **named: Any) -> Iterator[Any]:
+        """The parts of the answer, as the model gives them. Leaving the loop ends the request at the server.
+
+        Goes over the server's /generate_stream; a server that has none is refused with a clear error.
+        """
+        given = self._inputs(values, named)
+        tensors, added = self._encode(given)
+        kind = self.options.returns or arrays.result_kind(list(given.values()))
+        body = wire.encode_json(tensors)
+        if parameters := self._parameters():
+            body["parameters"] = parameters
+        response = self.server.transport.request(
+            "POST", self.path + "/generate_stream", json_body=body, timeout_s=self._timeout_s())
+        if response.status == 404 and error_is_about_path(sentence := error_text(response)):
+            raise Error(f"the server at {self.server.url} cannot stream answers yet; call the model instead ({sentence})")
+        elif response.status != 200:
+            raise self._error(response.status, sentence if response.status == 404 else error_text(response))
+        return self._parts(response, kind, added)
+
+    async def astream(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
+        """stream() without blocking the event loop."""
+        loop, end = asyncio.get_running_loop(), object()
+        parts = await loop.run_in_executor(self.server.executor, lambda: self.stream(*values, **named))
+        try:
+            while (part := await loop.run_in_executor(self.server.executor, next, parts, end)) is not end:
+                yield part
+        finally:
+            parts.close()  # type: ignore[attr-defined]
+
+    def _parts(self, response: Response, kind: str, squeeze: bool) -> Iterator[Any]:
+        infos = {info.name: info for info in self.outputs}
+        try:
+            for line in response.lines():
+                if not line.startswith("data:"):
+                    continue
+                part = json.loads(line[len("data:"):])
+                if "error" in part and "error" not in infos:
+                    raise ModelError(self.name, str(part["error"]))
+                yield self._result([_from_flat(part[name], info) for name, info in infos.items() if name in part],
+                                   kind, None, squeeze)
+        finally:
+            response.close()
+
+    def _call(self, values: Sequence[Any], named: Mapping[str, Any], cancel: Optional[Cancel]) -> Any:
+        given = self._inputs(values, named)
+        try:
+            return self._call_once(given, cancel)
+        except InvalidInput:
+            # The model may have been replaced by one that takes other inputs since its metadata was asked.
+            known, self._metadata = self._metadata, None
+            if known is None or self.metadata == known:
+                raise
+        return self._call_once(self._inputs(values, named), cancel)
+
+    def _call_once(self, given: Mapping[str, Any], cancel: Optional[Cancel]) -> Any:
+        tensors, added = self._encode(given)
+        fields, body = wire.encode_request(tensors, self._parameters())
+        try:
+            response = self.server.transport.request(
+                "POST", self.path + "/infer", headers=fields, body=body, timeout_s=self._timeout_s(), cancel=cancel)
+            self._check(response)
+            length = response.header(wire.HEAD_LENGTH)
+            outputs = wire.decode_answer(response.read(), length)
+        except TimedOut:
+            raise TimedOut(f"model '{self.name}': the answer did not come in time") from None
+        kind = self.options.returns or arrays.result_kind(list(given.values()))
+        like = next((value for value in given.values() if arrays.kind_of(value) == "pandas"), None)
+        return self._result(outputs, kind, like, added)
+
+    def _timeout_s(self) -> Optional[float]:
+        return self.options.timeout_s if self.options.timeout_s is not None else self.server.timeout_s
+
+    def _parameters(self) -> dict[str, Any]:
+        parameters = dict(self.options.parameters or {})
+        if self.options.timeout_s is not None:
+            parameters.setdefault("timeout", max(1, int(self.options.timeout_s * 1e6)))
+        return parameters
+
+    def _inputs(self, values: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs by name."""
+        infos = self.inputs
+        given = dict(named)
+        if len(values) == 1 and not named and len(infos) > 1 and isinstance(values[0], Mapping):
+            given = dict(values[0])
+        elif len(values) == 1 and not named and len(infos) > 1 and (columns := arrays.column_inputs(values[0], infos)):
+            given = columns
+        elif len(values) > 1 or (values and len(infos) > 1):
+            names = ", ".join(f"{info.name}=…" for info in infos)
+            raise InvalidInput(self.name, f"it has {len(infos)} inputs; name them: {names}")
+        elif values:
+            if named:
+                raise InvalidInput(self.name, "give its one input as a value or by its name, not both")
+            given = {infos[0].name: values[0]} if infos else {}
+        known = {info.name for info in infos}
+        if unknown := [name for name in given if name not in known]:
+            takes = "; ".join(map(str, infos)) or "nothing"
+            raise InvalidInput(self.name, f"it has no input '{unknown[0]}'; it takes {takes}")
+        return given
+
+    def _encode(self, given: Mapping[str, Any]) -> tuple[list[Tensor], bool]:
+        """The inputs as tensors, and whether each was a single row."""
+        tensors, rows = [], []
+        for info in self.inputs:
+            if info.name not in given:
+                continue  # one that may be left out; the server knows
+            try:
+                tensor, added = arrays.encode(given[info.name], info)
+            except (TypeError, ValueError) as error:
+                raise InvalidInput(self.name, f"input '{info.name}': {error}") from error
+            tensors.append(tensor)
+            rows.append(added)
+        return tensors, bool(rows) and all(rows)
+
+    def _result(self, outputs: Sequence[Tensor], kind: str, like: Any, squeeze: bool) -> Any:
+        infos = {info.name: info for info in self.outputs}
+        values = {}
+        for output in outputs:
+            info = infos.get(output.name)
+            is_row = squeeze and info is not None and tuple(info.shape[:1]) == (-1,)
+            values[output.name] = arrays.decode(output, kind, like, is_row)
+        return next(iter(values.values())) if len(values) == 1 else values
+
+    # ---- errors ----
+
+    def _check(self, response: Response) -> None:
+        if response.status != 200:
+            raise self._error(response.status, error_text(response))
+
+    def _error(self, status: int, sentence: str) -> Error:
+        if sentence.startswith(_EXPIRED):
+            return TimedOut(f"model '{self.name}': {sentence}")
+        if status == 404:
+            return ModelNotFound(self.name, sentence, status)
+        if status in (400, 413, 422):
+            return InvalidInput(self.name, sentence, status)
+        if status in (429, 503):
+            return ModelUnavailable(self.name, sentence, status)
+        return ModelError(self.name, sentence, status)
+
+
+def error_is_about_path(sentence: str) -> bool:
+    """Does a 404 mean that the server has no such route, rather than no such model?"""
+    return sentence == "Not Found"
+
+
+def _from_flat(value: Any, info: TensorInfo) -> Tensor:
+    """An output of a streamed part: JSON that is flat, a single value for one element."""
+    from math import prod
+
+    from tensord.client.datatypes import flatten, pack, shape_of
+
+    shape = shape_of(value)
+    flat = flatten(value, len(shape))
+    fixed = prod(size for size in info.shape if size >= 0)
+    free = sum(size < 0 for size in info.shape)
+    if len(shape) != len(info.shape) and free <= 1 and fixed and len(flat) % fixed == 0:
+        shape = tuple(len(flat) // fixed if size < 0 else size for size in info.shape)
+    return Tensor(info.name, info.datatype, tuple(shape), pack(flat, info.datatype))
