@@ -1,6 +1,7 @@
 """Bad input on every surface: the right status and sentence, and a server that is as it was before.
 
 After every case: the same process, live and ready, a good inference gives the same bytes, descriptors are back."""
+import gzip
 import json
 import struct
 
@@ -163,6 +164,52 @@ def test_binary_sizes_that_lie_are_refused(served, length, size):
     status, _, answer = served.fetch(INFER, text + struct.pack("2f", 1, 2),
                                      headers={"Inference-Header-Content-Length": length or str(len(text))})
     assert status == 400 and json.loads(answer)["error"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity, gzip", "a\"b"])
+@pytest.mark.parametrize("path", [INFER, "/v2/repository/index"])
+def test_a_coded_body_is_refused(served, path, coding):
+    """Its bytes would be read as if they were JSON or tensors."""
+    status, _, answer = served.fetch(path, gzip.compress(json.dumps(infer_request([1, 2])).encode()),
+                                     headers={"Content-Encoding": coding})
+    assert status == 415
+    sentence = json.loads(answer)["error"]
+    assert coding in sentence and "identity" in sentence
+
+
+def test_a_coded_body_is_refused_over_http2(served):
+    import h2.events
+    client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    client.initiate_connection()
+    client.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", INFER), (":authority", "localhost"),
+                            ("content-encoding", "gzip")])
+    client.send_data(1, b"x", end_stream=True)
+    with Connection(served.address) as conn:
+        conn.send(client.data_to_send())
+        while conn.more():
+            for event in client.receive_data(conn.take(len(conn.received))):
+                if isinstance(event, h2.events.ResponseReceived):
+                    assert dict(event.headers)[":status"] == "415"
+                    return
+    raise AssertionError("no response")
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+def test_a_body_that_is_not_coded_is_read(served, coding):
+    assert served.fetch(INFER, infer_request([1, 2]), headers={"Content-Encoding": coding})[0] == 200
+
+
+@pytest.mark.parametrize("second", [0, 1])
+def test_two_lengths_of_the_json_are_refused(served, second):
+    """Even when they are equal: whoever stands before us may have read another one."""
+    text = json.dumps(infer_request([1, 2])).encode()
+    lengths = {0: str(len(text)), 1: "0"}
+    with Connection(served.address) as conn:
+        conn.send(head(POST, "Host: localhost", f"Content-Length: {len(text)}",
+                       f"Inference-Header-Content-Length: {len(text)}",
+                       f"Inference-Header-Content-Length: {lengths[second]}") + text)
+        response = conn.response()
+        assert response.status == 400 and b"Inference-Header-Content-Length" in response.body
 
 
 STRINGS = {

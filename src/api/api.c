@@ -20,9 +20,27 @@ static void refuse(struct api_call *call, bool is_grpc, const struct error *erro
         reply_error(call, error);
 }
 
+/* A body in any coding but identity would be read as what it is not. */
+static bool check_coding(const struct http_request *request, struct error *ret_error)
+{
+    for (size_t i = 0; i < request->field_count; i++) {
+        struct span coding = request->fields[i].value;
+        if (span_equal(request->fields[i].name, SPAN("content-encoding")) && coding.size &&
+            !span_equal_nocase(coding, SPAN("identity")))
+            return error_set(ret_error, ERROR_UNSUPPORTED_MEDIA,
+                             "the Content-Encoding '%.*s' is not understood; send the body as it "
+                             "is, which is 'identity'",
+                             SPAN_ARGS(coding));
+    }
+    return true;
+}
+
 static void begin_rest(struct api_call *call)
 {
-    if (call->route->begin)
+    struct error error UNSET;
+    if (!check_coding(&call->exchange->request, &error))
+        refuse(call, false, &error);
+    else if (call->route->begin)
         call->route->begin(call);
     else
         call_collect(call, call->api->max_json_bytes);

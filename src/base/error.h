@@ -23,6 +23,7 @@
     ROW(TIMEOUT, 408, 4, "invalid_request_error", "Request Timeout")                               \
     ROW(TOO_LARGE, 413, 8, "invalid_request_error", "Content Too Large")                           \
     ROW(URI_TOO_LONG, 414, 3, "invalid_request_error", "URI Too Long")                             \
+    ROW(UNSUPPORTED_MEDIA, 415, 12, "invalid_request_error", "Unsupported Media Type")             \
     ROW(MISDIRECTED, 421, 7, "invalid_request_error", "Misdirected Request")                       \
     ROW(RESOURCE_EXHAUSTED, 429, 8, "rate_limit_error", "Too many requests")                       \
     ROW(HEADER_TOO_LARGE, 431, 8, "invalid_request_error", "Request Header Fields Too Large")      \
