@@ -506,6 +506,9 @@ static bool read_json_length(struct api_call *call, struct error *ret_error)
     const struct http_request *request = &call->exchange->request;
     struct span text = http_field(request, SPAN("inference-header-content-length"));
     infer->json_bytes = UINT64_MAX;
+    if (!http_field_is_single(request, SPAN("inference-header-content-length")))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "Inference-Header-Content-Length is given more than once");
     if (text.data && !span_to_u64(text, &infer->json_bytes))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "Inference-Header-Content-Length is no number");

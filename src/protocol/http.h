@@ -238,6 +238,9 @@ void http_unref(struct http_exchange *exchange);
 /* The value of the first field of that (lower-case) name; data NULL when there is none. */
 struct span http_field(const struct http_request *request, struct span name);
 
+/* Whether there is at most one field of that (lower-case) name. */
+bool http_field_is_single(const struct http_request *request, struct span name);
+
 /* Decodes %XX once and refuses what could mean two things: a bad escape, a NUL, control bytes, "."
  * and ".." segments, an encoded "/" or "\". False with a sentence otherwise. */
 bool http_path_decode(struct arena *arena, struct span target_path, struct span *ret_path,

@@ -32,6 +32,14 @@ struct span http_field(const struct http_request *request, struct span name)
     return (struct span){NULL, 0};
 }
 
+bool http_field_is_single(const struct http_request *request, struct span name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->field_count; i++)
+        count += span_equal(request->fields[i].name, name);
+    return count <= 1;
+}
+
 bool http_exchange_add_field(struct http_exchange *exchange, struct span name, struct span value,
                              struct error *ret_error)
 {

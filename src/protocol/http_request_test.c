@@ -100,6 +100,8 @@ static void fields_are_counted_and_found(void **state)
     assert_int_equal(error.code, ERROR_HEADER_TOO_LARGE);
     assert_true(span_equal(http_field(&exchange->request, SPAN("a")), SPAN("1")));
     assert_null(http_field(&exchange->request, SPAN("x")).data);
+    assert_true(http_field_is_single(&exchange->request, SPAN("x")));
+    assert_true(http_field_is_single(&exchange->request, SPAN("a")));
     http_unref(exchange);
     http_server_fini(&server);
 }
