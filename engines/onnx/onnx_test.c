@@ -343,7 +343,8 @@ static void sequences_are_refused_by_name(void **state)
 static void a_config_must_agree(void **state)
 {
     make_identity(path, ORT_FLOAT, "batch,3");
-    struct tensord_tensor_info info = {"INPUT", TENSORD_FP32, 1, {3}, {0}, false};
+    struct tensord_tensor_info info = {
+        .name = "INPUT", .datatype = TENSORD_FP32, .ndim = 1, .shape = {3}};
     struct tensord_source source = source_of(path);
     struct loaded loaded;
     source.inputs = &info;

@@ -66,6 +66,8 @@ struct tensord_tensor_info {
     int64_t shape[TENSORD_MAX_DIMS];       /* -1: any size */
     const char *symbols[TENSORD_MAX_DIMS]; /* the name of a symbolic dimension, or NULL */
     bool optional;                         /* a request may leave it out */
+    bool
+        any_rank; /* a tensor may have any number of dimensions; `shape` is what clients are told */
 };
 
 /* A setting from the model's config: `parameters` of model.yaml or config.pbtxt. */
@@ -205,6 +207,17 @@ struct tensord_host {
 
     /* Calls another model and waits for its answer. False: call->error says why. */
     bool (*call)(struct tensord_execution *execution, struct tensord_call *call);
+
+    /* Answers output `index` with bytes that stay as they are until the next respond() or fail()
+     * has returned. An input of this execution and memory of room() are not copied. false: as
+     * output(). */
+    bool (*output_bytes)(struct tensord_execution *execution, uint32_t index,
+                         enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
+                         const void *data, size_t size_bytes);
+
+    /* Memory for an output before it is known which one, for output_bytes(). Valid until the final
+     * answer. NULL when there is no room. */
+    void *(*room)(struct tensord_execution *execution, size_t size_bytes);
 };
 
 /* execute() takes microseconds and never waits: it runs on the thread that reads the channel. */

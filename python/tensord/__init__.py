@@ -24,12 +24,16 @@ if TYPE_CHECKING:
         TimedOut,
         Unauthorized,
     )
+    from tensord.worker.declare import model
+    from tensord.worker.requests import Request
 
 __version__ = "0.1.0"
 
 # Where each public name is defined.
 _HOMES = {
     "tensord.client": ("connect", "Server", "Model"),
+    "tensord.worker.declare": ("model",),
+    "tensord.worker.requests": ("Request",),
     "tensord.errors": (
         "Error",
         "ConnectionFailed",

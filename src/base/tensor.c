@@ -179,8 +179,8 @@ static bool same_infos(const struct tensor_info *a, size_t a_count, const struct
     bool same = a_count == b_count;
     for (size_t i = 0; same && i < a_count; i++) {
         same = span_equal(a[i].name, b[i].name) && a[i].datatype == b[i].datatype &&
-               a[i].optional == b[i].optional && a[i].runs_alone == b[i].runs_alone &&
-               a[i].shape.ndim == b[i].shape.ndim;
+               a[i].optional == b[i].optional && a[i].any_rank == b[i].any_rank &&
+               a[i].runs_alone == b[i].runs_alone && a[i].shape.ndim == b[i].shape.ndim;
         for (uint32_t d = 0; same && d < a[i].shape.ndim; d++)
             same = a[i].shape.dims[d] == b[i].shape.dims[d];
     }

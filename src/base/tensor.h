@@ -56,6 +56,7 @@ struct tensor_info {
     enum tensord_datatype datatype;
     struct shape shape; /* -1: any size */
     bool optional;
+    bool any_rank;   /* any number of dimensions will do, whatever shape says */
     bool runs_alone; /* it has no rows: a request that gives it is not joined with others */
 };
 

@@ -9,6 +9,7 @@
 #include "cmd/drain.h"
 #include "cmd/guard.h"
 #include "cmd/heap_trim.h"
+#include "cmd/interpreter.h"
 #include "cmd/listeners.h"
 #include "cmd/observing.h"
 #include "cmd/tasks.h"
@@ -230,10 +231,12 @@ static enum load_policy load_policy(void)
 
 static void make_serving(void)
 {
+    static char python[PATH_MAX];
     struct serving_options options = {
         .load = load_policy(),
         .memory_limit_bytes = memory_limit_bytes(),
         .threads = (uint32_t)front.settings.threads,
+        .python = interpreter_find(front.settings.python, python) ? python : NULL,
         .queue_limit = (size_t)front.settings.queue_limit,
         .memory_wait_ms = (uint64_t)front.settings.memory_wait_ms,
         .stop_grace_ms = STOP_GRACE_MS,

@@ -1,6 +1,7 @@
 /* `tensord serve`: checks what it was given, then becomes the spawner. Nothing is started before
  * the arguments are known to be good, so that mistakes are told at once and in one line. */
 #include "cmd/commands.h"
+#include "cmd/interpreter.h"
 #include "cmd/listening.h"
 #include "cmd/observing.h"
 #include "cmd/state_dir.h"
@@ -59,7 +60,7 @@ static const char *onnxruntime(const struct settings *settings, char path[PATH_M
 struct plan {
     struct settings settings;
     char path[PATH_MAX]; /* of what is served */
-    char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX];
+    char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX], python[PATH_MAX];
     char **front, **exporter; /* arguments of these roles */
     struct spawner_socket sockets[LISTEN_SOCKETS];
     struct spawner_task tasks[TASK_COUNT];
@@ -155,6 +156,7 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
         .engine_dir = settings->engine_dir[0] ? realpath(settings->engine_dir, plan->engines)
                                               : engine_dir(plan->program, plan->engines),
         .onnxruntime = onnxruntime(settings, plan->library),
+        .python = interpreter_find(settings->python, plan->python) ? plan->python : NULL,
         .sandbox = settings->sandbox,
         .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
         .tasks = plan->tasks,
@@ -163,6 +165,9 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
     if (!plan->options.engine_dir)
         return error_set(ret_error, ERROR_NOT_FOUND,
                          "the folder of engines is missing; name it with --engine-dir");
+    if (settings->python[0] && !plan->options.python)
+        return error_set(ret_error, ERROR_NOT_FOUND,
+                         "--python: there is no interpreter at '%.300s'", settings->python);
     return engine_place_check(plan->options.engine_dir, ret_error);
 }
 

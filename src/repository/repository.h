@@ -3,8 +3,8 @@
  * The front watches, and has a short-lived process look: one that may read the folder as it is now,
  * whatever became of the one that was there when the front started. It reads names, sizes, times
  * and config files, and never opens a model's files. Layouts: a single file               NAME.onnx
- * → model NAME, version 1 a folder of files           NAME.onnx, OTHER.onnx, …       → a model each
- *   a folder of one model       NAME/model.yaml, NAME/model.onnx
+ * → model NAME, version 1 a folder of files           NAME.onnx, OTHER.py, …         → a model each
+ *   a folder of one model       NAME/model.yaml, NAME/model.onnx, or NAME/model.py
  *   Triton's layout             NAME/VERSION/model.onnx, NAME/config.pbtxt
  * A folder given to `tensord serve` is one model when it holds a config or version folders itself,
  * else a folder of models. All calls are for the loop's thread. */
@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/parameter.h"
 #include "base/tensor.h"
+#include "repository/format.h"
 
 /* What the config says of a model, already checked; without a config, what the files say.
  * Immutable. */
@@ -49,6 +50,7 @@ struct repository_version {
     bool renamed_in;     /* its files were moved there whole: nobody is writing them */
     bool unreadable;     /* it is there and cannot be looked into now: `error` says why, and what is
                             known of it stays as it is; version 0: of all the model's versions */
+    enum format_runtime runtime; /* what kind of process serves it */
     const struct model_config *config;
     const struct error *error; /* NULL, or why it cannot be served: the config is wrong (the
                                   sentence has line, key and suggestion), files are not as they

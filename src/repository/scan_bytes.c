@@ -95,6 +95,7 @@ static void write_version(const struct repository_version *version, struct buf *
     pack_number(buf, version->complete);
     pack_number(buf, version->renamed_in);
     pack_number(buf, version->unreadable);
+    pack_number(buf, version->runtime);
     write_config(version->config, buf);
     pack_number(buf, version->error != NULL);
     if (version->error)
@@ -122,6 +123,7 @@ static void read_version(struct unpack *unpack, struct repository_version *versi
     version->complete = unpack_bool(unpack);
     version->renamed_in = unpack_bool(unpack);
     version->unreadable = unpack_bool(unpack);
+    version->runtime = (enum format_runtime)unpack_number(unpack, RUNTIME_COUNT - 1);
     version->config = read_config(unpack);
     if (unpack_bool(unpack))
         version->error = read_own_error(unpack);

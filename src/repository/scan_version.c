@@ -4,8 +4,10 @@
 
 #include "base/tree.h"
 #include "base/utf8.h"
+#include "repository/format.h"
 #include "repository/model_config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,21 +16,9 @@
 
 enum { MAX_NAME_BYTES = 255 };
 
-/* What a file's ending must be for a folder's file to be taken for a model. */
-static const char *const model_endings[] = {".onnx"};
-
 bool scan_has_ending(const char *name, struct span *ret_stem)
 {
-    struct span whole = span_of(name);
-    for (size_t i = 0; i < sizeof model_endings / sizeof *model_endings; i++) {
-        struct span ending = span_of(model_endings[i]);
-        struct span stem = {whole.data, whole.size - ending.size};
-        if (whole.size > ending.size && span_equal(span_after(whole, stem.size), ending)) {
-            *ret_stem = stem;
-            return true;
-        }
-    }
-    return false;
+    return format_of_file(name, ret_stem) != NULL;
 }
 
 /* Clients get the name as JSON and protobuf text. */
@@ -169,6 +159,8 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
     if (!version)
         return;
     version->complete = version->renamed_in = true;
+    const struct format *format = format_of_file(name.data, &stem);
+    version->runtime = format ? format->runtime : RUNTIME_NATIVE;
     for (; at < names->count && span_starts_with(span_of(names->items[at]), name); at++) {
         struct tree_summary summary;
         tree_summary_init(&summary);
@@ -187,6 +179,40 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
 }
 
 /* ---- a model that is a folder ---- */
+
+/* What serves the files of a folder, when its config does not say. A folder that cannot be read
+ * fails elsewhere. */
+static enum format_runtime runtime_of_folder(const char *path)
+{
+    const struct format *best = NULL;
+    char best_name[MAX_NAME_BYTES + 1];
+    struct span best_stem = {0}, stem;
+    DIR *folder = opendir(path);
+    for (const struct dirent *entry; folder && (entry = readdir(folder));) {
+        const struct format *format = format_of_file(entry->d_name, &stem);
+        if (entry->d_name[0] == '.' || !format_wins(format, stem, best, best_stem))
+            continue;
+        snprintf(best_name, sizeof best_name, "%s", entry->d_name);
+        best = format;
+        best_stem = (struct span){best_name, stem.size};
+    }
+    if (folder)
+        closedir(folder);
+    return best ? best->runtime : RUNTIME_NATIVE;
+}
+
+static enum format_runtime runtime_of(const struct repository_version *version, const char *path)
+{
+    char name[MAX_NAME_BYTES + 1];
+    struct span engine = version->config->engine, stem;
+    if (engine.size)
+        return span_equal(engine, SPAN("python")) ? RUNTIME_PYTHON : RUNTIME_NATIVE;
+    if (!version->config->file.size)
+        return runtime_of_folder(path);
+    snprintf(name, sizeof name, "%.*s", SPAN_ARGS(version->config->file));
+    const struct format *format = format_of_file(name, &stem);
+    return format ? format->runtime : RUNTIME_NATIVE;
+}
 
 /* Reads the config and adds up the files. */
 static bool look_into(struct scanner *scanner, const char *folder, const char *path,
@@ -225,6 +251,7 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     if (!scan_is_beneath(scanner, real) ||
         !look_into(scanner, folder, path, version, &summary, &error))
         set_error(scanner, version, &error);
+    version->runtime = runtime_of(version, path);
     version->fingerprint = summary.fingerprint;
     version->size_bytes = summary.size_bytes;
     version->renamed_in = scanner->renamed;

@@ -80,7 +80,8 @@ static bool check_tensor(const struct tensor_info *info, struct span model,
                          "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
                          SPAN_ARGS(info->name), datatype_name(input->datatype), SPAN_ARGS(model),
                          datatype_name(info->datatype));
-    return shape_fits(&info->shape, &input->shape) || wrong_shape(info, model, input, ret_error);
+    return info->any_rank || shape_fits(&info->shape, &input->shape) ||
+           wrong_shape(info, model, input, ret_error);
 }
 
 /* Insertion sort: requests have few inputs, mostly in order already. False when two have the same

@@ -186,10 +186,8 @@ struct generation *generation_new(struct version *version, const struct reposito
     admission_init(&generation->admission, options->memory_limit_bytes);
     arena_init(&generation->arena, 1024, SPEC_BYTES);
     bool copied =
-        generation_spec_copy(&generation->arena, found, options->threads, &generation->spec);
-    if (!copied)
-        error_no_memory(ret_error);
-    else
+        generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error);
+    if (copied)
         generation->memory = tensor_memory_new(options->memory_limit_bytes, ret_error);
     if (!generation->memory) {
         generation_unref(generation);

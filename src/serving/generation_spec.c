@@ -45,8 +45,37 @@ static bool copy_path(struct arena *arena, const struct repository_version *foun
     return path != NULL;
 }
 
+static bool copy_texts(struct arena *arena, const struct repository_version *found,
+                       struct worker_spec *spec)
+{
+    const struct model_config *config = found->config;
+    return copy_path(arena, found, &spec->path) && arena_copy(arena, found->root, &spec->root) &&
+           arena_copy(arena, found->model, &spec->name) &&
+           arena_copy(arena, config->engine, &spec->engine) &&
+           arena_copy(arena, config->device, &spec->device) &&
+           copy_parameters(arena, config, spec) &&
+           copy_infos(arena, config->inputs, config->input_count, &spec->inputs) &&
+           copy_infos(arena, config->outputs, config->output_count, &spec->outputs);
+}
+
+/* The Python that the worker is, if the model wants one. */
+static bool copy_interpreter(struct arena *arena, const struct repository_version *found,
+                             const struct serving_options *options, struct worker_spec *spec,
+                             struct error *ret_error)
+{
+    if (found->runtime != RUNTIME_PYTHON)
+        return true;
+    if (!options->python)
+        return error_set(ret_error, ERROR_UNIMPLEMENTED,
+                         "no Python was found to run it on: install python3 (3.11 or newer), or "
+                         "name one with --python");
+    return arena_copy(arena, span_of(options->python), &spec->interpreter) ||
+           error_no_memory(ret_error);
+}
+
 bool generation_spec_copy(struct arena *arena, const struct repository_version *found,
-                          uint32_t threads, struct worker_spec *ret_spec)
+                          const struct serving_options *options, struct worker_spec *ret_spec,
+                          struct error *ret_error)
 {
     const struct model_config *config = found->config;
     struct worker_spec *spec = ret_spec;
@@ -56,15 +85,10 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
         .output_count = config->output_count,
         .max_batch_size = config->max_batch_size,
         .may_batch = config->max_batch_size != 0,
-        .threads = threads,
+        .threads = options->threads,
         .concurrency = config->instance_count,
         .renamed_in = found->renamed_in,
     };
-    return copy_path(arena, found, &spec->path) && arena_copy(arena, found->root, &spec->root) &&
-           arena_copy(arena, found->model, &spec->name) &&
-           arena_copy(arena, config->engine, &spec->engine) &&
-           arena_copy(arena, config->device, &spec->device) &&
-           copy_parameters(arena, config, spec) &&
-           copy_infos(arena, config->inputs, config->input_count, &spec->inputs) &&
-           copy_infos(arena, config->outputs, config->output_count, &spec->outputs);
+    return (copy_texts(arena, found, spec) || error_no_memory(ret_error)) &&
+           copy_interpreter(arena, found, options, spec, ret_error);
 }

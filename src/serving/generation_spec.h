@@ -3,11 +3,13 @@
 #define TENSORD_SERVING_GENERATION_SPEC_H
 
 #include "repository/repository.h"
+#include "serving/serving.h"
 #include "worker/spawner.h"
 
-/* Everything in *ret_spec lies in arena. threads: of one execution, 0: the engine decides. False
- * when there is no memory. */
+/* Everything in *ret_spec lies in arena. False when there is no memory, and when the model is for a
+ * Python that is not there. */
 bool generation_spec_copy(struct arena *arena, const struct repository_version *found,
-                          uint32_t threads, struct worker_spec *ret_spec);
+                          const struct serving_options *options, struct worker_spec *ret_spec,
+                          struct error *ret_error);
 
 #endif

@@ -42,6 +42,7 @@ struct serving_options {
     enum load_policy load;
     uint64_t memory_limit_bytes; /* tensor memory of one generation */
     uint32_t threads;            /* per execution; 0: the engine decides */
+    const char *python;          /* path of the interpreter of Python workers; NULL: none */
     size_t queue_limit;          /* requests that wait for one model */
     uint64_t memory_wait_ms;     /* for which a request may wait for memory */
     uint64_t stop_grace_ms;      /* that a stopped worker has before it is killed */

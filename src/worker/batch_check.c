@@ -27,7 +27,7 @@ enum {
 /* Whether it has rows; *symbol is what they are called, once somebody has called them something. */
 static bool has_rows(const struct tensord_tensor_info *info, const char **symbol)
 {
-    if (info->ndim == 0 || info->shape[0] != -1)
+    if (info->ndim == 0 || info->shape[0] != -1 || info->any_rank)
         return false;
     const char *own = info->symbols[0];
     if (own && !*symbol)

@@ -94,6 +94,7 @@ static const char *take_schema(struct channel_inbox *inbox, struct record_reader
         return "too large a schema, or a late one";
     info.datatype = (enum tensord_datatype)head->datatype;
     info.optional = head->optional != 0;
+    info.any_rank = head->any_rank != 0;
     info.runs_alone = info.optional && head->runs_alone != 0;
     struct tensor_info **list = head->is_output ? &schema->outputs : &schema->inputs;
     if (!arena_copy(&inbox->arena, info.name, &info.name) ||

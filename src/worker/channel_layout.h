@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define CHANNEL_MAGIC UINT32_C(0x74646368)
-#define CHANNEL_VERSION 2
+#define CHANNEL_VERSION 3
 #define RING_BYTES (UINT32_C(512) << 10)
 /* A record that fits an empty ring wherever its end is: with the padding before it, half and half.
  * One request with 1,024 inputs of 16 dimensions fits. */
@@ -150,6 +150,8 @@ struct record_schema {
     uint32_t optional;
     uint32_t name_size;
     uint32_t runs_alone; /* a request that gives this optional input is not joined with others */
+    uint32_t any_rank;   /* any number of dimensions will do */
+    uint32_t reserved;
 };
 
 struct record_ready {

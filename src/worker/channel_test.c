@@ -57,7 +57,7 @@ struct fixture {
 static void *run_host(void *context)
 {
     struct fixture *f = context;
-    return (void *)(intptr_t)host_run_engine(&f->spec, f->fds, f->engine);
+    return (void *)(intptr_t)host_run_engine(&f->spec, f->fds, f->engine, NULL);
 }
 
 /* ---- events: each stops the loop, so that wait_for looks again ---- */
@@ -516,7 +516,7 @@ static pid_t start_process(struct fixture *f, const struct tensord_engine *engin
     f->engine = engine;
     pid_t child = fork();
     if (child == 0)
-        _exit(host_run_engine(&f->spec, keep_only(channel_fds(f->channel)), engine));
+        _exit(host_run_engine(&f->spec, keep_only(channel_fds(f->channel)), engine, NULL));
     assert_true(child > 0);
     wait_for(f, f->schema || f->failure.code);
     return child;

@@ -218,6 +218,7 @@ static void send_infos(struct host *host, bool is_output)
                                            .datatype = infos[i].datatype,
                                            .ndim = infos[i].ndim,
                                            .optional = infos[i].optional,
+                                           .any_rank = infos[i].any_rank,
                                            .runs_alone = !is_output && host_runs_alone(host, i),
                                            .name_size = (uint32_t)name.size};
         record_put(&writer, &head, sizeof head);
@@ -397,7 +398,7 @@ int host_run(const struct worker_spec *spec, struct channel_fds fds, const char 
 }
 
 int host_run_engine(const struct worker_spec *spec, struct channel_fds fds,
-                    const struct tensord_engine *engine)
+                    const struct tensord_engine *engine, const struct model_files *files)
 {
-    return run_new(spec, fds, engine, NULL, NULL);
+    return run_new(spec, fds, engine, NULL, files);
 }

@@ -17,8 +17,8 @@
 int host_run(const struct worker_spec *spec, struct channel_fds fds, const char *engine_dir,
              const struct model_files *files);
 
-/* The same with an engine that is linked in; for tests. */
+/* The same with an engine that is linked in. */
 int host_run_engine(const struct worker_spec *spec, struct channel_fds fds,
-                    const struct tensord_engine *engine);
+                    const struct tensord_engine *engine, const struct model_files *files);
 
 #endif

@@ -133,25 +133,105 @@ static void *place_output(struct host_execution *execution, struct host_output *
     return output->data;
 }
 
+/* The shape, and the size that follows from it; that of BYTES is as given. */
+static bool fill_shape(struct channel_tensor *tensor, const int64_t *shape, uint32_t ndim,
+                       uint64_t size)
+{
+    if (ndim > TENSOR_MAX_DIMS) {
+        on_reason(TENSORD_INTERNAL, "an output has too many dimensions");
+        return false;
+    }
+    if (ndim)
+        memcpy(tensor->shape.dims, shape, ndim * sizeof *shape);
+    if (!(tensor->datatype == TENSORD_BYTES
+              ? shape_count(&tensor->shape, &(uint64_t){0})
+              : shape_size_bytes(&tensor->shape, tensor->datatype, &size))) {
+        on_reason(TENSORD_INTERNAL, "an output has an impossible shape");
+        return false;
+    }
+    tensor->extent.size = size;
+    return true;
+}
+
 static void *on_output(struct tensord_execution *tensord, uint32_t index,
                        enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
                        size_t size_bytes)
 {
     struct channel_tensor tensor = {.index = index, .datatype = datatype, .shape.ndim = ndim};
-    uint64_t size = size_bytes;
-    if (ndim > TENSOR_MAX_DIMS)
-        return on_reason(TENSORD_INTERNAL, "an output has too many dimensions"), NULL;
-    if (ndim)
-        memcpy(tensor.shape.dims, shape, ndim * sizeof *shape);
-    if (!(datatype == TENSORD_BYTES ? shape_count(&tensor.shape, &(uint64_t){0})
-                                    : shape_size_bytes(&tensor.shape, datatype, &size)))
-        return on_reason(TENSORD_INTERNAL, "an output has an impossible shape"), NULL;
-    tensor.extent.size = size;
+    if (!fill_shape(&tensor, shape, ndim, size_bytes))
+        return NULL;
     struct host_output *output = add_output(of(tensord), &tensor);
     void *data = output ? place_output(of(tensord), output) : NULL;
     if (data)
         of(tensord)->output_count++;
     return data;
+}
+
+static bool is_aligned(uint64_t offset)
+{
+    return offset % TENSOR_ALIGNMENT == 0;
+}
+
+static bool in_extent(uint64_t offset, uint64_t size, struct extent extent)
+{
+    return offset >= extent.offset && offset - extent.offset <= extent.size &&
+           size <= extent.size - (offset - extent.offset);
+}
+
+/* Do the bytes lie where the front may read them as an answer to the request? Then *ret_offset is
+ * where. */
+static bool is_shared(const struct host_execution *execution, const void *data, uint64_t size,
+                      uint64_t *ret_offset)
+{
+    const struct host *host = execution->host;
+    const struct host_request *request = execution->requests;
+    uintptr_t start = (uintptr_t)host->tensors, at = (uintptr_t)data;
+    if (size == 0 || at < start || at - start >= host->tensors_size)
+        return false;
+    uint64_t offset = *ret_offset = at - start;
+    for (size_t i = 0; i < execution->input_count; i++) {
+        if (in_extent(offset, size, request->inputs[i].extent))
+            return is_aligned(offset);
+    }
+    for (size_t i = 0; i < request->room_count; i++) {
+        if (in_extent(offset, size, request->rooms[i].extent))
+            return is_aligned(offset);
+    }
+    return false;
+}
+
+static bool on_output_bytes(struct tensord_execution *tensord, uint32_t index,
+                            enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
+                            const void *data, size_t size_bytes)
+{
+    struct host_execution *execution = of(tensord);
+    struct channel_tensor tensor = {.index = index, .datatype = datatype, .shape.ndim = ndim};
+    bool split_later = execution->request_count > 1;
+    if (!split_later && !is_shared(execution, data, size_bytes, &tensor.extent.offset)) {
+        void *copy = on_output(tensord, index, datatype, shape, ndim, size_bytes);
+        if (copy && size_bytes)
+            memcpy(copy, data, size_bytes);
+        return copy != NULL;
+    }
+    if (!fill_shape(&tensor, shape, ndim, size_bytes))
+        return false;
+    struct host_output *output = add_output(execution, &tensor);
+    if (!output)
+        return false;
+    output->data = (void *)(uintptr_t)data;
+    execution->output_count++;
+    return true;
+}
+
+static void *on_room(struct tensord_execution *tensord, size_t size_bytes)
+{
+    struct host_execution *execution = of(tensord);
+    struct extent extent;
+    if (is_joined(execution) ||
+        !host_room_take(execution, execution->requests, size_bytes, &extent))
+        return NULL;
+    execution->requests->output_count++; /* in use until the answer is sent */
+    return execution->host->tensors + extent.offset;
 }
 
 static bool on_output_input(struct tensord_execution *tensord, uint32_t index,
@@ -523,5 +603,7 @@ void host_fill_calls(struct tensord_host *tensord)
         .fail = on_fail,
         .cancelled = on_cancelled,
         .call = on_call,
+        .output_bytes = on_output_bytes,
+        .room = on_room,
     };
 }

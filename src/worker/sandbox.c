@@ -273,7 +273,8 @@ bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *p
            bound_files(worker_paths, COUNT(worker_paths), paths, count, false, ret_error);
 }
 
-bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error *ret_error)
+bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, bool scratch,
+                          struct error *ret_error)
 {
     if (mode == SANDBOX_OFF)
         return true;
@@ -281,7 +282,7 @@ bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error
     return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
            drop_capabilities(&(struct sandbox_path){root, SANDBOX_READ}, 1, files_bounded,
                              ret_error) &&
-           bound_calls(SANDBOX_WORKER, files_bounded, ret_error);
+           bound_calls(scratch ? SANDBOX_PYTHON : SANDBOX_WORKER, files_bounded, ret_error);
 }
 
 bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error)

@@ -58,9 +58,11 @@ bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *p
                             struct error *ret_error);
 
 /* Second step of a worker: not dumpable, no capabilities, the seccomp filter. To be called while
- * the process has one thread. `root` is where the model lies: a root user who cannot read it
+ * the process has one thread. With `scratch` it may make, rename and remove files, where Landlock
+ * says which. `root` is where the model lies: a root user who cannot read it
  * without privilege keeps the capability to read, which Landlock bounds. */
-bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, struct error *ret_error);
+bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, bool scratch,
+                          struct error *ret_error);
 
 /* Second step of a process that changes folders, in the worker's place: the same, but that files
  * may be made, linked, renamed and removed where Landlock lets it. It keeps no capability. */

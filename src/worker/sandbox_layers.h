@@ -16,7 +16,13 @@ bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t co
 /* Whether the kernel has seccomp filters. */
 bool sandbox_seccomp_available(void);
 
-enum sandbox_role { SANDBOX_WORKER, SANDBOX_WRITER, SANDBOX_FRONT, SANDBOX_EXPORTER };
+enum sandbox_role {
+    SANDBOX_WORKER,
+    SANDBOX_PYTHON, /* a worker with a scratch folder */
+    SANDBOX_WRITER,
+    SANDBOX_FRONT,
+    SANDBOX_EXPORTER,
+};
 
 /* Loads the role's filter. files_bounded: Landlock says what may be written; else files cannot be
  * opened for writing at all in a worker. */

@@ -84,9 +84,9 @@ static const char refused[] =
 static const char refused_network[] = "socket connect bind listen ";
 static const char allowed_in_exporter[] = "connect sendmmsg recvmmsg ";
 static const char refused_in_exporter[] = "bind listen ";
-static const char refused_in_worker[] =
-    "accept accept4 chmod fchmod fchmodat mkdir mkdirat unlink unlinkat rmdir rename renameat "
-    "renameat2 symlink symlinkat truncate utimensat ";
+static const char refused_in_worker[] = "accept accept4 chmod fchmod fchmodat truncate utimensat ";
+static const char changing_folders[] =
+    "mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 symlink symlinkat ";
 
 enum {
     NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
@@ -211,9 +211,12 @@ static void add_own_signals(struct filter *filter)
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
 
-static void add_files_of_worker(struct filter *filter, bool files_bounded)
+static void add_files_of_worker(struct filter *filter, enum sandbox_role role, bool files_bounded)
 {
     add_names(filter, SCMP_ACT_ERRNO(EPERM), refused_in_worker);
+    add_names(filter,
+              role == SANDBOX_PYTHON && files_bounded ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM),
+              changing_folders);
     if (files_bounded)
         add_names(filter, SCMP_ACT_ALLOW, "open openat openat2");
     else
@@ -235,7 +238,7 @@ static void fill(struct filter *filter, enum sandbox_role role, bool files_bound
     } else if (role == SANDBOX_WRITER) {
         add_names(filter, SCMP_ACT_ALLOW, allowed_in_writer);
     } else {
-        add_files_of_worker(filter, files_bounded);
+        add_files_of_worker(filter, role, files_bounded);
     }
     if (role == SANDBOX_EXPORTER) {
         add_names(filter, SCMP_ACT_ALLOW, allowed_in_exporter);

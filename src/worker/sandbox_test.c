@@ -420,7 +420,7 @@ static bool cage_worker(struct error *ret_error)
 {
     const struct sandbox_path paths[] = {{models, SANDBOX_READ}};
     return sandbox_confine_worker(SANDBOX_AUTO, paths, 1, ret_error) &&
-           sandbox_enter_worker(SANDBOX_AUTO, models, ret_error);
+           sandbox_enter_worker(SANDBOX_AUTO, models, false, ret_error);
 }
 
 static bool cage_front(struct error *ret_error)

@@ -40,14 +40,34 @@ static bool has_id(enum spawn_type type)
 size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES])
 {
     assert(message->text.size <= SPAWN_TEXT_MAX_BYTES);
+    assert(message->interpreter.size <= SPAWN_TEXT_MAX_BYTES);
     put(to, message->type, 1);
     put(to + 1, 0, 1);
     put(to + 2, message->text.size, 2);
-    put(to + 4, (uint32_t)message->number, 4);
+    put(to + 4,
+        message->type == SPAWN_START ? message->interpreter.size : (uint32_t)message->number, 4);
     put(to + 8, message->id, 8);
     if (message->text.size)
         memcpy(to + SPAWN_HEAD_BYTES, message->text.data, message->text.size);
-    return SPAWN_HEAD_BYTES + message->text.size;
+    if (message->interpreter.size)
+        memcpy(to + SPAWN_HEAD_BYTES + message->text.size, message->interpreter.data,
+               message->interpreter.size);
+    return SPAWN_HEAD_BYTES + message->text.size + message->interpreter.size;
+}
+
+/* The texts that follow the head are of these sizes, and could be paths. */
+static bool take_texts(struct span rest, uint64_t text_size, struct spawn_message *message)
+{
+    if (text_size > rest.size || text_size > SPAWN_TEXT_MAX_BYTES ||
+        rest.size - text_size > SPAWN_TEXT_MAX_BYTES || memchr(rest.data, '\0', rest.size))
+        return false;
+    message->text = (struct span){rest.data, text_size};
+    message->interpreter = span_after(rest, text_size);
+    if (message->type != SPAWN_START)
+        return message->interpreter.size == 0;
+    bool sized = message->interpreter.size == (uint32_t)message->number;
+    message->number = 0;
+    return sized;
 }
 
 bool spawn_message_read(struct span packet, struct spawn_message *ret_message)
@@ -61,12 +81,11 @@ bool spawn_message_read(struct span packet, struct spawn_message *ret_message)
         .type = (enum spawn_type)type,
         .number = (int32_t)(uint32_t)get(packet.data + 4, 4),
         .id = get(packet.data + 8, 8),
-        .text = span_after(packet, SPAWN_HEAD_BYTES),
     };
-    if (message.text.size != get(packet.data + 2, 2) || has_id(message.type) != (message.id != 0))
+    if (!take_texts(span_after(packet, SPAWN_HEAD_BYTES), get(packet.data + 2, 2), &message) ||
+        has_id(message.type) != (message.id != 0))
         return false;
-    if (has_text(message.type) != (message.text.size > 0) ||
-        memchr(message.text.data, '\0', message.text.size))
+    if (has_text(message.type) != (message.text.size > 0))
         return false;
     if (!has_number(message.type) && message.number != 0)
         return false;

@@ -1,9 +1,10 @@
 /* The messages between the front and the spawner: one per packet of a SOCK_SEQPACKET pair.
  *
- * Layout, little-endian: type u8, zero u8, size of the text u16, number i32, id u64, text. A
- * message has exactly one form: fields that its type does not use are zero. Neither side trusts the
- * other with more than this page: sizes are bounded, and the descriptors that a START or TASK
- * carries are counted by the receiver. Pure. */
+ * Layout, little-endian: type u8, zero u8, size of the text u16, number i32 (of a START, the size
+ * of the interpreter), id u64, text, interpreter. A message has exactly one form: fields that its
+ * type does not use are zero or empty. Neither side trusts the other with more than this page:
+ * sizes are bounded, and the descriptors that a START or TASK carries are counted by the receiver.
+ * Pure. */
 #ifndef TENSORD_WORKER_SPAWN_MESSAGE_H
 #define TENSORD_WORKER_SPAWN_MESSAGE_H
 
@@ -12,7 +13,7 @@
 enum {
     SPAWN_HEAD_BYTES = 16,
     SPAWN_TEXT_MAX_BYTES = 4096, /* PATH_MAX */
-    SPAWN_MESSAGE_MAX_BYTES = SPAWN_HEAD_BYTES + SPAWN_TEXT_MAX_BYTES,
+    SPAWN_MESSAGE_MAX_BYTES = SPAWN_HEAD_BYTES + 2 * SPAWN_TEXT_MAX_BYTES,
     SPAWN_MAX_WORKERS = 1024,    /* asked for and not yet told to have ended */
     SPAWN_PLACES_FOR_TASKS = 16, /* of these, which no worker takes */
 };
@@ -28,7 +29,8 @@ enum spawn_fd {
 };
 
 enum spawn_type {
-    SPAWN_START = 1,   /* front → spawner; text: the root that the worker may read; descriptors */
+    SPAWN_START = 1,   /* front → spawner; text: the root that the worker may read; the
+                          interpreter that it is, if any; descriptors */
     SPAWN_KILL,        /* front → spawner */
     SPAWN_STARTED,     /* spawner → front; number: the process id */
     SPAWN_NOT_STARTED, /* spawner → front; text: why; the last of its id */
@@ -47,12 +49,14 @@ struct spawn_message {
     uint64_t id;      /* of the worker, chosen by the front, never 0; 0 where there is none */
     int32_t number;   /* 0 unless the type says what it is */
     struct span text; /* no NUL inside; empty unless the type says what it is */
+    struct span interpreter; /* a path; only of a START */
 };
 
-/* Writes the message, whose text is at most SPAWN_TEXT_MAX_BYTES long, and returns its size. */
+/* Writes the message, whose texts are at most SPAWN_TEXT_MAX_BYTES long each, and returns its size.
+ */
 size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES]);
 
-/* Reads a packet. The text is a view of it. False, and *ret_message untouched, when the packet is
+/* Reads a packet. The texts are views of it. False, and *ret_message untouched, when the packet is
  * anything but a message in its one form. */
 bool spawn_message_read(struct span packet, struct spawn_message *ret_message);
 

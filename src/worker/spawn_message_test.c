@@ -12,6 +12,7 @@
 
 static const struct spawn_message examples[] = {
     {.type = SPAWN_START, .id = 1, .text = {"/srv/models", 11}},
+    {.type = SPAWN_START, .id = 2, .text = {"/srv", 4}, .interpreter = {"/usr/bin/python3", 16}},
     {.type = SPAWN_KILL, .id = UINT64_MAX},
     {.type = SPAWN_STARTED, .id = 7, .number = 4711},
     {.type = SPAWN_NOT_STARTED, .id = 258, .text = {"no memory", 9}},
@@ -36,6 +37,7 @@ static void comes_back_as_it_was(void **state)
         assert_int_equal(back.id, examples[i].id);
         assert_int_equal(back.number, examples[i].number);
         assert_true(span_equal(back.text, examples[i].text));
+        assert_true(span_equal(back.interpreter, examples[i].interpreter));
     }
 }
 
@@ -69,17 +71,27 @@ static void refuses_what_a_type_does_not_have(void **state)
 {
     static char longest[SPAWN_TEXT_MAX_BYTES];
     memset(longest, 'x', sizeof longest);
-    assert_true(reads(&(struct spawn_message){SPAWN_START, 1, 0, {longest, sizeof longest}}));
-    assert_false(reads(&(struct spawn_message){SPAWN_START, 0, 0, SPAN("/m")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_START, 1, 2, SPAN("/m")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_START, 1, 0, SPAN("")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_START, 1, 0, SPAN("/m\0/etc")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_KILL, 1, 0, SPAN("/m")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_KILL, 1, 3, SPAN("")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_EXPORT, 0, 0, SPAN("")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_EXPORT, 1, 0, SPAN("/m")}));
-    assert_false(reads(&(struct spawn_message){0, 1, 0, SPAN("")}));
-    assert_false(reads(&(struct spawn_message){SPAWN_TYPE_END, 1, 0, SPAN("")}));
+    assert_true(reads(
+        &(struct spawn_message){.type = SPAWN_START, .id = 1, .text = {longest, sizeof longest}}));
+    assert_false(reads(&(struct spawn_message){.type = SPAWN_START, .id = 0, .text = SPAN("/m")}));
+    assert_false(reads(&(struct spawn_message){.type = SPAWN_START, .id = 1, .text = SPAN("")}));
+    assert_false(
+        reads(&(struct spawn_message){.type = SPAWN_START, .id = 1, .text = SPAN("/m\0/etc")}));
+    assert_true(reads(&(struct spawn_message){.type = SPAWN_START,
+                                              .id = 1,
+                                              .text = SPAN("/m"),
+                                              .interpreter = {longest, sizeof longest}}));
+    assert_false(reads(&(struct spawn_message){
+        .type = SPAWN_TASK, .id = 1, .text = SPAN("/m"), .interpreter = SPAN("/p")}));
+    assert_false(reads(&(struct spawn_message){
+        .type = SPAWN_START, .id = 1, .text = SPAN("/m"), .interpreter = SPAN("/p\0q")}));
+    assert_false(reads(&(struct spawn_message){.type = SPAWN_KILL, .id = 1, .text = SPAN("/m")}));
+    assert_false(
+        reads(&(struct spawn_message){.type = SPAWN_KILL, .id = 1, .number = 3, .text = SPAN("")}));
+    assert_false(reads(&(struct spawn_message){.type = SPAWN_EXPORT, .id = 0, .text = SPAN("")}));
+    assert_false(reads(&(struct spawn_message){.type = SPAWN_EXPORT, .id = 1, .text = SPAN("/m")}));
+    assert_false(reads(&(struct spawn_message){.type = 0, .id = 1, .text = SPAN("")}));
+    assert_false(reads(&(struct spawn_message){.type = SPAWN_TYPE_END, .id = 1, .text = SPAN("")}));
 }
 
 static int status_of_child(int signal, int code)

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "telemetry/log.h"
+#include "worker/scratch.h"
 #include "worker/spawner_front.h"
 #include "worker/spawner_sockets.h"
 #include "worker/spawner_upgrade.h"
@@ -339,6 +340,7 @@ int spawner_run(const struct spawner_options *options)
     }
     spawner_front_fini(&spawner->fronts[0]);
     spawner_front_fini(&spawner->fronts[1]);
+    scratch_remove_all(spawner->child.spawner);
     stop_listening(spawner);
     close_all(spawner);
     free(spawner);

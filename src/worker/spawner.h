@@ -15,6 +15,8 @@
 struct worker_spec {
     struct span path; /* of the model: a file, or the folder of a version */
     struct span root; /* the folder that the worker may read, and is started in; holds path */
+    struct span interpreter; /* absolute path of the Python that the worker is; empty: a worker of
+                                this program */
     struct span name;
     uint64_t version;
     struct span engine;               /* that the config names; empty: find out */
@@ -114,8 +116,10 @@ struct spawner_options {
     char *const *front_arguments; /* argv of the front's role, NULL-terminated */
     char *const *exporter_arguments; /* argv of the exporter's role; NULL: there is none */
     const char *engine_dir;          /* where engines' shared libraries lie */
-    const char *onnxruntime;         /* path of its library or package; NULL: look for it */
-    const char *sandbox;             /* "off", "auto" or "strict"; NULL: "auto" */
+    const char *python; /* path of the interpreter that Python workers are, or are built upon; NULL:
+                           there are none */
+    const char *onnxruntime;   /* path of its library or package; NULL: look for it */
+    const char *sandbox;       /* "off", "auto" or "strict"; NULL: "auto" */
     uint64_t stuck_timeout_ms; /* a front whose loop has not turned for so long is ended, whether it
                                   starts, serves or retires; 0: it is left alone */
     /* The listening sockets, which every front inherits, and a program that replaces this one. The

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/scratch.h"
+#include "worker/spawner_python.h"
 #include "worker/spawner_sockets.h"
 #include "worker/worker_main.h"
 
@@ -84,7 +87,8 @@ static _Noreturn void die(int last_words, const char *what, const char *why)
 }
 
 /* Workers get of the environment what runtimes need to find themselves; no tokens, no proxies. */
-static void clean_environment(const char *onnxruntime, char *environment[], size_t capacity)
+static void clean_environment(const char *onnxruntime, const char *scratch, char *environment[],
+                              size_t capacity)
 {
     static const char *const kept[] = {
         "PATH=",
@@ -101,9 +105,14 @@ static void clean_environment(const char *onnxruntime, char *environment[], size
         "LSAN_OPTIONS=",
         "TSAN_OPTIONS=",
     };
-    static char home[] = "HOME=/nonexistent", runtime[SPAWN_TEXT_MAX_BYTES];
+    static char home[SCRATCH_PATH_BYTES + 8], temporary[SCRATCH_PATH_BYTES + 8];
+    static char runtime[SPAWN_TEXT_MAX_BYTES];
     size_t count = 0;
+    snprintf(home, sizeof home, "HOME=%s", scratch[0] ? scratch : "/nonexistent");
+    snprintf(temporary, sizeof temporary, "TMPDIR=%s", scratch);
     environment[count++] = home;
+    if (scratch[0])
+        environment[count++] = temporary;
     if (onnxruntime) {
         snprintf(runtime, sizeof runtime, "TENSORD_ONNXRUNTIME=%s", onnxruntime);
         environment[count++] = runtime;
@@ -124,8 +133,8 @@ static void folder_of(const char *path, char *folder, size_t size)
         *slash = '\0';
 }
 
-static bool confine(const struct spawner_child *child, const char *root, int program,
-                    struct error *ret_error)
+static bool confine_native(const struct spawner_child *child, const char *root, int program,
+                           struct error *ret_error)
 {
     char self[32], onnxruntime[SPAWN_TEXT_MAX_BYTES], user_packages[SPAWN_TEXT_MAX_BYTES];
     const char *home = getenv("HOME");
@@ -144,6 +153,41 @@ static bool confine(const struct spawner_child *child, const char *root, int pro
     return sandbox_confine_worker(child->sandbox, paths, sizeof paths / sizeof *paths, ret_error);
 }
 
+/* Where the package of Python workers lies, and its file of that name. */
+static void python_file(const struct spawner_child *child, const char *file, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%.4000s/python%s",
+             child->options->engine_dir ? child->options->engine_dir : "", file);
+}
+
+static bool confine_python(const struct spawner_child *child, const struct spawner_worker *worker,
+                           struct error *ret_error)
+{
+    char package[PATH_MAX], modules[PATH_MAX];
+    struct spawner_python python;
+    struct sandbox_path paths[SPAWNER_PYTHON_PATHS + 4];
+    if (!spawner_python_find(worker->interpreter, child->options->python, &python, ret_error))
+        return false;
+    if (mkdir(worker->scratch, 0700) < 0)
+        return error_set(ret_error, ERROR_INTERNAL, "cannot make a scratch folder: %s",
+                         strerrordesc_np(errno));
+    python_file(child, "", package);
+    python_file(child, "/tensord", modules);
+    size_t count = spawner_python_paths(&python, paths);
+    paths[count++] = (struct sandbox_path){worker->root, SANDBOX_READ};
+    paths[count++] = (struct sandbox_path){package, SANDBOX_READ};
+    paths[count++] = (struct sandbox_path){modules, SANDBOX_READ}; /* may be a link elsewhere */
+    paths[count++] = (struct sandbox_path){worker->scratch, SANDBOX_READ | SANDBOX_WRITE};
+    return sandbox_confine_worker(child->sandbox, paths, count, ret_error);
+}
+
+static bool confine(const struct spawner_child *child, const struct spawner_worker *worker,
+                    int program, struct error *ret_error)
+{
+    return worker->interpreter[0] ? confine_python(child, worker, ret_error)
+                                  : confine_native(child, worker->root, program, ret_error);
+}
+
 static void offer_to_oom_killer(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -153,7 +197,27 @@ static void offer_to_oom_killer(void)
     close(fd);
 }
 
-static void execute_worker(const struct spawner_child *child, int program)
+/* -I: nothing of the user's own on the path, but the environment's packages. -B: there is nowhere
+ * to write what was compiled. */
+static void execute_python(const struct spawner_child *child, const struct spawner_worker *worker,
+                           const char *mode, char *const environment[])
+{
+    char start[PATH_MAX];
+    python_file(child, "/tensord/worker/start.py", start);
+    const char *arguments[] = {
+        worker->interpreter,
+        "-I",
+        "-B",
+        start,
+        mode,
+        child->options->engine_dir ? child->options->engine_dir : "",
+        NULL,
+    };
+    execve(worker->interpreter, (char *const *)(uintptr_t)arguments, environment);
+}
+
+static void execute_worker(const struct spawner_child *child, const struct spawner_worker *worker,
+                           int program)
 {
     static const char *const modes[] = {"off", "auto", "strict"};
     char *environment[32];
@@ -164,12 +228,16 @@ static void execute_worker(const struct spawner_child *child, int program)
         child->options->engine_dir ? child->options->engine_dir : "",
         NULL,
     };
-    clean_environment(child->options->onnxruntime, environment,
+    clean_environment(child->options->onnxruntime, worker->scratch, environment,
                       sizeof environment / sizeof *environment);
-    execveat(program, "", (char *const *)(uintptr_t)arguments, environment, AT_EMPTY_PATH);
+    if (worker->interpreter[0])
+        execute_python(child, worker, modes[child->sandbox], environment);
+    else
+        execveat(program, "", (char *const *)(uintptr_t)arguments, environment, AT_EMPTY_PATH);
 }
 
-_Noreturn void spawner_child_worker(const struct spawner_child *child, const char *root,
+_Noreturn void spawner_child_worker(const struct spawner_child *child,
+                                    const struct spawner_worker *worker,
                                     const int fds[SPAWN_FD_COUNT], int last_words)
 {
     struct error error;
@@ -181,11 +249,11 @@ _Noreturn void spawner_child_worker(const struct spawner_child *child, const cha
         die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
     last_words = WORKER_FD_LAST_WORDS;
     offer_to_oom_killer();
-    if (chdir(root) < 0)
+    if (chdir(worker->root) < 0)
         die(last_words, "cannot enter the model's folder", strerrordesc_np(errno));
-    if (!confine(child, root, program, &error))
+    if (!confine(child, worker, program, &error))
         die(last_words, "cannot confine the worker", error.message);
-    execute_worker(child, program);
+    execute_worker(child, worker, program);
     die(last_words, "cannot execute the worker", strerrordesc_np(errno));
 }
 
@@ -205,7 +273,7 @@ static bool confine_reader(enum sandbox_mode mode, const char *path, struct erro
     folder_to_look_at(path, folder);
     const struct sandbox_path row = {folder, SANDBOX_READ};
     return sandbox_confine_worker(mode, &row, 1, ret_error) &&
-           sandbox_enter_worker(mode, folder, ret_error);
+           sandbox_enter_worker(mode, folder, false, ret_error);
 }
 
 static bool confine_writer(enum sandbox_mode mode, const struct spawner_task *task,

@@ -22,9 +22,17 @@ struct spawner_child {
  * front, and is told so. */
 _Noreturn void spawner_child_front(const struct spawner_child *child, int socket, bool successor);
 
-/* Becomes a worker that may read `root`, with the descriptors of a START. What keeps it from
- * starting is written to last_words, as a sentence. */
-_Noreturn void spawner_child_worker(const struct spawner_child *child, const char *root,
+/* What a worker is to be. */
+struct spawner_worker {
+    const char *root;        /* the folder that it may read */
+    const char *interpreter; /* the Python that it is; empty: it is this program */
+    const char *scratch;     /* the folder that it may write to, yet to be made; empty: none */
+};
+
+/* Becomes a worker, with the descriptors of a START. What keeps it from starting is written to
+ * last_words, as a sentence. */
+_Noreturn void spawner_child_worker(const struct spawner_child *child,
+                                    const struct spawner_worker *worker,
                                     const int fds[SPAWN_FD_COUNT], int last_words);
 
 /* Becomes a process that runs a task on the path and fd, and exits. It executes nothing: the

@@ -28,8 +28,8 @@ struct start {
     int fds[SPAWN_FD_COUNT];
     size_t fd_count;
     uint64_t id;
-    size_t path_size;
-    char path[];
+    size_t path_size, interpreter_size;
+    char path[]; /* and then the interpreter's */
 };
 
 struct spawner_client {
@@ -90,10 +90,12 @@ static int send_packet(int fd, const struct spawn_message *message, const int *f
 
 static int send_start(struct spawner_client *client, struct start *start)
 {
-    const struct spawn_message message = {.type = start->type,
-                                          .number = (int32_t)start->task,
-                                          .id = start->id,
-                                          .text = {start->path, start->path_size}};
+    const struct spawn_message message = {
+        .type = start->type,
+        .number = (int32_t)start->task,
+        .id = start->id,
+        .text = {start->path, start->path_size},
+        .interpreter = {start->path + start->path_size, start->interpreter_size}};
     int failure = send_packet(client->fd, &message, start->fds, start->fd_count);
     if (!failure) {
         list_remove(&start->link);
@@ -321,21 +323,30 @@ static int spec_fd(const struct worker_spec *spec, struct error *ret_error)
 }
 
 /* A message for a new process; NULL when there is no memory, or the path cannot be sent. */
-static struct start *start_new(enum spawn_type type, struct span path, struct error *ret_error)
+static struct start *start_new(enum spawn_type type, struct span path, struct span interpreter,
+                               struct error *ret_error)
 {
     if ((path.size == 0) != (type == SPAWN_EXPORT) || path.size > SPAWN_TEXT_MAX_BYTES ||
         memchr(path.data, '\0', path.size)) {
         error_set(ret_error, ERROR_INVALID_ARGUMENT, "the model's folder has no sound path");
         return NULL;
     }
-    struct start *start = malloc(sizeof *start + path.size);
+    if (interpreter.size > SPAWN_TEXT_MAX_BYTES ||
+        (interpreter.size && memchr(interpreter.data, '\0', interpreter.size))) {
+        error_set(ret_error, ERROR_INVALID_ARGUMENT, "the interpreter has no sound path");
+        return NULL;
+    }
+    struct start *start = malloc(sizeof *start + path.size + interpreter.size);
     if (!start) {
         error_no_memory(ret_error);
         return NULL;
     }
-    *start = (struct start){.type = type, .path_size = path.size};
+    *start =
+        (struct start){.type = type, .path_size = path.size, .interpreter_size = interpreter.size};
     if (path.size)
         memcpy(start->path, path.data, path.size);
+    if (interpreter.size)
+        memcpy(start->path + path.size, interpreter.data, interpreter.size);
     return start;
 }
 
@@ -401,7 +412,7 @@ void spawner_tell_settled(struct spawner_client *client)
 bool spawner_start(struct spawner_client *client, struct worker_process *process,
                    const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_START, spec->root, ret_error);
+    struct start *start = start_new(SPAWN_START, spec->root, spec->interpreter, ret_error);
     if (start && !attach_channel(start, fds, spec, ret_error)) {
         start_free(start);
         return false;
@@ -414,7 +425,7 @@ bool spawner_start(struct spawner_client *client, struct worker_process *process
 bool spawner_run_task(struct spawner_client *client, struct worker_process *process, unsigned task,
                       const char *path, int fd, struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_TASK, span_of(path), ret_error);
+    struct start *start = start_new(SPAWN_TASK, span_of(path), SPAN(""), ret_error);
     if (start)
         start->task = task;
     if (start && !attach_copies(start, &fd, 1, ret_error)) {
@@ -427,7 +438,7 @@ bool spawner_run_task(struct spawner_client *client, struct worker_process *proc
 bool spawner_start_exporter(struct spawner_client *client, struct worker_process *process, int line,
                             struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_EXPORT, SPAN(""), ret_error);
+    struct start *start = start_new(SPAWN_EXPORT, SPAN(""), SPAN(""), ret_error);
     if (start && !attach_copies(start, &line, 1, ret_error)) {
         start_free(start);
         return false;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/scratch.h"
 
 static struct spawner_slot *find(struct spawner_front *front, uint64_t id)
 {
@@ -78,10 +79,33 @@ void spawner_front_tell(struct spawner_front *front)
 
 /* ---- workers ---- */
 
+static void copy_text(struct span text, char to[SPAWN_TEXT_MAX_BYTES + 1])
+{
+    if (text.size)
+        memcpy(to, text.data, text.size);
+    to[text.size] = '\0';
+}
+
 static void not_started(struct spawner_slot *slot, const char *what)
 {
     snprintf(slot->reason, sizeof slot->reason, "%s: %s", what, strerrordesc_np(errno));
     slot->tell_ended = true;
+}
+
+/* Its scratch folder, if it is to have one. */
+static bool find_scratch(const struct spawner_front *front, struct spawner_slot *slot,
+                         const struct spawn_message *message, char path[SCRATCH_PATH_BYTES])
+{
+    struct error error;
+    path[0] = '\0';
+    slot->has_scratch = message->interpreter.size > 0;
+    if (!slot->has_scratch ||
+        scratch_path(front->child->spawner, front->pid, slot->id, path, &error))
+        return true;
+    slot->has_scratch = false;
+    snprintf(slot->reason, sizeof slot->reason, "%.*s", SPAWNER_REASON_BYTES - 1, error.message);
+    slot->tell_ended = true;
+    return false;
 }
 
 /* Starts a worker that may read path, a task on it, or an exporter, which has no path. */
@@ -89,8 +113,12 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
                   const char *path, const int fds[SPAWN_FD_COUNT])
 {
     int words[2];
+    char interpreter[SPAWN_TEXT_MAX_BYTES + 1], scratch[SCRATCH_PATH_BYTES];
     struct spawner_slot *slot = find(front, 0);
     *slot = (struct spawner_slot){.id = message->id};
+    if (!find_scratch(front, slot, message, scratch))
+        return;
+    copy_text(message->interpreter, interpreter);
     if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
         not_started(slot, "cannot make a pipe");
         return;
@@ -102,7 +130,8 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
     if (pid == 0 && message->type == SPAWN_EXPORT)
         spawner_child_exporter(front->child, fds[0], words[1]);
     if (pid == 0)
-        spawner_child_worker(front->child, path, fds, words[1]);
+        spawner_child_worker(front->child, &(struct spawner_worker){path, interpreter, scratch},
+                             fds, words[1]);
     close(words[1]);
     if (pid < 0) {
         close(words[0]);
@@ -114,8 +143,12 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
     slot->tell_started = true;
 }
 
-static void worker_ended(struct spawner_slot *slot, int status)
+static void worker_ended(struct spawner_front *front, struct spawner_slot *slot, int status)
 {
+    char scratch[SCRATCH_PATH_BYTES];
+    if (slot->has_scratch &&
+        scratch_path(front->child->spawner, front->pid, slot->id, scratch, NULL))
+        scratch_remove(scratch);
     ssize_t size = read(slot->last_words, slot->reason, sizeof slot->reason - 1);
     slot->reason[size > 0 ? size : 0] = '\0';
     close(slot->last_words);
@@ -135,7 +168,7 @@ bool spawner_front_reaped(struct spawner_front *front, pid_t pid, int status)
     }
     for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++) {
         if (front->slots[i].id && front->slots[i].pid == pid) {
-            worker_ended(&front->slots[i], status);
+            worker_ended(front, &front->slots[i], status);
             return true;
         }
     }
@@ -179,9 +212,7 @@ static bool obey_start(struct spawner_front *front, const struct spawn_message *
     if (!is_known(front->child->options, message, fd_count) || find(front, message->id) ||
         !find(front, 0))
         return false;
-    if (message->text.size)
-        memcpy(path, message->text.data, message->text.size);
-    path[message->text.size] = '\0';
+    copy_text(message->text, path);
     start(front, message, path, fds);
     return true;
 }

@@ -18,6 +18,7 @@ struct spawner_slot {
     int last_words;
     bool tell_started;
     bool tell_ended;
+    bool has_scratch;
     int status;
     char reason[SPAWNER_REASON_BYTES]; /* why it was not started; empty: it was */
 };

@@ -59,7 +59,7 @@ static bool enter_sandbox(const char *mode_name, const struct worker_spec *spec,
     if (!sandbox_mode_of_name(span_of(mode_name), &mode) || spec->root.size >= sizeof root)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "bad worker arguments");
     snprintf(root, sizeof root, "%.*s", SPAN_ARGS(spec->root));
-    return sandbox_enter_worker(mode, root, ret_error);
+    return sandbox_enter_worker(mode, root, spec->interpreter.size > 0, ret_error);
 }
 
 static bool prepare(int count, char *const arguments[], struct arena *arena,

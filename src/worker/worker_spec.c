@@ -4,7 +4,7 @@
 
 #include "base/pack.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
 {
@@ -14,6 +14,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_number(buf, VERSION);
     pack_string(buf, spec->path);
     pack_string(buf, spec->root);
+    pack_string(buf, spec->interpreter);
     pack_string(buf, spec->name);
     pack_number(buf, spec->version);
     pack_string(buf, spec->engine);
@@ -39,6 +40,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "not a worker's specification");
     spec.path = unpack_string(&unpack);
     spec.root = unpack_string(&unpack);
+    spec.interpreter = unpack_string(&unpack);
     spec.name = unpack_string(&unpack);
     spec.version = unpack_number(&unpack, UINT64_MAX);
     spec.engine = unpack_string(&unpack);

@@ -5,6 +5,7 @@ import queue
 import re
 import signal
 import subprocess
+import sys
 import sysconfig
 import threading
 import urllib.error
@@ -101,7 +102,7 @@ class Server:
                  **options):
         self.state = state
         serve = ["serve", *([str(path)] if path else []), *(PORTS if ports else ())]
-        serve += ["--onnxruntime", onnxruntime()]
+        serve += ["--onnxruntime", onnxruntime(), "--python", sys.executable]
         command = [*map(str, starter), binary(), *(command or serve), *map(str, arguments)]
         environment = {**inherited(), "XDG_STATE_HOME": str(state), **(environment or {})}
         self.state_dir = state_dir(command, environment)

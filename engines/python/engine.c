@@ -1,0 +1,137 @@
+/* The engine whose models are objects of Python; see python.h. It is no library of its own: the
+ * extension links it with the host, and the process is the interpreter. */
+#include "python.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct tensord_host *python_host;
+
+static int match(const struct tensord_source *source)
+{
+    return 100; /* the spawner has chosen already */
+}
+
+/* ---- loading ---- */
+
+static enum tensord_status load_failed(void)
+{
+    PyObject *type, *exception, *traceback;
+    long status = TENSORD_INTERNAL;
+    const char *sentence = "the model cannot be loaded";
+    PyErr_Fetch(&type, &exception, &traceback);
+    PyErr_NormalizeException(&type, &exception, &traceback);
+    if (traceback && exception)
+        PyException_SetTraceback(exception, traceback);
+    PyObject *said = PyObject_CallFunctionObjArgs(python_bridge.failed,
+                                                  exception ? exception : Py_None, Py_None, NULL);
+    if (!said || !PyArg_ParseTuple(said, "ls", &status, &sentence))
+        PyErr_Clear();
+    return python_host->reason((enum tensord_status)status, "%s", sentence);
+}
+
+static enum tensord_status load(const struct tensord_host *host,
+                                const struct tensord_source *source,
+                                struct tensord_description *ret_description, void **ret_model)
+{
+    python_host = host;
+    gil_take();
+    struct python_model *model = model_load(source, ret_description);
+    enum tensord_status status = model ? TENSORD_OK : load_failed();
+    if (model && model->start)
+        python_engine.flags |= TENSORD_ENGINE_ASYNC;
+    gil_give();
+    *ret_model = model;
+    return status;
+}
+
+static void unload(void *model)
+{
+    gil_take();
+    model_unload(model);
+    gil_give();
+}
+
+/* ---- executing ---- */
+
+/* {name: value} of the inputs that are there. */
+static PyObject *by_name(const struct python_model *model, PyObject *values)
+{
+    PyObject *dict = PyDict_New();
+    for (size_t i = 0; dict && i < model->input_count; i++) {
+        PyObject *value = PyTuple_GetItem(values, (Py_ssize_t)i);
+        if (value != Py_None && PyDict_SetItem(dict, model->input_values[i].name, value) < 0)
+            Py_CLEAR(dict);
+    }
+    return dict;
+}
+
+/* function(inputs by name, request) */
+static PyObject *call_general(struct run *run, PyObject *function, PyObject *values)
+{
+    PyObject *dict = by_name(run->model, values), *handle = dict ? run_handle(run) : NULL;
+    PyObject *result = handle ? PyObject_CallFunctionObjArgs(function, dict, handle, NULL) : NULL;
+    Py_XDECREF(handle);
+    Py_XDECREF(dict);
+    return result;
+}
+
+static PyObject *call(struct run *run, PyObject *values)
+{
+    if (run->model->call)
+        return PyObject_CallObject(run->model->call, values);
+    return call_general(run, run->model->execute, values);
+}
+
+/* Each item is an answer; the end is the last. */
+static void stream(struct run *run, PyObject *items)
+{
+    PyObject *item;
+    bool wanted = true;
+    while (wanted && (item = PyIter_Next(items))) {
+        bool sent = run_answer(run, item, false, &wanted);
+        Py_DECREF(item);
+        if (!sent)
+            break;
+    }
+    if (!run->tensord)
+        return; /* there was no room for an answer */
+    if (PyErr_Occurred() || !run_answer(run, Py_None, true, &wanted))
+        run_fail(run);
+}
+
+static void execute_now(struct run *run, PyObject *values)
+{
+    bool wanted;
+    run_set_current(run);
+    PyObject *result = call(run, values);
+    Py_DECREF(values);
+    if (result && run->model->streams && PyIter_Check(result))
+        stream(run, result);
+    else if (!result || !run_answer(run, result, true, &wanted))
+        run_fail(run);
+    run_set_current(NULL);
+    Py_XDECREF(result);
+}
+
+static void execute(void *model, struct tensord_execution *execution)
+{
+    struct run run = {.tensord = execution, .model = model};
+    gil_take();
+    PyObject *values = inputs_take(model, execution);
+    if (values)
+        execute_now(&run, values);
+    else
+        run_fail(&run);
+    gil_give();
+}
+
+struct tensord_engine python_engine = {
+    .abi = TENSORD_ENGINE_ABI,
+    .size = sizeof(python_engine),
+    .name = "python",
+    .match = match,
+    .load = load,
+    .execute = execute,
+    .unload = unload,
+};

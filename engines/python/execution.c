@@ -1,0 +1,271 @@
+/* One execution as Python sees it; see python.h. */
+#include "python.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct handle {
+    PyObject_HEAD struct run *run; /* NULL after the final answer */
+};
+
+enum { BUSY_POLL_NS = 1000000, REASON_BYTES = 500 };
+
+PyObject *execution_type;
+static _Thread_local struct run *current;
+
+struct run *run_current(void)
+{
+    return current;
+}
+
+void run_set_current(struct run *run)
+{
+    current = run;
+}
+
+static struct run *run_of(PyObject *self)
+{
+    struct run *run = ((struct handle *)self)->run;
+    if (!run)
+        PyErr_SetString(PyExc_RuntimeError, "the request has been answered");
+    return run;
+}
+
+/* ---- what Python may ask ---- */
+
+static PyObject *get_parameters(PyObject *self, void *context)
+{
+    const struct run *run = run_of(self);
+    PyObject *parameters = run ? PyDict_New() : NULL;
+    for (size_t i = 0; parameters && i < run->tensord->parameter_count; i++) {
+        const struct tensord_parameter *row = &run->tensord->parameters[i];
+        PyObject *value =
+            PyUnicode_DecodeUTF8(row->value, (Py_ssize_t)strlen(row->value), "replace");
+        if (!value || PyDict_SetItemString(parameters, row->key, value) < 0)
+            Py_CLEAR(parameters);
+        Py_XDECREF(value);
+    }
+    return parameters;
+}
+
+/* Seconds of CLOCK_MONOTONIC, as time.monotonic() gives them; None: there is none. */
+static PyObject *get_deadline(PyObject *self, void *context)
+{
+    const struct run *run = run_of(self);
+    if (!run)
+        return NULL;
+    if (run->tensord->deadline_ns == UINT64_MAX)
+        return Py_NewRef(Py_None);
+    return PyFloat_FromDouble((double)run->tensord->deadline_ns / 1e9);
+}
+
+/* True, too, when it has been answered: nobody wants more. */
+static PyObject *is_cancelled(PyObject *self, PyObject *nothing)
+{
+    const struct run *run = ((struct handle *)self)->run;
+    return PyBool_FromLong(!run || python_host->cancelled(run->tensord));
+}
+
+static PyObject *answer(PyObject *self, PyObject *arguments)
+{
+    PyObject *result;
+    int final;
+    bool wanted;
+    struct run *run = run_of(self);
+    if (!run || !PyArg_ParseTuple(arguments, "Op", &result, &final) ||
+        !run_answer(run, result, final != 0, &wanted))
+        return NULL;
+    return PyBool_FromLong(wanted);
+}
+
+/* Ends it with the exception that is given. */
+static PyObject *fail(PyObject *self, PyObject *exception)
+{
+    struct run *run = run_of(self);
+    if (!run)
+        return NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    run_fail(run);
+    return Py_NewRef(Py_None);
+}
+
+static void dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    struct run *run = ((struct handle *)self)->run;
+    if (run)
+        run->handle = NULL;
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"cancelled", is_cancelled, METH_NOARGS,
+     "True once the client has gone or the deadline has passed."},
+    {"answer", answer, METH_VARARGS,
+     "answer(outputs, final) -> bool: sends them; False: nobody wants more."},
+    {"fail", fail, METH_O, "fail(exception): ends the request with an error."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef members[] = {
+    {"parameters", get_parameters, NULL, "The request's own parameters: a dict of strings.", NULL},
+    {"deadline", get_deadline, NULL,
+     "When an answer is due, as time.monotonic() tells it; or None.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_methods, methods},
+    {Py_tp_getset, members},
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_doc, "A request that is being executed."},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "tensord.Request",
+    .basicsize = sizeof(struct handle),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
+
+bool execution_type_make(PyObject *module)
+{
+    execution_type = PyType_FromSpec(&spec);
+    return execution_type && PyModule_AddObjectRef(module, "Request", execution_type) == 0;
+}
+
+PyObject *run_handle(struct run *run)
+{
+    if (run->handle)
+        return Py_NewRef(run->handle);
+    struct handle *handle = PyObject_New(struct handle, (PyTypeObject *)execution_type);
+    if (!handle)
+        return NULL;
+    handle->run = run;
+    run->handle = (PyObject *)handle;
+    return run->handle;
+}
+
+/* ---- answers ---- */
+
+/* Nobody finds the run any more. Threads that are still in a call for it are waited for: the host
+ * frees the execution with its final answer. */
+static void forget(struct run *run)
+{
+    if (run->handle)
+        ((struct handle *)run->handle)->run = NULL;
+    run->handle = NULL;
+    run->tensord->engine_data = NULL;
+    while (run->busy > 0) {
+        gil_give();
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_POLL_NS}, NULL);
+        gil_take();
+    }
+}
+
+static void end(struct run *run)
+{
+    run->tensord = NULL;
+    if (run->on_heap)
+        free(run);
+}
+
+/* Without the interpreter's lock: sends the outputs. */
+static bool send(struct run *run, const struct output *outputs, size_t count, bool final,
+                 bool *ret_wanted)
+{
+    struct tensord_execution *tensord = run->tensord;
+    for (size_t i = 0; i < count; i++) {
+        const struct output *output = &outputs[i];
+        if (!python_host->output_bytes(tensord, output->index, output->datatype, output->shape,
+                                       output->ndim, output->data, output->size_bytes))
+            return false;
+    }
+    *ret_wanted = python_host->respond(tensord, final);
+    return true;
+}
+
+/* Sends them, or the reason why there is no room for them, which ends the run as well. */
+static void send_or_fail(struct run *run, const struct output *outputs, size_t count, bool final,
+                         bool *ret_wanted)
+{
+    struct tensord_execution *tensord = run->tensord;
+    if (final)
+        forget(run);
+    run->busy++;
+    gil_give();
+    bool sent = send(run, outputs, count, final, ret_wanted);
+    gil_take();
+    run->busy--;
+    if (!sent) {
+        *ret_wanted = false;
+        if (!final)
+            forget(run);
+        gil_give();
+        python_host->fail(tensord, TENSORD_UNAVAILABLE);
+        gil_take();
+    }
+    if (!sent || final)
+        end(run);
+}
+
+bool run_answer(struct run *run, PyObject *result, bool final, bool *ret_wanted)
+{
+    struct output few[4], *outputs = few;
+    size_t count = 0, most = run->model->output_count;
+    if (most > sizeof few / sizeof *few)
+        outputs = malloc(most * sizeof *outputs);
+    if (!outputs)
+        return PyErr_NoMemory() != NULL;
+    bool taken = result == Py_None ||
+                 outputs_take(run->model, run->tensord->wanted_outputs, result, outputs, &count);
+    if (taken)
+        send_or_fail(run, outputs, count, final, ret_wanted);
+    outputs_drop(outputs, count);
+    if (outputs != few)
+        free(outputs);
+    return taken;
+}
+
+/* The status and the sentence for the current exception, which is cleared. */
+static enum tensord_status explain(struct run *run, char reason[REASON_BYTES])
+{
+    PyObject *type, *exception, *traceback;
+    long status = TENSORD_INTERNAL;
+    PyErr_Fetch(&type, &exception, &traceback);
+    PyErr_NormalizeException(&type, &exception, &traceback);
+    if (traceback && exception)
+        PyException_SetTraceback(exception, traceback);
+    PyObject *handle = run_handle(run);
+    PyObject *said = PyObject_CallFunctionObjArgs(
+        python_bridge.failed, exception ? exception : Py_None, handle ? handle : Py_None, NULL);
+    const char *sentence = "the model raised an exception that cannot be told";
+    snprintf(reason, REASON_BYTES, "%s", sentence);
+    if (said && PyArg_ParseTuple(said, "ls", &status, &sentence))
+        snprintf(reason, REASON_BYTES, "%s", sentence);
+    PyErr_Clear();
+    Py_XDECREF(said);
+    Py_XDECREF(handle);
+    Py_XDECREF(type);
+    Py_XDECREF(exception);
+    Py_XDECREF(traceback);
+    return status > TENSORD_OK && status <= TENSORD_CANCELLED ? (enum tensord_status)status
+                                                              : TENSORD_INTERNAL;
+}
+
+void run_fail(struct run *run)
+{
+    char reason[REASON_BYTES];
+    struct tensord_execution *tensord = run->tensord;
+    enum tensord_status status = explain(run, reason);
+    forget(run);
+    gil_give();
+    python_host->reason(status, "%s", reason);
+    python_host->fail(tensord, status);
+    gil_take();
+    end(run);
+}

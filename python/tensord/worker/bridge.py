@@ -1,0 +1,66 @@
+"""What the extension calls, by these names (engines/python/python.h).
+
+Nothing here imports more than it must: a worker's cold start is the interpreter's own, and little else.
+"""
+import sys
+import traceback
+from typing import Any
+
+from tensord.worker.model import Model, Source, TensorInfo
+
+INVALID_ARGUMENT, UNAVAILABLE, UNSUPPORTED, INTERNAL, CANCELLED = range(1, 6)
+
+# Datatypes and numpy's names of them; BF16 is ml_dtypes' where that is installed.
+_NUMPY = {
+    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64", "INT8": "int8",
+    "INT16": "int16", "INT32": "int32", "INT64": "int64", "FP16": "float16", "FP32": "float32", "FP64": "float64",
+}
+
+
+def load(source: dict[str, Any]) -> Model:
+    """Loads the model that the source names."""
+    from tensord.worker.load import load as load_source
+
+    return load_source(Source(source))
+
+
+def failed(error: BaseException | None, request: Any) -> tuple[int, str]:
+    """The status and the sentence of an exception; its traceback goes to the log."""
+    if error is None:
+        return INTERNAL, "the model raised an exception that cannot be told"
+    print("".join(traceback.format_exception(error)), end="", file=sys.stderr)
+    status = getattr(error, "tensord_status", INTERNAL)
+    return status, f"{type(error).__name__}: {error}"
+
+
+def ndarray() -> type:
+    """numpy's array type."""
+    import numpy
+
+    return numpy.ndarray
+
+
+def dtype(datatype: str) -> Any:
+    """numpy's datatype."""
+    import numpy
+
+    if datatype == "BF16":
+        ml_dtypes = sys.modules.get("ml_dtypes")
+        return numpy.dtype(ml_dtypes.bfloat16 if ml_dtypes else "uint16")
+    return numpy.dtype(_NUMPY[datatype])
+
+
+def objects(values: list[bytes], shape: tuple[int, ...]) -> Any:
+    """A BYTES tensor as numpy has it: an array of bytes objects."""
+    import numpy
+
+    array = numpy.empty(len(values), dtype=object)
+    array[:] = values
+    return array.reshape(shape)
+
+
+def coerce(value: Any, info: TensorInfo) -> Any:
+    """A value that is not what the schema says already, made so: a buffer; of BYTES, (shape, list of bytes)."""
+    from tensord.worker.values import to_bytes, to_numbers
+
+    return to_bytes(value, info) if info.datatype == "BYTES" else to_numbers(value, info)
