@@ -455,3 +455,22 @@ def test_every_public_name_is_there():
         assert getattr(tensord, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         tensord.nothing
+
+
+def test_the_client_needs_no_newer_python_than_it_says(running):
+    """Its text is that of 3.9, and it runs under every interpreter that is here."""
+    import ast
+    import shutil
+
+    for folder in ("client", "commands"):
+        for path in (ROOT / "python" / "tensord" / folder).glob("*.py"):
+            ast.parse(path.read_text(), feature_version=(3, 9))
+    script = ("import importlib, pathlib, tensord\n"
+              "for path in pathlib.Path(tensord.__file__).parent.glob('c*/*.py'):\n"
+              "    importlib.import_module(f'tensord.{path.parent.name}.{path.stem}'.replace('.__init__', ''))\n"
+              f"print(tensord.connect({running.url!r}).model('echo')([1, 2, 3, 4]))")
+    for minor in range(9, 16):
+        python = shutil.which(f"python3.{minor}")
+        if python and not subprocess.run([python, "-c", ""], capture_output=True).returncode:
+            ran = subprocess.run([python, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "python")})
+            assert ran.stdout == "[1.0, 2.0, 3.0, 4.0]\n", (python, ran.stderr)

@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tensord.client import Model, Server, connect
+    from tensord.client import Deployed, Model, Server, connect
     from tensord.errors import (
         ConnectionFailed,
         DeployError,
@@ -25,16 +25,14 @@ if TYPE_CHECKING:
         Unauthorized,
     )
     from tensord.worker.declare import model
-    from tensord.worker.errors import BadRequest, Unavailable
     from tensord.worker.requests import Request
 
 __version__ = "0.1.0"
 
 # Where each public name is defined.
 _HOMES = {
-    "tensord.client": ("connect", "Server", "Model"),
+    "tensord.client": ("connect", "Server", "Model", "Deployed"),
     "tensord.worker.declare": ("model",),
-    "tensord.worker.errors": ("BadRequest", "Unavailable"),
     "tensord.worker.requests": ("Request",),
     "tensord.errors": (
         "Error",

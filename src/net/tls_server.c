@@ -6,7 +6,6 @@
 #include "net/tls_private.h"
 
 #include "base/clock.h"
-#include "net/loop_work.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -26,7 +25,7 @@ struct file_state {
 struct tls_watch {
     struct tls_server *server;
     struct timer timer;
-    struct loop_work work;
+    uv_work_t work;
     bool working, again, freed;
     struct file_state loaded[FILES], seen[FILES];
     /* The thread's, while it works. */
@@ -95,7 +94,7 @@ static bool same(const struct file_state *a, const struct file_state *b)
     return memcmp(a, b, FILES * sizeof *a) == 0;
 }
 
-static void work(struct loop_work *request)
+static void work(uv_work_t *request)
 {
     struct tls_watch *watch = list_entry(request, struct tls_watch, work);
     const struct tls_server_options *options = &watch->server->options;
@@ -135,7 +134,7 @@ static void take_over(struct tls_server *server)
     watch->tls = NULL;
 }
 
-static void worked(struct loop_work *request)
+static void worked(uv_work_t *request, int status)
 {
     struct tls_watch *watch = list_entry(request, struct tls_watch, work);
     struct tls_server *server = watch->server;
@@ -160,14 +159,7 @@ static void start_work(struct tls_watch *watch, bool asked)
     timer_stop(&watch->timer);
     watch->asked = asked;
     watch->working = true;
-    struct tls_server *server = watch->server;
-    struct error error;
-    if (loop_work_start(server->loop, &watch->work, work, worked, &error))
-        return;
-    watch->working = false;
-    if (asked)
-        server->options.reloaded(server->options.context, &error);
-    timer_start(&watch->timer, server->loop, server->options.look_ms, time_to_look);
+    uv_queue_work(&watch->server->loop->uv, &watch->work, work, worked); /* fails never */
 }
 
 void tls_server_reload(struct tls_server *server)

@@ -1,5 +1,6 @@
 """The client: servers and models, called and deployed from Python."""
+from tensord.client.deploy import Deployed
 from tensord.client.model import Model
 from tensord.client.server import Server, connect
 
-__all__ = ["Model", "Server", "connect"]
+__all__ = ["Deployed", "Model", "Server", "connect"]

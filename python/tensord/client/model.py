@@ -1,7 +1,6 @@
 """A model on a server, called like a function."""
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from dataclasses import dataclass, replace
@@ -117,6 +116,8 @@ class Model:
 
     async def aio(self, *values: Any, **named: Any) -> Any:
         """The same without blocking the event loop. Cancelling the task cancels the request at the server."""
+        import asyncio
+
         cancel = Cancel()
         try:
             return await asyncio.get_running_loop().run_in_executor(
@@ -146,6 +147,8 @@ class Model:
 
     async def astream(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
         """stream() without blocking the event loop."""
+        import asyncio
+
         loop, end = asyncio.get_running_loop(), object()
         parts = await loop.run_in_executor(self.server.executor, lambda: self.stream(*values, **named))
         try:
@@ -169,17 +172,24 @@ class Model:
             response.close()
 
     def _call(self, values: Sequence[Any], named: Mapping[str, Any], cancel: Optional[Cancel]) -> Any:
-        given = self._inputs(values, named)
         try:
-            return self._call_once(given, cancel)
+            return self._call_once(values, named, cancel)
         except InvalidInput:
             # The model may have been replaced by one that takes other inputs since its metadata was asked.
             known, self._metadata = self._metadata, None
             if known is None or self.metadata == known:
                 raise
-        return self._call_once(self._inputs(values, named), cancel)
+        return self._call_once(values, named, cancel)
 
-    def _call_once(self, given: Mapping[str, Any], cancel: Optional[Cancel]) -> Any:
+    def _call_once(self, values: Sequence[Any], named: Mapping[str, Any], cancel: Optional[Cancel]) -> Any:
+        given = self._inputs(values, named)
+        outputs, added = self.infer(given, cancel)
+        kind = self.options.returns or arrays.result_kind(list(given.values()))
+        like = next((value for value in given.values() if arrays.kind_of(value) == "pandas"), None)
+        return self._result(outputs, kind, like, added)
+
+    def infer(self, given: Mapping[str, Any], cancel: Optional[Cancel] = None) -> tuple[list[Tensor], bool]:
+        """The outputs as tensors, for inputs by name; and whether these were single rows, taken for a batch of one."""
         tensors, added = self._encode(given)
         fields, body = wire.encode_request(tensors, self._parameters())
         try:
@@ -187,12 +197,9 @@ class Model:
                 "POST", self.path + "/infer", headers=fields, body=body, timeout_s=self._timeout_s(), cancel=cancel)
             self._check(response)
             length = response.header(wire.HEAD_LENGTH)
-            outputs = wire.decode_answer(response.read(), length)
+            return wire.decode_answer(response.read(), length), added
         except TimedOut:
             raise TimedOut(f"model '{self.name}': the answer did not come in time") from None
-        kind = self.options.returns or arrays.result_kind(list(given.values()))
-        like = next((value for value in given.values() if arrays.kind_of(value) == "pandas"), None)
-        return self._result(outputs, kind, like, added)
 
     def _timeout_s(self) -> Optional[float]:
         return self.options.timeout_s if self.options.timeout_s is not None else self.server.timeout_s

@@ -5,11 +5,14 @@ import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, Callable, Optional, Sequence, Union
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional, Union
 
-from tensord.client import address
+from tensord.client import address, deploy, push
 from tensord.client.model import CallOptions, Model
-from tensord.client.transport import Transport
+from tensord.client.progress import choose
+from tensord.client.transport import Transport, error_text
+from tensord.errors import Error
 
 _CALLS_AT_ONCE = 64  # of aio()
 
@@ -66,6 +69,58 @@ class Server:
     def models(self) -> list[dict[str, Any]]:
         """What is served: a dict for each version, with name, version, state, reason, engine."""
         return self.transport.ask("POST", "/v2/repository/index", json_body={}, repeatable=True)
+
+    # ---- deploying ----
+
+    def push(self, path: Union[str, Path], name: Optional[str] = None, **options: Any) -> Model:
+        """Deploys the model file or folder at a path, waits until it is ready, and returns it.
+
+        Only what the server lacks is uploaded, and a push that was cut off goes on where it stopped. Options: version=N;
+        requirements=["torch", …] or a file's path; wait=False; timeout_s for the waiting; progress. Needs a token with
+        the scope deploy, for models that are code the scope code.
+        """
+        return deploy.deploy(self, path, name, **options)
+
+    def deploy(self, function: Optional[Callable] = None, **options: Any) -> Any:
+        """Deploys a function: its source, and what that uses, runs on the server; the name then calls it there.
+
+            @gpu.deploy(requirements=["torch"], name="embed")
+            def embed(texts: list[str]) -> np.ndarray: ...
+
+        Options: name, version, requirements (a list, or a file's path), files (files and folders that come along), wait,
+        timeout_s, progress. Nothing is pickled: the function may use modules, functions and classes of the same program,
+        and constants; what else it uses it makes itself. Returns a tensord.Deployed.
+        """
+        if function is None:
+            return lambda decorated: deploy.deploy_function(self, decorated, **options)
+        return deploy.deploy_function(self, function, **options)
+
+    def pull(self, name: str, folder: Union[None, str, Path] = None, version: Optional[int] = None) -> Path:
+        """Fetches a model's files into a folder that is not there yet (the model's name); returns it."""
+        progress = choose()
+        try:
+            pulled = push.pull(self.transport, name, Path(folder or name), version, progress=progress)
+        except BaseException:
+            progress.abandon()
+            raise
+        progress.finish(f"{name} is in {pulled}")
+        return pulled
+
+    def remove(self, name: str, version: Optional[int] = None) -> None:
+        """Unloads a model, or one version of it, and removes its files from the server."""
+        push.remove(self.transport, name, version)
+
+    def logs(self, name: str, lines: int = 100, follow: bool = False) -> Iterator[str]:
+        """The last lines of a model's log, and with `follow` those that come."""
+        path = f"{push.API}/models/{address.segment(name)}/logs?lines={lines}" + ("&follow=1" if follow else "")
+        response = self.transport.request("GET", path, repeatable=True, timeout_s=None if follow else self.timeout_s)
+        if response.status != 200:
+            raise Error(error_text(response))
+        return response.lines()
+
+    def status(self) -> list[dict[str, Any]]:
+        """What runs: for each version its state, progress, workers, memory, requests that run and wait."""
+        return self.transport.get_json(f"{push.API}/models")["models"]
 
     def is_ready(self) -> bool:
         """Does it answer, and is its first look at the models done?"""

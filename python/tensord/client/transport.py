@@ -139,17 +139,22 @@ class Response:
         return body
 
     def pieces(self, size: int = 1 << 16) -> Iterator[bytes]:
-        """The body, as it comes; the connection ends with it."""
+        """The body, as it comes. Leaving the loop before its end ends the request."""
+        ended = False
         try:
             while True:
                 self.sock.settimeout(self.timer.left())
                 if not (piece := self.raw.read1(size)):
-                    return
+                    break
                 yield piece
+            if self.raw.length:  # of what was announced
+                raise http.client.IncompleteRead(b"", self.raw.length)
+            ended = True
         except (OSError, http.client.HTTPException) as error:
             _reraise(error, self.transport.address)
         finally:
-            self.close()
+            self.raw.close()
+            self.transport._give_back(self.connection, keep=ended and not self.raw.will_close)
 
     def lines(self) -> Iterator[str]:
         """The body's lines, as they come, without their ends."""

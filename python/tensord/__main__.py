@@ -1,0 +1,6 @@
+"""`python -m tensord`."""
+import sys
+
+from tensord.commands import main
+
+sys.exit(main())
