@@ -70,6 +70,24 @@ static bool on_output_input(struct tensord_execution *tensord, uint32_t index,
     return copy != NULL;
 }
 
+static bool on_output_bytes(struct tensord_execution *tensord, uint32_t index,
+                            enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
+                            const void *data, size_t size_bytes)
+{
+    void *copy = on_output(tensord, index, datatype, shape, ndim, size_bytes);
+    if (copy && size_bytes)
+        memcpy(copy, data, size_bytes);
+    return copy != NULL;
+}
+
+static void *on_room(struct tensord_execution *tensord, size_t size_bytes)
+{
+    struct try_execution *execution = (struct try_execution *)tensord;
+    if (execution->room_count == TRY_MAX_ROOMS)
+        return NULL;
+    return execution->rooms[execution->room_count++] = malloc(size_bytes ? size_bytes : 1);
+}
+
 static bool on_respond(struct tensord_execution *tensord, bool final)
 {
     struct try_execution *execution = (struct try_execution *)tensord;
@@ -109,6 +127,8 @@ const struct tensord_host *engine_try_host(void)
         .fail = on_fail,
         .cancelled = on_cancelled,
         .call = on_call,
+        .output_bytes = on_output_bytes,
+        .room = on_room,
     };
     return &host;
 }
@@ -151,6 +171,8 @@ void try_execution_fini(struct try_execution *execution)
 {
     for (size_t i = 0; i < execution->output_count; i++)
         free(execution->outputs[i].tensor.data);
+    for (size_t i = 0; i < execution->room_count; i++)
+        free(execution->rooms[i]);
 }
 
 const struct tensord_tensor *try_output(const struct try_execution *execution, uint32_t index)

@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-enum { TRY_MAX_OUTPUTS = 80, TRY_REASON_BYTES = 512 };
+enum { TRY_MAX_OUTPUTS = 80, TRY_MAX_ROOMS = 80, TRY_REASON_BYTES = 512 };
 
 struct try_output {
     struct tensord_tensor tensor; /* its data is malloc'd */
@@ -18,6 +18,8 @@ struct try_execution {
     struct tensord_execution tensord; /* first: what the engine is handed */
     struct try_output outputs[TRY_MAX_OUTPUTS];
     size_t output_count;
+    void *rooms[TRY_MAX_ROOMS]; /* malloc'd, by room() */
+    size_t room_count;
     unsigned answers;           /* final ones; 1 when all is well */
     enum tensord_status status; /* of the final one */
     char reason[TRY_REASON_BYTES];

@@ -9,7 +9,7 @@ import pytest
 from support import models
 from support.processes import until
 from support.repositories import index, request, tensor_config, write_config, write_model
-from support.server import binary
+from support.server import ROOT, binary
 
 ENGINES = Path(binary()).parents[2] / "engines"
 
@@ -66,6 +66,37 @@ def test_a_folder_of_engines_that_others_may_change_is_refused_at_the_start(tmp_
     assert ended.returncode == 2
     assert "'engines' holds engines, which are code, and other users may change it" in ended.stderr
     assert "chown, chmod go-w" in ended.stderr
+
+
+def compile_c(source, library):
+    compiler = ["cc", "-shared", "-fPIC", f"-I{ROOT / 'include'}", "-x", "c", "-", "-o", library]
+    subprocess.run(compiler, input=source, text=True, check=True)
+
+
+def test_a_library_that_gives_no_engine_is_told(server, tmp_path, engines):
+    compile_c("#include <tensord/engine.h>\nconst struct tensord_engine *tensord_engine(void) { return 0; }\n",
+              engines / "mine.so")
+    running = server(write_model(tmp_path / "models", "m", "mine"), "--engine-dir", engines)
+    assert reason(running, "m") == "engine 'mine.so' gives no engine"
+
+
+def test_the_page_for_authors_is_true(server, tmp_path):
+    """Followed from nothing but the header, the host for tests and what the page says."""
+    for name in ("include/tensord/engine.h", "engines/identity.c", "engines/engine_try.c", "engines/engine_try.h"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    page = (ROOT / "docs/engines.md").read_text()
+    [program] = re.findall(r"^```c\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "try.c").write_text(program)
+    commands = [line.strip() for line in page.replace(program, "").splitlines() if line.startswith("    ")]
+    in_server = commands.index("tensord serve models --engine-dir engines")
+    assert len(commands) == in_server + 2
+    done = subprocess.run(["sh", "-ec", "\n".join(commands[:in_server])], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "1 2.5\n", done.stderr
+    running = server(tmp_path / "models", "--engine-dir", tmp_path / "engines").wait_ready("m")
+    [body] = re.findall("curl -d '(.*)' localhost", commands[-1])
+    status, answer = running.infer("m", body.encode())
+    assert status == 200 and answer["outputs"][0]["data"] == [1, 2.5]
 
 
 def test_a_model_that_talks_too_much_does_not_fill_the_log(server, tmp_path):

@@ -77,6 +77,8 @@ static const struct tensord_engine *open_engine(const char *folder, const char *
     /* ISO C knows no conversion from void * to a function. */
     memcpy(&entry, &symbol, sizeof entry);
     const struct tensord_engine *engine = entry();
+    if (!engine)
+        error_set(ret_error, ERROR_UNIMPLEMENTED, "engine '%s' gives no engine", file);
     return engine && engine_check(engine, ret_error) ? engine : NULL;
 }
 
