@@ -200,8 +200,9 @@ def blanks(tree):
 
 
 def folder_readme(tree):
-    """Each folder of code has its page."""
+    """Each folder at the top, and each folder of code, has its page."""
     folders = {s.path.parent for s in tree.sources if s.path.parts[0] in ("src", "engines", "fuzz", "bench")}
+    folders |= {Path(path.parts[0]) for path in tree.paths if len(path.parts) > 1}
     for folder in sorted(folders):
         if not (tree.root / folder / "README.md").exists():
             yield Finding(folder / "README.md", 1, "is missing")

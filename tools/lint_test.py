@@ -58,6 +58,7 @@ REFUSED = [
     (lint.blanks, {"src/base/a.c": "int x; \n"}, "a blank"),
     (lint.blanks, {"src/base/a.c": "int x;"}, "one newline"),
     (lint.folder_readme, {"src/base/a.c": ""}, "src/base/README.md"),
+    (lint.folder_readme, {"proto/a.proto": ""}, "proto/README.md"),
     (lint.formatting, {"src/base/a.c": "int  x;\n"}, "clang-format"),
 ]
 
@@ -78,7 +79,8 @@ ACCEPTED = [
     (lint.header_guard, {"include/tensord/engine.h": guarded("TENSORD_ENGINE_H")}),
     (lint.header_guard, {"engines/o/b.h": guarded("TENSORD_ENGINES_O_B_H")}),
     (lint.blanks, {"src/base/a.c": "int x;\n"}),
-    (lint.folder_readme, {"src/base/a.c": "", "src/base/README.md": "# base\n"}),
+    (lint.folder_readme, {"tools/README.md": "", "src/README.md": "", "src/base/a.c": "", "src/base/README.md": "# base\n"}),
+    (lint.folder_readme, {"tools/README.md": "", ".ci/run": "", "proto/a.proto": "", "proto/README.md": ""}),
     (lint.formatting, {"src/base/a.c": "int x;\n"}),
 ]
 
@@ -116,6 +118,7 @@ def test_a_tool_that_is_not_there_is_a_finding(tmp_path):
 def test_the_program_exits_1_when_there_are_findings(tmp_path):
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "modules.txt").write_text(MODULES)
+    (tmp_path / "tools" / "README.md").write_text("# tools\n")
     command = [sys.executable, lint.__file__, "--root", str(tmp_path)]
     assert subprocess.run(command, capture_output=True).returncode == 0
     (tmp_path / "src" / "base").mkdir(parents=True)
