@@ -7,20 +7,17 @@
 #include "cmd/announce.h"
 #include "cmd/commands.h"
 #include "cmd/drain.h"
+#include "cmd/front_confine.h"
+#include "cmd/front_limits.h"
 #include "cmd/guard.h"
 #include "cmd/heap_trim.h"
-#include "cmd/interpreter.h"
 #include "cmd/listeners.h"
 #include "cmd/observing.h"
 #include "cmd/tasks.h"
-#include "cmd/tls_setup.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
 #include "telemetry/log.h"
-#include "worker/sandbox.h"
 
-#include <assert.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,10 +26,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
-
-enum { STOP_GRACE_MS = 5000 };
-
-#define MIB ((uint64_t)1 << 20)
 
 struct front {
     struct settings settings; /* as at the start; for ever, so that texts in it may be pointed to */
@@ -215,64 +208,21 @@ static void on_spawner_lost(void *context)
 
 /* ---- putting it together ---- */
 
-static uint64_t memory_limit_bytes(void)
-{
-    if (front.settings.memory_limit_mib)
-        return (uint64_t)front.settings.memory_limit_mib * MIB;
-    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
-}
-
-static enum load_policy load_policy(void)
-{
-    if (strcmp(front.settings.load, "explicit") == 0)
-        return LOAD_EXPLICIT;
-    return strcmp(front.settings.load, "lazy") == 0 ? LOAD_LAZY : LOAD_ALL;
-}
-
 static void make_serving(void)
 {
-    static char python[PATH_MAX];
-    struct serving_options options = {
-        .load = load_policy(),
-        .memory_limit_bytes = memory_limit_bytes(),
-        .threads = (uint32_t)front.settings.threads,
-        .python = interpreter_find(front.settings.python, python) ? python : NULL,
-        .queue_limit = (size_t)front.settings.queue_limit,
-        .memory_wait_ms = (uint64_t)front.settings.memory_wait_ms,
-        .stop_grace_ms = STOP_GRACE_MS,
-        .series_limit = (size_t)front.settings.metrics_models,
-        .summaries = front.settings.metrics_summaries,
-    };
+    struct serving_options options;
+    front_serving_options(&front.settings, &options);
     serving_init(&front.serving, front.loop, front.spawner, &options);
     front.serving.rescan = on_rescan;
     front.serving.drained = front.serving.stopped = on_drained;
     front.serving.settled = on_settled;
 }
 
-/* Puts the settings that a reload may change in force. */
 static void apply_settings(const struct settings *settings)
 {
-    struct http_limits *limits = &front.http.limits;
     log_start(settings);
     observing_api(settings, &front.api);
-    uint64_t body_mib =
-        settings->max_body_mib ? (uint64_t)settings->max_body_mib : memory_limit_bytes() / MIB;
-    front.api.max_json_bytes = (size_t)settings->max_json_mib * MIB;
-    front.api.max_body_bytes = (size_t)(body_mib * MIB);
-    front.serving.options.queue_limit = (size_t)settings->queue_limit;
-    front.serving.options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;
-    limits->header_bytes = (size_t)settings->max_header_bytes;
-    limits->field_count = (size_t)settings->max_header_fields;
-    limits->target_bytes = (size_t)settings->max_target_bytes;
-    limits->chunk_count = (uint32_t)settings->max_chunks;
-    limits->streams = (uint32_t)settings->max_streams;
-    limits->reset_burst = (uint32_t)settings->reset_burst;
-    limits->resets_per_s = (uint32_t)settings->resets_per_s;
-    limits->header_timeout_ms = (uint64_t)settings->header_timeout_ms;
-    limits->body_timeout_ms = (uint64_t)settings->body_timeout_ms;
-    limits->body_bytes_per_s = (uint64_t)settings->min_body_bytes_per_s;
-    limits->unsent_timeout_ms = (uint64_t)settings->unsent_timeout_ms;
-    limits->idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
+    front_limits_apply(settings, &front.api, &front.serving, &front.http);
 }
 
 static void on_changed(void *context, const struct setting_changed *change)
@@ -350,48 +300,6 @@ static void watch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* The absolute path of a folder, or of the folder that holds the file; NULL when there is none. */
-static const char *folder_of(const char *path, char folder[PATH_MAX])
-{
-    struct stat status;
-    if (!realpath(path, folder))
-        return NULL;
-    char *slash = strrchr(folder, '/');
-    if (stat(folder, &status) == 0 && !S_ISDIR(status.st_mode))
-        slash[slash == folder ? 1 : 0] = '\0';
-    return folder;
-}
-
-/* The path without its last name. */
-static const char *parent_of(const char *path, char parent[PATH_MAX])
-{
-    snprintf(parent, PATH_MAX, "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (!slash)
-        return path[0] ? "." : "";
-    slash[slash == parent ? 1 : 0] = '\0';
-    return parent;
-}
-
-static bool enter_sandbox(struct error *ret_error)
-{
-    char text[200], config[PATH_MAX], parent[PATH_MAX], link[PATH_MAX];
-    enum { OWN_PATHS = 3 };
-    enum sandbox_mode mode = SANDBOX_AUTO;
-    struct tls_paths tls;
-    struct sandbox_path paths[OWN_PATHS + TLS_PATHS] = {
-        /* for reloads: where the file lies, and where the link to it lies if it is one */
-        {folder_of(front.settings.config, config), SANDBOX_READ},
-        {folder_of(parent_of(front.settings.config, parent), link), SANDBOX_READ},
-        {front.guard.folder[0] ? front.guard.folder : NULL, SANDBOX_READ}, /* the token file */
-    };
-    tls_paths(&front.settings, &tls);
-    memcpy(paths + OWN_PATHS, tls.rows, sizeof tls.rows);
-    sandbox_mode_of_name(span_of(front.settings.sandbox), &mode);
-    log_info("front", "sandbox: %s", sandbox_describe(mode, text, sizeof text));
-    return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
-}
-
 /* Links are left as they are: they are followed at each look. */
 static bool make_absolute(const char *path, struct error *ret_error)
 {
@@ -436,7 +344,7 @@ static bool start(const char *path, struct error *ret_error)
         !(listen_all(ret_error) &&
           guard_introduce(&front.guard, &front.settings, front.announcer.address, ret_error)))
         return false;
-    if (!enter_sandbox(ret_error))
+    if (!front_confine(&front.settings, front.guard.folder, ret_error))
         return false;
     const struct repository_looker looker = {start_look, NULL};
     front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,

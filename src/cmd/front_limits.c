@@ -1,0 +1,66 @@
+/* From settings to limits; see front_limits.h. */
+#include "cmd/front_limits.h"
+
+#include "cmd/interpreter.h"
+
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STOP_GRACE_MS = 5000 };
+
+#define MIB ((uint64_t)1 << 20)
+
+static uint64_t memory_limit_bytes(const struct settings *settings)
+{
+    if (settings->memory_limit_mib)
+        return (uint64_t)settings->memory_limit_mib * MIB;
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+}
+
+static enum load_policy load_policy(const struct settings *settings)
+{
+    if (strcmp(settings->load, "explicit") == 0)
+        return LOAD_EXPLICIT;
+    return strcmp(settings->load, "lazy") == 0 ? LOAD_LAZY : LOAD_ALL;
+}
+
+void front_serving_options(const struct settings *settings, struct serving_options *ret_options)
+{
+    static char python[PATH_MAX];
+    *ret_options = (struct serving_options){
+        .load = load_policy(settings),
+        .memory_limit_bytes = memory_limit_bytes(settings),
+        .threads = (uint32_t)settings->threads,
+        .python = interpreter_find(settings->python, python) ? python : NULL,
+        .queue_limit = (size_t)settings->queue_limit,
+        .memory_wait_ms = (uint64_t)settings->memory_wait_ms,
+        .stop_grace_ms = STOP_GRACE_MS,
+        .series_limit = (size_t)settings->metrics_models,
+        .summaries = settings->metrics_summaries,
+    };
+}
+
+void front_limits_apply(const struct settings *settings, struct api *api, struct serving *serving,
+                        struct http_server *http)
+{
+    struct http_limits *limits = &http->limits;
+    uint64_t body_mib = settings->max_body_mib ? (uint64_t)settings->max_body_mib
+                                               : memory_limit_bytes(settings) / MIB;
+    api->max_json_bytes = (size_t)settings->max_json_mib * MIB;
+    api->max_body_bytes = (size_t)(body_mib * MIB);
+    serving->options.queue_limit = (size_t)settings->queue_limit;
+    serving->options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;
+    limits->header_bytes = (size_t)settings->max_header_bytes;
+    limits->field_count = (size_t)settings->max_header_fields;
+    limits->target_bytes = (size_t)settings->max_target_bytes;
+    limits->chunk_count = (uint32_t)settings->max_chunks;
+    limits->streams = (uint32_t)settings->max_streams;
+    limits->reset_burst = (uint32_t)settings->reset_burst;
+    limits->resets_per_s = (uint32_t)settings->resets_per_s;
+    limits->header_timeout_ms = (uint64_t)settings->header_timeout_ms;
+    limits->body_timeout_ms = (uint64_t)settings->body_timeout_ms;
+    limits->body_bytes_per_s = (uint64_t)settings->min_body_bytes_per_s;
+    limits->unsent_timeout_ms = (uint64_t)settings->unsent_timeout_ms;
+    limits->idle_timeout_ms = (uint64_t)settings->idle_timeout_ms;
+}
