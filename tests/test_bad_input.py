@@ -5,9 +5,11 @@ import gzip
 import json
 import struct
 
+import grpc
 import h2.config
 import h2.connection
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import processes
 from support.repositories import request as infer_request
@@ -145,6 +147,15 @@ def test_bad_json_is_explained(served, body):
     assert headers["content-type"] == "application/json"
     sentence = json.loads(answer)["error"]
     assert sentence and not any(leak in sentence for leak in LEAKS)
+
+
+def test_typed_contents_over_the_limit_are_refused(served):
+    asked = service_pb2.ModelInferRequest(model_name="echo")
+    asked.inputs.add(name="x", datatype="FP32", shape=[1 << 18]).contents.fp32_contents.extend([0.5] * (1 << 18))
+    with grpc.insecure_channel(served.netloc) as channel, pytest.raises(grpc.RpcError) as refused:
+        service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(asked, timeout=60)
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1048576 bytes" in refused.value.details() and "raw_input_contents" in refused.value.details()
 
 
 def test_a_json_body_over_the_limit_is_refused(served):

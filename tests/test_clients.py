@@ -14,6 +14,7 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from support import models
@@ -43,6 +44,10 @@ VALUES = {
 }
 BY_JSON = [name for name in VALUES if name not in ("FP16", "BF16")]  # Triton's clients refuse these two in JSON
 
+# The field of InferTensorContents that each datatype's values stand in; the others have none.
+CONTENTS = {"BOOL": "bool", "INT8": "int", "INT16": "int", "INT32": "int", "INT64": "int64", "UINT8": "uint", "UINT16": "uint",
+            "UINT32": "uint", "UINT64": "uint64", "FP32": "fp32", "FP64": "fp64", "BYTES": "bytes"}
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
@@ -53,6 +58,8 @@ def served(tmp_path_factory):
     write_model(folder, "chaos", "chaos", "INT32", {"batching": "no", "concurrency": 8}, names=("INPUT0", "OUTPUT0"))
     write_config(folder, "types", backend="identity", input=[tensor_config(f"in_{name}", name) for name in VALUES],
                  output=[tensor_config(f"out_{name}", name) for name in VALUES])
+    write_config(folder, "typed", backend="identity", input=[tensor_config(f"in_{name}", name) for name in CONTENTS],
+                 output=[tensor_config(f"out_{name}", name) for name in CONTENTS])
     for name, made in {"add": models.add(), "onnx_types": models.all_datatypes(["rows"]), "dynamic": models.dynamic(),
                        "optional": models.optional()}.items():
         settle(models.save(made, folder / f"{name}.onnx"))
@@ -381,6 +388,22 @@ def test_grpcurl_lists_and_describes(served):
     assert "inference.GRPCInferenceService.ModelInfer" in methods.split()
     status, described = grpcurl(served, served.netloc, "describe", "inference.ModelInferRequest")
     assert status == 0 and "repeated bytes raw_input_contents = 7;" in described
+
+
+@pytest.mark.parametrize("count", [1, 100_000], ids=["small", "large"])
+def test_typed_contents_of_every_datatype(served, count):
+    """The large ones are more than an ordinary request may take of the server's own memory."""
+    request, expected = service_pb2.ModelInferRequest(model_name="typed"), []
+    for name, field in CONTENTS.items():
+        values = np.resize(VALUES[name], count)
+        items = [value.encode() for value in values[:count // 4 + 1]] if name == "BYTES" else values.tolist()
+        made = request.inputs.add(name=f"in_{name}", datatype=name, shape=[len(items)])
+        getattr(made.contents, f"{field}_contents").extend(items)
+        expected.append(b"".join(struct.pack("<I", len(item)) + item for item in items)
+                        if name == "BYTES" else values.astype(VALUES[name].dtype).tobytes())
+    with grpc.insecure_channel(served.netloc, [("grpc.max_receive_message_length", -1)]) as channel:
+        answer = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=120)
+    assert answer.raw_output_contents == expected
 
 
 def test_grpcurl_calls(served):

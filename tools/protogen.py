@@ -9,6 +9,8 @@ Names: message a.b.FooBar.Baz is `struct a_b_foo_bar_baz` with table `a_b_foo_ba
 stand in the scope of their enum, as protobuf has it: A_B_FOO_BAR_VALUE. A map is a repeated entry
 {key, value}; all maps of one file with the same key and value types share one entry struct.
 
+A field with the option [lazy = true] is the bytes of its message, which whoever wants it decodes.
+
 Only proto3 is read, and of it what our files use: no groups, extensions or recursive messages by value.
 """
 import os
@@ -55,7 +57,8 @@ SHAPES = {
                 7: ("options", "MessageOptions"), 8: ("oneof", ["Oneof"])},
     "MessageOptions": {7: ("map_entry", int)},
     "Field": {1: ("name", str), 3: ("number", int), 4: ("label", int), 5: ("type", int), 6: ("type_name", str),
-              9: ("oneof_index", int), 10: ("json_name", str), 17: ("proto3_optional", int)},
+              8: ("options", "FieldOptions"), 9: ("oneof_index", int), 10: ("json_name", str), 17: ("proto3_optional", int)},
+    "FieldOptions": {5: ("lazy", int)},
     "Oneof": {1: ("name", str)},
     "Enum": {1: ("name", str), 2: ("value", ["Value"])},
     "Value": {1: ("name", str), 2: ("number", int)},
@@ -105,7 +108,7 @@ TYPES = {1: ("DOUBLE", "double"), 2: ("FLOAT", "float"), 3: ("INT64", "int64_t")
          9: ("STRING", "struct span"), 11: ("MESSAGE", None), 12: ("BYTES", "struct span"),
          13: ("UINT32", "uint32_t"), 14: ("ENUM", "int32_t"), 15: ("SFIXED32", "int32_t"),
          16: ("SFIXED64", "int64_t"), 17: ("SINT32", "int32_t"), 18: ("SINT64", "int64_t")}
-MESSAGE, ENUM, REPEATED = 11, 14, 3
+MESSAGE, BYTES, ENUM, REPEATED = 11, 12, 14, 3
 
 # Field names that C takes for itself.
 KEYWORDS = set("auto bool break case char const continue default do double else enum extern float for goto if "
@@ -155,6 +158,9 @@ class Model:
             message.c_name = snake(message.full[1:])
             message.title = message.full[1:]
             message.is_entry = bool(message.options and message.options.map_entry)
+            for field in message.field:
+                if field.options and field.options.lazy:
+                    field.type = BYTES
             file.messages.append(message)
             self.tables[message.full] = message
             self.add_scope(file, message.full, message)

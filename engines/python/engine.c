@@ -114,15 +114,70 @@ static void execute_now(struct run *run, PyObject *values)
     Py_XDECREF(result);
 }
 
-static void execute(void *model, struct tensord_execution *execution)
+/* Hands it to a model that answers later, maybe before this returns. */
+static void begin(struct run *run, PyObject *values)
 {
+    PyObject *handle = run_handle(run);
+    PyObject *nothing =
+        handle ? PyObject_CallFunctionObjArgs(run->model->start, values, handle, NULL) : NULL;
+    if (!nothing && !handle)
+        run_fail(run);
+    else if (!nothing)
+        run_fail_handle(handle);
+    Py_DECREF(values);
+    Py_XDECREF(nothing);
+    Py_XDECREF(handle);
+}
+
+static void execute_later(struct python_model *model, struct tensord_execution *execution)
+{
+    struct run *run = malloc(sizeof *run);
+    if (!run) {
+        python_host->fail(execution, TENSORD_UNAVAILABLE);
+        return;
+    }
+    gil_take();
+    *run = (struct run){.tensord = execution, .model = model, .on_heap = true};
+    execution->engine_data = run;
+    PyObject *values = inputs_take(model, execution);
+    if (values)
+        begin(run, values);
+    else
+        run_fail(run);
+    gil_give();
+}
+
+static void execute(void *context, struct tensord_execution *execution)
+{
+    struct python_model *model = context;
     struct run run = {.tensord = execution, .model = model};
+    if (model->start) {
+        execute_later(model, execution);
+        return;
+    }
     gil_take();
     PyObject *values = inputs_take(model, execution);
     if (values)
         execute_now(&run, values);
     else
         run_fail(&run);
+    gil_give();
+}
+
+/* The execution stays while this runs; its run, until it is forgotten under the lock. */
+static void cancel(void *context, struct tensord_execution *execution)
+{
+    struct python_model *model = context;
+    if (!model->cancel)
+        return;
+    gil_take();
+    struct run *run = execution->engine_data;
+    PyObject *handle = run ? run_handle(run) : NULL;
+    PyObject *nothing = handle ? PyObject_CallFunctionObjArgs(model->cancel, handle, NULL) : NULL;
+    if (handle && !nothing)
+        PyErr_Print();
+    Py_XDECREF(nothing);
+    Py_XDECREF(handle);
     gil_give();
 }
 
@@ -133,5 +188,6 @@ struct tensord_engine python_engine = {
     .match = match,
     .load = load,
     .execute = execute,
+    .cancel = cancel,
     .unload = unload,
 };

@@ -80,14 +80,14 @@ static PyObject *answer(PyObject *self, PyObject *arguments)
     return PyBool_FromLong(wanted);
 }
 
-/* Ends it with the exception that is given. */
+/* Ends it with the exception that is given, if it has not ended. */
 static PyObject *fail(PyObject *self, PyObject *exception)
 {
-    struct run *run = run_of(self);
-    if (!run)
-        return NULL;
-    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    run_fail(run);
+    struct run *run = ((struct handle *)self)->run;
+    if (run) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        run_fail(run);
+    }
     return Py_NewRef(Py_None);
 }
 
@@ -221,8 +221,9 @@ bool run_answer(struct run *run, PyObject *result, bool final, bool *ret_wanted)
         outputs = malloc(most * sizeof *outputs);
     if (!outputs)
         return PyErr_NoMemory() != NULL;
-    bool taken = result == Py_None ||
-                 outputs_take(run->model, run->tensord->wanted_outputs, result, outputs, &count);
+    bool nothing = result == Py_None && (run->model->streams || run->model->output_count == 0);
+    bool taken =
+        nothing || outputs_take(run->model, run->tensord->wanted_outputs, result, outputs, &count);
     if (taken)
         send_or_fail(run, outputs, count, final, ret_wanted);
     outputs_drop(outputs, count);
@@ -255,6 +256,15 @@ static enum tensord_status explain(struct run *run, char reason[REASON_BYTES])
     Py_XDECREF(traceback);
     return status > TENSORD_OK && status <= TENSORD_CANCELLED ? (enum tensord_status)status
                                                               : TENSORD_INTERNAL;
+}
+
+void run_fail_handle(PyObject *handle)
+{
+    struct run *run = ((struct handle *)handle)->run;
+    if (run)
+        run_fail(run);
+    else
+        PyErr_Clear();
 }
 
 void run_fail(struct run *run)

@@ -114,12 +114,15 @@ PyObject *run_handle(struct run *run);
 struct run *run_current(void);
 void run_set_current(struct run *run);
 
-/* Answers with what the model gave, a value, a tuple of them or a dict by names. False with an
+/* Answers with what the model gave, a value, a tuple of them or a dict by names; None, where that
+ * is nothing, without outputs. False with an
  * exception, and then no final answer has been given. *ret_wanted: whether anybody wants more. */
 bool run_answer(struct run *run, PyObject *result, bool final, bool *ret_wanted);
 
 /* Answers that the current exception was raised, which is cleared. */
 void run_fail(struct run *run);
+/* The same for the run of a handle, if it has not ended. */
+void run_fail_handle(PyObject *handle);
 
 /* ---- inputs.c, outputs.c ---- */
 

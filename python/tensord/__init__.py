@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Unauthorized,
     )
     from tensord.worker.declare import model
+    from tensord.worker.errors import BadRequest, Unavailable
     from tensord.worker.requests import Request
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "tensord.client": ("connect", "Server", "Model", "Deployed"),
     "tensord.worker.declare": ("model",),
+    "tensord.worker.errors": ("BadRequest", "Unavailable"),
     "tensord.worker.requests": ("Request",),
     "tensord.errors": (
         "Error",

@@ -7,9 +7,9 @@
  * that is small, or has its values in the inputs' contents, is collected whole, and its memory is
  * reserved when it is complete. */
 #include "api/grpc_call.h"
-#include "api/infer_contents.h"
 #include "api/trace.h"
 #include "base/unset.h"
+#include "codec/infer_contents.h"
 #include "codec/infer_scan.h"
 #include "codec/inference.pb.h"
 #include "serving/inference.h"
@@ -303,7 +303,7 @@ static bool raw_begins(struct grpc_infer *infer, uint64_t size_bytes, char **ret
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "raw_input_contents has more tensors than the request has inputs (%u)",
                          infer->request.inputs.count);
-    if (infer->request.inputs.items[infer->next_input].contents)
+    if (infer->request.inputs.items[infer->next_input].contents.size)
         return error_set(
             ret_error, ERROR_INVALID_ARGUMENT,
             "contents must not be given when raw_input_contents is, as for input '%.*s'",
@@ -376,7 +376,6 @@ static bool place_tensors(struct api_call *call, struct error *ret_error)
 static bool measure_whole(const struct grpc_infer *infer, uint64_t *ret_needed_bytes,
                           struct error *ret_error)
 {
-    static const struct inference_infer_tensor_contents none;
     const struct inference_model_infer_request *request = &infer->request;
     uint64_t needed = 0;
     for (uint32_t i = 0; i < request->raw_input_contents.count; i++)
@@ -387,7 +386,7 @@ static bool measure_whole(const struct grpc_infer *infer, uint64_t *ret_needed_b
         enum tensord_datatype datatype = datatype_of_name(input->datatype);
         uint64_t size = 0;
         if (datatype != TENSORD_INVALID &&
-            !contents_size(input->contents ? input->contents : &none, datatype, &size, ret_error))
+            !contents_size(input->contents, datatype, &size, ret_error))
             return false;
         needed += tensor_memory_charge(size);
     }
@@ -400,20 +399,18 @@ static bool measure_whole(const struct grpc_infer *infer, uint64_t *ret_needed_b
 /* Without raw tensors: the values stand in each input's contents. */
 static bool take_contents(struct api_call *call, struct error *ret_error)
 {
-    static const struct inference_infer_tensor_contents none;
     struct grpc_infer *infer = infer_of(call);
     for (uint32_t i = 0; i < infer->request.inputs.count; i++) {
         const struct inference_model_infer_request_infer_input_tensor *input =
             &infer->request.inputs.items[i];
-        const struct inference_infer_tensor_contents *contents =
-            input->contents ? input->contents : &none;
         enum tensord_datatype datatype = datatype_of_name(input->datatype);
         uint64_t size;
         char *to;
-        if (datatype != TENSORD_INVALID && !contents_size(contents, datatype, &size, ret_error))
+        if (datatype != TENSORD_INVALID &&
+            !contents_size(input->contents, datatype, &size, ret_error))
             return false;
         if (!make_input(infer, i, datatype == TENSORD_INVALID ? 0 : size, &to, ret_error) ||
-            !contents_copy(contents, datatype, to, ret_error))
+            !contents_copy(input->contents, datatype, to, ret_error))
             return false;
     }
     return true;
@@ -521,6 +518,20 @@ static bool message_advance(struct api_call *call, size_t count, struct error *r
     return true;
 }
 
+/* Why message_room had none. */
+static void no_room(const struct api_call *call, struct error *ret_error)
+{
+    const struct buf *head = infer_of(call)->scan.head;
+    error_no_memory(ret_error);
+    uint64_t wanted = infer_of(call)->scan.run_bytes;
+    if (head->limit_bytes - head->size >= (wanted ? wanted : 1))
+        return;
+    limit_hit(LIMIT_max_json_mib);
+    error_set(ret_error, ERROR_TOO_LARGE,
+              "the message is longer than the %zu bytes that are allowed beside raw_input_contents",
+              head->limit_bytes);
+}
+
 static struct room body_room(struct http_exchange *exchange)
 {
     static char sink[16384];
@@ -536,7 +547,7 @@ static struct room body_room(struct http_exchange *exchange)
     if (room.size)
         return room;
     struct error error;
-    error_no_memory(&error);
+    no_room(call, &error);
     fail(call, &error);
     return (struct room){sink, sizeof sink};
 }

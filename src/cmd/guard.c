@@ -147,9 +147,9 @@ bool guard_open(struct guard *guard, const struct settings *settings, bool expos
 
 /* ---- watching ---- */
 
-static void read_on_thread(uv_work_t *work)
+static void read_on_thread(struct loop_work *work)
 {
-    struct guard *guard = work->data;
+    struct guard *guard = list_entry(work, struct guard, work);
     unsigned char before[SECRET_HASH_BYTES];
     memcpy(before, guard->hash, sizeof before);
     if (!read_text(guard, &guard->error))
@@ -160,12 +160,10 @@ static void read_on_thread(uv_work_t *work)
 
 static void begin_reading(struct guard *guard);
 
-static void reading_done(uv_work_t *work, int status)
+static void reading_done(struct loop_work *work)
 {
-    struct guard *guard = work->data;
+    struct guard *guard = list_entry(work, struct guard, work);
     guard->reading = false;
-    if (status != 0)
-        return; /* the loop ends */
     if (guard->found == GUARD_UNREADABLE ||
         (guard->found == GUARD_CHANGED && !take_text(guard, true, &guard->error)))
         audit_server(&guard->gate.audit, "tokens-kept", &guard->error);
@@ -178,9 +176,11 @@ static void begin_reading(struct guard *guard)
     guard->again = guard->reading;
     if (guard->reading)
         return;
-    guard->work.data = guard;
+    struct error error;
     guard->reading =
-        uv_queue_work(loop_uv(guard->loop), &guard->work, read_on_thread, reading_done) == 0;
+        loop_work_start(guard->loop, &guard->work, read_on_thread, reading_done, &error);
+    if (!guard->reading)
+        audit_server(&guard->gate.audit, "tokens-kept", &error);
 }
 
 static void on_settled(struct timer *timer)
@@ -213,6 +213,10 @@ bool guard_watch(struct guard *guard, struct loop *loop, const struct settings *
     int status = uv_fs_event_init(loop_uv(loop), &guard->watch);
     if (status == 0)
         status = uv_fs_event_start(&guard->watch, on_event, guard->folder, 0);
+    if (status == 0 && !loop_register(loop, loop_uv(loop)->inotify_fd)) {
+        uv_fs_event_stop(&guard->watch);
+        status = UV_ENOSPC;
+    }
     if (status != 0)
         log_warning("front", "changes of tokens are seen late: cannot watch '%s': %s",
                     guard->folder, uv_strerror(status));

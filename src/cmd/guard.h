@@ -9,6 +9,7 @@
 
 #include "api/gate.h"
 #include "net/loop.h"
+#include "net/loop_work.h"
 #include "settings/settings.h"
 
 #include <limits.h>
@@ -26,7 +27,7 @@ struct guard {
     uint64_t rescan_ms;
     uv_fs_event_t watch;
     struct timer settle, rescan;
-    uv_work_t work;
+    struct loop_work work;
     bool reading, again; /* the file is being read; it changed meanwhile */
     /* The reader's, while it reads. */
     struct buf text;

@@ -8,12 +8,14 @@
  * How a message looks in C:
  *   string, bytes      struct span; decoding leaves them in place, in the bytes that were decoded
  *   enum               int32_t, since unknown numbers are kept
- *   message            a pointer, NULL when absent
+ *   message            a pointer, NULL when absent; with [lazy = true] struct span, its bytes
  *   repeated T         {count, capacity, items}; capacity is the decoder's, an encoder ignores it
- *   map                repeated {key, value}; a key may stand twice, the last one holds; a value
- * that is a message is never NULL after decoding oneof c            which_c, the number of the
- * field that is set or 0, and a union of the fields optional T x       has_x and x An all-zero
- * struct is the empty message. What decoding allocates comes from one arena. */
+ *   map                repeated {key, value}; a key may stand twice, the last one holds;
+ *                      a value that is a message is never NULL after decoding
+ *   oneof c            which_c, the number of the field that is set or 0, and a union
+ *   optional T x       has_x and x
+ *
+ * An all-zero struct is the empty message. What decoding allocates comes from one arena. */
 #ifndef TENSORD_CODEC_PROTOBUF_H
 #define TENSORD_CODEC_PROTOBUF_H
 

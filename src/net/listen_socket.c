@@ -19,6 +19,9 @@
 
 enum { BACKLOG = 1024 };
 
+/* A peer whose machine is gone is given up after two minutes. */
+enum { ALIVE_IDLE_S = 60, ALIVE_INTERVAL_S = 10, ALIVE_PROBES = 6 };
+
 struct role_row {
     const char *name;
     int tls; /* -1: when there is a certificate */
@@ -109,14 +112,26 @@ static bool bind_unix(struct listen_socket *to, mode_t mode)
     return true;
 }
 
-/* TCP_NODELAY is inherited by what is accepted: set once, not for each. */
+static bool set_number(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+/* Inherited by what is accepted: set once, not for each. */
+static bool set_tcp_options(int fd)
+{
+    return set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+           set_number(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+           set_number(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE_S) &&
+           set_number(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_INTERVAL_S) &&
+           set_number(fd, IPPROTO_TCP, TCP_KEEPCNT, ALIVE_PROBES);
+}
+
 static bool bind_ip(struct listen_socket *to, socklen_t size)
 {
-    int on = 1, off = 0;
-    return setsockopt(to->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-           setsockopt(to->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
+    return set_number(to->fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_tcp_options(to->fd) &&
            (to->address.ss_family != AF_INET6 ||
-            setsockopt(to->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
+            set_number(to->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) &&
            bind(to->fd, (const struct sockaddr *)&to->address, size) == 0;
 }
 
@@ -185,7 +200,6 @@ bool listen_socket_adopt(int fd, enum listen_role role, struct listen_socket *re
 {
     struct listen_socket adopted = {.fd = fd, .role = role};
     socklen_t size = sizeof adopted.address;
-    int on = 1;
     if (getsockname(fd, (struct sockaddr *)&adopted.address, &size) != 0)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "descriptor %d is no socket: %s", fd,
                          strerrordesc_np(errno));
@@ -198,8 +212,7 @@ bool listen_socket_adopt(int fd, enum listen_role role, struct listen_socket *re
                          "descriptor %d is no listening stream socket (systemd: ListenStream= "
                          "with Accept=no)",
                          fd);
-    if (!set_flags(fd) ||
-        (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0))
+    if (!set_flags(fd) || (family != AF_UNIX && !set_tcp_options(fd)))
         return error_set(ret_error, ERROR_INTERNAL, "descriptor %d: %s", fd,
                          strerrordesc_np(errno));
     *ret_socket = adopted;

@@ -201,7 +201,7 @@ static void a_file_that_is_no_socket_stays(void **state)
 
 static void a_listening_socket_is_adopted(void **state)
 {
-    int no_delay = 0;
+    int no_delay = 0, alive = 0;
     socklen_t size = sizeof no_delay;
     struct listen_socket first = opened("127.0.0.1:0"), second;
     struct error error;
@@ -215,6 +215,8 @@ static void a_listening_socket_is_adopted(void **state)
     assert_true(fcntl(second.fd, F_GETFL) & O_NONBLOCK);
     assert_int_equal(getsockopt(second.fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
     assert_int_equal(no_delay, 1);
+    assert_int_equal(getsockopt(second.fd, SOL_SOCKET, SO_KEEPALIVE, &alive, &size), 0);
+    assert_int_equal(alive, 1);
     drop(&second);
 }
 

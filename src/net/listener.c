@@ -49,6 +49,7 @@ static bool is_unix(const struct listener *listener)
 /* Accepting */
 
 static void on_readable(uv_poll_t *poll, int status, int events);
+static bool start_watching(struct listener *listener);
 
 /* Watches the socket, or not, as the present state wants. */
 static void update(struct listener *listener)
@@ -57,12 +58,10 @@ static void update(struct listener *listener)
         listener->fd >= 0 && listener->open_conns < listener->max_conns && !listener->rest.loop;
     if (wanted == listener->watching || listener->fd < 0)
         return;
-    listener->watching = wanted;
+    listener->watching = wanted && start_watching(listener);
     if (listener->open_conns >= listener->max_conns)
         limit_hit(LIMIT_max_connections);
-    if (wanted)
-        uv_poll_start(&listener->poll, UV_READABLE, on_readable);
-    else
+    if (!listener->watching)
         uv_poll_stop(&listener->poll);
 }
 
@@ -75,6 +74,16 @@ static void take_rest(struct listener *listener)
 {
     limit_hit(LIMIT_descriptors);
     timer_start(&listener->rest, listener->loop, REST_MS, rest_over);
+}
+
+/* False when the kernel cannot watch one more: later. */
+static bool start_watching(struct listener *listener)
+{
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    if (loop_register(listener->loop, listener->fd))
+        return true;
+    take_rest(listener);
+    return false;
 }
 
 /* Accepts one; false when there is none, or no means for one, now. */

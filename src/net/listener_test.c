@@ -183,18 +183,27 @@ static void ipv6_any_is_ipv4_any_too(void **state)
     assert_memory_equal(peer, "127.0.0.1:", 10);
 }
 
-static void small_answers_do_not_wait(void **state)
+static int option_of(int fd, int level, int option)
 {
-    int no_delay = 0;
-    socklen_t size = sizeof no_delay;
+    int value = 0;
+    socklen_t size = sizeof value;
+    assert_int_equal(getsockopt(fd, level, option, &value, &size), 0);
+    return value;
+}
+
+static void accepted_sockets_have_their_options(void **state)
+{
     listen_on("127.0.0.1:0", 10);
     int client = client_new(test.address), before = dup(client);
     assert_true(before >= 0);
     close(before);
     run_until(1, 0);
     /* The accepted socket has taken the lowest free descriptor. */
-    assert_int_equal(getsockopt(before, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
-    assert_int_equal(no_delay, 1);
+    assert_int_equal(option_of(before, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(option_of(before, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(option_of(before, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+    assert_int_equal(option_of(before, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+    assert_int_equal(option_of(before, IPPROTO_TCP, TCP_KEEPCNT), 6);
 }
 
 /* When something is full */
@@ -316,10 +325,10 @@ static void accept_may_close_the_listener(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(both_families_are_accepted),       TEST(ipv6_any_is_ipv4_any_too),
-        TEST(small_answers_do_not_wait),        TEST(no_more_than_max_conns_are_open),
-        TEST(without_descriptors_clients_wait), TEST(a_thousand_come_and_go),
-        TEST(conns_outlive_their_listener),     TEST(accept_may_close_the_listener),
+        TEST(both_families_are_accepted),          TEST(ipv6_any_is_ipv4_any_too),
+        TEST(accepted_sockets_have_their_options), TEST(no_more_than_max_conns_are_open),
+        TEST(without_descriptors_clients_wait),    TEST(a_thousand_come_and_go),
+        TEST(conns_outlive_their_listener),        TEST(accept_may_close_the_listener),
     };
     return cmocka_run_group_tests_name("net/listener", tests, NULL, NULL);
 }

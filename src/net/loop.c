@@ -5,6 +5,7 @@
  * one system call for any number of messages that meet before the loop wakes. And tasks that run at
  * the end of a turn, from libuv's prepare phase, which comes right before it sleeps: they gather
  * what one turn's events have to say into one write or one doorbell. */
+#include "net/loop_memory.h"
 #include "net/loop_private.h"
 
 #include "base/clock.h"
@@ -72,9 +73,12 @@ static void on_turn_end(uv_prepare_t *turn_end)
         uv_idle_start(&loop->awake, on_awake);
 }
 
-/* Only the first, which takes a descriptor, can fail. */
+/* Only what comes first, and takes descriptors, can fail. */
 static int start_handles(struct loop *loop)
 {
+    if (!loop_register(loop, loop->uv.async_io_watcher.fd) ||
+        !loop_register(loop, loop->uv.signal_io_watcher.fd))
+        return UV_ENOSPC;
     int status = uv_async_init(&loop->uv, &loop->wake, on_wake);
     if (status != 0)
         return status;
@@ -91,7 +95,7 @@ static int start_handles(struct loop *loop)
 
 struct loop *loop_new(struct error *ret_error)
 {
-    struct loop *loop = calloc(1, sizeof *loop);
+    struct loop *loop = loop_memory_init(ret_error) ? calloc(1, sizeof *loop) : NULL;
     if (!loop) {
         error_no_memory(ret_error);
         return NULL;
@@ -132,7 +136,7 @@ void loop_free(struct loop *loop)
         struct loop_resource *resource = list_entry(link, struct loop_resource, link);
         resource->close(resource);
     }
-    while (!list_empty(&loop->resources))
+    while (!list_empty(&loop->resources) || loop->works)
         uv_run(&loop->uv, UV_RUN_ONCE);
     deliver_posted(loop);
     uv_walk(&loop->uv, close_handle, NULL);

@@ -22,6 +22,7 @@ struct loop {
     struct wheel wheel;
     struct list tasks;
     struct list resources;                 /* what loop_free has to close */
+    size_t works;                          /* that run on threads; loop_free waits for them */
     _Atomic(struct loop_message *) posted; /* newest first */
     atomic_bool stop;
     char discard[LOOP_DISCARD_BYTES];

@@ -6,6 +6,7 @@
 #include "net/tls_private.h"
 
 #include "base/clock.h"
+#include "net/loop_work.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct file_state {
 struct tls_watch {
     struct tls_server *server;
     struct timer timer;
-    uv_work_t work;
+    struct loop_work work;
     bool working, again, freed;
     struct file_state loaded[FILES], seen[FILES];
     /* The thread's, while it works. */
@@ -94,7 +95,7 @@ static bool same(const struct file_state *a, const struct file_state *b)
     return memcmp(a, b, FILES * sizeof *a) == 0;
 }
 
-static void work(uv_work_t *request)
+static void work(struct loop_work *request)
 {
     struct tls_watch *watch = list_entry(request, struct tls_watch, work);
     const struct tls_server_options *options = &watch->server->options;
@@ -134,7 +135,7 @@ static void take_over(struct tls_server *server)
     watch->tls = NULL;
 }
 
-static void worked(uv_work_t *request, int status)
+static void worked(struct loop_work *request)
 {
     struct tls_watch *watch = list_entry(request, struct tls_watch, work);
     struct tls_server *server = watch->server;
@@ -159,7 +160,14 @@ static void start_work(struct tls_watch *watch, bool asked)
     timer_stop(&watch->timer);
     watch->asked = asked;
     watch->working = true;
-    uv_queue_work(&watch->server->loop->uv, &watch->work, work, worked); /* fails never */
+    struct tls_server *server = watch->server;
+    struct error error;
+    if (loop_work_start(server->loop, &watch->work, work, worked, &error))
+        return;
+    watch->working = false;
+    if (asked)
+        server->options.reloaded(server->options.context, &error);
+    timer_start(&watch->timer, server->loop, server->options.look_ms, time_to_look);
 }
 
 void tls_server_reload(struct tls_server *server)

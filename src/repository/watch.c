@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "net/loop.h"
+#include "net/loop_work.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -53,7 +54,7 @@ struct repository_watch {
     void *context;
     int inotify_fd;
     uv_poll_t poll;
-    uv_work_t work;
+    struct loop_work work;
     struct timer timer;
     bool looking, again, closing, poll_closed;
     /* Names that were moved in since the last look began. */
@@ -173,7 +174,7 @@ static bool read_answer(int fd, struct repository_scan *scan, struct error *ret_
     return scan_answer_read((struct span){bytes, size}, scan, ret_error);
 }
 
-static void answer_thread(uv_work_t *work)
+static void answer_thread(struct loop_work *work)
 {
     struct repository_watch *watch = list_entry(work, struct repository_watch, work);
     watch->scan = (struct repository_scan){0};
@@ -227,7 +228,7 @@ static void end_look(struct repository_watch *watch, uint64_t wait_ms)
     timer_start(&watch->timer, watch->loop, wait_ms, timer_fired);
 }
 
-static void answer_done(uv_work_t *work, int status)
+static void answer_done(struct loop_work *work)
 {
     struct repository_watch *watch = list_entry(work, struct repository_watch, work);
     watch->numbers = watch->found;
@@ -242,8 +243,11 @@ static void answer_done(uv_work_t *work, int status)
 void repository_watch_looked(struct repository_watch *watch)
 {
     assert(watch->looking);
-    if (uv_queue_work(loop_uv(watch->loop), &watch->work, answer_thread, answer_done) != 0)
-        end_look(watch, watch->rescan_ms);
+    struct error error;
+    if (loop_work_start(watch->loop, &watch->work, answer_thread, answer_done, &error))
+        return;
+    log_error("repository", "cannot read what the look has found: %s", error.message);
+    end_look(watch, watch->rescan_ms);
 }
 
 /* The question in a memfd, or -1. */
@@ -372,6 +376,11 @@ repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,
     watch_all(watch);
     watch->numbers = watch->found;
     uv_poll_start(&watch->poll, UV_READABLE, on_events);
+    if (!loop_register(loop, fd)) {
+        error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "cannot watch the repository");
+        repository_watch_close(watch);
+        return NULL;
+    }
     begin_look(watch);
     return watch;
 }

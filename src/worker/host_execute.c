@@ -331,18 +331,27 @@ static void send_stats(struct host *host, uint64_t now_ns)
 }
 
 /* Nobody finds the requests any more: the front may use their ids again once it has the answer. */
-static bool forget(struct host_execution *execution)
+static void forget(struct host_execution *execution)
 {
     struct host *host = execution->host;
     pthread_mutex_lock(&host->lock);
     for (size_t i = 0; i < execution->request_count; i++)
         host->requests[(uint32_t)execution->requests[i].id] = NULL;
+    pthread_mutex_unlock(&host->lock);
+}
+
+/* Gives up the execution, whose answers have been sent. A cancellation that still runs frees it. */
+static void release(struct host_execution *execution)
+{
+    struct host *host = execution->host;
+    pthread_mutex_lock(&host->lock);
     execution->finished = true;
     bool may_free = !execution->cancelling;
     if (--host->live == 0 && host->stopping)
         pthread_cond_broadcast(&host->changed);
     pthread_mutex_unlock(&host->lock);
-    return may_free;
+    if (may_free)
+        host_execution_free(execution);
 }
 
 /* Ends the execution with its final answers. An inline engine's reader rings the doorbell later,
@@ -367,18 +376,16 @@ static void finish(struct host_execution *execution, enum tensord_status status)
         deal_outputs(execution);
     if (is_joined(execution))
         execution->output_ns = clock_now_ns() - now_ns;
-    uint64_t compute_ns = execution->compute_ns;
-    bool may_free = forget(execution);
+    forget(execution);
     for (size_t i = 0; i < execution->request_count; i++)
         send_response(&execution->requests[i], true, status);
     send_stats(host, now_ns);
     struct record_writer writer;
     host_record(host, &writer, RECORD_EXECUTED);
-    record_put(&writer, &(struct record_executed){execution->id, compute_ns},
+    record_put(&writer, &(struct record_executed){execution->id, execution->compute_ns},
                sizeof(struct record_executed));
     host_send(host, &writer, !(host->engine->flags & TENSORD_ENGINE_INLINE));
-    if (may_free)
-        host_execution_free(execution);
+    release(execution);
 }
 
 /* Waits for a credit and takes it. False: nobody wants more. */

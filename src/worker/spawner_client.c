@@ -1,9 +1,10 @@
 /* The front's line to the spawner; see spawner.h.
  *
- * Messages wait until the socket has room. A waiting START holds copies of the channel's
- * descriptors, because the channel may close its own before the message leaves; a waiting KILL is a
- * link in its process, so that killing cannot fail for want of memory. All STARTs go before any
- * KILL, so that none is killed before it was asked for. */
+ * Messages wait until the socket has room, which is looked for by the clock: to be told of it, the
+ * socket would have to be watched anew, which can fail. A waiting START holds copies of the
+ * channel's descriptors, because the channel may close its own before the message leaves; a waiting
+ * KILL is a link in its process, so that killing cannot fail for want of memory. All STARTs go
+ * before any KILL, so that none is killed before it was asked for. */
 #include "worker/spawner.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include "worker/spawn_message.h"
 #include "worker/worker_spec.h"
 
-enum { HEARTBEAT_MS = 2000, HEARTBEATS_PER_TIMEOUT = 4 };
+enum { HEARTBEAT_MS = 2000, HEARTBEATS_PER_TIMEOUT = 4, RETRY_MS = 10 };
 
 struct start {
     struct list_link link;
@@ -40,6 +41,7 @@ struct spawner_client {
     struct loop *loop;
     struct timer heartbeat;
     uint64_t heartbeat_ms;
+    struct timer retry; /* runs: messages wait for room */
     const struct spawner_client_events *events;
     void *context;
     uint64_t last_id;
@@ -128,11 +130,12 @@ static void lose(struct spawner_client *client)
         return;
     uv_poll_stop(&client->poll);
     timer_stop(&client->heartbeat);
+    timer_stop(&client->retry);
     client->closing = true; /* nothing is sent or told any more */
     client->events->lost(client->context);
 }
 
-static void on_ready(uv_poll_t *poll, int status, int events);
+static void retry_later(struct timer *timer);
 
 /* Sends what the socket has room for. Losing the spawner is left to the reading side, so that no
  * call of the owner's is answered from within it. */
@@ -150,7 +153,13 @@ static void flush(struct spawner_client *client)
         failure = send_owed(client, SPAWN_SETTLED, &client->tell_settled);
     bool wait = failure == EAGAIN || failure == ENOBUFS || failure == ENOMEM ||
                 failure == ETOOMANYREFS; /* too many descriptors on their way */
-    uv_poll_start(&client->poll, wait ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_ready);
+    if (wait)
+        timer_start(&client->retry, client->loop, RETRY_MS, retry_later);
+}
+
+static void retry_later(struct timer *timer)
+{
+    flush(list_entry(timer, struct spawner_client, retry));
 }
 
 /* ---- receiving ---- */
@@ -212,8 +221,6 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     struct spawner_client *client = poll->data;
     if (status < 0 || !receive(client))
         lose(client);
-    else if (!client->closing && (events & UV_WRITABLE))
-        flush(client);
 }
 
 /* ---- the owner's calls ---- */
@@ -259,6 +266,11 @@ struct spawner_client *spawner_client_new(struct loop *loop, int fd, uint64_t st
         return NULL;
     }
     uv_poll_start(&client->poll, UV_READABLE, on_ready);
+    if (!loop_register(loop, fd)) {
+        error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "the spawner's socket cannot be watched");
+        spawner_client_free(client);
+        return NULL;
+    }
     timer_start(&client->heartbeat, loop, client->heartbeat_ms, beat);
     return client;
 }
@@ -276,6 +288,7 @@ void spawner_client_free(struct spawner_client *client)
         return;
     client->closing = true;
     timer_stop(&client->heartbeat);
+    timer_stop(&client->retry);
     list_each(link, &client->starts)
     {
         list_remove(link);

@@ -1,12 +1,14 @@
 /* A gRPC server of the services that conformance tests need, over the same protocol layer as
  * tensord's. For tests only.
  *
- *     grpc_test_server conformance   as connectconformance starts a server: asked and answered by
- * messages on standard input and output, each behind its length grpc_test_server               says
- * "port N" and serves
+ *     grpc_test_server conformance    as connectconformance starts a server: asked and answered by
+ *                                     messages on standard input and output, each behind its length
+ *     grpc_test_server [CERT KEY]     says "port N" and serves; with TLS if PEM files are named
  *
  * Ends on SIGTERM. */
 #include "call.h"
+
+#include "secure.h"
 
 #include "codec/conformance.pb.h"
 #include "net/listener.h"
@@ -38,38 +40,56 @@ static void on_terminate(uv_signal_t *handle, int number)
     loop_stop(loop);
 }
 
-static int complain(const char *what)
+/* Whether TLS is spoken, and with what. */
+struct wanted {
+    bool tls;
+    struct tls_files files;
+    char paths[3][SECURE_PATH_BYTES];
+    struct span certificate; /* PEM, for the answer to connectconformance */
+};
+
+static bool take_tls(const struct conformance_server_compat_request *request,
+                     struct wanted *ret_wanted, struct error *ret_error)
 {
-    fprintf(stderr, "grpc_test_server: %s\n", what);
-    return 1;
+    struct wanted *wanted = ret_wanted;
+    if (!request->use_tls)
+        return true;
+    if (!request->server_creds)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "TLS without a certificate");
+    wanted->tls = true;
+    wanted->certificate = request->server_creds->cert;
+    wanted->files = (struct tls_files){.certificate = wanted->paths[0], .key = wanted->paths[1]};
+    if (request->client_tls_cert.size) {
+        wanted->files.client_ca = wanted->paths[2];
+        wanted->files.client_auth = TLS_CLIENT_REQUIRE;
+    }
+    return secure_file(request->server_creds->cert, wanted->paths[0], ret_error) &&
+           secure_file(request->server_creds->key, wanted->paths[1], ret_error) &&
+           secure_file(request->client_tls_cert, wanted->paths[2], ret_error);
 }
 
-/* The request of connectconformance. */
-static bool read_greeting(void)
+/* The request of connectconformance; what it says lies in the arena. */
+static bool read_greeting(struct arena *arena, struct wanted *ret_wanted, struct error *ret_error)
 {
     uint32_t size;
-    struct arena arena;
-    struct error error;
     struct conformance_server_compat_request request;
-    arena_init(&arena, 1024, GREETING_BYTES);
-    if (fread(&size, sizeof size, 1, stdin) != 1 || ntohl(size) > GREETING_BYTES)
+    if (fread(&size, sizeof size, 1, stdin) != 1 || ntohl(size) > GREETING_BYTES / 2)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "cannot read what is asked");
+    char *bytes = arena_alloc(arena, ntohl(size) + 1);
+    if (!bytes || fread(bytes, 1, ntohl(size), stdin) != ntohl(size))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "cannot read what is asked");
+    if (!pb_decode(&conformance_server_compat_request_pb, (struct span){bytes, ntohl(size)}, arena,
+                   &request, ret_error))
         return false;
-    char *bytes = malloc(ntohl(size) + 1);
-    bool good = bytes && fread(bytes, 1, ntohl(size), stdin) == ntohl(size) &&
-                pb_decode(&conformance_server_compat_request_pb, (struct span){bytes, ntohl(size)},
-                          &arena, &request, &error) &&
-                !request.use_tls;
-    if (good && request.message_receive_limit)
+    if (request.message_receive_limit)
         limit_bytes = request.message_receive_limit;
-    free(bytes);
-    arena_fini(&arena);
-    return good;
+    return take_tls(&request, ret_wanted, ret_error);
 }
 
-static bool write_greeting(unsigned port)
+static bool write_greeting(unsigned port, struct span certificate)
 {
-    const struct conformance_server_compat_response response = {.host = SPAN("127.0.0.1"),
-                                                                .port = port};
+    const struct conformance_server_compat_response response = {
+        .host = SPAN("127.0.0.1"), .port = port, .pem_cert = certificate};
     struct buf buf;
     buf_init(&buf, GREETING_BYTES);
     bool good = pb_encode(&conformance_server_compat_response_pb, &response, &buf);
@@ -80,32 +100,31 @@ static bool write_greeting(unsigned port)
     return good;
 }
 
-static struct listener *listen_anywhere(struct http_server *server, struct error *ret_error)
+static struct listener *listen_anywhere(struct http_server *server, struct tls_server *tls,
+                                        struct error *ret_error)
 {
     struct listen_socket socket;
     if (!listen_socket_open("127.0.0.1:0", LISTEN_MAIN, 0600, &socket, ret_error))
         return NULL;
-    return listener_new(loop, &socket, NULL, CONNS, on_connection, server, ret_error);
+    return listener_new(loop, &socket, tls, CONNS, on_connection, server, ret_error);
 }
 
-int main(int count, char **arguments)
+/* Serves until SIGTERM; `conformance`: says where, as connectconformance wants it. */
+static bool serve(const struct wanted *wanted, bool conformance, struct error *ret_error)
 {
-    struct error error;
     struct http_server server;
     uv_signal_t terminate;
-    bool conformance = count > 1 && strcmp(arguments[1], "conformance") == 0;
-    if (conformance && !read_greeting())
-        return complain("cannot read what is asked");
-    loop = loop_new(&error);
-    if (!loop)
-        return complain(error.message);
+    struct tls_server *tls = wanted->tls ? secure_new(loop, &wanted->files, ret_error) : NULL;
+    if (wanted->tls && !tls)
+        return false;
     http_server_init(&server, on_request, NULL);
-    struct listener *listener = listen_anywhere(&server, &error);
+    struct listener *listener = listen_anywhere(&server, tls, ret_error);
     if (!listener)
-        return complain(error.message);
-    if (conformance ? !write_greeting(listener_port(listener))
-                    : printf("port %u\n", listener_port(listener)) < 0 || fflush(stdout) != 0)
-        return complain("cannot write the answer");
+        return false;
+    unsigned port = listener_port(listener);
+    if (conformance ? !write_greeting(port, wanted->certificate)
+                    : printf("port %u\n", port) < 0 || fflush(stdout) != 0)
+        return error_set(ret_error, ERROR_INTERNAL, "cannot write the answer");
     uv_signal_init(loop_uv(loop), &terminate);
     uv_signal_start(&terminate, on_terminate, SIGTERM);
     loop_run(loop);
@@ -113,5 +132,26 @@ int main(int count, char **arguments)
     uv_close((uv_handle_t *)&terminate, NULL);
     loop_free(loop);
     http_server_fini(&server);
-    return 0;
+    tls_server_free(tls);
+    return true;
+}
+
+int main(int count, char **arguments)
+{
+    struct arena arena;
+    struct error error = {0};
+    struct wanted wanted = {0};
+    bool conformance = count == 2 && strcmp(arguments[1], "conformance") == 0;
+    if (count == 3) {
+        wanted.tls = true;
+        wanted.files = (struct tls_files){.certificate = arguments[1], .key = arguments[2]};
+    }
+    arena_init(&arena, 1024, GREETING_BYTES);
+    loop = loop_new(&error);
+    bool good = loop && (!conformance || read_greeting(&arena, &wanted, &error)) &&
+                serve(&wanted, conformance, &error);
+    if (!good)
+        fprintf(stderr, "grpc_test_server: %s\n", error.message);
+    arena_fini(&arena);
+    return good ? 0 : 1;
 }

@@ -8,7 +8,7 @@ from support import processes
 from support.repositories import write_model
 from support.server import Server
 from support.torture import FAULTS, Control
-from support.tortured import INFER, LOAD, RECOVER_S, STEPS, UNLOAD, Tortured, is_error
+from support.tortured import INFER, LOAD, OPTIONS, RECOVER_S, STEPS, UNLOAD, Tortured, is_error
 
 IDS = [f"{call} {errno.errorcode[error]}" for call, error in FAULTS]
 NOT_STARTED = {1, 127}  # the exit status of a server that could not be started
@@ -28,7 +28,7 @@ class Starting(Tortured):
                 starting.status = self.process.wait(RECOVER_S)
 
         try:
-            self.server = Watched(folder, *arguments, state=state, environment=self.control.environment(role))
+            self.server = Watched(folder, *OPTIONS, *arguments, state=state, environment=self.control.environment(role))
         except RuntimeError:
             assert self.status is not None
 

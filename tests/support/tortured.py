@@ -16,6 +16,7 @@ BINARY_HEAD = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": 
 BINARY_FIELD = {"Inference-Header-Content-Length": str(len(BINARY_HEAD))}
 ANSWER_S = 30
 RECOVER_S = 60
+OPTIONS = ("--anonymous", "admin")  # loads, unloads and infers without a token
 
 
 def field(number, payload):
@@ -73,7 +74,7 @@ class Tortured:
         if not folder.exists():
             write_model(folder, "echo", "identity")
         self.control = Control(state / "control")
-        self.server = Server(folder, *arguments, state=state, environment=self.control.environment(role))
+        self.server = Server(folder, *OPTIONS, *arguments, state=state, environment=self.control.environment(role))
         self.server.wait_ready("echo")
 
     def attempt(self, step):

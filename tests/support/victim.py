@@ -42,12 +42,13 @@ class Victim:
     """A running server with models echo (FP32 [-1]: x to y), text (BYTES), wild (the engine chaos) and
     other, which no bad input is for."""
 
-    def __init__(self, folder, state, *arguments, **options):
+    def __init__(self, folder, state, *arguments, limits=LIMITS, context=None, **options):
         write_model(folder, "echo", "identity")
         write_model(folder, "other", "identity")
         write_model(folder, "text", "identity", "BYTES")
         write_model(folder, "wild", "chaos", "INT32")
-        self.server = Server(folder, *LIMITS, *arguments, state=state, **options)
+        self.server = Server(folder, *limits, *arguments, state=state, **options)
+        self.server.context = context
         for name in ("echo", "other", "text", "wild"):
             self.server.wait_ready(name)
         self.judges_memory = not is_sanitized()

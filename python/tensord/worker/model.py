@@ -76,8 +76,8 @@ class Fast(Model, Protocol):
 class Later(Model, Protocol):
     """A model that schedules for itself."""
 
-    def start(self, inputs: dict[str, Any], request: Any) -> None:
-        """Begins; request.answer(outputs, final) and request.fail(exception) answer, on any thread."""
+    def start(self, values: tuple[Any, ...], request: Any) -> None:
+        """Begins; values as for call. request.answer(outputs, final) and request.fail(exception) answer, on any thread."""
 
     def cancel(self, request: Any) -> None:
         """The request is to end early, which is still told by one of these."""

@@ -2,26 +2,82 @@
 import sys
 from typing import Any
 
+from tensord.worker.kinds import FORMATS
 from tensord.worker.model import TensorInfo
 
 
 def to_numbers(value: Any, info: TensorInfo) -> Any:
     """A C-contiguous buffer of the datatype."""
+    detach = getattr(value, "detach", None)
+    if detach is not None:  # a tensor of torch's
+        value = detach().cpu()
+        value = (value.view(sys.modules["torch"].int16) if info.datatype == "BF16" else value).numpy()
+        return value.view("uint16") if info.datatype == "BF16" else _cast(value, info)
+    if isinstance(value, (int, float, list, tuple)) and "numpy" not in sys.modules and info.datatype in FORMATS:
+        return _pack(value, info)
+    return _cast(value, info)
+
+
+def _cast(value: Any, info: TensorInfo) -> Any:
     import numpy
 
     from tensord.worker.bridge import dtype
 
-    detach = getattr(value, "detach", None)
-    if detach is not None:  # a tensor of torch's
-        value = detach().cpu().numpy()
     wanted = dtype(info.datatype)
     array = numpy.asarray(value)
     if array.dtype != wanted:
-        if not numpy.can_cast(array.dtype, wanted, "same_kind"):
-            raise TypeError(f"output '{info.name}' is {info.datatype}; the model gave {array.dtype}")
-        array = array.astype(wanted)
+        array = _convert(value, array, wanted, info)
+    if array.ndim == 0 and not info.any_rank:
+        array = array.reshape([1] * len(info.shape))
+    elif array.ndim == 0 and info.form == "buffer":
+        array = array.reshape(1)
     array = numpy.ascontiguousarray(array) if array.ndim else array
     return array.view(numpy.uint16) if info.datatype == "BF16" else array
+
+
+def _convert(value: Any, array: Any, wanted: Any, info: TensorInfo) -> Any:
+    """The array in another datatype of the same kind; Python's own integers in any that they fit into."""
+    import numpy
+
+    if array.dtype.kind in "iu" and not isinstance(value, numpy.ndarray) and wanted.kind in "iuf":
+        try:
+            return numpy.array(value, dtype=wanted)
+        except OverflowError as error:
+            raise TypeError(f"output '{info.name}' is {info.datatype}: {error}") from None
+    if not numpy.can_cast(array.dtype, wanted, "same_kind"):
+        raise TypeError(f"output '{info.name}' is {info.datatype}; the model gave {array.dtype}")
+    return array.astype(wanted)
+
+
+def _pack(value: Any, info: TensorInfo) -> memoryview:
+    """Numbers, and lists of them, without numpy."""
+    from array import array
+
+    shape: list[int] = []
+    rows = value if isinstance(value, (list, tuple)) else [value]
+    flat = list(rows)
+    shape.append(len(rows))
+    while flat and isinstance(flat[0], (list, tuple)):
+        size = len(flat[0])
+        if any(not isinstance(row, (list, tuple)) or len(row) != size for row in flat):
+            raise TypeError(f"output '{info.name}' is a list whose rows differ in their lengths")
+        flat = [item for row in flat for item in row]
+        shape.append(size)
+    form = FORMATS[info.datatype]
+    try:
+        packed = array("B", flat) if form == "?" else array(form, flat)
+    except (TypeError, OverflowError) as error:
+        raise TypeError(f"output '{info.name}' is {info.datatype}: {error}") from None
+    if not flat:
+        return _empty(form, shape)
+    return memoryview(packed).cast("B").cast(form, shape)
+
+
+def _empty(form: str, shape: list[int]) -> Any:
+    """A buffer without elements, which memoryview cannot cast to."""
+    import numpy
+
+    return numpy.empty(shape, form)
 
 
 def to_bytes(value: Any, info: TensorInfo) -> tuple[tuple[int, ...], list[bytes]]:
