@@ -219,11 +219,11 @@ def test_a_client_that_goes_is_counted_and_its_inference_cancelled(server, model
 
 
 def settings_of_limits():
-    """The rows of the section of limits in the table of settings."""
+    """The rows of the section of limits in the table of settings, and the limits of pushes."""
     text = (ROOT / "src/settings/table.def").read_text()
     section = text[text.index("SECTION(limits,"):]
     section = section[:section.index("SECTION(", 1)]
-    return re.findall(r"^NUMBER\((\w+),", section, re.MULTILINE)
+    return re.findall(r"^NUMBER\((\w+),", section, re.MULTILINE) + re.findall(r"^NUMBER\((max_(?:blobs|uploads|push)\w*),", text, re.MULTILINE)
 
 
 def test_every_limit_of_the_settings_has_a_series(server, models):

@@ -82,12 +82,13 @@ def verdict(scope, granted, local, same_user):
 
 
 def rest_steps():
-    """(method, path of the table, path as it is asked for, scope); a model that is loaded or unloaded does not exist."""
+    """(method, path of the table, path as it is asked for, scope); a model that is loaded, unloaded, removed or followed does
+    not exist."""
     for path in sorted({path for _, path in REST} | set(GRPC) | {"/nowhere", "/v2/", "/v2/models/iris/nothing"}):
-        model = "absent" if path.endswith("load") else "iris"
         for method in METHODS:
+            model = "absent" if path.endswith(("load", "/events")) or method == "DELETE" else "iris"
             scope = REST.get((("GET" if method == "HEAD" else method), path))
-            yield method, path.replace("{model}", model).replace("{version}", "1"), scope
+            yield method, path.replace("{model}", model).replace("{version}", "1").replace("{sha256}", "0" * 64), scope
 
 
 def check(step, who, status, expected, scope):

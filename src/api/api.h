@@ -6,7 +6,9 @@
 #include "protocol/http.h"
 #include "serving/serving.h"
 
+struct blobs;
 struct gate;
+struct installer;
 
 /* Which exchanges get a line in the log. */
 enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
@@ -21,6 +23,9 @@ struct api {
     bool server_timing;    /* every answer to an inference says where its time went */
     size_t max_json_bytes; /* of a JSON body, and of the JSON head before binary tensors */
     size_t max_body_bytes; /* of a body with binary tensors, and of a gRPC message */
+    struct blobs *blobs;
+    struct installer *installer;
+    size_t max_push_files; /* of a model that is pushed */
 };
 
 /* Whether the server is ready for requests: the first scan of the repository is done, and it is not

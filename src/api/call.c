@@ -44,17 +44,17 @@ void call_drained(struct http_exchange *exchange)
 
 /* ---- a body that nobody wants ---- */
 
-static struct room drop_room(struct http_exchange *exchange)
+struct room call_drop_room(struct http_exchange *exchange)
 {
     static char sink[16384];
     return (struct room){sink, sizeof sink};
 }
 
-static void drop_received(struct http_exchange *exchange, size_t count)
+void call_drop_received(struct http_exchange *exchange, size_t count)
 {
 }
 
-static void drop_end(struct http_exchange *exchange)
+void call_drop_end(struct http_exchange *exchange)
 {
 }
 
@@ -63,8 +63,8 @@ static void drop_closed(struct http_exchange *exchange, bool complete)
     call_close(call_of(exchange));
 }
 
-const struct http_handler call_drop_handler = {drop_room, drop_received, drop_end, call_drained,
-                                               drop_closed};
+const struct http_handler call_drop_handler = {call_drop_room, call_drop_received, call_drop_end,
+                                               call_drained, drop_closed};
 
 /* ---- a body that is collected ---- */
 
@@ -103,7 +103,7 @@ static struct room collect_room(struct http_exchange *exchange)
     if (room.size)
         return room;
     refuse_body(call_of(exchange));
-    return drop_room(exchange);
+    return call_drop_room(exchange);
 }
 
 static void collect_received(struct http_exchange *exchange, size_t count)
@@ -128,14 +128,14 @@ void call_collect(struct api_call *call, size_t limit_bytes)
         refuse_body(call);
 }
 
-static bool may_use(const struct api_call *call, struct span model)
+bool call_may_use(const struct api_call *call, struct span model)
 {
     return !call->token || glob_list_match(call->token->record.models, model);
 }
 
 struct model *call_model(const struct api_call *call, struct span name, struct error *ret_error)
 {
-    if (may_use(call, name))
+    if (call_may_use(call, name))
         return serving_model(call->api->serving, name, ret_error);
     serving_model_unknown(call->api->serving, name, ret_error);
     return NULL;
@@ -145,7 +145,7 @@ const struct model *call_next_model(const struct api_call *call, size_t *positio
 {
     struct map_slot slot;
     while (map_next(&call->api->serving->models, position, &slot)) {
-        if (may_use(call, slot.key))
+        if (call_may_use(call, slot.key))
             return slot.value;
     }
     return NULL;

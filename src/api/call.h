@@ -17,7 +17,8 @@ struct api_call;
 /* A row of the table of routes (routes.c). */
 struct route {
     enum http_method method;
-    const char *path; /* "/v2/models/{model}/infer": a segment in braces matches any one segment */
+    const char *path; /* "/v2/models/{model}/infer": a segment in braces matches any one segment,
+                         {sha256} any of that length */
     enum scope scope;
     void (*serve)(struct api_call *call); /* the body is in call->body */
     void (*begin)(
@@ -34,6 +35,7 @@ struct api_call {
     bool admitted;               /* it counts among those of the token that run */
     struct span model;           /* from the path; data NULL when it has none */
     struct span version;         /* likewise, as written */
+    struct span sha256;          /* likewise */
     struct buf body;             /* as far as it was collected */
     struct buf reply;            /* the body of the answer; freed when the exchange has closed */
     void *detail;                /* the protocol's own: struct infer_call, struct grpc_state */
@@ -66,12 +68,20 @@ void call_close(struct api_call *call);
 /* Does nothing: for handlers that have nothing to do when output was drained. */
 void call_drained(struct http_exchange *exchange);
 
+/* Drop what still comes of a body: for handlers that want none. */
+struct room call_drop_room(struct http_exchange *exchange);
+void call_drop_received(struct http_exchange *exchange, size_t count);
+void call_drop_end(struct http_exchange *exchange);
+
 /* Drops the rest of a body: an exchange that has been answered goes on with this handler. */
 extern const struct http_handler call_drop_handler;
 
 /* The model of that name. One that the caller's token may not use does not exist for it: NULL with
  * the same sentence. Nothing in src/api comes to a model but by this and the next two. */
 struct model *call_model(const struct api_call *call, struct span name, struct error *ret_error);
+
+/* Whether the caller's token is for a model of that name, be it there or not. */
+bool call_may_use(const struct api_call *call, struct span name);
 
 /* Visits the models that the caller may see; starts with *position 0. NULL at the end. */
 const struct model *call_next_model(const struct api_call *call, size_t *position);

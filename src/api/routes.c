@@ -27,10 +27,19 @@ static const struct route table[] = {
     {HTTP_POST, "/v2/models/{model}/trace/setting", SCOPE_DEPLOY, serve_trace_setting, NULL},
     {HTTP_GET, "/v2/logging", SCOPE_READ, serve_log_settings, NULL},
     {HTTP_POST, "/v2/logging", SCOPE_ADMIN, serve_log_settings, NULL},
+    {HTTP_POST, "/tensord/v1/blobs/missing", SCOPE_DEPLOY, serve_blobs_missing, NULL},
+    {HTTP_PUT, "/tensord/v1/blobs/{sha256}", SCOPE_DEPLOY, NULL, begin_blob_upload},
+    {HTTP_GET, "/tensord/v1/blobs/{sha256}", SCOPE_DEPLOY, serve_blob, NULL},
+    {HTTP_GET, "/tensord/v1/models", SCOPE_READ, serve_models, NULL},
+    {HTTP_PUT, "/tensord/v1/models/{model}", SCOPE_DEPLOY, serve_push, NULL},
+    {HTTP_GET, "/tensord/v1/models/{model}", SCOPE_DEPLOY, serve_manifest, NULL},
+    {HTTP_DELETE, "/tensord/v1/models/{model}", SCOPE_DEPLOY, serve_removal, NULL},
+    {HTTP_GET, "/tensord/v1/models/{model}/events", SCOPE_DEPLOY, serve_events, NULL},
+    {HTTP_GET, "/tensord/v1/models/{model}/logs", SCOPE_DEPLOY, serve_logs, NULL},
     {HTTP_GET, "/", SCOPE_OPEN, serve_alive, NULL},
 };
 
-enum { COUNT = sizeof table / sizeof *table };
+enum { COUNT = sizeof table / sizeof *table, SHA256_CHARS = 64 };
 
 const struct route *route_table(size_t *ret_count)
 {
@@ -51,13 +60,15 @@ static struct span take_segment(struct span *path)
 
 static bool matches(const char *pattern_text, struct span path, struct api_call *call)
 {
-    struct span pattern = span_of(pattern_text), model = {0}, version = {0};
+    struct span pattern = span_of(pattern_text), model = {0}, version = {0}, sha256 = {0};
     while (pattern.size && path.size && path.data[0] == '/') {
         struct span expected = take_segment(&pattern), got = take_segment(&path);
         if (span_equal(expected, SPAN("{model}")))
             model = got;
         else if (span_equal(expected, SPAN("{version}")))
             version = got;
+        else if (span_equal(expected, SPAN("{sha256}")) && got.size == SHA256_CHARS)
+            sha256 = got;
         else if (!span_equal(expected, got))
             return false;
     }
@@ -65,6 +76,7 @@ static bool matches(const char *pattern_text, struct span path, struct api_call 
         return false;
     call->model = model;
     call->version = version;
+    call->sha256 = sha256;
     return true;
 }
 

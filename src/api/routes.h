@@ -29,5 +29,14 @@ void begin_infer(struct api_call *call);            /* infer_rest.c */
 void serve_repository_index(struct api_call *call); /* repository_rest.c */
 void serve_repository_load(struct api_call *call);
 void serve_repository_unload(struct api_call *call);
+void serve_blobs_missing(struct api_call *call); /* push_blobs.c */
+void begin_blob_upload(struct api_call *call);
+void serve_blob(struct api_call *call);
+void serve_push(struct api_call *call); /* push_models.c */
+void serve_manifest(struct api_call *call);
+void serve_removal(struct api_call *call);
+void serve_models(struct api_call *call); /* push_list.c */
+void serve_events(struct api_call *call); /* push_events.c */
+void serve_logs(struct api_call *call);
 
 #endif

@@ -21,10 +21,13 @@
     ROW(NOT_FOUND, 404, 5, "invalid_request_error", "Not Found")                                   \
     ROW(METHOD_NOT_ALLOWED, 405, 12, "invalid_request_error", "Method Not Allowed")                \
     ROW(TIMEOUT, 408, 4, "invalid_request_error", "Request Timeout")                               \
+    ROW(CONFLICT, 409, 10, "invalid_request_error", "Conflict")                                    \
+    ROW(PRECONDITION_FAILED, 412, 9, "invalid_request_error", "Precondition Failed")               \
     ROW(TOO_LARGE, 413, 8, "invalid_request_error", "Content Too Large")                           \
     ROW(URI_TOO_LONG, 414, 3, "invalid_request_error", "URI Too Long")                             \
     ROW(UNSUPPORTED_MEDIA, 415, 12, "invalid_request_error", "Unsupported Media Type")             \
     ROW(MISDIRECTED, 421, 7, "invalid_request_error", "Misdirected Request")                       \
+    ROW(UNPROCESSABLE, 422, 3, "invalid_request_error", "Unprocessable Content")                   \
     ROW(RESOURCE_EXHAUSTED, 429, 8, "rate_limit_error", "Too many requests")                       \
     ROW(HEADER_TOO_LARGE, 431, 8, "invalid_request_error", "Request Header Fields Too Large")      \
     ROW(INTERNAL, 500, 13, "server_error", "Internal error")                                       \
@@ -32,7 +35,8 @@
     ROW(UNIMPLEMENTED, 501, 12, "invalid_request_error", "Not implemented")                        \
     ROW(UNAVAILABLE, 503, 14, "server_error", "Unavailable")                                       \
     ROW(DEADLINE_EXCEEDED, 503, 4, "server_error", "Request timeout expired")                      \
-    ROW(HTTP_VERSION, 505, 12, "invalid_request_error", "HTTP Version Not Supported")
+    ROW(HTTP_VERSION, 505, 12, "invalid_request_error", "HTTP Version Not Supported")              \
+    ROW(NO_SPACE, 507, 8, "server_error", "Insufficient Storage")
 
 enum error_code {
 #define ERROR_ENUM(name, http, grpc, openai, text) ERROR_##name,

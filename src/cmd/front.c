@@ -4,6 +4,7 @@
  * connect while models load), then drop every privilege, then scan. A front that takes over from
  * another serves them last, when its models are loaded. */
 #include "api/access.h"
+#include "cmd/absolute.h"
 #include "cmd/announce.h"
 #include "cmd/commands.h"
 #include "cmd/drain.h"
@@ -13,6 +14,7 @@
 #include "cmd/heap_trim.h"
 #include "cmd/listeners.h"
 #include "cmd/observing.h"
+#include "cmd/pushing.h"
 #include "cmd/tasks.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
@@ -38,6 +40,7 @@ struct front {
     struct guard guard;
     struct http_server http;
     struct repository_watch *watch;
+    struct pushing pushing;
     struct listeners listeners;
     struct worker_process look; /* the process that looks at the repository */
     struct announcer announcer;
@@ -116,12 +119,8 @@ static void rename_model(const struct repository_scan *scan)
         scan->versions[i].model = name;
 }
 
-static void on_scan(void *context, const struct repository_scan *scan)
+static void take_in(const struct repository_scan *scan)
 {
-    if (!scan) {
-        serving_unreadable(&front.serving);
-        return;
-    }
     bool first = !front.serving.scanned;
     rename_model(scan);
     serving_apply(&front.serving, scan);
@@ -132,6 +131,20 @@ static void on_scan(void *context, const struct repository_scan *scan)
         loop_defer(front.loop, &front.load_named); /* another scan will follow */
     else
         look_settled();
+}
+
+static void on_scan(void *context, const struct repository_scan *scan)
+{
+    if (scan)
+        take_in(scan);
+    else
+        serving_unreadable(&front.serving);
+    installer_looked(&front.pushing.installer, repository_watch_number(front.watch));
+}
+
+static uint64_t on_installed(void *context, struct span entry)
+{
+    return repository_watch_changed(front.watch, entry);
 }
 
 static void on_looked(struct worker_process *process, bool started, const char *reason)
@@ -223,6 +236,7 @@ static void apply_settings(const struct settings *settings)
     log_start(settings);
     observing_api(settings, &front.api);
     front_limits_apply(settings, &front.api, &front.serving, &front.http);
+    pushing_apply(&front.pushing, settings);
 }
 
 static void on_changed(void *context, const struct setting_changed *change)
@@ -258,6 +272,8 @@ static void make_http(void)
         .serving = &front.serving,
         .gate = &front.guard.gate,
         .server_id = front.settings.server_id,
+        .blobs = &front.pushing.blobs,
+        .installer = &front.pushing.installer,
     };
     http_server_init(&front.http, api_request, &front.api);
     front.http.on_closed = access_closed;
@@ -298,23 +314,12 @@ static void watch_signals(void)
     uv_signal_start(&front.interrupt, on_signal, SIGINT);
     uv_signal_start(&front.hangup, on_hangup, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
-}
-
-/* Links are left as they are: they are followed at each look. */
-static bool make_absolute(const char *path, struct error *ret_error)
-{
-    char folder[PATH_MAX] = "";
-    if (path[0] != '/' && !getcwd(folder, sizeof folder))
-        return error_set(ret_error, ERROR_NOT_FOUND, "cannot find the current folder");
-    const char *between = path[0] == '/' ? "" : "/";
-    if ((size_t)snprintf(front.path, PATH_MAX, "%s%s%s", folder, between, path) >= PATH_MAX)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the path is too long");
-    return true;
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error like a full disk */
 }
 
 static bool start(const char *path, struct error *ret_error)
 {
-    if (!make_absolute(path, ret_error))
+    if (!absolute_path(path, front.path, ret_error)) /* links are followed at each look */
         return false;
     raise_descriptor_limit();
     front.loop = loop_new(ret_error);
@@ -344,8 +349,13 @@ static bool start(const char *path, struct error *ret_error)
         !(listen_all(ret_error) &&
           guard_introduce(&front.guard, &front.settings, front.announcer.address, ret_error)))
         return false;
-    if (!front_confine(&front.settings, front.guard.folder, ret_error))
+    pushing_open(&front.pushing, front.loop, front.spawner, &front.settings, front.path);
+    front.pushing.installer.changed = on_installed;
+    if (!front_confine(&front.settings, front.guard.folder, pushing_folder(&front.pushing),
+                       ret_error))
         return false;
+    blobs_sweep(&front.pushing.blobs);
+    installer_tidy(&front.pushing.installer);
     const struct repository_looker looker = {start_look, NULL};
     front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,
                                         &looker, on_scan, NULL, ret_error);

@@ -1,14 +1,17 @@
 /* `tensord serve`: checks what it was given, then becomes the spawner. Nothing is started before
  * the arguments are known to be good, so that mistakes are told at once and in one line. */
+#include "cmd/absolute.h"
 #include "cmd/commands.h"
 #include "cmd/interpreter.h"
 #include "cmd/listening.h"
 #include "cmd/observing.h"
+#include "cmd/pushing.h"
 #include "cmd/state_dir.h"
 #include "cmd/tasks.h"
 #include "cmd/tls_setup.h"
 #include "exporter/export_config.h"
 #include "onnx/find.h"
+#include "push/install.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
 #include "worker/engine_load.h"
@@ -59,7 +62,8 @@ static const char *onnxruntime(const struct settings *settings, char path[PATH_M
 /* What the spawner is started with, and what that points to. */
 struct plan {
     struct settings settings;
-    char path[PATH_MAX]; /* of what is served */
+    char path[PATH_MAX];                    /* of what is served */
+    char models[PATH_MAX], blobs[PATH_MAX]; /* what installers may change; absolute */
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX], python[PATH_MAX];
     char **front, **exporter; /* arguments of these roles */
     struct spawner_socket sockets[LISTEN_SOCKETS];
@@ -126,9 +130,17 @@ static bool check_tracing(const struct settings *settings, struct error *ret_err
     return good;
 }
 
-static void list_tasks(struct plan *plan)
+/* Without a state folder the front asks for no installer. */
+static bool list_tasks(struct plan *plan, struct error *ret_error)
 {
     plan->tasks[TASK_LOOK] = (struct spawner_task){.title = "tensord-look", .run = repository_look};
+    plan->tasks[TASK_INSTALL] = (struct spawner_task){
+        .title = "tensord-install",
+        .run = install_run,
+        .writes = {plan->models,
+                   pushing_blobs_path(&plan->settings, plan->blobs, NULL) ? plan->blobs : NULL},
+    };
+    return absolute_path(plan->path, plan->models, ret_error);
 }
 
 /* A loop waits for its turn for so long on a busy machine, healthy as it is. */
@@ -150,7 +162,8 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
     if (readlink("/proc/self/exe", plan->program, sizeof plan->program - 1) < 0)
         return error_set(ret_error, ERROR_NOT_FOUND,
                          "cannot find out where the program lies: is /proc mounted?");
-    list_tasks(plan);
+    if (!list_tasks(plan, ret_error))
+        return false;
     plan->options = (struct spawner_options){
         .program = plan->program,
         .engine_dir = settings->engine_dir[0] ? realpath(settings->engine_dir, plan->engines)

@@ -4,7 +4,8 @@
 #define TENSORD_CMD_TASKS_H
 
 enum task {
-    TASK_LOOK, /* at the repository: repository/look.c */
+    TASK_LOOK,    /* at the repository: repository/look.c */
+    TASK_INSTALL, /* a model in it, or remove one: push/install.c */
     TASK_COUNT
 };
 

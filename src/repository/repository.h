@@ -51,6 +51,9 @@ struct repository_version {
     bool unreadable;     /* it is there and cannot be looked into now: `error` says why, and what is
                             known of it stays as it is; version 0: of all the model's versions */
     enum format_runtime runtime; /* what kind of process serves it */
+    struct span format;          /* the format's name, or the engine that the config names; empty:
+                                    its engine will find out */
+    bool code;                   /* loading it runs code that it brings */
     const struct model_config *config;
     const struct error *error; /* NULL, or why it cannot be served: the config is wrong (the
                                   sentence has line, key and suggestion), files are not as they
@@ -74,6 +77,14 @@ bool repository_scan(const char *path, uint64_t now_ns, const struct span *renam
                      struct error *ret_error);
 
 void repository_scan_fini(struct repository_scan *scan);
+
+/* Whether the folder is one of models, not itself a model. False, too, when it is none or cannot be
+ * read. Blocks. */
+bool repository_holds_models(const char *path);
+
+/* The name of the file in the folder that is the model of that name, in the arena; NULL when it is
+ * none. Blocks. */
+char *repository_file_of_model(struct arena *arena, const char *folder, struct span model);
 
 /* ---- in a process of its own: repository/look.c ---- */
 
@@ -108,6 +119,14 @@ void repository_watch_close(struct repository_watch *watch);
 
 /* Scans now; `changed` is called soon. */
 void repository_watch_rescan(struct repository_watch *watch);
+
+/* The same, for whoever has changed the repository: `entry`, if not empty, was put there whole
+ * ("iris", or "iris/3" for a version), and what is gone is gone. Returns the number of the look
+ * that will have seen it; numbers grow. */
+uint64_t repository_watch_changed(struct repository_watch *watch, struct span entry);
+
+/* In `changed`: the number of the look that is told of. */
+uint64_t repository_watch_number(const struct repository_watch *watch);
 
 /* The process that was started has ended; for whoever started it. */
 void repository_watch_looked(struct repository_watch *watch);

@@ -295,6 +295,43 @@ bool repository_scan(const char *path, uint64_t now_ns, const struct span *renam
     return scan_all(&scanner, name_of(path, real), is_folder, ret_error);
 }
 
+/* The entries of a folder, in the arena of *ret_scan, which the caller starts and ends. */
+static bool list_apart(const char *path, struct repository_scan *ret_scan, struct names *ret_names)
+{
+    struct scanner scanner = {.scan = ret_scan, .root = path};
+    return list_folder(&scanner, path, ret_names) && !scanner.failed;
+}
+
+bool repository_holds_models(const char *path)
+{
+    struct repository_scan scan = {0};
+    struct names names;
+    arena_init(&scan.arena, 4096, ARENA_BYTES);
+    bool holds = list_apart(path, &scan, &names) && kind_of(path, &names) == FOLDER_OTHER;
+    arena_fini(&scan.arena);
+    return holds;
+}
+
+char *repository_file_of_model(struct arena *arena, const char *folder, struct span model)
+{
+    struct repository_scan scan = {0};
+    struct names names = {0};
+    struct span stem, copy = {0};
+    arena_init(&scan.arena, 4096, ARENA_BYTES);
+    if (!list_apart(folder, &scan, &names))
+        names.count = 0;
+    for (size_t i = 0; i < names.count && !copy.data; i++) {
+        struct stat status;
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", folder, names.items[i]);
+        if (scan_has_ending(names.items[i], &stem) && span_equal(stem, model) &&
+            stat(path, &status) == 0 && S_ISREG(status.st_mode))
+            arena_copy(arena, span_of(names.items[i]), &copy);
+    }
+    arena_fini(&scan.arena);
+    return (char *)(uintptr_t)copy.data;
+}
+
 void repository_scan_fini(struct repository_scan *scan)
 {
     if (!scan)

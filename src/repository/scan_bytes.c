@@ -96,6 +96,8 @@ static void write_version(const struct repository_version *version, struct buf *
     pack_number(buf, version->renamed_in);
     pack_number(buf, version->unreadable);
     pack_number(buf, version->runtime);
+    pack_string(buf, version->format);
+    pack_number(buf, version->code);
     write_config(version->config, buf);
     pack_number(buf, version->error != NULL);
     if (version->error)
@@ -124,6 +126,8 @@ static void read_version(struct unpack *unpack, struct repository_version *versi
     version->renamed_in = unpack_bool(unpack);
     version->unreadable = unpack_bool(unpack);
     version->runtime = (enum format_runtime)unpack_number(unpack, RUNTIME_COUNT - 1);
+    version->format = unpack_string(unpack);
+    version->code = unpack_bool(unpack);
     version->config = read_config(unpack);
     if (unpack_bool(unpack))
         version->error = read_own_error(unpack);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_NAME_BYTES = 255 };
 
@@ -117,6 +118,14 @@ static void set_paths(struct scanner *scanner, struct repository_version *versio
         scanner->failed = true;
 }
 
+/* What serves it, when its config does not say. */
+static void set_format(struct repository_version *version, const struct format *format)
+{
+    version->runtime = format ? format->runtime : RUNTIME_NATIVE;
+    version->format = span_of(format ? format->name : "");
+    version->code = format && format->code;
+}
+
 /* ---- a model that is a file ---- */
 
 /* A link's target need not be called a model: then the link's own path is the model's. The worker
@@ -159,8 +168,7 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
     if (!version)
         return;
     version->complete = version->renamed_in = true;
-    const struct format *format = format_of_file(name.data, &stem);
-    version->runtime = format ? format->runtime : RUNTIME_NATIVE;
+    set_format(version, format_of_file(name.data, &stem));
     for (; at < names->count && span_starts_with(span_of(names->items[at]), name); at++) {
         struct tree_summary summary;
         tree_summary_init(&summary);
@@ -180,9 +188,9 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
 
 /* ---- a model that is a folder ---- */
 
-/* What serves the files of a folder, when its config does not say. A folder that cannot be read
- * fails elsewhere. */
-static enum format_runtime runtime_of_folder(const char *path)
+/* The format of a folder's files, by the best of their names; NULL: none is known. A folder that
+ * cannot be read fails elsewhere. */
+static const struct format *format_of_folder(const char *path)
 {
     const struct format *best = NULL;
     char best_name[MAX_NAME_BYTES + 1];
@@ -198,20 +206,43 @@ static enum format_runtime runtime_of_folder(const char *path)
     }
     if (folder)
         closedir(folder);
-    return best ? best->runtime : RUNTIME_NATIVE;
+    return best;
 }
 
-static enum format_runtime runtime_of(const struct repository_version *version, const char *path)
+static const struct format *format_of_version(const struct repository_version *version,
+                                              const char *path)
 {
     char name[MAX_NAME_BYTES + 1];
-    struct span engine = version->config->engine, stem;
-    if (engine.size)
-        return span_equal(engine, SPAN("python")) ? RUNTIME_PYTHON : RUNTIME_NATIVE;
+    struct span stem;
     if (!version->config->file.size)
-        return runtime_of_folder(path);
+        return format_of_folder(path);
     snprintf(name, sizeof name, "%.*s", SPAN_ARGS(version->config->file));
-    const struct format *format = format_of_file(name, &stem);
-    return format ? format->runtime : RUNTIME_NATIVE;
+    return format_of_file(name, &stem);
+}
+
+/* What serves the files of a folder: its config says so, or they do. */
+static void recognise(struct repository_version *version, const char *path)
+{
+    struct span engine = version->config->engine;
+    if (!engine.size) {
+        set_format(version, format_of_version(version, path));
+        return;
+    }
+    version->code = span_equal(engine, SPAN("python"));
+    version->runtime = version->code ? RUNTIME_PYTHON : RUNTIME_NATIVE;
+    version->format = engine;
+}
+
+/* Where the version's config lies: in its own folder, or else in the model's. */
+static const char *folder_of_config(const char *folder, const char *path)
+{
+    for (size_t i = 0; model_config_names[i]; i++) {
+        char config[PATH_MAX];
+        snprintf(config, sizeof config, "%s/%s", path, model_config_names[i]);
+        if (access(config, F_OK) == 0)
+            return path;
+    }
+    return folder;
 }
 
 /* Reads the config and adds up the files. */
@@ -226,7 +257,16 @@ static bool look_into(struct scanner *scanner, const char *folder, const char *p
             return false;
     }
     return tree_add(summary, path, ret_error) &&
-           model_config_load(folder, &scanner->scan->arena, &version->config, ret_error);
+           model_config_load(folder_of_config(folder, path), &scanner->scan->arena,
+                             &version->config, ret_error);
+}
+
+/* Was just this version moved in whole? */
+static bool version_was_put(const struct scanner *scanner, const char *name, uint64_t number)
+{
+    char entry[NAME_MAX + 32];
+    snprintf(entry, sizeof entry, "%s/%llu", name, (unsigned long long)number);
+    return scan_was_renamed(scanner, entry);
 }
 
 /* A version of a model that is a folder; `folder` holds its config. */
@@ -251,11 +291,11 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     if (!scan_is_beneath(scanner, real) ||
         !look_into(scanner, folder, path, version, &summary, &error))
         set_error(scanner, version, &error);
-    version->runtime = runtime_of(version, path);
+    recognise(version, path);
     version->fingerprint = summary.fingerprint;
     version->size_bytes = summary.size_bytes;
-    version->renamed_in = scanner->renamed;
-    version->complete = scanner->renamed || is_quiet(scanner, summary.changed_ns);
+    version->renamed_in = scanner->renamed || version_was_put(scanner, name, number);
+    version->complete = version->renamed_in || is_quiet(scanner, summary.changed_ns);
     end_version(version);
 }
 

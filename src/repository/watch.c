@@ -58,10 +58,13 @@ struct repository_watch {
     struct timer timer;
     bool looking, again, closing, poll_closed;
     /* Names that were moved in since the last look began. */
-    char renamed[SCAN_MAX_RENAMED][NAME_MAX + 1];
+    char renamed[SCAN_MAX_RENAMED][NAME_MAX + 1 + 21]; /* with a version */
     size_t renamed_count;
     size_t version_count; /* of the last scan that was told of */
     bool holding_back;    /* the last look missed something */
+    bool expects_fewer;   /* something was removed by whom we believe; known to the next look */
+    bool believes;        /* the look that runs began with that */
+    uint64_t looks;       /* begun */
     struct numbers numbers;
     /* While an answer is read, the thread's own: */
     int fd; /* question, then answer */
@@ -198,7 +201,7 @@ static bool all_complete(const struct repository_scan *scan)
  * twice. */
 static bool is_believed(struct repository_watch *watch)
 {
-    bool fewer = watch->scan.version_count < watch->version_count;
+    bool fewer = watch->scan.version_count < watch->version_count && !watch->believes;
     watch->holding_back = fewer && !watch->holding_back;
     return !watch->holding_back;
 }
@@ -255,7 +258,7 @@ static int question_fd(struct repository_watch *watch)
 {
     struct span renamed[SCAN_MAX_RENAMED];
     struct buf buf;
-    buf_init(&buf, SCAN_MAX_RENAMED * (NAME_MAX + 16) + 16);
+    buf_init(&buf, SCAN_MAX_RENAMED * (sizeof *watch->renamed + 16) + 16);
     for (size_t i = 0; i < watch->renamed_count; i++)
         renamed[i] = span_of(watch->renamed[i]);
     scan_question_write(renamed, watch->renamed_count, &buf);
@@ -281,6 +284,9 @@ static void begin_look(struct repository_watch *watch)
                      watch->looker.start(watch->looker.context, watch->path, watch->fd, &error);
     if (watch->looking) {
         watch->renamed_count = 0;
+        watch->believes = watch->expects_fewer;
+        watch->expects_fewer = false;
+        watch->looks++;
         return;
     }
     log_error("repository", "cannot look at the repository: %s", error.message);
@@ -304,7 +310,7 @@ static void remember(struct repository_watch *watch, const struct inotify_event 
     if ((event->wd != watch->numbers.path && event->wd != watch->numbers.parent) ||
         !(event->mask & IN_MOVED_TO) || !event->len || watch->renamed_count == SCAN_MAX_RENAMED)
         return;
-    snprintf(watch->renamed[watch->renamed_count++], NAME_MAX + 1, "%s", event->name);
+    snprintf(watch->renamed[watch->renamed_count++], sizeof *watch->renamed, "%s", event->name);
 }
 
 static void on_events(uv_poll_t *poll, int status, int events)
@@ -397,4 +403,20 @@ void repository_watch_close(struct repository_watch *watch)
 void repository_watch_rescan(struct repository_watch *watch)
 {
     begin_look(watch);
+}
+
+uint64_t repository_watch_changed(struct repository_watch *watch, struct span entry)
+{
+    uint64_t number = watch->looks + 1; /* one that begins from now on */
+    if (entry.size && watch->renamed_count < SCAN_MAX_RENAMED)
+        snprintf(watch->renamed[watch->renamed_count++], sizeof *watch->renamed, "%.*s",
+                 SPAN_ARGS(entry));
+    watch->expects_fewer = true;
+    begin_look(watch);
+    return number;
+}
+
+uint64_t repository_watch_number(const struct repository_watch *watch)
+{
+    return watch->looks;
 }

@@ -21,6 +21,7 @@ struct generation {
     unsigned references;
     unsigned abandoned; /* those of requests that are with the worker and that nobody waits for */
     struct generation_state state;
+    double progress;         /* of a load, 0 to 1, as the worker says */
     struct error failure;    /* why it was given up */
     struct arena arena;      /* of spec */
     struct worker_spec spec; /* what its workers serve */

@@ -57,7 +57,8 @@ static void say(const struct replica *replica, enum log_level level, struct span
 
 static void on_loading(void *owner, double done)
 {
-    const struct generation *generation = ((struct replica *)owner)->generation;
+    struct generation *generation = ((struct replica *)owner)->generation;
+    generation->progress = done;
     if (!generation->state.retired)
         version_note(generation->version, "loading, %.0f %%", done * 100);
 }

@@ -247,6 +247,8 @@ static void apply_version(struct version *version, const struct repository_versi
     version->present = version->seen = true;
     version->unreadable = found->unreadable;
     version->complete = found->complete;
+    version->code = found->code;
+    snprintf(version->format, sizeof version->format, "%.*s", SPAN_ARGS(found->format));
     if (!found->complete)
         return;
     if (changed && version->fingerprint && model->serving->options.load != LOAD_EXPLICIT)
@@ -560,6 +562,23 @@ bool version_ready(const struct version *version)
 {
     enum version_state state = version_state(version);
     return state == VERSION_READY || state == VERSION_ASLEEP;
+}
+
+enum version_state version_deployment(const struct version *version)
+{
+    if (version->next)
+        return VERSION_LOADING;
+    if (version->files_error.code != ERROR_OK)
+        return VERSION_FAILED;
+    return version_state(version);
+}
+
+double version_progress(const struct version *version)
+{
+    const struct generation *generation = version->next ? version->next : version->current;
+    if (!generation)
+        return 0;
+    return generation == version->current && version_ready(version) ? 1 : generation->progress;
 }
 
 const struct schema *version_schema(const struct version *version)

@@ -91,6 +91,8 @@ struct version {
     bool complete;            /* and nobody is writing them */
     bool unreadable;          /* its folder cannot be looked into: it stays as it was */
     bool seen;                /* in the scan that is being applied */
+    char format[32];          /* of its files; may be empty */
+    bool code;                /* loading it runs code that it brings */
     struct error files_error; /* why its files as they lie now are not served: their config is
                                  wrong, or they failed while older ones were served */
     char note[512];           /* what it is doing; may be empty */
@@ -156,6 +158,13 @@ const char *version_reason(const struct version *version);
 
 /* True when the version answers requests: READY, or ASLEEP, from which a request wakes it. */
 bool version_ready(const struct version *version);
+
+/* How its deployment goes, for who waits for it: a version that is being replaced is LOADING
+ * although it serves, and FAILED when its newer files are not taken. */
+enum version_state version_deployment(const struct version *version);
+
+/* How far a load has come, 0 to 1; 1 when it is over. */
+double version_progress(const struct version *version);
 
 /* What it takes and gives; NULL until it was probed or loaded once. */
 const struct schema *version_schema(const struct version *version);

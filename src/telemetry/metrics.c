@@ -43,6 +43,7 @@ LABELS(by_outcome, "outcome=\"queued\"", "outcome=\"dropped\"", "outcome=\"expor
        "outcome=\"lost\"");
 LABELS(by_state, "state=\"found\"", "state=\"probing\"", "state=\"loading\"", "state=\"ready\"",
        "state=\"asleep\"", "state=\"draining\"", "state=\"unloaded\"", "state=\"failed\"");
+LABELS(by_push, "outcome=\"put\"", "outcome=\"unchanged\"", "outcome=\"refused\"");
 LABELS(by_version, "version=\"" TENSORD_VERSION "\"");
 
 _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
@@ -50,6 +51,7 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
                    sizeof by_grpc_code_pairs / sizeof *by_grpc_code_pairs == METRICS_GRPC_CODES &&
                    sizeof by_reason_pairs / sizeof *by_reason_pairs == FAILURE_COUNT &&
                    sizeof by_state_pairs / sizeof *by_state_pairs == METRICS_STATES &&
+                   sizeof by_push_pairs / sizeof *by_push_pairs == PUSH_OUTCOME_COUNT &&
                    sizeof by_outcome_pairs / sizeof *by_outcome_pairs == SPAN_OUTCOME_COUNT,
                "each series has its labels");
 
@@ -77,6 +79,13 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
     ROW(spans, "tensord_trace_requests_total", COUNTER, by_outcome, ONE,                           \
         "Traced requests: given to the exporter, dropped because it was too slow, exported to "    \
         "the collector, or lost there")                                                            \
+    ROW(blobs, "tensord_blobs", GAUGE, single, ONE, "Uploaded files that are kept")                \
+    ROW(blob_bytes, "tensord_blob_bytes", GAUGE, single, BYTES,                                    \
+        "Their size, that of files of pushed models included")                                     \
+    ROW(blob_received_bytes, "tensord_blob_received_bytes_total", COUNTER, single, BYTES,          \
+        "Bytes of uploads that were written")                                                      \
+    ROW(pushes, "tensord_pushes_total", COUNTER, by_push, ONE,                                     \
+        "Pushes of models: put in their place, there already, or refused")                         \
     ROW(build_info, "tensord_build_info", GAUGE, by_version, ONE, "1, with the server's version")  \
     ROW(process_cpu_ns, "process_cpu_seconds_total", COUNTER, single, SECONDS,                     \
         "CPU time of the front process")                                                           \

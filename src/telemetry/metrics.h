@@ -34,6 +34,10 @@
     ROW(queue_limit, "a model's queue was full")                                                   \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
     ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
+    ROW(max_uploads, "as many files were being uploaded as may be")                                \
+    ROW(max_blobs, "as many uploaded files were kept as may be")                                   \
+    ROW(max_blobs_mib, "as many bytes of uploaded files were kept as may be")                      \
+    ROW(max_push_files, "a push had too many files")                                               \
     ROW(log_rate, "a line was logged too often, or a worker said too much")                        \
     ROW(metrics_models, "a model version had to share its series with others")
 
@@ -79,6 +83,9 @@ enum { METRICS_GRPC_CODES = 17, METRICS_STATES = 8, METRICS_LOG_LEVELS = 4 };
 /* What became of spans: see tracer.h. */
 enum span_outcome { SPAN_QUEUED, SPAN_DROPPED, SPAN_EXPORTED, SPAN_LOST, SPAN_OUTCOME_COUNT };
 
+/* What became of a push of a model. */
+enum push_outcome { PUSH_PUT, PUSH_UNCHANGED, PUSH_REFUSED, PUSH_OUTCOME_COUNT };
+
 /* ---- what is counted ---- */
 
 /* Of the server. */
@@ -93,6 +100,8 @@ struct server_metrics {
     uint64_t spans[SPAN_OUTCOME_COUNT];
     uint64_t versions[METRICS_STATES]; /* by enum version_state */
     uint64_t workers;
+    uint64_t blobs, blob_bytes, blob_received_bytes;
+    uint64_t pushes[PUSH_OUTCOME_COUNT];
     uint64_t build_info;
     /* Filled by process_measure. */
     uint64_t process_cpu_ns, process_start_ms;

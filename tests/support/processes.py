@@ -4,11 +4,14 @@ import time
 import psutil
 
 
+MOMENTARY = {"tensord-look", "tensord-install"}
+
+
 def tree(pid):
-    """The process and all that descend from it, but for those that look at the repository for a
+    """The process and all that descend from it, but for those that look at the repository, or change it, for a
     moment."""
     root = psutil.Process(pid)
-    return [root, *(child for child in root.children(recursive=True) if name(child) != "tensord-look")]
+    return [root, *(child for child in root.children(recursive=True) if name(child) not in MOMENTARY)]
 
 
 def name(process):

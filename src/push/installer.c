@@ -1,0 +1,206 @@
+/* The front's side of installers; see installer.h. */
+#include "push/installer.h"
+
+#include "base/file_bytes.h"
+#include "telemetry/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MAX_RUNNING = 4 };
+
+static void start_waiting(struct installer *installer);
+
+void installer_init(struct installer *installer)
+{
+    list_init(&installer->jobs);
+    installer->running = 0;
+}
+
+/* The question in a memfd, or -1. */
+static int question_fd(const struct install_question *question)
+{
+    struct buf buf;
+    buf_init(&buf, INSTALL_MAX_BYTES);
+    install_question_write(question, &buf);
+    int fd = buf_ok(&buf) ? memfd_create("install", MFD_CLOEXEC) : -1;
+    if (fd >= 0 && !file_bytes_write(fd, buf_span(&buf))) {
+        close(fd);
+        fd = -1;
+    }
+    buf_fini(&buf);
+    return fd;
+}
+
+/* ---- a job's life ---- */
+
+static void finish(struct install_job *job)
+{
+    list_remove(&job->link);
+    struct arena arena = job->arena; /* `done` may free the job */
+    job->done(job);
+    arena_fini(&arena);
+}
+
+static void fail(struct install_job *job, const char *sentence)
+{
+    job->answer = (struct install_answer){.error.code = ERROR_OK};
+    error_set(&job->answer.error, ERROR_INTERNAL, "%s", sentence);
+}
+
+static void read_answer(struct install_job *job, bool started, const char *reason)
+{
+    struct span bytes;
+    if (!started)
+        log_error("push", "%s", reason);
+    if (!started || !file_bytes_read(job->fd, INSTALL_MAX_BYTES, &job->arena, &bytes) ||
+        !install_answer_read(bytes, &job->arena, &job->answer))
+        fail(job, "the process that changes models has failed; see the server's log");
+}
+
+/* Has the change looked at; the job goes on when that was done. */
+static void tell_change(struct install_job *job)
+{
+    char put[NAME_MAX + 32];
+    struct installer *installer = job->installer;
+    const struct install_question *question = &job->question;
+    snprintf(put, sizeof put, "%.*s/%llu", SPAN_ARGS(question->name),
+             (unsigned long long)job->answer.version);
+    bool removed = question->kind == INSTALL_REMOVE;
+    job->state = JOB_CHANGED;
+    job->look = installer->changed(installer->context, removed ? SPAN("") : span_of(put));
+}
+
+static void on_ended(struct worker_process *process, bool started, const char *reason)
+{
+    struct install_job *job = list_entry(process, struct install_job, process);
+    struct installer *installer = job->installer;
+    bool changes = job->question.kind == INSTALL_PUT || job->question.kind == INSTALL_REMOVE;
+    installer->running--;
+    read_answer(job, started, reason);
+    close(job->fd);
+    if (changes && job->answer.error.code == ERROR_OK && !job->answer.unchanged)
+        tell_change(job);
+    else
+        finish(job);
+    start_waiting(installer);
+}
+
+static bool start(struct install_job *job, struct error *ret_error)
+{
+    struct installer *installer = job->installer;
+    job->question.blobs = span_of(installer->blobs);
+    job->fd = question_fd(&job->question);
+    job->process.ended = on_ended;
+    if (job->fd < 0)
+        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "out of memory or descriptors");
+    if (!spawner_run_task(installer->spawner, &job->process, installer->task, installer->models,
+                          job->fd, ret_error)) {
+        close(job->fd);
+        return false;
+    }
+    job->state = JOB_RUNS;
+    installer->running++;
+    return true;
+}
+
+static void start_waiting(struct installer *installer)
+{
+    list_each(link, &installer->jobs)
+    {
+        struct install_job *job = list_entry(link, struct install_job, link);
+        struct error error;
+        if (installer->running >= MAX_RUNNING)
+            return;
+        if (job->state != JOB_WAITS || start(job, &error))
+            continue;
+        fail(job, error.message);
+        finish(job);
+    }
+}
+
+/* ---- the callers' ---- */
+
+static bool is_being_changed(const struct installer *installer, const struct install_job *job)
+{
+    list_each(link, &installer->jobs)
+    {
+        const struct install_job *other = list_entry(link, struct install_job, link);
+        if (span_equal(other->question.name, job->question.name) &&
+            other->question.kind != INSTALL_LIST)
+            return true;
+    }
+    return false;
+}
+
+bool installer_ask(struct installer *installer, struct install_job *job, struct error *ret_error)
+{
+    if (!installer->models[0])
+        return error_set(ret_error, ERROR_PERMISSION_DENIED, "%s", installer->why_not);
+    if (job->question.kind != INSTALL_LIST && is_being_changed(installer, job))
+        return error_set(ret_error, ERROR_CONFLICT, "the model '%.*s' is being changed just now",
+                         SPAN_ARGS(job->question.name));
+    job->installer = installer;
+    job->state = JOB_WAITS;
+    arena_init(&job->arena, 4096, (size_t)4 * INSTALL_MAX_BYTES);
+    if (installer->running < MAX_RUNNING && !start(job, ret_error))
+        return false;
+    list_add(&installer->jobs, &job->link);
+    return true;
+}
+
+void installer_looked(struct installer *installer, uint64_t number)
+{
+    struct list finished;
+    list_init(&finished);
+    list_each(link, &installer->jobs)
+    {
+        struct install_job *job = list_entry(link, struct install_job, link);
+        if (job->state != JOB_CHANGED || job->look > number)
+            continue;
+        list_remove(&job->link);
+        list_add(&finished, &job->link);
+    }
+    while (!list_empty(&finished)) /* `done` may ask for more */
+        finish(list_entry(list_first(&finished), struct install_job, link));
+}
+
+/* ---- tidying ---- */
+
+static void tidied(struct worker_process *process, bool started, const char *reason)
+{
+    struct installer *installer = list_entry(process, struct installer, tidying);
+    struct install_answer answer = {.error.code = ERROR_OK};
+    struct arena arena;
+    struct span bytes;
+    arena_init(&arena, 4096, INSTALL_MAX_BYTES);
+    if (!started)
+        log_warning("push", "what may have been left in the folder of models stays there: %s",
+                    reason);
+    else if (!file_bytes_read(installer->tidy_fd, INSTALL_MAX_BYTES, &arena, &bytes) ||
+             !install_answer_read(bytes, &arena, &answer) || answer.error.code != ERROR_OK)
+        log_warning("push", "what may have been left in the folder of models stays there: %s",
+                    answer.error.code != ERROR_OK ? answer.error.message : reason);
+    arena_fini(&arena);
+    close(installer->tidy_fd);
+}
+
+void installer_tidy(struct installer *installer)
+{
+    struct error error;
+    const struct install_question question = {.kind = INSTALL_TIDY};
+    if (!installer->models[0])
+        return;
+    installer->tidy_fd = question_fd(&question);
+    installer->tidying.ended = tidied;
+    if (installer->tidy_fd < 0)
+        return;
+    if (!spawner_run_task(installer->spawner, &installer->tidying, installer->task,
+                          installer->models, installer->tidy_fd, &error)) {
+        log_warning("push", "%s", error.message);
+        close(installer->tidy_fd);
+    }
+}

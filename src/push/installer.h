@@ -1,0 +1,62 @@
+/* Installers: processes that change the folder of models, one for each change (push/install.h). The
+ * front asks for them here; two changes of one model at once are refused, and a few models may be
+ * changed at the same time.
+ *
+ * What was changed is known to the caller when the next look at the repository has seen it. All
+ * calls are for the loop's thread. */
+#ifndef TENSORD_PUSH_INSTALLER_H
+#define TENSORD_PUSH_INSTALLER_H
+
+#include "push/install_bytes.h"
+#include "worker/spawner.h"
+
+#include <limits.h>
+
+struct installer {
+    struct spawner_client *spawner;
+    unsigned task;         /* the spawner's that runs install_run */
+    char models[PATH_MAX]; /* the folder of models; empty: nothing can be changed */
+    char blobs[PATH_MAX];
+    const char *why_not; /* nothing can be changed: a sentence */
+    /* The folder of models was changed: has it looked at, with the name of what was put there whole
+     * ("iris", "iris/3"; empty: something was removed), and returns the number of the look. */
+    uint64_t (*changed)(void *context, struct span put);
+    void *context;
+    struct list jobs; /* of struct install_job: those that run, those that wait, and those that wait
+                         for a look */
+    size_t running;
+    struct worker_process tidying;
+    int tidy_fd;
+};
+
+enum install_state { JOB_WAITS, JOB_RUNS, JOB_CHANGED };
+
+/* One change; the caller's memory until `done`. */
+struct install_job {
+    struct list_link link;
+    struct worker_process process;
+    struct installer *installer;
+    struct install_question question; /* what it points to stays until `done` */
+    enum install_state state;
+    int fd;                       /* of question and answer */
+    uint64_t look;                /* that will have seen the change */
+    struct arena arena;           /* of the answer */
+    struct install_answer answer; /* until `done` returns */
+    void (*done)(struct install_job *job);
+};
+
+/* Starts without jobs; the members before `jobs` are set. */
+void installer_init(struct installer *installer);
+
+/* Removes what was left in the folder of models by a server that was killed. */
+void installer_tidy(struct installer *installer);
+
+/* Asks for what job->question says; its name must be sound (model_name_check). `done` is called, in
+ * a later turn, when it is done or has failed (answer.error). False: CONFLICT when the model is
+ * being changed already, PERMISSION_DENIED when nothing can be changed here. */
+bool installer_ask(struct installer *installer, struct install_job *job, struct error *ret_error);
+
+/* A look at the repository has been taken in; `number` as `changed` gave it. */
+void installer_looked(struct installer *installer, uint64_t number);
+
+#endif
