@@ -7,37 +7,27 @@
  * that is small, or has its values in the inputs' contents, is collected whole, and its memory is
  * reserved when it is complete. */
 #include "api/grpc_call.h"
+#include "api/infer_grpc_reply.h"
+#include "api/infer_grpc_request.h"
 #include "api/trace.h"
 #include "base/unset.h"
-#include "codec/infer_contents.h"
 #include "codec/infer_scan.h"
-#include "codec/inference.pb.h"
-#include "serving/inference.h"
-
-#include <stdio.h>
 
 enum step { STEP_MESSAGE, STEP_COMPLETE, STEP_WAITING, STEP_DONE };
 
-enum {
-    NUMBER_BYTES = 24,
-    PARAMETER_LIMIT = 256,
-    RAW_OUTPUT_CONTENTS = 6,
-    SMALL_BYTES = 4096, /* up to here copying the tensors is cheaper than scanning for them */
-};
+enum { SMALL_BYTES = 4096 }; /* up to here copying the tensors is cheaper than scanning for them */
 
 struct grpc_infer {
     struct inference inference;
-    struct inference_model_infer_request request; /* points into call->body */
+    struct infer_grpc_request request;
     enum step step;
-    bool bound;     /* the head is decoded: the inference has a model */
     bool scanned;   /* tensors go straight into memory; else the message is collected whole */
     bool reserving; /* memory for the inputs is waited for */
     bool body_ended;
     struct grpc_reader reader;
     struct grpc_writer writer;
     struct infer_scan scan;
-    struct buf tail;   /* what follows the first tensor: unknown fields at most */
-    size_t next_input; /* of the request, that the next tensor is for */
+    struct buf tail; /* what follows the first tensor: unknown fields at most */
     bool client_gone;
 };
 
@@ -54,76 +44,13 @@ static void fail(struct api_call *call, const struct error *error)
 
 /* ---- the answer ---- */
 
-static bool list_outputs(struct arena *arena, const struct inference_answer *answer,
-                         struct inference_model_infer_response *response)
-{
-    struct inference_model_infer_response_infer_output_tensor *items =
-        arena_calloc(arena, answer->output_count, sizeof *items);
-    for (size_t i = 0; items && i < answer->output_count; i++) {
-        const struct inference_output *output = &answer->outputs[i];
-        items[i].name = output->info->name;
-        items[i].datatype = span_of(datatype_name(output->datatype));
-        items[i].shape.count = output->shape.ndim;
-        items[i].shape.items = (int64_t *)(uintptr_t)output->shape.dims;
-    }
-    response->outputs.items = items;
-    response->outputs.count = (uint32_t)answer->output_count;
-    return items != NULL;
-}
-
-/* The vectors of the message: its head, then before each tensor the tensor's tag and length. All
- * that is ours lies in call->reply, cut where a tensor comes between. */
-static struct iovec *list_vectors(struct api_call *call, const struct inference_answer *answer,
-                                  size_t head_bytes, size_t *ret_count)
-{
-    struct iovec *vectors =
-        arena_calloc(&call->exchange->arena, 2 * answer->output_count + 1, sizeof *vectors);
-    size_t *cuts = arena_calloc(&call->exchange->arena, answer->output_count + 1, sizeof *cuts);
-    size_t count = 0;
-    if (!vectors || !cuts)
-        return NULL;
-    cuts[0] = head_bytes;
-    for (size_t i = 0; i < answer->output_count; i++) {
-        if (!pb_encode_bytes_head(&call->reply, RAW_OUTPUT_CONTENTS, answer->outputs[i].data.size))
-            return NULL;
-        cuts[i + 1] = call->reply.size;
-    }
-    vectors[count++] = (struct iovec){call->reply.data, answer->output_count ? cuts[1] : cuts[0]};
-    for (size_t i = 0; i < answer->output_count; i++) {
-        struct span data = answer->outputs[i].data;
-        if (data.size)
-            vectors[count++] = (struct iovec){(void *)(uintptr_t)data.data, data.size};
-        if (i + 1 < answer->output_count)
-            vectors[count++] =
-                (struct iovec){call->reply.data + cuts[i + 1], cuts[i + 2] - cuts[i + 1]};
-    }
-    *ret_count = count;
-    return vectors;
-}
-
+/* Ends the call with the answer. */
 static bool reply(struct api_call *call, const struct inference_answer *answer,
                   struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
-    char version[NUMBER_BYTES];
-    snprintf(version, sizeof version, "%llu",
-             (unsigned long long)inference_version(&infer->inference));
-    struct inference_model_infer_response response = {.model_name =
-                                                          inference_model(&infer->inference),
-                                                      .model_version = span_of(version),
-                                                      .id = infer->inference.id};
-    size_t count;
-    if (!list_outputs(&call->exchange->arena, answer, &response) ||
-        !pb_encode(&inference_model_infer_response_pb, &response, &call->reply))
-        return error_no_memory(ret_error);
-    const struct iovec *vectors = list_vectors(call, answer, call->reply.size, &count);
-    if (!vectors)
-        return error_no_memory(ret_error);
-    trace_tell_timing(call);
-    grpc_reply(call->exchange, &infer->writer, NULL, 0);
-    if (!grpc_message(call->exchange, &infer->writer, vectors, count))
-        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
-                         "the answer is larger than a gRPC message may be");
+    if (!infer_grpc_reply(call, &infer->writer, &infer->inference, answer, ret_error))
+        return false;
     infer->step = STEP_DONE;
     grpc_end(call->exchange, NULL);
     return true;
@@ -161,164 +88,6 @@ static void submit(struct api_call *call)
     inference_submit(&infer->inference);
 }
 
-/* ---- from message to inputs ---- */
-
-static bool take_shape(const struct inference_model_infer_request_infer_input_tensor *input,
-                       struct shape *ret_shape, struct error *ret_error)
-{
-    if (input->shape.count > TENSOR_MAX_DIMS)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a shape has at most %d dimensions",
-                         TENSOR_MAX_DIMS);
-    ret_shape->ndim = input->shape.count;
-    for (uint32_t i = 0; i < input->shape.count; i++)
-        ret_shape->dims[i] = input->shape.items[i];
-    return true;
-}
-
-static bool has_shared_memory(const struct inference_model_infer_request_infer_input_tensor *input)
-{
-    for (uint32_t i = 0; i < input->parameters.count; i++) {
-        if (span_starts_with(input->parameters.items[i].key, SPAN("shared_memory_")))
-            return true;
-    }
-    return false;
-}
-
-static bool make_input(struct grpc_infer *infer, size_t index, uint64_t size_bytes, char **ret_to,
-                       struct error *ret_error)
-{
-    const struct inference_model_infer_request_infer_input_tensor *input =
-        &infer->request.inputs.items[index];
-    enum tensord_datatype datatype = datatype_of_name(input->datatype);
-    struct shape shape;
-    if (datatype == TENSORD_INVALID)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "'%.*s' is no datatype",
-                         SPAN_ARGS(input->datatype));
-    if (has_shared_memory(input))
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "shared memory is not enabled");
-    return take_shape(input, &shape, ret_error) &&
-           inference_input(&infer->inference, input->name, datatype, &shape, size_bytes, ret_to,
-                           ret_error);
-}
-
-static struct span parameter_text(struct arena *arena,
-                                  const struct inference_infer_parameter *value)
-{
-    switch (value ? value->which_parameter_choice : 0) {
-    case 1:
-        return value->bool_param ? SPAN("true") : SPAN("false");
-    case 2:
-        return span_of(arena_printf(arena, "%lld", (long long)value->int64_param));
-    case 3:
-        return value->string_param;
-    case 4:
-        return span_of(arena_printf(arena, "%.17g", value->double_param));
-    case 5:
-        return span_of(arena_printf(arena, "%llu", (unsigned long long)value->uint64_param));
-    default:
-        return SPAN("");
-    }
-}
-
-/* The `timeout` parameter, in microseconds, shortens the deadline; all other parameters are for the
- * model. */
-static void take_timeout(struct api_call *call, const struct inference_infer_parameter *value)
-{
-    struct inference *inference = &infer_of(call)->inference;
-    uint64_t timeout_us = 0, deadline_ns;
-    if (value && value->which_parameter_choice == 2 && value->int64_param > 0)
-        timeout_us = (uint64_t)value->int64_param;
-    if (value && value->which_parameter_choice == 5)
-        timeout_us = value->uint64_param;
-    if (!timeout_us || __builtin_mul_overflow(timeout_us, CLOCK_NS_PER_US, &deadline_ns) ||
-        __builtin_add_overflow(deadline_ns, loop_now_ns(http_loop(call->exchange)), &deadline_ns))
-        return;
-    if (deadline_ns < inference->deadline_ns)
-        inference->deadline_ns = deadline_ns;
-}
-
-static bool take_parameters(struct api_call *call, struct error *ret_error)
-{
-    struct grpc_infer *infer = infer_of(call);
-    struct arena *arena = &call->exchange->arena;
-    const struct inference_model_infer_request *request = &infer->request;
-    struct parameter *list = arena_calloc(arena, request->parameters.count, sizeof *list);
-    if (!list)
-        return error_no_memory(ret_error);
-    if (request->parameters.count > PARAMETER_LIMIT)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "a request may have at most %d parameters", PARAMETER_LIMIT);
-    for (uint32_t i = 0; i < request->parameters.count; i++) {
-        struct span key = request->parameters.items[i].key;
-        const struct inference_infer_parameter *value = request->parameters.items[i].value;
-        if (span_equal(key, SPAN("timeout")))
-            take_timeout(call, value);
-        else if (!span_starts_with(key, SPAN("triton_")))
-            list[infer->inference.parameter_count++] =
-                (struct parameter){key, parameter_text(arena, value)};
-    }
-    infer->inference.parameters = list;
-    return true;
-}
-
-static bool take_outputs(struct api_call *call, struct error *ret_error)
-{
-    struct grpc_infer *infer = infer_of(call);
-    const struct inference_model_infer_request *request = &infer->request;
-    struct span *names =
-        arena_calloc(&call->exchange->arena, request->outputs.count, sizeof *names);
-    if (!names)
-        return error_no_memory(ret_error);
-    for (uint32_t i = 0; i < request->outputs.count; i++)
-        names[i] = request->outputs.items[i].name;
-    inference_outputs(&infer->inference, names, request->outputs.count);
-    return true;
-}
-
-/* Decodes the head and binds the inference: from here on tensors have a place to go. */
-static bool take_head(struct api_call *call, struct error *ret_error)
-{
-    struct grpc_infer *infer = infer_of(call);
-    struct inference_model_infer_request *request = &infer->request;
-    if (!pb_decode(&inference_model_infer_request_pb, buf_span(&call->body), &call->exchange->arena,
-                   request, ret_error))
-        return false;
-    call->model = request->model_name;
-    call->version = request->model_version.size ? request->model_version : (struct span){NULL, 0};
-    struct version *version = call_version(call, ret_error);
-    if (!version || !inference_init(&infer->inference, version, &call->exchange->arena, ret_error))
-        return false;
-    infer->bound = true;
-    infer->inference.id = request->id;
-    infer->inference.caller = call->caller;
-    return grpc_call_deadline(call, &infer->inference.deadline_ns, ret_error) &&
-           take_parameters(call, ret_error) && take_outputs(call, ret_error);
-}
-
-/* The next raw tensor: the next input that has no contents of its own. */
-static bool raw_begins(struct grpc_infer *infer, uint64_t size_bytes, char **ret_to,
-                       struct error *ret_error)
-{
-    if (infer->next_input == infer->request.inputs.count)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "raw_input_contents has more tensors than the request has inputs (%u)",
-                         infer->request.inputs.count);
-    if (infer->request.inputs.items[infer->next_input].contents.size)
-        return error_set(
-            ret_error, ERROR_INVALID_ARGUMENT,
-            "contents must not be given when raw_input_contents is, as for input '%.*s'",
-            SPAN_ARGS(infer->request.inputs.items[infer->next_input].name));
-    return make_input(infer, infer->next_input++, size_bytes, ret_to, ret_error);
-}
-
-static bool all_raw_came(const struct grpc_infer *infer, struct error *ret_error)
-{
-    return infer->next_input == infer->request.inputs.count ||
-           error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                     "raw_input_contents has %zu tensors, but the request has %u inputs",
-                     infer->next_input, infer->request.inputs.count);
-}
-
 /* ---- memory ---- */
 
 static void reserved(struct inference *inference, const struct error *error);
@@ -328,13 +97,10 @@ static void reserved(struct inference *inference, const struct error *error);
 static bool reserve(struct api_call *call, uint64_t needed_bytes, struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
-    const struct inference_model_infer_request *request = &infer->request;
-    bool has_rows = request->inputs.count && request->inputs.items[0].shape.count;
-    int64_t rows = has_rows ? request->inputs.items[0].shape.items[0] : 0;
     infer->inference.reserved = reserved;
     infer->inference.owner = call;
     enum inference_memory memory =
-        inference_reserve(&infer->inference, needed_bytes, rows < 0 ? 0 : rows,
+        inference_reserve(&infer->inference, needed_bytes, infer_grpc_request_rows(&infer->request),
                           http_held_bytes(call->exchange), ret_error);
     infer->reserving = memory == INFERENCE_MEMORY_WAITS;
     return memory != INFERENCE_MEMORY_REFUSED;
@@ -345,13 +111,12 @@ static bool reserve(struct api_call *call, uint64_t needed_bytes, struct error *
 static bool begin_scanned(struct api_call *call, struct error *ret_error)
 {
     struct grpc_infer *infer = infer_of(call);
-    if (!take_head(call, ret_error))
+    if (!infer_grpc_request_read(&infer->request, call, &infer->inference, ret_error))
         return false;
     infer->scanned = true;
     infer->scan.head = &infer->tail; /* the decoded head must not move any more */
-    return reserve(
-        call, infer->scan.left_bytes + infer->request.inputs.count * (uint64_t)TENSOR_ALIGNMENT,
-        ret_error);
+    uint64_t input_count = infer->request.message.inputs.count;
+    return reserve(call, infer->scan.left_bytes + input_count * TENSOR_ALIGNMENT, ret_error);
 }
 
 /* Gives places to the tensors that begin, unless there is no memory yet. */
@@ -361,97 +126,20 @@ static bool place_tensors(struct api_call *call, struct error *ret_error)
     uint64_t size;
     char *to;
     while (infer_scan_asks(&infer->scan, &size)) {
-        if (!infer->bound && !begin_scanned(call, ret_error))
+        if (!infer->scanned && !begin_scanned(call, ret_error))
             return false;
         if (infer->reserving)
             return true;
-        if (!raw_begins(infer, size, &to, ret_error))
+        if (!infer_grpc_request_next_raw(&infer->request, &infer->inference, size, &to, ret_error))
             return false;
         infer_scan_place(&infer->scan, to);
     }
     return true;
 }
 
-/* What the inputs of a message that was collected whole need. */
-static bool measure_whole(const struct grpc_infer *infer, uint64_t *ret_needed_bytes,
-                          struct error *ret_error)
-{
-    const struct inference_model_infer_request *request = &infer->request;
-    uint64_t needed = 0;
-    for (uint32_t i = 0; i < request->raw_input_contents.count; i++)
-        needed += tensor_memory_charge(request->raw_input_contents.items[i].size);
-    for (uint32_t i = 0; !request->raw_input_contents.count && i < request->inputs.count; i++) {
-        const struct inference_model_infer_request_infer_input_tensor *input =
-            &request->inputs.items[i];
-        enum tensord_datatype datatype = datatype_of_name(input->datatype);
-        uint64_t size = 0;
-        if (datatype != TENSORD_INVALID &&
-            !contents_size(input->contents, datatype, &size, ret_error))
-            return false;
-        needed += tensor_memory_charge(size);
-    }
-    *ret_needed_bytes = needed;
-    return true;
-}
-
-/* ---- from message to inputs, when the memory is there ---- */
-
-/* Without raw tensors: the values stand in each input's contents. */
-static bool take_contents(struct api_call *call, struct error *ret_error)
-{
-    struct grpc_infer *infer = infer_of(call);
-    for (uint32_t i = 0; i < infer->request.inputs.count; i++) {
-        const struct inference_model_infer_request_infer_input_tensor *input =
-            &infer->request.inputs.items[i];
-        enum tensord_datatype datatype = datatype_of_name(input->datatype);
-        uint64_t size;
-        char *to;
-        if (datatype != TENSORD_INVALID &&
-            !contents_size(input->contents, datatype, &size, ret_error))
-            return false;
-        if (!make_input(infer, i, datatype == TENSORD_INVALID ? 0 : size, &to, ret_error) ||
-            !contents_copy(input->contents, datatype, to, ret_error))
-            return false;
-    }
-    return true;
-}
-
-/* What came after the first tensor may only be fields that we do not know. */
-static bool check_tail(struct api_call *call, struct error *ret_error)
-{
-    struct grpc_infer *infer = infer_of(call);
-    struct inference_model_infer_request late = {0};
-    if (!infer->tail.size)
-        return true;
-    if (!pb_decode(&inference_model_infer_request_pb, buf_span(&infer->tail),
-                   &call->exchange->arena, &late, ret_error))
-        return false;
-    return pb_encoded_size(&inference_model_infer_request_pb, &late) == 0 ||
-           error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                     "raw_input_contents must follow all other fields");
-}
-
 static bool is_small(const struct grpc_infer *infer)
 {
     return infer->reader.size_bytes <= SMALL_BYTES || infer->reader.compressed;
-}
-
-/* Copies the tensors out of a message that was collected whole. */
-static bool take_whole(struct api_call *call, struct error *ret_error)
-{
-    struct grpc_infer *infer = infer_of(call);
-    const struct inference_model_infer_request *request = &infer->request;
-    if (request->raw_input_contents.count == 0)
-        return take_contents(call, ret_error);
-    for (uint32_t i = 0; i < request->raw_input_contents.count; i++) {
-        struct span raw = request->raw_input_contents.items[i];
-        char *to;
-        if (!raw_begins(infer, raw.size, &to, ret_error))
-            return false;
-        if (raw.size)
-            memcpy(to, raw.data, raw.size);
-    }
-    return all_raw_came(infer, ret_error);
 }
 
 static bool scan_has_ended(const struct grpc_infer *infer, struct error *ret_error)
@@ -460,15 +148,21 @@ static bool scan_has_ended(const struct grpc_infer *infer, struct error *ret_err
            error_set(ret_error, ERROR_INVALID_ARGUMENT, "the message is no ModelInferRequest");
 }
 
+static bool end_scanned(struct api_call *call, struct error *ret_error)
+{
+    struct grpc_infer *infer = infer_of(call);
+    return scan_has_ended(infer, ret_error) &&
+           infer_grpc_request_end_raw(&infer->request, ret_error) &&
+           infer_grpc_request_check_tail(buf_span(&infer->tail), &call->exchange->arena, ret_error);
+}
+
 /* The message is complete, and the memory for its inputs is there. */
 static void finish(struct api_call *call)
 {
     struct grpc_infer *infer = infer_of(call);
     struct error error UNSET;
-    bool taken = infer->scanned ? scan_has_ended(infer, &error) && all_raw_came(infer, &error) &&
-                                      check_tail(call, &error)
-                                : take_whole(call, &error);
-    if (taken)
+    if (infer->scanned ? end_scanned(call, &error)
+                       : infer_grpc_request_copy(&infer->request, &infer->inference, &error))
         submit(call);
     else
         fail(call, &error);
@@ -493,8 +187,10 @@ static bool begin_whole(struct api_call *call, struct error *ret_error)
     struct grpc_infer *infer = infer_of(call);
     uint64_t needed;
     return infer->scanned ||
-           (scan_has_ended(infer, ret_error) && take_head(call, ret_error) &&
-            measure_whole(infer, &needed, ret_error) && reserve(call, needed, ret_error));
+           (scan_has_ended(infer, ret_error) &&
+            infer_grpc_request_read(&infer->request, call, &infer->inference, ret_error) &&
+            infer_grpc_request_measure(&infer->request, &needed, ret_error) &&
+            reserve(call, needed, ret_error));
 }
 
 /* ---- the body ---- */

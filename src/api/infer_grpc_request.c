@@ -1,0 +1,122 @@
+/* What a ModelInferRequest says beside its tensors; see infer_grpc_request.h. */
+#include "api/infer_grpc_request.h"
+
+#include "api/grpc_call.h"
+
+enum { PARAMETER_LIMIT = 256 };
+
+static struct span parameter_text(struct arena *arena,
+                                  const struct inference_infer_parameter *value)
+{
+    switch (value ? value->which_parameter_choice : 0) {
+    case 1:
+        return value->bool_param ? SPAN("true") : SPAN("false");
+    case 2:
+        return span_of(arena_printf(arena, "%lld", (long long)value->int64_param));
+    case 3:
+        return value->string_param;
+    case 4:
+        return span_of(arena_printf(arena, "%.17g", value->double_param));
+    case 5:
+        return span_of(arena_printf(arena, "%llu", (unsigned long long)value->uint64_param));
+    default:
+        return SPAN("");
+    }
+}
+
+/* The `timeout` parameter, in microseconds, shortens the deadline; all other parameters are for the
+ * model. */
+static void take_timeout(const struct api_call *call, struct inference *inference,
+                         const struct inference_infer_parameter *value)
+{
+    uint64_t timeout_us = 0, deadline_ns;
+    if (value && value->which_parameter_choice == 2 && value->int64_param > 0)
+        timeout_us = (uint64_t)value->int64_param;
+    if (value && value->which_parameter_choice == 5)
+        timeout_us = value->uint64_param;
+    if (!timeout_us || __builtin_mul_overflow(timeout_us, CLOCK_NS_PER_US, &deadline_ns) ||
+        __builtin_add_overflow(deadline_ns, loop_now_ns(http_loop(call->exchange)), &deadline_ns))
+        return;
+    if (deadline_ns < inference->deadline_ns)
+        inference->deadline_ns = deadline_ns;
+}
+
+static bool take_parameters(const struct api_call *call,
+                            const struct inference_model_infer_request *message,
+                            struct inference *inference, struct error *ret_error)
+{
+    struct arena *arena = &call->exchange->arena;
+    struct parameter *list = arena_calloc(arena, message->parameters.count, sizeof *list);
+    if (!list)
+        return error_no_memory(ret_error);
+    if (message->parameters.count > PARAMETER_LIMIT)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "a request may have at most %d parameters", PARAMETER_LIMIT);
+    for (uint32_t i = 0; i < message->parameters.count; i++) {
+        struct span key = message->parameters.items[i].key;
+        const struct inference_infer_parameter *value = message->parameters.items[i].value;
+        if (span_equal(key, SPAN("timeout")))
+            take_timeout(call, inference, value);
+        else if (!span_starts_with(key, SPAN("triton_")))
+            list[inference->parameter_count++] =
+                (struct parameter){key, parameter_text(arena, value)};
+    }
+    inference->parameters = list;
+    return true;
+}
+
+static bool take_outputs(const struct api_call *call,
+                         const struct inference_model_infer_request *message,
+                         struct inference *inference, struct error *ret_error)
+{
+    struct span *names =
+        arena_calloc(&call->exchange->arena, message->outputs.count, sizeof *names);
+    if (!names)
+        return error_no_memory(ret_error);
+    for (uint32_t i = 0; i < message->outputs.count; i++)
+        names[i] = message->outputs.items[i].name;
+    inference_outputs(inference, names, message->outputs.count);
+    return true;
+}
+
+bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call *call,
+                             struct inference *inference, struct error *ret_error)
+{
+    struct inference_model_infer_request *message = &request->message;
+    struct arena *arena = &call->exchange->arena;
+    if (!pb_decode(&inference_model_infer_request_pb, buf_span(&call->body), arena, message,
+                   ret_error))
+        return false;
+    call->model = message->model_name;
+    call->version = message->model_version.size ? message->model_version : (struct span){NULL, 0};
+    struct version *version = call_version(call, ret_error);
+    if (!version || !inference_init(inference, version, arena, ret_error))
+        return false;
+    inference->id = message->id;
+    inference->caller = call->caller;
+    return grpc_call_deadline(call, &inference->deadline_ns, ret_error) &&
+           take_parameters(call, message, inference, ret_error) &&
+           take_outputs(call, message, inference, ret_error);
+}
+
+int64_t infer_grpc_request_rows(const struct infer_grpc_request *request)
+{
+    const struct inference_model_infer_request *message = &request->message;
+    if (!message->inputs.count || !message->inputs.items[0].shape.count)
+        return 0;
+    int64_t rows = message->inputs.items[0].shape.items[0];
+    return rows < 0 ? 0 : rows;
+}
+
+/* Only fields that we do not know. */
+bool infer_grpc_request_check_tail(struct span tail, struct arena *arena, struct error *ret_error)
+{
+    struct inference_model_infer_request late = {0};
+    if (!tail.size)
+        return true;
+    if (!pb_decode(&inference_model_infer_request_pb, tail, arena, &late, ret_error))
+        return false;
+    return pb_encoded_size(&inference_model_infer_request_pb, &late) == 0 ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "raw_input_contents must follow all other fields");
+}

@@ -1,0 +1,42 @@
+/* What a ModelInferRequest says: its head (infer_grpc_request.c) and its tensors
+ * (infer_grpc_inputs.c). When which bytes come is the call's affair (infer_grpc.c). */
+#ifndef TENSORD_API_INFER_GRPC_REQUEST_H
+#define TENSORD_API_INFER_GRPC_REQUEST_H
+
+#include "api/call.h"
+#include "codec/inference.pb.h"
+#include "serving/inference.h"
+
+/* Zeroed at first. */
+struct infer_grpc_request {
+    struct inference_model_infer_request message; /* points into call->body */
+    size_t next_input;                            /* that the next raw tensor is for */
+};
+
+/* Decodes the message in call->body, which stays in place, finds its model and starts the
+ * inference: from here on tensors have a place to go. */
+bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call *call,
+                             struct inference *inference, struct error *ret_error);
+
+/* The first dimension of the first input; 0 when there is none. */
+int64_t infer_grpc_request_rows(const struct infer_grpc_request *request);
+
+/* What came after the first tensor of a message that was read while it came may not change what was
+ * read. */
+bool infer_grpc_request_check_tail(struct span tail, struct arena *arena, struct error *ret_error);
+
+/* A raw tensor of size_bytes begins: it is for the next input, whose bytes go to *ret_to. */
+bool infer_grpc_request_next_raw(struct infer_grpc_request *request, struct inference *inference,
+                                 uint64_t size_bytes, char **ret_to, struct error *ret_error);
+
+/* True when each input has had its raw tensor. */
+bool infer_grpc_request_end_raw(const struct infer_grpc_request *request, struct error *ret_error);
+
+/* For a message that holds its tensors, raw or typed: what its inputs need of the model's memory,
+ * and, when that is reserved, making all of them. */
+bool infer_grpc_request_measure(const struct infer_grpc_request *request,
+                                uint64_t *ret_needed_bytes, struct error *ret_error);
+bool infer_grpc_request_copy(struct infer_grpc_request *request, struct inference *inference,
+                             struct error *ret_error);
+
+#endif
