@@ -41,9 +41,9 @@ wrk.headers["Inference-Header-Content-Length"] = "{len(head)}"
     return RestRequest(head + tensor, len(head), script)
 
 
-def rest_request(folder, name, count):
+def rest_request(folder, name, count, output="y"):
     tensor = {"name": "x", "datatype": "FP32", "shape": [count], "parameters": {"binary_data_size": 4 * count}}
-    output = {"name": "y", "parameters": {"binary_data": True}}
+    output = {"name": output, "parameters": {"binary_data": True}}
     head = json.dumps({"inputs": [tensor], "outputs": [output]}, separators=(",", ":")).encode()
     return rest_post(folder, name, head, values(count))
 

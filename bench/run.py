@@ -14,6 +14,7 @@ from pathlib import Path
 import comparisons
 import footprint
 import model_load
+import python_models
 import subjects
 import tls
 from noise import Noise
@@ -95,8 +96,12 @@ def starting(run):
     footprint.starting(run.report, run.options, run.build, run.models, run.magika, run.package)
 
 
+def python(run):
+    python_models.rows(run.report, run.options, run.build, run.folder)
+
+
 PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "tls": transport, "model": model, "memory": memory,
-         "starting": starting}
+         "starting": starting, "python": python}
 
 
 def parse():
