@@ -66,6 +66,11 @@ static void on_stats(void *owner, uint64_t device_memory_bytes)
 {
 }
 
+static bool on_released(void *owner, uint64_t id)
+{
+    return id % 2 == 0;
+}
+
 static void on_broken(void *owner, const char *reason)
 {
     abort(); /* the inbox only says so to its channel */
@@ -73,7 +78,7 @@ static void on_broken(void *owner, const char *reason)
 
 static const struct channel_events events = {on_loading,  on_ready,     on_failed, on_response,
                                              on_executed, on_need_room, on_call,   on_log,
-                                             on_stats,    on_broken};
+                                             on_released, on_stats,     on_broken};
 
 static void on_grant(struct channel_inbox *inbox, uint64_t request, struct extent extent,
                      const struct error *error)

@@ -83,20 +83,22 @@ static PyObject *call(struct run *run, PyObject *values)
     return call_general(run, run->model->execute, values);
 }
 
-/* Each item is an answer; the end is the last. */
+/* Each item is an answer; the end is the last. Takes the reference. */
 static void stream(struct run *run, PyObject *items)
 {
     PyObject *item;
     bool wanted = true;
     while (wanted && (item = PyIter_Next(items))) {
-        bool sent = run_answer(run, item, false, &wanted);
-        Py_DECREF(item);
-        if (!sent)
+        if (!run_answer(run, item, false, &wanted))
             break;
     }
+    PyObject *type, *exception, *traceback;
+    PyErr_Fetch(&type, &exception, &traceback);
+    Py_DECREF(items); /* it ends here, and lets go of the inputs */
+    PyErr_Restore(type, exception, traceback);
     if (!run->tensord)
         return; /* there was no room for an answer */
-    if (PyErr_Occurred() || !run_answer(run, Py_None, true, &wanted))
+    if (PyErr_Occurred() || !run_answer(run, Py_NewRef(Py_None), true, &wanted))
         run_fail(run);
 }
 
@@ -111,7 +113,6 @@ static void execute_now(struct run *run, PyObject *values)
     else if (!result || !run_answer(run, result, true, &wanted))
         run_fail(run);
     run_set_current(NULL);
-    Py_XDECREF(result);
 }
 
 /* Hands it to a model that answers later, maybe before this returns. */
@@ -139,7 +140,8 @@ static void execute_later(struct python_model *model, struct tensord_execution *
     gil_take();
     *run = (struct run){.tensord = execution, .model = model, .on_heap = true};
     execution->engine_data = run;
-    PyObject *values = inputs_take(model, execution);
+    run_lease(run);
+    PyObject *values = inputs_take(run);
     if (values)
         begin(run, values);
     else
@@ -156,7 +158,8 @@ static void execute(void *context, struct tensord_execution *execution)
         return;
     }
     gil_take();
-    PyObject *values = inputs_take(model, execution);
+    run_lease(&run);
+    PyObject *values = inputs_take(&run);
     if (values)
         execute_now(&run, values);
     else

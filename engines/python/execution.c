@@ -75,7 +75,7 @@ static PyObject *answer(PyObject *self, PyObject *arguments)
     bool wanted;
     struct run *run = run_of(self);
     if (!run || !PyArg_ParseTuple(arguments, "Op", &result, &final) ||
-        !run_answer(run, result, final != 0, &wanted))
+        !run_answer(run, Py_NewRef(result), final != 0, &wanted))
         return NULL;
     return PyBool_FromLong(wanted);
 }
@@ -89,6 +89,28 @@ static PyObject *fail(PyObject *self, PyObject *exception)
         run_fail(run);
     }
     return Py_NewRef(Py_None);
+}
+
+/* empty(datatype, shape, size_bytes) -> Buffer | None: room for an output. */
+static PyObject *empty(PyObject *self, PyObject *arguments)
+{
+    const char *datatype;
+    PyObject *shape;
+    Py_ssize_t size;
+    struct run *run = run_of(self);
+    if (!run || !PyArg_ParseTuple(arguments, "sO!n", &datatype, &PyTuple_Type, &shape, &size))
+        return NULL;
+    struct tensord_tensor tensor = {.datatype = datatype_of_text(datatype),
+                                    .ndim = (uint32_t)PyTuple_Size(shape),
+                                    .size_bytes = (size_t)size};
+    if (tensor.datatype == TENSORD_INVALID || tensor.ndim > TENSORD_MAX_DIMS || size <= 0)
+        return Py_NewRef(Py_None);
+    for (uint32_t i = 0; i < tensor.ndim; i++)
+        tensor.shape[i] = PyLong_AsLongLong(PyTuple_GetItem(shape, (Py_ssize_t)i));
+    if (PyErr_Occurred())
+        return NULL;
+    PyObject *view = run_room(run, &tensor);
+    return view || PyErr_Occurred() ? view : Py_NewRef(Py_None);
 }
 
 static void dealloc(PyObject *self)
@@ -106,6 +128,8 @@ static PyMethodDef methods[] = {
      "True once the client has gone or the deadline has passed."},
     {"answer", answer, METH_VARARGS,
      "answer(outputs, final) -> bool: sends them; False: nobody wants more."},
+    {"empty", empty, METH_VARARGS,
+     "empty(datatype, shape, size_bytes) -> Buffer | None: room for an output."},
     {"fail", fail, METH_O, "fail(exception): ends the request with an error."},
     {NULL, NULL, 0, NULL},
 };
@@ -150,6 +174,70 @@ PyObject *run_handle(struct run *run)
     return run->handle;
 }
 
+/* ---- memory ---- */
+
+/* A piece of room for outputs that a model was handed. */
+struct room {
+    struct room *next;
+    const void *data;
+    size_t size_bytes;
+};
+
+static void lease(struct run *run)
+{
+    if (!run->lease && python_host->may_keep(run->tensord))
+        run->lease = calloc(1, sizeof *run->lease);
+}
+
+uint64_t run_copied_bytes;
+
+void run_lease(struct run *run)
+{
+    if (run->model->takes_views)
+        lease(run);
+}
+
+static bool within(const void *data, size_t size, const void *whole, size_t whole_size)
+{
+    uintptr_t at = (uintptr_t)data, start = (uintptr_t)whole;
+    return at >= start && at - start <= whole_size && size <= whole_size - (at - start);
+}
+
+bool run_owns(const struct run *run, const void *data, size_t size_bytes)
+{
+    for (size_t i = 0; i < run->tensord->input_count; i++) {
+        const struct tensord_tensor *input = &run->tensord->inputs[i];
+        if (within(data, size_bytes, input->data, input->size_bytes))
+            return true;
+    }
+    for (const struct room *room = run->rooms; room; room = room->next) {
+        if (within(data, size_bytes, room->data, room->size_bytes))
+            return true;
+    }
+    return false;
+}
+
+PyObject *run_room(struct run *run, const struct tensord_tensor *tensor)
+{
+    struct tensord_tensor made = *tensor;
+    lease(run);
+    struct room *room = run->lease ? malloc(sizeof *room) : NULL;
+    if (!room)
+        return NULL;
+    run->busy++;
+    gil_give();
+    made.data = python_host->room(run->tensord, made.size_bytes);
+    gil_take();
+    run->busy--;
+    if (!made.data) {
+        free(room);
+        return NULL;
+    }
+    *room = (struct room){run->rooms, made.data, made.size_bytes};
+    run->rooms = room;
+    return view_new(&made, run->lease, NULL, true);
+}
+
 /* ---- answers ---- */
 
 /* Nobody finds the run any more. Threads that are still in a call for it are waited for: the host
@@ -160,6 +248,15 @@ static void forget(struct run *run)
         ((struct handle *)run->handle)->run = NULL;
     run->handle = NULL;
     run->tensord->engine_data = NULL;
+    while (run->rooms) {
+        struct room *next = run->rooms->next;
+        free(run->rooms);
+        run->rooms = next;
+    }
+    struct lease *lease = run->lease;
+    run->lease = NULL;
+    if (lease_end(lease))
+        lease->kept = python_host->keep(run->tensord);
     while (run->busy > 0) {
         gil_give();
         nanosleep(&(struct timespec){.tv_nsec = BUSY_POLL_NS}, NULL);
@@ -219,11 +316,13 @@ bool run_answer(struct run *run, PyObject *result, bool final, bool *ret_wanted)
     size_t count = 0, most = run->model->output_count;
     if (most > sizeof few / sizeof *few)
         outputs = malloc(most * sizeof *outputs);
-    if (!outputs)
+    if (!outputs) {
+        Py_DECREF(result);
         return PyErr_NoMemory() != NULL;
+    }
     bool nothing = result == Py_None && (run->model->streams || run->model->output_count == 0);
-    bool taken =
-        nothing || outputs_take(run->model, run->tensord->wanted_outputs, result, outputs, &count);
+    bool taken = nothing || outputs_take(run, result, outputs, &count);
+    Py_DECREF(result);
     if (taken)
         send_or_fail(run, outputs, count, final, ret_wanted);
     outputs_drop(outputs, count);

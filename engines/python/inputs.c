@@ -4,17 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A view of the input, in memory of its own: whoever keeps it may. */
-static PyObject *view_of(const struct tensord_tensor *input)
-{
-    void *copy = malloc(input->size_bytes ? input->size_bytes : 1);
-    if (!copy)
-        return PyErr_NoMemory();
-    if (input->size_bytes)
-        memcpy(copy, input->data, input->size_bytes);
-    return view_new(input, copy, false);
-}
-
 static PyObject *shape_of(const struct tensord_tensor *input)
 {
     PyObject *shape = PyTuple_New((Py_ssize_t)input->ndim);
@@ -61,38 +50,41 @@ static PyObject *array_of_bytes(const struct tensord_tensor *input)
     return array;
 }
 
-static PyObject *array_of(const struct python_model *model, const struct python_tensor *tensor,
+static PyObject *array_of(const struct run *run, const struct python_tensor *tensor,
                           const struct tensord_tensor *input)
 {
-    PyObject *view = view_of(input), *shape = view ? shape_of(input) : NULL;
+    PyObject *view = view_new(input, run->lease, NULL, false),
+             *shape = view ? shape_of(input) : NULL;
     PyObject *array =
-        shape ? PyObject_CallFunctionObjArgs(model->ndarray, shape, tensor->dtype, view, NULL)
+        shape ? PyObject_CallFunctionObjArgs(run->model->ndarray, shape, tensor->dtype, view, NULL)
               : NULL;
     Py_XDECREF(shape);
     Py_XDECREF(view);
     return array;
 }
 
-static PyObject *value_of(const struct python_model *model, const struct python_tensor *tensor,
+static PyObject *value_of(const struct run *run, const struct python_tensor *tensor,
                           const struct tensord_tensor *input)
 {
     bool is_bytes = input->datatype == TENSORD_BYTES;
     if (tensor->form == FORM_LIST)
         return bytes_of(input);
     if (tensor->form == FORM_BUFFER)
-        return view_of(input);
-    return is_bytes ? array_of_bytes(input) : array_of(model, tensor, input);
+        return view_new(input, run->lease, NULL, false);
+    return is_bytes ? array_of_bytes(input) : array_of(run, tensor, input);
 }
 
-PyObject *inputs_take(const struct python_model *model, const struct tensord_execution *execution)
+PyObject *inputs_take(const struct run *run)
 {
+    const struct python_model *model = run->model;
+    const struct tensord_execution *execution = run->tensord;
     size_t next = 0;
     PyObject *values = PyTuple_New((Py_ssize_t)model->input_count);
     for (size_t i = 0; values && i < model->input_count; i++) {
         PyObject *value = Py_NewRef(Py_None);
         if (next < execution->input_count && execution->inputs[next].index == i) {
             Py_DECREF(value);
-            value = value_of(model, &model->input_values[i], &execution->inputs[next++]);
+            value = value_of(run, &model->input_values[i], &execution->inputs[next++]);
         }
         if (!value || PyTuple_SetItem(values, (Py_ssize_t)i, value) < 0) {
             Py_DECREF(values);

@@ -185,6 +185,7 @@ static bool read_arrays(struct python_model *model)
 {
     for (size_t i = 0; i < model->input_count; i++) {
         struct python_tensor *value = &model->input_values[i];
+        model->takes_views |= value->form == FORM_BUFFER || value->form == FORM_ARRAY;
         if (value->form != FORM_ARRAY || model->inputs[i].datatype == TENSORD_BYTES)
             continue;
         if (!model->ndarray)

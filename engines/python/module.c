@@ -66,9 +66,31 @@ static PyObject *current(PyObject *module, PyObject *nothing)
     return mine ? run_handle(mine) : Py_NewRef(Py_None);
 }
 
+/* is_shared(object) -> bool */
+static PyObject *is_shared(PyObject *module, PyObject *object)
+{
+    Py_buffer buffer;
+    const struct run *mine = run_current();
+    if (PyObject_GetBuffer(object, &buffer, PyBUF_FULL_RO) < 0)
+        return NULL;
+    bool shared = mine && run_owns(mine, buffer.buf, (size_t)buffer.len);
+    PyBuffer_Release(&buffer);
+    return PyBool_FromLong(shared);
+}
+
+/* copied_bytes() -> int */
+static PyObject *copied_bytes(PyObject *module, PyObject *nothing)
+{
+    return PyLong_FromUnsignedLongLong(run_copied_bytes);
+}
+
 static PyMethodDef functions[] = {
     {"main", run_main, METH_VARARGS, "Serves until the front says stop."},
     {"log", log_line, METH_VARARGS, "log(level, line): 0 debug to 3 error."},
+    {"is_shared", is_shared, METH_O,
+     "Whether its bytes lie in the memory of the request that this thread executes."},
+    {"copied_bytes", copied_bytes, METH_NOARGS,
+     "Bytes of outputs that had to be copied since the worker started."},
     {"current", current, METH_NOARGS, "The request that this thread executes, or None."},
     {NULL, NULL, 0, NULL},
 };

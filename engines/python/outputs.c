@@ -203,9 +203,22 @@ static bool check_names(const struct python_model *model, PyObject *result)
     return true;
 }
 
-bool outputs_take(const struct python_model *model, uint64_t wanted, PyObject *result,
-                  struct output *outputs, size_t *ret_count)
+/* What lies in the execution's own memory stays there without the value. */
+static void drop_if_owned(const struct run *run, struct output *output)
 {
+    if (!output->buffer.obj || !run_owns(run, output->data, output->size_bytes)) {
+        run_copied_bytes += output->size_bytes;
+        return;
+    }
+    PyBuffer_Release(&output->buffer);
+    output->buffer.obj = NULL;
+}
+
+bool outputs_take(const struct run *run, PyObject *result, struct output *outputs,
+                  size_t *ret_count)
+{
+    const struct python_model *model = run->model;
+    uint64_t wanted = run->tensord->wanted_outputs;
     size_t count = 0;
     *ret_count = 0;
     if (PyDict_Check(result) && !model->call && !check_names(model, result))
@@ -217,8 +230,9 @@ bool outputs_take(const struct python_model *model, uint64_t wanted, PyObject *r
         if (!value)
             continue;
         *ret_count = count + 1; /* it is to be dropped even if it fails half-way */
-        if (!take_value(model, i, value, &outputs[count++]))
+        if (!take_value(model, i, value, &outputs[count]))
             return false;
+        drop_if_owned(run, &outputs[count++]);
     }
     return true;
 }

@@ -42,9 +42,21 @@ void gil_adopt_main(void);
 extern PyObject *view_type;
 bool view_type_make(PyObject *module);
 
-/* A view of memory that is malloc'd and becomes the view's, or of memory that outlives it. The
- * tensor's shape and datatype are copied. NULL with an exception, and owned is freed. */
-PyObject *view_new(const struct tensord_tensor *tensor, void *owned, bool writable);
+/* The memory of an execution as far as views look at it. It may outlive the execution. */
+struct lease {
+    size_t views;              /* that are alive */
+    bool ended;                /* the execution has ended: the last view frees the lease */
+    struct tensord_kept *kept; /* then: what the host keeps for it */
+};
+
+/* The execution has ended, or is about to: frees the lease, or leaves it to the last view and
+ * returns true; the host is to keep the memory then. Accepts NULL. */
+bool lease_end(struct lease *lease);
+
+/* A view of the tensor's memory. It is the lease's; without a lease (NULL) the view has a copy, or,
+ * when that is given as `owned`, malloc'd, that. NULL with an exception. */
+PyObject *view_new(const struct tensord_tensor *tensor, struct lease *lease, void *owned,
+                   bool writable);
 
 /* The character of the struct module that stands for the datatype; '\0' for none. */
 char view_format(enum tensord_datatype datatype);
@@ -80,6 +92,7 @@ struct python_model {
     PyObject *cancel;  /* NULL: it cannot */
     PyObject *ndarray; /* numpy.ndarray; NULL when no input needs it */
     bool streams;
+    bool takes_views; /* some input is handed as a view */
     struct tensord_tensor_info *inputs, *outputs;
     struct python_tensor *input_values, *output_values;
     size_t input_count, output_count;
@@ -98,8 +111,10 @@ void model_unload(struct python_model *model);
 struct run {
     struct tensord_execution *tensord; /* NULL after the final answer */
     struct python_model *model;
-    PyObject *handle; /* borrowed: its struct handle; NULL: none was asked for */
-    unsigned busy;    /* threads that are in a call of the host's for it, without the lock */
+    struct lease *lease; /* NULL: nothing of its memory may be kept */
+    struct room *rooms;  /* memory for outputs that was handed out */
+    PyObject *handle;    /* borrowed: its struct handle; NULL: none was asked for */
+    unsigned busy;       /* threads that are in a call of the host's for it, without the lock */
     bool on_heap;
 };
 
@@ -115,9 +130,22 @@ struct run *run_current(void);
 void run_set_current(struct run *run);
 
 /* Answers with what the model gave, a value, a tuple of them or a dict by names; None, where that
- * is nothing, without outputs. False with an
+ * is nothing, without outputs. Takes the reference. False with an
  * exception, and then no final answer has been given. *ret_wanted: whether anybody wants more. */
 bool run_answer(struct run *run, PyObject *result, bool final, bool *ret_wanted);
+
+/* Makes the lease, if the host lets its memory be kept. */
+void run_lease(struct run *run);
+
+/* A writable view of room for an output of the run, or NULL without an exception when there is
+ * none. */
+PyObject *run_room(struct run *run, const struct tensord_tensor *tensor);
+
+/* Whether the bytes lie in memory that is the execution's own until its final answer. */
+bool run_owns(const struct run *run, const void *data, size_t size_bytes);
+
+/* Bytes of outputs that were not where the front could read them, since the process began. */
+extern uint64_t run_copied_bytes;
 
 /* Answers that the current exception was raised, which is cleared. */
 void run_fail(struct run *run);
@@ -127,7 +155,7 @@ void run_fail_handle(PyObject *handle);
 /* ---- inputs.c, outputs.c ---- */
 
 /* The values of the inputs in the order of the description, None for those left out. */
-PyObject *inputs_take(const struct python_model *model, const struct tensord_execution *execution);
+PyObject *inputs_take(const struct run *run);
 
 /* An output that is to be sent, and what keeps its bytes. */
 struct output {
@@ -143,8 +171,8 @@ struct output {
 
 /* Takes the outputs out of what the model gave; those that nobody wants are left out. Room for
  * model->output_count of them. False with an exception; outputs_drop in any case. */
-bool outputs_take(const struct python_model *model, uint64_t wanted, PyObject *result,
-                  struct output *outputs, size_t *ret_count);
+bool outputs_take(const struct run *run, PyObject *result, struct output *outputs,
+                  size_t *ret_count);
 void outputs_drop(struct output *outputs, size_t count);
 
 /* ---- engine.c ---- */

@@ -6,7 +6,8 @@
 
 struct view {
     PyObject_HEAD void *data;
-    void *owned; /* freed with the view */
+    void *owned;         /* freed with the view */
+    struct lease *lease; /* or NULL */
     Py_ssize_t size_bytes, item_bytes;
     int ndim;
     bool writable;
@@ -39,10 +40,34 @@ static int get_buffer(PyObject *self, Py_buffer *buffer, int flags)
     return 0;
 }
 
+/* The last view of an execution that has ended gives its memory back. */
+static void leave(struct lease *lease)
+{
+    lease->views--;
+    if (lease->views > 0 || !lease->ended)
+        return;
+    python_host->release(lease->kept);
+    free(lease);
+}
+
+bool lease_end(struct lease *lease)
+{
+    if (!lease)
+        return false;
+    lease->ended = true;
+    if (lease->views > 0)
+        return true;
+    free(lease);
+    return false;
+}
+
 static void dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    free(((struct view *)self)->owned);
+    struct view *view = (struct view *)self;
+    free(view->owned);
+    if (view->lease)
+        leave(view->lease);
     PyObject_Free(self);
     Py_DECREF(type);
 }
@@ -85,8 +110,21 @@ static void take_shape(struct view *view, const struct tensord_tensor *tensor)
     }
 }
 
-PyObject *view_new(const struct tensord_tensor *tensor, void *owned, bool writable)
+static void *copy_of(const struct tensord_tensor *tensor)
 {
+    void *copy = malloc(tensor->size_bytes ? tensor->size_bytes : 1);
+    if (!copy)
+        PyErr_NoMemory();
+    else if (tensor->size_bytes)
+        memcpy(copy, tensor->data, tensor->size_bytes);
+    return copy;
+}
+
+PyObject *view_new(const struct tensord_tensor *tensor, struct lease *lease, void *owned,
+                   bool writable)
+{
+    if (!lease && !owned && !(owned = copy_of(tensor)))
+        return NULL;
     struct view *view = PyObject_New(struct view, (PyTypeObject *)view_type);
     if (!view) {
         free(owned);
@@ -94,6 +132,9 @@ PyObject *view_new(const struct tensord_tensor *tensor, void *owned, bool writab
     }
     view->data = owned ? owned : tensor->data;
     view->owned = owned;
+    view->lease = owned ? NULL : lease;
+    if (view->lease)
+        lease->views++;
     view->size_bytes = (Py_ssize_t)tensor->size_bytes;
     view->writable = writable;
     view->format[0] = view_format(tensor->datatype);

@@ -130,6 +130,7 @@ struct tensord_tensor {
 };
 
 struct tensord_host;
+struct tensord_kept;
 
 /* One execution: one request, or several that the host has joined along the first dimension. The
  * engine sees no difference. It belongs to the host and is valid until its final answer. */
@@ -218,6 +219,14 @@ struct tensord_host {
     /* Memory for an output before it is known which one, for output_bytes(). Valid until the final
      * answer. NULL when there is no room. */
     void *(*room)(struct tensord_execution *execution, size_t size_bytes);
+
+    /* For engines whose languages cannot say in time who still looks at a tensor. may_keep: the
+     * memory of this execution's inputs and of its room() may be kept beyond its final answer;
+     * false: so much is kept already, or running and might be, that it may not. keep: it is kept,
+     * until release; called at most once, after may_keep, before the final answer. */
+    bool (*may_keep)(struct tensord_execution *execution);
+    struct tensord_kept *(*keep)(struct tensord_execution *execution);
+    void (*release)(struct tensord_kept *kept);
 };
 
 /* execute() takes microseconds and never waits: it runs on the thread that reads the channel. */

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from tensord.worker.declare import model
     from tensord.worker.errors import BadRequest, Unavailable
+    from tensord.worker.memory import empty, is_shared
     from tensord.worker.requests import Request
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOMES = {
     "tensord.client": ("connect", "Server", "Model", "Deployed"),
     "tensord.worker.declare": ("model",),
     "tensord.worker.errors": ("BadRequest", "Unavailable"),
+    "tensord.worker.memory": ("empty", "is_shared"),
     "tensord.worker.requests": ("Request",),
     "tensord.errors": (
         "Error",

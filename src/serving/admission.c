@@ -112,6 +112,15 @@ void admission_leave(struct admission *admission, struct admission_share *share)
     *share = (struct admission_share){0};
 }
 
+void admission_pass(struct admission *admission, struct admission_share *share, uint64_t bytes,
+                    struct admission_share *to)
+{
+    assert(bytes <= share->held_bytes && !to->held_bytes && !list_linked(&share->link));
+    admission_leave(admission, share);
+    to->held_bytes = bytes;
+    admission->held_bytes += bytes;
+}
+
 struct admission_share *admission_next(struct admission *admission)
 {
     list_each(link, &admission->waiting)

@@ -55,6 +55,11 @@ bool admission_grow(struct admission *admission, struct admission_share *share, 
 /* Gives all back that the share holds, or leaves the queue. */
 void admission_leave(struct admission *admission, struct admission_share *share);
 
+/* Of what the share holds, `bytes` pass to another one, which holds nothing yet, as something
+ * unforeseen; the rest is given back. */
+void admission_pass(struct admission *admission, struct admission_share *share, uint64_t bytes,
+                    struct admission_share *to);
+
 /* The connection has gone: the share does not count for it any more. */
 void admission_disconnect(struct admission_share *share);
 

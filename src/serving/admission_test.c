@@ -275,10 +275,26 @@ static void whatever_happens_all_are_served(void **state)
     seed = 0;
 }
 
+static void what_is_passed_on_counts_as_unforeseen(void **state)
+{
+    struct admission_share share = {0}, kept = {0}, whole = {0};
+    uint64_t connection = 0;
+    admission_init(&admission, 1600);
+    assert_true(admission_ask(&admission, &share, 300, &connection));
+    admission_pass(&admission, &share, 100, &kept);
+    assert_int_equal(admission.held_bytes, 100);
+    assert_int_equal(connection, 0);
+    assert_true(admission_ask(&admission, &whole, admission_most_bytes(&admission), NULL));
+    admission_leave(&admission, &whole);
+    admission_leave(&admission, &kept);
+    assert_int_equal(admission.held_bytes, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_passed_on_counts_as_unforeseen),
         TEST(what_fits_is_given_at_once),
         TEST(who_came_first_goes_first),
         TEST(who_leaves_the_queue_lets_others_by),

@@ -1,6 +1,8 @@
 /* What the workers of a generation are to serve, copied out of a scan; see generation_spec.h. */
 #include "serving/generation_spec.h"
 
+#include "serving/kept.h"
+
 static bool copy_infos(struct arena *arena, const struct tensor_info *from, size_t count,
                        const struct tensor_info **ret_copy)
 {
@@ -73,6 +75,13 @@ static bool copy_interpreter(struct arena *arena, const struct repository_versio
            error_no_memory(ret_error);
 }
 
+/* Beside what requests may ask for (admission.h), so that what is kept is in nobody's way. */
+static uint64_t keep_limit_bytes(const struct serving_options *options)
+{
+    uint64_t part = options->memory_limit_bytes / KEPT_SHARE;
+    return part < KEPT_MOST_BYTES ? part : KEPT_MOST_BYTES;
+}
+
 bool generation_spec_copy(struct arena *arena, const struct repository_version *found,
                           const struct serving_options *options, struct worker_spec *ret_spec,
                           struct error *ret_error)
@@ -87,6 +96,7 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
         .may_batch = config->max_batch_size != 0,
         .threads = options->threads,
         .concurrency = config->instance_count,
+        .keep_limit_bytes = keep_limit_bytes(options),
         .renamed_in = found->renamed_in,
     };
     return (copy_texts(arena, found, spec) || error_no_memory(ret_error)) &&

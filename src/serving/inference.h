@@ -84,6 +84,7 @@ struct inference {
     struct channel_request request;
     struct list_link link; /* in the generation's queue */
     struct timer deadline;
+    struct kept *kept;        /* its worker still looks at its memory; NULL: it does not */
     struct loop_task refusal; /* gives early_error as the final answer */
     struct error *early_error;
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;

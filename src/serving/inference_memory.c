@@ -2,6 +2,7 @@
  * first byte of a tensor is received; see admission.h. */
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
+#include "serving/kept.h"
 #include "telemetry/metrics.h"
 
 #include <assert.h>
@@ -208,11 +209,13 @@ void inference_release(struct inference *inference)
 {
     struct generation *generation = inference->generation;
     timer_stop(&inference->deadline);
-    for (size_t i = 0; i < inference->input_count; i++)
-        tensor_memory_release(generation->memory, inference->inputs[i].extent);
-    for (size_t i = 0; i < inference->extra_count; i++)
-        tensor_memory_release(generation->memory, inference->extras[i]);
-    tensor_memory_release(generation->memory, inference->request.grant);
-    admission_leave(&generation->admission, &inference->share);
+    if (!kept_take(inference)) {
+        for (size_t i = 0; i < inference->input_count; i++)
+            tensor_memory_release(generation->memory, inference->inputs[i].extent);
+        for (size_t i = 0; i < inference->extra_count; i++)
+            tensor_memory_release(generation->memory, inference->extras[i]);
+        tensor_memory_release(generation->memory, inference->request.grant);
+        admission_leave(&generation->admission, &inference->share);
+    }
     generation_admit(generation);
 }

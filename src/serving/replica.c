@@ -4,6 +4,7 @@
 #include "base/unset.h"
 #include "serving/batch.h"
 #include "serving/inference_internal.h"
+#include "serving/kept.h"
 #include "serving/measure.h"
 #include "serving/nested.h"
 #include "telemetry/log.h"
@@ -33,8 +34,9 @@ struct replica {
     uint64_t next_execution;
     uint64_t compute_ns; /* of one execution, a moving average */
     uint64_t device_bytes;
-    struct list calls;    /* nested ones that its model makes */
-    struct error failure; /* why it could not load, or what it did wrong */
+    struct list calls;     /* nested ones that its model makes */
+    struct kept_list kept; /* memory of answered requests that its model still looks at */
+    struct error failure;  /* why it could not load, or what it did wrong */
     struct timer grace;
 };
 
@@ -95,6 +97,8 @@ static void on_response(void *owner, struct channel_request *request,
     generation->output_bytes = used > faded ? used : faded;
     if (response->final)
         nested_forget(&replica->calls, inference);
+    if (response->kept && !kept_add(&replica->kept, inference, response->id))
+        replica_kill(replica, "it keeps too much of its requests' memory");
     inference_answer(inference, response);
 }
 
@@ -128,6 +132,12 @@ static void on_log(void *owner, enum tensord_log_level level, struct span line)
     say(owner, level <= TENSORD_LOG_ERROR ? levels[level] : LOG_ERROR, line);
 }
 
+static bool on_released(void *owner, uint64_t id)
+{
+    struct replica *replica = owner;
+    return kept_release(&replica->kept, id);
+}
+
 static void on_stats(void *owner, uint64_t device_memory_bytes)
 {
     struct replica *replica = owner;
@@ -149,6 +159,7 @@ static const struct channel_events events = {
     .call = on_call,
     .log = on_log,
     .stats = on_stats,
+    .released = on_released,
     .broken = on_broken,
 };
 
@@ -186,6 +197,7 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     timer_stop(&replica->grace);
     generation_ref(generation); /* answering may drop all others */
     nested_forget(&replica->calls, NULL);
+    kept_forget(&replica->kept);
     fail_requests(replica, error.message);
     channel_close(replica->channel);
     bool loaded = replica->loaded;
@@ -212,6 +224,7 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
     replica->compute_ns = AHEAD_NS; /* until it has been seen to be less */
     replica->process.ended = on_ended;
     list_init(&replica->calls);
+    kept_init(&replica->kept, generation);
     replica->channel = channel_open(serving->loop, generation->memory, &events, replica, ret_error);
     if (!replica->channel || !spawner_start(serving->spawner, &replica->process, &generation->spec,
                                             channel_fds(replica->channel), ret_error)) {

@@ -35,6 +35,8 @@ struct channel_times {
 /* An answer. Valid during the call that brings it. */
 struct channel_response {
     bool final;
+    bool kept; /* final: the request's memory must stay as it is until `released` with this id */
+    uint64_t id;
     struct channel_times times;           /* of a final one */
     struct error error;                   /* code ERROR_OK when it went well */
     const struct channel_tensor *outputs; /* each within the request's grant or one of its inputs */
@@ -88,6 +90,9 @@ struct channel_events {
     /* The worker calls another model; answered by channel_call_answer, at once or later. */
     void (*call)(void *owner, const struct channel_call *call);
     void (*log)(void *owner, enum tensord_log_level level, struct span line);
+    /* The worker no longer looks at the memory of a request whose final response said `kept`.
+     * False: there is no such; that breaks the rules. */
+    bool (*released)(void *owner, uint64_t id);
     /* Statistics as the worker reports them from time to time. */
     void (*stats)(void *owner, uint64_t device_memory_bytes);
     /* The worker broke the rules of the channel, described in `reason`: it is to be killed. */

@@ -200,6 +200,8 @@ static const char *take_response(struct channel_inbox *inbox, struct record_read
     struct channel_response response UNSET;
     response.error.code = ERROR_OK;
     response.final = head->final != 0;
+    response.kept = response.final && head->kept != 0;
+    response.id = head->request;
     response.times = (struct channel_times){head->input_ns, head->compute_ns, head->output_ns};
     response.outputs = inbox->outputs;
     response.output_count = head->output_count;
@@ -346,6 +348,16 @@ static const char *take_stats(struct channel_inbox *inbox, struct record_reader 
     return NULL;
 }
 
+static const char *take_released(struct channel_inbox *inbox, struct record_reader *reader)
+{
+    const struct record_request_id *head = record_take(reader, sizeof *head);
+    if (!head)
+        return malformed;
+    return inbox->events->released(inbox->owner, head->request)
+               ? NULL
+               : "memory released that it does not keep";
+}
+
 void channel_inbox_init(struct channel_inbox *inbox, const struct channel_events *events,
                         void *owner, struct channel_table *table)
 {
@@ -383,6 +395,8 @@ const char *channel_inbox_take(struct channel_inbox *inbox, const void *record)
         return take_log(inbox, &reader);
     case RECORD_STATS:
         return take_stats(inbox, &reader);
+    case RECORD_RELEASED:
+        return take_released(inbox, &reader);
     default:
         return "a record of a type that a worker does not send";
     }

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define CHANNEL_MAGIC UINT32_C(0x74646368)
-#define CHANNEL_VERSION 3
+#define CHANNEL_VERSION 4
 #define RING_BYTES (UINT32_C(512) << 10)
 /* A record that fits an empty ring wherever its end is: with the padding before it, half and half.
  * One request with 1,024 inputs of 16 dimensions fits. */
@@ -69,6 +69,7 @@ enum record_type {
     RECORD_CALL,         /* record_call, model, tensors with names; answered by CALL_ANSWER */
     RECORD_LOG,          /* record_log, line */
     RECORD_STATS,        /* record_stats */
+    RECORD_RELEASED,     /* record_request_id: of a request whose final response said `kept` */
 };
 
 struct record_head {
@@ -176,6 +177,9 @@ struct record_response {
     uint32_t status; /* enum tensord_status; not OK: final, the message says why, no outputs */
     uint32_t message_size;
     uint32_t output_count;
+    uint32_t
+        kept; /* final: the worker still looks at the request's memory, until RECORD_RELEASED */
+    uint32_t reserved;
     /* Of a final response: what its execution took. */
     uint64_t input_ns;   /* joining inputs */
     uint64_t compute_ns; /* the engine's own time */

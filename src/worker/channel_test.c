@@ -155,6 +155,11 @@ static void on_stats(void *owner, uint64_t device_memory_bytes)
 {
 }
 
+static bool on_released(void *owner, uint64_t id)
+{
+    return false; /* these engines keep nothing */
+}
+
 static void on_broken(void *owner, const char *reason)
 {
     struct fixture *f = owner;
@@ -164,7 +169,7 @@ static void on_broken(void *owner, const char *reason)
 
 static const struct channel_events events = {on_loading,  on_ready,     on_failed, on_response,
                                              on_executed, on_need_room, on_call,   on_log,
-                                             on_stats,    on_broken};
+                                             on_released, on_stats,     on_broken};
 
 #define wait_for(f, condition)                                                                     \
     while (!(condition))                                                                           \

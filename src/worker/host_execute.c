@@ -227,7 +227,7 @@ static void *on_room(struct tensord_execution *tensord, size_t size_bytes)
 {
     struct host_execution *execution = of(tensord);
     struct extent extent;
-    if (is_joined(execution) ||
+    if (is_joined(execution) || !host_may_keep_more(execution, size_bytes) ||
         !host_room_take(execution, execution->requests, size_bytes, &extent))
         return NULL;
     execution->requests->output_count++; /* in use until the answer is sent */
@@ -307,6 +307,7 @@ static void send_response(struct host_request *request, bool final, enum tensord
                                          .status = status,
                                          .message_size = (uint32_t)reason.size,
                                          .output_count = (uint32_t)output_count,
+                                         .kept = final && host_keeps(execution),
                                          .input_ns = execution->input_ns,
                                          .compute_ns = execution->compute_ns,
                                          .output_ns = execution->output_ns};
@@ -385,6 +386,7 @@ static void finish(struct host_execution *execution, enum tensord_status status)
     record_put(&writer, &(struct record_executed){execution->id, execution->compute_ns},
                sizeof(struct record_executed));
     host_send(host, &writer, !(host->engine->flags & TENSORD_ENGINE_INLINE));
+    host_kept_sent(execution);
     release(execution);
 }
 
@@ -595,6 +597,16 @@ static bool on_call(struct tensord_execution *tensord, struct tensord_call *call
     return ok;
 }
 
+static bool on_may_keep(struct tensord_execution *tensord)
+{
+    return host_may_keep(of(tensord));
+}
+
+static struct tensord_kept *on_keep(struct tensord_execution *tensord)
+{
+    return host_keep(of(tensord));
+}
+
 void host_fill_calls(struct tensord_host *tensord)
 {
     the_host = (struct host *)(void *)tensord;
@@ -612,5 +624,8 @@ void host_fill_calls(struct tensord_host *tensord)
         .call = on_call,
         .output_bytes = on_output_bytes,
         .room = on_room,
+        .may_keep = on_may_keep,
+        .keep = on_keep,
+        .release = host_release,
     };
 }

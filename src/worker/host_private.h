@@ -69,9 +69,10 @@ struct host_execution {
     int64_t rows; /* of all requests together */
     struct host_output *outputs;
     size_t output_count, output_capacity;
-    void **copies; /* joined inputs: (input_count), malloc'd */
-    bool trial;    /* made by the host to try the engine: nobody is told */
-    bool *ended;   /* set at the final answer, when not NULL */
+    void **copies;             /* joined inputs: (input_count), malloc'd */
+    bool trial;                /* made by the host to try the engine: nobody is told */
+    struct tensord_kept *kept; /* NULL: nothing of it may be kept */
+    bool *ended;               /* set at the final answer, when not NULL */
     enum tensord_status status;
     /* Under host->lock. */
     bool started;
@@ -107,6 +108,7 @@ struct host {
     struct ring out;
     unsigned char *out_record;
     uint64_t stats_due_ns;
+    uint64_t unwoken_bytes; /* released, and the front was not woken for it */
 
     pthread_mutex_t lock; /* of these: */
     pthread_cond_t may_read;
@@ -118,7 +120,8 @@ struct host {
     uint32_t running;    /* threads in engine->execute */
     struct list calls;
     uint64_t next_call;
-    size_t live; /* executions without a final answer */
+    uint64_t pledged_bytes; /* that engines keep, or may keep */
+    size_t live;            /* executions without a final answer */
     struct host_request *requests[CHANNEL_MAX_REQUESTS];
 };
 
@@ -168,6 +171,22 @@ void host_execution_free(struct host_execution *execution);
  * there is none, or the request was cancelled; the reason has been said. */
 bool host_room_take(struct host_execution *execution, struct host_request *request, uint64_t size,
                     struct extent *ret_extent);
+
+/* ---- host_keep.c: memory that outlives its request ---- */
+
+/* What engines call by these names. */
+bool host_may_keep(struct host_execution *execution);
+struct tensord_kept *host_keep(struct host_execution *execution);
+void host_release(struct tensord_kept *kept);
+
+/* So much more of an execution's room might be kept. False: it may not. */
+bool host_may_keep_more(struct host_execution *execution, uint64_t size_bytes);
+
+/* Whether the front has to be told that the memory of its request is kept. */
+bool host_keeps(const struct host_execution *execution);
+
+/* The final answer is out; to be called before the execution is freed. */
+void host_kept_sent(struct host_execution *execution);
 
 /* ---- host_batch.c: several requests as one ---- */
 

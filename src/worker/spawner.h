@@ -30,9 +30,11 @@ struct worker_spec {
     bool may_batch;         /* false: never join requests */
     uint32_t threads;       /* 0: the engine decides */
     uint32_t concurrency;   /* 0: the engine decides */
-    struct span device;     /* "cpu" */
-    bool probe;             /* open, describe, exit */
-    bool renamed_in;        /* the files were moved there whole: no writer need be looked for */
+    uint64_t
+        keep_limit_bytes; /* of its requests' memory that it may keep after they were answered */
+    struct span device;   /* "cpu" */
+    bool probe;           /* open, describe, exit */
+    bool renamed_in;      /* the files were moved there whole: no writer need be looked for */
 };
 
 /* ---- in the front ---- */

@@ -4,7 +4,7 @@
 
 #include "base/pack.h"
 
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
 {
@@ -25,6 +25,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_number(buf, spec->may_batch);
     pack_number(buf, spec->threads);
     pack_number(buf, spec->concurrency);
+    pack_number(buf, spec->keep_limit_bytes);
     pack_string(buf, spec->device);
     pack_number(buf, spec->probe);
     pack_number(buf, spec->renamed_in);
@@ -51,6 +52,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
     spec.may_batch = unpack_bool(&unpack);
     spec.threads = (uint32_t)unpack_number(&unpack, UINT32_MAX);
     spec.concurrency = (uint32_t)unpack_number(&unpack, UINT32_MAX);
+    spec.keep_limit_bytes = unpack_number(&unpack, UINT64_MAX);
     spec.device = unpack_string(&unpack);
     spec.probe = unpack_bool(&unpack);
     spec.renamed_in = unpack_bool(&unpack);

@@ -25,6 +25,8 @@ static const struct worker_spec example = {
     .max_batch_size = -1,
     .may_batch = true,
     .threads = 3,
+    .interpreter = {"/usr/bin/python3", 16},
+    .keep_limit_bytes = 1 << 20,
     .concurrency = 2,
     .device = {"cpu", 3},
     .probe = true,
@@ -56,6 +58,8 @@ static void comes_back_as_it_was(void **state)
     assert_true(back.may_batch && back.probe);
     assert_int_equal(back.threads, 3);
     assert_int_equal(back.concurrency, 2);
+    assert_int_equal(back.keep_limit_bytes, 1 << 20);
+    assert_true(span_equal(back.interpreter, SPAN("/usr/bin/python3")));
     assert_true(span_equal(back.device, SPAN("cpu")));
     arena_fini(&arena);
     buf_fini(&buf);

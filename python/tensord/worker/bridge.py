@@ -47,7 +47,7 @@ def dtype(datatype: str) -> Any:
     if datatype == "BF16":
         ml_dtypes = sys.modules.get("ml_dtypes")
         return numpy.dtype(ml_dtypes.bfloat16 if ml_dtypes else "uint16")
-    return numpy.dtype(_NUMPY[datatype])
+    return numpy.dtype(_NUMPY.get(datatype, "object"))
 
 
 def objects(values: list[bytes], shape: tuple[int, ...]) -> Any:

@@ -1,0 +1,34 @@
+"""Memory that a model shares with the server."""
+from collections.abc import Sequence
+from typing import Any
+
+import _channel
+
+from tensord.worker.annotations import datatype_of
+from tensord.worker.requests import current
+
+
+def empty(shape: int | Sequence[int], dtype: Any = "FP32") -> Any:
+    """A numpy array whose bytes are sent as they lie when the model gives it; what it holds is undefined.
+
+    It belongs to the request that is being executed. Where there is no room, and outside of a request, it is an
+    ordinary array, which costs a copy. Of what a generator gives, it may be used again once that was sent.
+    """
+    import numpy
+
+    from tensord.worker.bridge import dtype as dtype_of
+
+    dims = (shape,) if isinstance(shape, int) else tuple(shape)
+    datatype = datatype_of(dtype)
+    numpys = dtype_of(datatype)
+    size = numpys.itemsize
+    for dim in dims:
+        size *= dim
+    request = current() if datatype != "BYTES" else None
+    room = request.empty(datatype, dims, size) if request is not None else None
+    return numpy.empty(dims, numpys) if room is None else numpy.ndarray(dims, numpys, room)
+
+
+def is_shared(value: Any) -> bool:
+    """Whether the bytes lie in the request's own memory, so that giving the value costs no copy."""
+    return _channel.is_shared(value)
