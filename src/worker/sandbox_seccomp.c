@@ -5,11 +5,15 @@
  * filter can see. What a program would rather take as a refusal gets EPERM or EACCES by a row of
  * its own.
  *
- * Calls without a condition cost next to nothing: the kernel keeps a bitmap of them. */
+ * Calls without a condition cost next to nothing: the kernel keeps a bitmap of them. libseccomp is
+ * here for the calls' numbers alone: when it builds filters, it does not survive a failed
+ * allocation. */
+#include "worker/sandbox_filter.h"
 #include "worker/sandbox_layers.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <string.h>
@@ -97,85 +101,84 @@ struct condition {
     const char *name;
     uint32_t action;
     unsigned count;
-    struct scmp_arg_cmp compare[2];
+    struct filter_compare compare[FILTER_MAX_COMPARES];
 };
 
-#define EQUAL(argument, value) {argument, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)(value)}
-#define BITS(argument, mask, value) {argument, SCMP_CMP_MASKED_EQ, (mask), (value)}
+#define ALLOW SECCOMP_RET_ALLOW
+#define REFUSE(error) (SECCOMP_RET_ERRNO | (error))
+#define EQUAL(argument, value) {argument, UINT32_MAX, (uint32_t)(value)}
+#define BITS(argument, mask, value) {argument, (mask), (value)}
 
 static const struct condition conditions_in_both[] = {
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_DUPFD)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_GETFD)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_SETFD)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_GETFL)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_SETFL)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_GETLK)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_SETLK)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_SETLKW)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_ADD_SEALS)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_GET_SEALS)}},
-    {"ioctl", SCMP_ACT_ALLOW, 1, {EQUAL(1, FIONREAD)}},
-    {"ioctl", SCMP_ACT_ALLOW, 1, {EQUAL(1, FIONBIO)}},
-    {"ioctl", SCMP_ACT_ALLOW, 1, {EQUAL(1, FIOCLEX)}},
-    {"ioctl", SCMP_ACT_ALLOW, 1, {EQUAL(1, FIONCLEX)}},
-    {"ioctl", SCMP_ACT_ALLOW, 1, {EQUAL(1, TCGETS)}},
-    {"ioctl", SCMP_ACT_ALLOW, 1, {EQUAL(1, TIOCGWINSZ)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_DUPFD)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_GETFD)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_SETFD)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_GETFL)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_SETFL)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_GETLK)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_SETLK)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_SETLKW)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_ADD_SEALS)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_GET_SEALS)}},
+    {"ioctl", ALLOW, 1, {EQUAL(1, FIONREAD)}},
+    {"ioctl", ALLOW, 1, {EQUAL(1, FIONBIO)}},
+    {"ioctl", ALLOW, 1, {EQUAL(1, FIOCLEX)}},
+    {"ioctl", ALLOW, 1, {EQUAL(1, FIONCLEX)}},
+    {"ioctl", ALLOW, 1, {EQUAL(1, TCGETS)}},
+    {"ioctl", ALLOW, 1, {EQUAL(1, TIOCGWINSZ)}},
     /* of itself alone */
-    {"prlimit64", SCMP_ACT_ALLOW, 1, {EQUAL(0, 0)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_SET_NAME)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_GET_NAME)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_GET_DUMPABLE)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_GET_NO_NEW_PRIVS)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_GET_SECCOMP)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_CAPBSET_READ)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_SET_VMA)}},
-    {"prctl", SCMP_ACT_ALLOW, 1, {EQUAL(0, PR_SET_TIMERSLACK)}},
+    {"prlimit64", ALLOW, 1, {EQUAL(0, 0)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_SET_NAME)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_GET_NAME)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_GET_DUMPABLE)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_GET_NO_NEW_PRIVS)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_GET_SECCOMP)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_CAPBSET_READ)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_SET_VMA)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_SET_TIMERSLACK)}},
     /* threads, not processes, and no namespace */
-    {"clone", SCMP_ACT_ALLOW, 1, {BITS(0, CLONE_THREAD | NAMESPACES, CLONE_THREAD)}},
-    {"clone", SCMP_ACT_ERRNO(EPERM), 1, {BITS(0, CLONE_THREAD, 0)}},
+    {"clone", ALLOW, 1, {BITS(0, CLONE_THREAD | NAMESPACES, CLONE_THREAD)}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_THREAD, 0)}},
     /* Streams alone: a datagram socket could be pointed at any socket that has a path. */
-    {"socketpair", SCMP_ACT_ALLOW, 2, {EQUAL(0, AF_UNIX), BITS(1, 0xf, SOCK_STREAM)}},
+    {"socketpair", ALLOW, 2, {EQUAL(0, AF_UNIX), BITS(1, 0xf, SOCK_STREAM)}},
 };
 
 static const struct condition conditions_in_front[] = {
     /* A read lease says whether a file is still being written. */
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_SETLEASE)}},
-    {"fcntl", SCMP_ACT_ALLOW, 1, {EQUAL(1, F_GETLEASE)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_SETLEASE)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_GETLEASE)}},
 };
 
 /* To the internet's addresses, and nowhere else. */
 static const struct condition conditions_in_exporter[] = {
-    {"socket", SCMP_ACT_ALLOW, 1, {EQUAL(0, AF_INET)}},
-    {"socket", SCMP_ACT_ALLOW, 1, {EQUAL(0, AF_INET6)}},
-    {"socket", SCMP_ACT_ERRNO(EAFNOSUPPORT), 1, {EQUAL(0, AF_UNIX)}},
-    {"socket", SCMP_ACT_ERRNO(EAFNOSUPPORT), 1, {EQUAL(0, AF_NETLINK)}},
+    {"socket", ALLOW, 1, {EQUAL(0, AF_INET)}},
+    {"socket", ALLOW, 1, {EQUAL(0, AF_INET6)}},
+    {"socket", REFUSE(EAFNOSUPPORT), 1, {EQUAL(0, AF_UNIX)}},
+    {"socket", REFUSE(EAFNOSUPPORT), 1, {EQUAL(0, AF_NETLINK)}},
 };
 
 /* Where Landlock does not say which files may be written: none. openat2 is not there at all, as its
  * flags lie in memory. */
 static const struct condition conditions_read_only[] = {
-    {"open", SCMP_ACT_ALLOW, 1, {BITS(1, O_ACCMODE | O_CREAT | O_TRUNC, 0)}},
-    {"open", SCMP_ACT_ERRNO(EROFS), 1, {BITS(1, O_WRONLY, O_WRONLY)}},
-    {"open", SCMP_ACT_ERRNO(EROFS), 1, {BITS(1, O_RDWR, O_RDWR)}},
-    {"openat", SCMP_ACT_ALLOW, 1, {BITS(2, O_ACCMODE | O_CREAT | O_TRUNC, 0)}},
-    {"openat", SCMP_ACT_ERRNO(EROFS), 1, {BITS(2, O_WRONLY, O_WRONLY)}},
-    {"openat", SCMP_ACT_ERRNO(EROFS), 1, {BITS(2, O_RDWR, O_RDWR)}},
-};
-
-/* A filter in the making; the first failure sticks. */
-struct filter {
-    scmp_filter_ctx context;
-    int failure; /* negative errno, or 0 */
+    {"open", ALLOW, 1, {BITS(1, O_ACCMODE | O_CREAT | O_TRUNC, 0)}},
+    {"open", REFUSE(EROFS), 1, {BITS(1, O_WRONLY, O_WRONLY)}},
+    {"open", REFUSE(EROFS), 1, {BITS(1, O_RDWR, O_RDWR)}},
+    {"openat", ALLOW, 1, {BITS(2, O_ACCMODE | O_CREAT | O_TRUNC, 0)}},
+    {"openat", REFUSE(EROFS), 1, {BITS(2, O_WRONLY, O_WRONLY)}},
+    {"openat", REFUSE(EROFS), 1, {BITS(2, O_RDWR, O_RDWR)}},
 };
 
 static void add(struct filter *filter, uint32_t action, const char *name, unsigned count,
-                const struct scmp_arg_cmp *compare)
+                const struct filter_compare *compare)
 {
-    int call = seccomp_syscall_resolve_name(name);
-    if (call < 0 || filter->failure)
+    struct filter_rule rule = {
+        .call = seccomp_syscall_resolve_name(name), .action = action, .count = count};
+    if (rule.call < 0)
         return; /* unknown here, or only emulated on this architecture */
-    filter->failure = seccomp_rule_add_array(filter->context, action, call, count, compare);
+    for (unsigned i = 0; i < count; i++)
+        rule.compare[i] = compare[i];
+    filter_add(filter, &rule);
 }
 
 static void add_names(struct filter *filter, uint32_t action, const char *names)
@@ -201,70 +204,64 @@ static void add_conditions(struct filter *filter, const struct condition *rows, 
 /* A process may signal itself: abort() does. */
 static void add_own_signals(struct filter *filter)
 {
-    const struct scmp_arg_cmp own = EQUAL(0, getpid());
-    const struct scmp_arg_cmp other = {0, SCMP_CMP_NE, (scmp_datum_t)getpid(), 0};
-    add(filter, SCMP_ACT_ALLOW, "kill", 1, &own);
-    add(filter, SCMP_ACT_ERRNO(EPERM), "kill", 1, &other);
-    add(filter, SCMP_ACT_ALLOW, "tgkill", 1, &own);
-    add(filter, SCMP_ACT_ERRNO(EPERM), "tgkill", 1, &other);
+    const struct filter_compare own = EQUAL(0, getpid());
+    add(filter, ALLOW, "kill", 1, &own);
+    add(filter, ALLOW, "tgkill", 1, &own);
+    add_names(filter, REFUSE(EPERM), "kill tgkill");
 }
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
 
 static void add_files_of_worker(struct filter *filter, enum sandbox_role role, bool files_bounded)
 {
-    add_names(filter, SCMP_ACT_ERRNO(EPERM), refused_in_worker);
-    add_names(filter,
-              role == SANDBOX_PYTHON && files_bounded ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM),
+    add_names(filter, REFUSE(EPERM), refused_in_worker);
+    add_names(filter, role == SANDBOX_PYTHON && files_bounded ? ALLOW : REFUSE(EPERM),
               changing_folders);
     if (files_bounded)
-        add_names(filter, SCMP_ACT_ALLOW, "open openat openat2");
+        add_names(filter, ALLOW, "open openat openat2");
     else
         add_conditions(filter, conditions_read_only, COUNT(conditions_read_only));
 }
 
-/* Of two rows for one call, the earlier, unconditional one stays: what sanitizers need goes first.
- */
+/* Of two rows for one call, the earlier one counts: what sanitizers need goes first. */
 static void fill(struct filter *filter, enum sandbox_role role, bool files_bounded)
 {
     if (SANDBOX_SANITIZED)
-        add_names(filter, SCMP_ACT_ALLOW, allowed_to_sanitizers);
-    add_names(filter, SCMP_ACT_ALLOW, allowed_in_both);
+        add_names(filter, ALLOW, allowed_to_sanitizers);
+    add_names(filter, ALLOW, allowed_in_both);
     add_conditions(filter, conditions_in_both, COUNT(conditions_in_both));
     add_own_signals(filter);
     if (role == SANDBOX_FRONT) {
-        add_names(filter, SCMP_ACT_ALLOW, allowed_in_front);
+        add_names(filter, ALLOW, allowed_in_front);
         add_conditions(filter, conditions_in_front, COUNT(conditions_in_front));
     } else if (role == SANDBOX_WRITER) {
-        add_names(filter, SCMP_ACT_ALLOW, allowed_in_writer);
+        add_names(filter, ALLOW, allowed_in_writer);
     } else {
         add_files_of_worker(filter, role, files_bounded);
     }
     if (role == SANDBOX_EXPORTER) {
-        add_names(filter, SCMP_ACT_ALLOW, allowed_in_exporter);
+        add_names(filter, ALLOW, allowed_in_exporter);
         add_conditions(filter, conditions_in_exporter, COUNT(conditions_in_exporter));
     }
-    add_names(filter, SCMP_ACT_ERRNO(EACCES),
+    add_names(filter, REFUSE(EACCES),
               role == SANDBOX_EXPORTER ? refused_in_exporter : refused_network);
-    add_names(filter, SCMP_ACT_ERRNO(EPERM), refused);
+    add_names(filter, REFUSE(EPERM), refused);
 }
 
 bool sandbox_seccomp_available(void)
 {
-    return seccomp_api_get() >= 1 && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
+    /* A filter that is nowhere is refused as such by a kernel that has filters. */
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) < 0 && errno == EFAULT;
 }
 
 bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, struct error *ret_error)
 {
-    struct filter filter = {.context = seccomp_init(SCMP_ACT_ERRNO(ENOSYS))};
-    if (!filter.context)
-        return error_no_memory(ret_error);
+    static struct filter filter; /* each process enters once */
     fill(&filter, role, files_bounded);
-    if (!filter.failure)
-        filter.failure = seccomp_load(filter.context);
-    seccomp_release(filter.context);
-    if (filter.failure)
-        return error_set(ret_error, ERROR_INTERNAL, "seccomp: %s",
-                         strerrordesc_np(-filter.failure));
+    if (!filter_compile(&filter, seccomp_arch_native(), REFUSE(ENOSYS)))
+        return error_set(ret_error, ERROR_INTERNAL, "seccomp: too many rules");
+    const struct sock_fprog program = {filter.code_count, filter.code};
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+        return error_set(ret_error, ERROR_INTERNAL, "seccomp: %s", strerrordesc_np(errno));
     return true;
 }
