@@ -208,6 +208,22 @@ def folder_readme(tree):
             yield Finding(folder / "README.md", 1, "is missing")
 
 
+def named_files(tree):
+    """What the pages about the source name is there: files, and in ARCHITECTURE.md every module."""
+    names = {part for path in tree.paths for part in (path.name, str(path))}
+    pages = [p for p in tree.paths if p == Path("ARCHITECTURE.md") or (p.name == "README.md" and p.parts[0] == "src")]
+    for page in pages:
+        for number, line in enumerate(tree.read(page).splitlines(), 1):
+            for name in re.findall(r"`([\w./-]+\.[ch])`", line):
+                if name not in names and not any(str(path).endswith("/" + name) for path in tree.paths):
+                    yield Finding(page, number, f"'{name}' is not there")
+    if Path("ARCHITECTURE.md") in pages:
+        text = tree.read("ARCHITECTURE.md")
+        for module in sorted({s.path.parts[1] for s in tree.sources if s.path.parts[0] == "src"}):
+            if f"`{module}`" not in text:
+                yield Finding(Path("ARCHITECTURE.md"), 1, f"does not name the module '{module}'")
+
+
 def run_tool(tree, *command):
     """Runs a checker; what it prints are findings when it exits with anything but 0."""
     try:
@@ -256,6 +272,7 @@ RULES = [
     header_guard,
     blanks,
     folder_readme,
+    named_files,
     formatting,
 ]
 SLOW_RULES = [clang_tidy, cppcheck]

@@ -59,6 +59,8 @@ REFUSED = [
     (lint.blanks, {"src/base/a.c": "int x;"}, "one newline"),
     (lint.folder_readme, {"src/base/a.c": ""}, "src/base/README.md"),
     (lint.folder_readme, {"proto/a.proto": ""}, "proto/README.md"),
+    (lint.named_files, {"src/base/README.md": "`a.c`, `base/b.h`", "src/base/a.c": ""}, "'base/b.h' is not there"),
+    (lint.named_files, {"ARCHITECTURE.md": "`net`", "src/base/a.c": ""}, "does not name the module 'base'"),
     (lint.formatting, {"src/base/a.c": "int  x;\n"}, "clang-format"),
 ]
 
@@ -81,6 +83,7 @@ ACCEPTED = [
     (lint.blanks, {"src/base/a.c": "int x;\n"}),
     (lint.folder_readme, {"tools/README.md": "", "src/README.md": "", "src/base/a.c": "", "src/base/README.md": "# base\n"}),
     (lint.folder_readme, {"tools/README.md": "", ".ci/run": "", "proto/a.proto": "", "proto/README.md": ""}),
+    (lint.named_files, {"ARCHITECTURE.md": "`base`: `src/base/a.c`, `a.c`", "src/base/a.c": ""}),
     (lint.formatting, {"src/base/a.c": "int x;\n"}),
 ]
 
