@@ -28,6 +28,7 @@ _PIECE_BYTES = 16 << 20  # of one request; what is lost when it is cut off is le
 _ASKED_AT_ONCE = 5000
 _UPLOADS_AT_ONCE = 4
 _TRIES = 8  # of one file, as long as none of them brings it further
+_SETTLED = ("ready", "asleep", "failed", "unloaded")  # states in which nothing more happens by itself
 _INSTALL_WAIT_S = 60.0  # for another push of the same name
 
 
@@ -230,7 +231,7 @@ def wait_ready(transport: Transport, name: str, version: Optional[int] = None, *
             progress.line(str(event["log"]))
             continue
         state, reason = str(event.get("state", "")).lower(), str(event.get("reason") or "")
-        if state in ("ready", "failed"):
+        if state in _SETTLED:
             break
         progress.stage(f"{name}: {reason or state}")
         progress.update(event.get("progress"))
@@ -239,7 +240,9 @@ def wait_ready(transport: Transport, name: str, version: Optional[int] = None, *
     if state == "failed":
         raise DeployError(f"'{name}' is installed and cannot be loaded: {reason or 'see its log'}; "
                           f"tensord logs {name} shows more")
-    if state != "ready":
+    if state in ("found", "unloaded"):
+        raise DeployError(f"'{name}' is installed and not loaded{f': {reason}' if reason else ''}")
+    if state not in ("ready", "asleep"):
         raise ConnectionFailed(f"the server ended while '{name}' was {state or 'loading'}; tensord ls shows how it is")
 
 

@@ -86,7 +86,7 @@ def _fetch_hf(source: str, folder: Path) -> Path:
     try:
         hub.snapshot_download(repository, revision=revision or None, allow_patterns=patterns, local_dir=str(target))
     except Exception as error:  # of many kinds, by the package's version
-        raise DeployError(f"'{source}' cannot be fetched: {error}") from error
+        raise DeployError(f"'{source}' cannot be fetched: {_first_line(error)}") from error
     shutil.rmtree(target / ".cache", ignore_errors=True)
     found = target / inner if inner else target
     if not found.exists():
@@ -104,7 +104,7 @@ def _fetch_oci(source: str, folder: Path) -> Path:
         client = importlib.import_module(f"{oras.__name__}.client").OrasClient()
         client.pull(target=reference, outdir=str(target))
     except Exception as error:
-        raise DeployError(f"'{source}' cannot be fetched: {error}") from error
+        raise DeployError(f"'{source}' cannot be fetched: {_first_line(error)}") from error
     return target
 
 
@@ -123,5 +123,9 @@ def _fetch_fsspec(scheme: str, source: str, folder: Path) -> Path:
     except (ValueError, ImportError) as error:
         raise DeployError(f"'{source}' cannot be read: {error}") from error
     except OSError as error:
-        raise DeployError(f"'{source}' cannot be fetched: {error}") from error
+        raise DeployError(f"'{source}' cannot be fetched: {_first_line(error)}") from error
     return target
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
