@@ -464,8 +464,8 @@ def test_beyond_this_machine_it_wants_tls_or_to_be_told(folder):
 
 def test_beyond_this_machine_a_token_is_made_and_shown_once(server, folder):
     served = server(folder, "--host", "0.0.0.0", "--insecure").wait_ready("iris")
-    secret = re.search(r"export TENSORD_TOKEN=(\S+)", served.out.text()).group(1)
-    assert f"http://{socket.gethostname()}:{served.port}/v2" in served.out.text()
+    secret = re.search(r"export TENSORD_URL=\S+ TENSORD_TOKEN=(\S+)", served.out.text()).group(1)
+    assert f"TENSORD_URL=http://{socket.gethostname()}:{served.port} " in served.out.text()
     stranger = {"X-Forwarded-For": "10.0.0.1"}
     assert fetch(served.url + "/v2", headers=stranger)[0] == 401
     assert fetch(served.url + "/v2", headers={**stranger, **bearer(secret)})[0] == 200

@@ -206,7 +206,7 @@ def test_tls_is_enough_beyond_this_machine(secure):
     """No --insecure is needed; the gate sees through TLS where a client is, and the line to paste says https."""
     served = secure("--host", "0.0.0.0", ready=False)
     told(served, "model echo:1.*ready")
-    secret = re.search(r"export TENSORD_TOKEN=(\S+)", served.out.text()).group(1)
+    secret = re.search(r"export TENSORD_URL=\S+ TENSORD_TOKEN=(\S+)", served.out.text()).group(1)
     assert f"https://{socket.gethostname()}:{served.port}/v2" in served.out.text()
     url, elsewhere = f"https://localhost:{served.port}/v2", {"X-Forwarded-For": "10.0.0.1"}
     assert fetch(url, context=served.context)[0] == 200

@@ -52,6 +52,8 @@ def test_a_worker_that_dies_fails_its_request_alone(served, how):
     front = front_of(served)
     status, body = ask(served, "chaos", die=how)
     assert status == 503 and "may be sent again" in body["error"]
+    status, headers, _ = served.fetch("/v2/models/chaos/infer", request([1, 2, 3], datatype="INT32", die=how))
+    assert status == 503 and "Retry-After" not in headers  # whether it did something nobody knows
     assert is_good(ask(served, "other"))
     assert is_good(ask(served, "chaos"))
     assert front_of(served) == front

@@ -52,7 +52,7 @@ class Tree:
     def walk(self):
         """All files but hidden folders' and builds'."""
         for folder, names, files in os.walk(self.root):
-            names[:] = [n for n in names if not n.startswith((".", "build")) and n != "__pycache__"]
+            names[:] = [n for n in names if not n.startswith((".", "build")) and n not in ("__pycache__", "dist")]
             yield from (Path(folder, name).relative_to(self.root) for name in files)
 
     def read(self, path):

@@ -34,6 +34,7 @@
     ROW(UNKNOWN, 400, 2, "server_error", "Unknown error")                                          \
     ROW(UNIMPLEMENTED, 501, 12, "invalid_request_error", "Not implemented")                        \
     ROW(UNAVAILABLE, 503, 14, "server_error", "Unavailable")                                       \
+    ROW(INTERRUPTED, 503, 14, "server_error", "Interrupted")                                       \
     ROW(DEADLINE_EXCEEDED, 503, 4, "server_error", "Request timeout expired")                      \
     ROW(HTTP_VERSION, 505, 12, "invalid_request_error", "HTTP Version Not Supported")              \
     ROW(NO_SPACE, 507, 8, "server_error", "Insufficient Storage")

@@ -261,10 +261,10 @@ bool guard_introduce(struct guard *guard, const struct settings *settings, const
     gethostname(host, sizeof host - 1);
     const char *port = strrchr(url, ':'), *scheme_end = strstr(url, "://");
     printf("others need a token. Here is one, which is shown only now; on the other machine:\n"
-           "  export TENSORD_TOKEN=%s\n"
-           "  curl -H \"Authorization: Bearer $TENSORD_TOKEN\" %.*s://%s%s/v2\n"
+           "  export TENSORD_URL=%.*s://%s%s TENSORD_TOKEN=%s\n"
+           "  curl -H \"Authorization: Bearer $TENSORD_TOKEN\" $TENSORD_URL/v2\n"
            "it may infer and deploy; tensord token makes others, and revokes them\n",
-           secret, (int)(scheme_end ? scheme_end - url : 0), url, host, port ? port : "");
+           (int)(scheme_end ? scheme_end - url : 0), url, host, port ? port : "", secret);
     fflush(stdout);
     return true;
 }

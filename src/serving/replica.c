@@ -166,13 +166,14 @@ static const struct channel_events events = {
 /* ---- the process ---- */
 
 /* Answers what was with the worker: it may be sent again, by the client who knows whether that is
- * safe. */
+ * safe. INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow.
+ */
 static void fail_requests(struct replica *replica, const char *reason)
 {
     struct channel_response response = {.final = true};
     struct channel_request *request;
     size_t position = 0;
-    error_set(&response.error, ERROR_UNAVAILABLE,
+    error_set(&response.error, ERROR_INTERRUPTED,
               "the worker of model '%.*s' ended (%s); the request may be sent again",
               SPAN_ARGS(replica->generation->spec.name), reason);
     while ((request = channel_next_request(replica->channel, &position))) {

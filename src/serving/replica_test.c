@@ -89,7 +89,7 @@ static void a_death_costs_what_was_with_the_worker(void **state)
     waiting = ask(1);
     worker_end(&f, worker, "killed by signal 9 (Killed)");
     assert_non_null(strstr(running->error.message, "may be sent again"));
-    client_expect(running, ERROR_UNAVAILABLE);
+    client_expect(running, ERROR_INTERRUPTED);
     assert_int_equal(waiting->finals, 0);
     pass_time(&f, fixture_generation(&f, "m"));
     worker = worker_of(&f, "m");
@@ -129,7 +129,7 @@ static void a_liar_is_killed(void **state)
     assert_int_equal(client->finals, 0); /* until it is known to be dead: it may still write */
     worker_end(&f, worker, "killed by signal 9 (Killed)");
     assert_non_null(strstr(client->error.message, "broke the rules"));
-    client_expect(client, ERROR_UNAVAILABLE);
+    client_expect(client, ERROR_INTERRUPTED);
     fixture_fini(&f);
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import json
 import sys
 from typing import Any, Optional, Sequence
 
@@ -25,7 +26,7 @@ def kind_of(value: Any) -> str:
                 return kind_of(item)
         return "list"
     for base in type(value).__mro__:
-        package = base.__module__.partition(".")[0]
+        package = getattr(base, "__module__", "").partition(".")[0]
         if package in ("torch", "pandas", "numpy"):
             return package
         if package == "PIL":
@@ -56,7 +57,7 @@ def _numpy() -> Any:
 
 
 def encode(value: Any, info: TensorInfo) -> tuple[Tensor, bool]:
-    """A value as the tensor that the input takes, and whether a first dimension of 1 was added to it.
+    """A value as the tensor that the input takes, and whether it is a single one: a dimension of 1 was added to it.
 
     TypeError or ValueError, with a sentence, when the value does not fit.
     """
@@ -66,6 +67,8 @@ def encode(value: Any, info: TensorInfo) -> tuple[Tensor, bool]:
         value = value.to_numpy()
     elif kind_of(value) == "image":
         value = _from_image(value, info.datatype)
+    if info.datatype == "BYTES" and is_document(value):
+        value = json.dumps(value, default=_as_document)
     if isinstance(value, Tensor):
         shape, data = value.shape, value.data
     elif kind_of(value) == "numpy":
@@ -82,9 +85,41 @@ def encode(value: Any, info: TensorInfo) -> tuple[Tensor, bool]:
     return Tensor(info.name, info.datatype, shape, data), added
 
 
+def is_document(value: Any) -> bool:
+    """Is it a value that no tensor holds, and JSON does: a dict, a dataclass, or a list of such?"""
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return any(map(is_document, value))
+    return isinstance(value, dict) or is_record(value)
+
+
+def is_record(value: Any) -> bool:
+    """Is it an object with fields: a dataclass, a named tuple, a model of pydantic's?"""
+    return not isinstance(value, type) and any(
+        hasattr(value, mark) for mark in ("__dataclass_fields__", "_fields", "model_fields"))
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a record, or of a dict."""
+    if isinstance(value, dict):
+        return value
+    names = getattr(type(value), "model_fields", None) or getattr(value, "__dataclass_fields__", None) or value._fields
+    return {name: getattr(value, name) for name in names}
+
+
+def _as_document(value: Any) -> Any:
+    if is_record(value):
+        return fields_of(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"it cannot be a JSON document, since it holds {type(value).__name__}")
+
+
 def _fit(shape: tuple, info: TensorInfo) -> tuple[tuple, bool]:
-    """A single row becomes a batch of one; a flat list for an input of one column becomes that column."""
+    """A single row becomes a batch of one, a plain value an input of one element; a flat list for an input of one column
+    becomes that column."""
     declared = tuple(info.shape)
+    if shape == () and declared == (1,):
+        return declared, True
     if len(shape) != len(declared) - 1 or not declared or declared[0] != -1:
         return shape, False
     inner = declared[1:]

@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterable, Iterator, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterable, Iterator, Mapping, Optional, Sequence, Union
 
 from tensord.client import content, push
+from tensord.client.datatypes import Tensor
 from tensord.client.model import Model
 from tensord.client.progress import Progress, choose
 from tensord.client.ship import ship
+from tensord.client.signature import Signature
 from tensord.errors import DeployError
 
 if TYPE_CHECKING:
@@ -19,51 +20,38 @@ Requirements = Union[None, str, Path, Iterable[str]]
 
 
 class Deployed:
-    """A function that was deployed: calling it calls the model on the server. `local` is the function as it was."""
+    """A function that was deployed: calling it calls the model on the server, with the arguments of the function, and gives
+    what its annotations say. `local` is the function as it was, `model` the model."""
 
     def __init__(self, function: Callable, model: Model) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self.local, self.model = function, model
-        self._signature = inspect.signature(function) if inspect.isfunction(function) else None
+        self._signature = Signature(function)
 
     def __repr__(self) -> str:
         return f"<{self.local.__name__}, deployed as {self.model!r}>"
 
-    def _named(self, values: Sequence[Any], named: dict) -> dict:
-        """The arguments by their names, without those that have their defaults."""
-        if self._signature is None:
-            return named
-        return dict(self._signature.bind(*values, **named).arguments)
+    def _make(self, values: Sequence[Any], named: Mapping[str, Any]) -> Callable[[], Mapping[str, Any]]:
+        return lambda: self._signature.inputs(values, named, self.model.inputs)
 
-    def _positional(self, values: Sequence[Any]) -> Sequence[Any]:
-        return values if self._signature is None else ()
+    def _finish(self, outputs: Sequence[Tensor], single: bool, given: Mapping[str, Any]) -> Any:
+        return self._signature.result(outputs, lambda: self.model.finish(outputs, single, given))
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Runs there; see Model.__call__."""
-        return self.model(*self._positional(values), **self._named(values, named))
+        return self.model.run(self._make(values, named), self._finish)
 
     async def aio(self, *values: Any, **named: Any) -> Any:
         """Runs there, without blocking the event loop; see Model.aio."""
-        return await self.model.aio(*self._positional(values), **self._named(values, named))
+        return await self.model.run_aio(self._make(values, named), self._finish)
 
     def stream(self, *values: Any, **named: Any) -> Iterator[Any]:
         """The parts of the answer of a generator; see Model.stream."""
-        return self.model.stream(*self._positional(values), **self._named(values, named))
+        return self.model.run_stream(self._make(values, named)(), self._finish)
 
     def astream(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
         """stream() without blocking the event loop."""
-        return self.model.astream(*self._positional(values), **self._named(values, named))
-
-
-def returned_kind(function: Callable) -> Optional[str]:
-    """The kind of array that a function says it returns; None when it says nothing of the sort."""
-    annotation = getattr(function, "__annotations__", {}).get("return")
-    text = annotation if isinstance(annotation, str) else f"{getattr(annotation, '__module__', '')}." \
-        f"{getattr(annotation, '__qualname__', annotation)}"
-    for kind, marks in {"numpy": ("ndarray", "NDArray"), "torch": ("torch.", "Tensor"), "list": ("list", "List", "str")}.items():
-        if any(mark in text for mark in marks):
-            return kind
-    return None
+        return self.model.run_astream(lambda: self.stream(*values, **named))
 
 
 def deploy(server: "Server", path: Union[str, Path], name: Optional[str] = None, *, version: Optional[int] = None,
@@ -104,4 +92,4 @@ def deploy_function(server: "Server", function: Callable, name: Optional[str] = 
         raise DeployError(f"two files would be called '{sorted(twice)[0]}' there")
     called = name or function.__name__
     push_files(server, called, shipped, version=version, wait=wait, timeout_s=timeout_s, progress=progress)
-    return Deployed(function, server.model(called, version, returns=returned_kind(function)))
+    return Deployed(function, server.model(called, version))

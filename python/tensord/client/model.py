@@ -4,11 +4,12 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, AsyncIterator, Iterator, Mapping, Optional, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterator, Mapping, Optional, Sequence
 
 from tensord.client import arrays, wire
 from tensord.client.address import segment
-from tensord.client.datatypes import Tensor, TensorInfo
+from tensord.client.datatypes import Tensor, TensorInfo, flatten, pack, shape_of
 from tensord.client.transport import Cancel, Response, error_text
 from tensord.errors import Error, InvalidInput, ModelError, ModelNotFound, ModelUnavailable, TimedOut
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from tensord.client.server import Server
 
 _EXPIRED = "Request timeout expired"
+_NO_ROUTE = "Not Found"  # of a path that the server does not know; a model that it does not know has a longer sentence
+
+Finish = Callable[[Sequence[Tensor], bool, Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -112,52 +116,78 @@ class Model:
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """The answer; an exception of tensord.Error that names the model when there is none."""
-        return self._call(values, named, None)
+        return self.run(lambda: self._inputs(values, named), self.finish)
 
     async def aio(self, *values: Any, **named: Any) -> Any:
         """The same without blocking the event loop. Cancelling the task cancels the request at the server."""
-        import asyncio
-
-        cancel = Cancel()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self.server.executor, self._call, values, named, cancel)
-        except asyncio.CancelledError:
-            cancel.cancel()
-            raise
+        return await self.run_aio(lambda: self._inputs(values, named), self.finish)
 
     def stream(self, *values: Any, **named: Any) -> Iterator[Any]:
         """The parts of the answer, as the model gives them. Leaving the loop ends the request at the server.
 
         Goes over the server's /generate_stream; a server that has none is refused with a clear error.
         """
-        given = self._inputs(values, named)
-        tensors, added = self._encode(given)
-        kind = self.options.returns or arrays.result_kind(list(given.values()))
+        return self.run_stream(self._inputs(values, named), self.finish)
+
+    def astream(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
+        """stream() without blocking the event loop."""
+        return self.run_astream(lambda: self.stream(*values, **named))
+
+    # What follows are the same calls for whoever makes inputs and results by rules of their own: `make` gives the inputs by
+    # name, `finish` makes the result of the outputs, these inputs, and whether they were single rows or values.
+
+    def run(self, make: Callable[[], Mapping[str, Any]], finish: Finish, cancel: Optional[Cancel] = None) -> Any:
+        """A call."""
+        try:
+            given = make()
+            return finish(*self.infer(given, cancel), given)
+        except InvalidInput:
+            # The model may have been replaced by one that takes other inputs since its metadata was asked.
+            known, self._metadata = self._metadata, None
+            if known is None or self.metadata == known:
+                raise
+        given = make()
+        return finish(*self.infer(given, cancel), given)
+
+    async def run_aio(self, make: Callable[[], Mapping[str, Any]], finish: Finish) -> Any:
+        """A call that does not block."""
+        import asyncio
+
+        cancel = Cancel()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.server.executor, self.run, make, finish, cancel)
+        except asyncio.CancelledError:
+            cancel.cancel()
+            raise
+
+    def run_stream(self, given: Mapping[str, Any], finish: Finish) -> Iterator[Any]:
+        """A call with several answers."""
+        tensors, single = self._encode(given)
         body = wire.encode_json(tensors)
         if parameters := self._parameters():
             body["parameters"] = parameters
         response = self.server.transport.request(
             "POST", self.path + "/generate_stream", json_body=body, timeout_s=self._timeout_s())
-        if response.status == 404 and error_is_about_path(sentence := error_text(response)):
-            raise Error(f"the server at {self.server.url} cannot stream answers yet; call the model instead ({sentence})")
-        elif response.status != 200:
-            raise self._error(response.status, sentence if response.status == 404 else error_text(response))
-        return self._parts(response, kind, added)
+        if response.status == 200:
+            return self._parts(response, lambda outputs: finish(outputs, single, given))
+        sentence = error_text(response)
+        if response.status == 404 and sentence == _NO_ROUTE:
+            raise Error(f"the server at {self.server.url} cannot stream answers yet; call the model instead")
+        raise self._error(response.status, sentence)
 
-    async def astream(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
-        """stream() without blocking the event loop."""
+    async def run_astream(self, begin: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
+        """A stream that does not block."""
         import asyncio
 
         loop, end = asyncio.get_running_loop(), object()
-        parts = await loop.run_in_executor(self.server.executor, lambda: self.stream(*values, **named))
+        parts = await loop.run_in_executor(self.server.executor, begin)
         try:
             while (part := await loop.run_in_executor(self.server.executor, next, parts, end)) is not end:
                 yield part
         finally:
             parts.close()  # type: ignore[attr-defined]
 
-    def _parts(self, response: Response, kind: str, squeeze: bool) -> Iterator[Any]:
+    def _parts(self, response: Response, finish: Callable[[list[Tensor]], Any]) -> Iterator[Any]:
         infos = {info.name: info for info in self.outputs}
         try:
             for line in response.lines():
@@ -166,38 +196,20 @@ class Model:
                 part = json.loads(line[len("data:"):])
                 if "error" in part and "error" not in infos:
                     raise ModelError(self.name, str(part["error"]))
-                yield self._result([_from_flat(part[name], info) for name, info in infos.items() if name in part],
-                                   kind, None, squeeze)
+                yield finish([_from_flat(part[name], info) for name, info in infos.items() if name in part])
         finally:
             response.close()
 
-    def _call(self, values: Sequence[Any], named: Mapping[str, Any], cancel: Optional[Cancel]) -> Any:
-        try:
-            return self._call_once(values, named, cancel)
-        except InvalidInput:
-            # The model may have been replaced by one that takes other inputs since its metadata was asked.
-            known, self._metadata = self._metadata, None
-            if known is None or self.metadata == known:
-                raise
-        return self._call_once(values, named, cancel)
-
-    def _call_once(self, values: Sequence[Any], named: Mapping[str, Any], cancel: Optional[Cancel]) -> Any:
-        given = self._inputs(values, named)
-        outputs, added = self.infer(given, cancel)
-        kind = self.options.returns or arrays.result_kind(list(given.values()))
-        like = next((value for value in given.values() if arrays.kind_of(value) == "pandas"), None)
-        return self._result(outputs, kind, like, added)
-
     def infer(self, given: Mapping[str, Any], cancel: Optional[Cancel] = None) -> tuple[list[Tensor], bool]:
-        """The outputs as tensors, for inputs by name; and whether these were single rows, taken for a batch of one."""
-        tensors, added = self._encode(given)
+        """The outputs as tensors, for inputs by name; and whether all of these were single rows or values."""
+        tensors, single = self._encode(given)
         fields, body = wire.encode_request(tensors, self._parameters())
         try:
             response = self.server.transport.request(
                 "POST", self.path + "/infer", headers=fields, body=body, timeout_s=self._timeout_s(), cancel=cancel)
             self._check(response)
             length = response.header(wire.HEAD_LENGTH)
-            return wire.decode_answer(response.read(), length), added
+            return wire.decode_answer(response.read(), length), single
         except TimedOut:
             raise TimedOut(f"model '{self.name}': the answer did not come in time") from None
 
@@ -245,12 +257,15 @@ class Model:
             rows.append(added)
         return tensors, bool(rows) and all(rows)
 
-    def _result(self, outputs: Sequence[Tensor], kind: str, like: Any, squeeze: bool) -> Any:
+    def finish(self, outputs: Sequence[Tensor], single: bool, given: Mapping[str, Any]) -> Any:
+        """The outputs as values of the inputs' kind, or of the chosen one."""
+        kind = self.options.returns or arrays.result_kind(list(given.values()))
+        like = next((value for value in given.values() if arrays.kind_of(value) == "pandas"), None)
         infos = {info.name: info for info in self.outputs}
         values = {}
         for output in outputs:
             info = infos.get(output.name)
-            is_row = squeeze and info is not None and tuple(info.shape[:1]) == (-1,)
+            is_row = single and info is not None and (tuple(info.shape[:1]) == (-1,) or tuple(info.shape) == (1,))
             values[output.name] = arrays.decode(output, kind, like, is_row)
         return next(iter(values.values())) if len(values) == 1 else values
 
@@ -272,17 +287,8 @@ class Model:
         return ModelError(self.name, sentence, status)
 
 
-def error_is_about_path(sentence: str) -> bool:
-    """Does a 404 mean that the server has no such route, rather than no such model?"""
-    return sentence == "Not Found"
-
-
 def _from_flat(value: Any, info: TensorInfo) -> Tensor:
     """An output of a streamed part: JSON that is flat, a single value for one element."""
-    from math import prod
-
-    from tensord.client.datatypes import flatten, pack, shape_of
-
     shape = shape_of(value)
     flat = flatten(value, len(shape))
     fixed = prod(size for size in info.shape if size >= 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping, Optional, Sequence
 
-from tensord.client.datatypes import Buffer, Tensor, TensorInfo, nest, unpack
+from tensord.client.datatypes import Buffer, Tensor, TensorInfo, flatten, nest, pack, shape_of, unpack
 from tensord.errors import Error
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -52,8 +52,6 @@ def decode_answer(body: Buffer, head_length: Optional[str]) -> list[Tensor]:
 
 
 def _from_json(output: Mapping[str, Any]) -> bytes:
-    from tensord.client.datatypes import flatten, pack, shape_of
-
     data = output["data"]
     return pack(flatten(data, len(shape_of(data))), output["datatype"])
 
