@@ -86,7 +86,7 @@ def rest_steps():
     not exist."""
     for path in sorted({path for _, path in REST} | set(GRPC) | {"/nowhere", "/v2/", "/v2/models/iris/nothing"}):
         for method in METHODS:
-            model = "absent" if path.endswith(("load", "/events")) or method == "DELETE" else "iris"
+            model = "absent" if path.endswith(("load", "/events", "/logs")) or method == "DELETE" else "iris"
             scope = REST.get((("GET" if method == "HEAD" else method), path))
             yield method, path.replace("{model}", model).replace("{version}", "1").replace("{sha256}", "0" * 64), scope
 

@@ -18,7 +18,7 @@ enum {
     AHEAD_NS = 200000,    /* work that may wait inside the worker, beyond its slots: hides the
                              channel's latency */
     MAX_EXECUTIONS = 256, /* with the worker at once */
-    LOG_PART_BYTES = 160,
+    REASON_BYTES = 160,
     LARGEST_GUESS = 16, /* of the memory's limit: no more is kept free for unforeseen outputs */
 };
 
@@ -45,14 +45,9 @@ static struct serving *serving_of(const struct replica *replica)
     return replica->generation->version->model->serving;
 }
 
-/* Never left out by the log: the channel limits what a worker says (channel_inbox.c), and a pause
- * how often one dies. */
 static void say(const struct replica *replica, enum log_level level, struct span line)
 {
-    char part[LOG_PART_BYTES];
-    snprintf(part, sizeof part, "model %.*s:%llu", SPAN_ARGS(replica->generation->spec.name),
-             (unsigned long long)replica->generation->spec.version);
-    log_write_fields(level, part, NULL, NULL, 0, "%.*s", SPAN_ARGS(line));
+    version_say(replica->generation->version, level, line);
 }
 
 /* ---- the channel's events ---- */
@@ -240,7 +235,7 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
 
 void replica_kill(struct replica *replica, const char *format, ...)
 {
-    char reason[LOG_PART_BYTES];
+    char reason[REASON_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(reason, sizeof reason, format, args);

@@ -12,12 +12,24 @@
 
 enum { PART_BYTES = 160 };
 
-static void say(const struct version *version, enum log_level level, const char *sentence)
+static void say(struct version *version, enum log_level level, const char *sentence)
 {
     char part[PART_BYTES];
     snprintf(part, sizeof part, "model %.*s:%llu", SPAN_ARGS(version->model->name),
              (unsigned long long)version->number);
     log_write(level, part, "%s", sentence);
+    model_log_add(&version->model->log, version->number, level, span_of(sentence));
+}
+
+/* Never left out by the log: the channel limits what a worker says (channel_inbox.c), and a pause
+ * how often one dies. */
+void version_say(struct version *version, enum log_level level, struct span line)
+{
+    char part[PART_BYTES];
+    snprintf(part, sizeof part, "model %.*s:%llu", SPAN_ARGS(version->model->name),
+             (unsigned long long)version->number);
+    log_write_fields(level, part, NULL, NULL, 0, "%.*s", SPAN_ARGS(line));
+    model_log_add(&version->model->log, version->number, level, line);
 }
 
 void serving_init(struct serving *serving, struct loop *loop, struct spawner_client *spawner,
@@ -34,6 +46,7 @@ static void model_free_if_empty(struct model *model)
     if (model->version_count || !list_empty(&model->waiters))
         return;
     map_remove(&model->serving->models, model->name);
+    model_log_fini(&model->log);
     free(model->versions);
     free(model);
 }
@@ -82,6 +95,7 @@ static struct model *model_make(struct serving *serving, struct span name)
     model->name = (struct span){copy, name.size};
     model->wanted = serving->options.load != LOAD_EXPLICIT;
     list_init(&model->waiters);
+    model_log_init(&model->log);
     if (map_set(&serving->models, model->name, model))
         return model;
     free(model);
@@ -225,6 +239,7 @@ static void take_in(struct version *version, const struct repository_version *fo
     struct serving *serving = version->model->serving;
     struct error error;
     version->files_error = (struct error){.code = ERROR_OK};
+    version->load_line = version->model->log.last;
     struct generation *generation = generation_new(version, found, &error);
     if (!generation) {
         version->files_error = error;
@@ -436,6 +451,7 @@ void serving_fini(struct serving *serving)
             measure_fini(&model->versions[i]->statistics);
             free(model->versions[i]);
         }
+        model_log_fini(&model->log);
         free(model->versions);
         free(model);
     }

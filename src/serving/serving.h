@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "serving/measure.h"
+#include "serving/model_log.h"
 #include "telemetry/tracer.h"
 
 struct generation;
@@ -77,6 +78,7 @@ struct model {
     struct trace_setting trace; /* what the API has set for it */
     bool wanted;         /* to be loaded: by the policy or by the API, until the API unloads it */
     struct list waiters; /* of struct model_waiter */
+    struct model_log log;
 };
 
 struct version {
@@ -96,6 +98,7 @@ struct version {
     struct error files_error; /* why its files as they lie now are not served: their config is
                                  wrong, or they failed while older ones were served */
     char note[512];           /* what it is doing; may be empty */
+    uint64_t load_line;       /* number of the last line of the model's log before the last load */
     struct version_statistics statistics;
 };
 
@@ -189,6 +192,9 @@ void version_release(struct version *version);
 
 /* A generation of the version has been loaded, was probed, or has failed. */
 void version_settle(struct version *version, struct generation *generation);
+
+/* Writes a line about the version, or of its worker, to the log and to the model's. */
+void version_say(struct version *version, enum log_level level, struct span line);
 
 /* Keeps a sentence about what the version is doing, for listings. */
 void version_note(struct version *version, const char *format, ...)

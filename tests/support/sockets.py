@@ -67,6 +67,10 @@ class Connection:
             pass
         return self.take(len(self.received))
 
+    def rest_of_chunks(self):
+        """Everything up to the last chunk of a chunked body."""
+        return self.take_until(b"0\r\n\r\n")
+
     def response(self):
         """Reads one HTTP/1.1 response with Content-Length."""
         head = self.take_until(b"\r\n\r\n").decode("latin-1")
