@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "codec/json.h"
 #include "repository/model_config.h"
+#include "telemetry/metrics.h"
 
 #include <stdlib.h>
 
@@ -48,11 +49,13 @@ static void read_files(struct json *json, size_t max_files, struct manifest *man
     size_t capacity = 0;
     json_enter_array(json);
     while (json_next_element(json)) {
-        if (manifest->count == max_files)
+        if (manifest->count == max_files) {
+            limit_hit(LIMIT_max_push_files);
             json_fail(json, "more than %zu files", max_files);
-        else if (!arena_grow(json->arena, (void **)&manifest->files, manifest->count, &capacity,
-                             sizeof *manifest->files))
+        } else if (!arena_grow(json->arena, (void **)&manifest->files, manifest->count, &capacity,
+                               sizeof *manifest->files)) {
             json_fail(json, "out of memory");
+        }
         if (!json_ok(json))
             return;
         manifest->files[manifest->count] = (struct manifest_file){0};

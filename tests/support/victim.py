@@ -2,6 +2,7 @@
 import json
 import re
 import struct
+from pathlib import Path
 
 from support import processes
 from support.repositories import request, write_model
@@ -43,6 +44,7 @@ class Victim:
     other, which no bad input is for."""
 
     def __init__(self, folder, state, *arguments, limits=LIMITS, context=None, **options):
+        self.folder = Path(folder)
         write_model(folder, "echo", "identity")
         write_model(folder, "other", "identity")
         write_model(folder, "text", "identity", "BYTES")
