@@ -72,7 +72,7 @@ static void look(struct loop_task *task)
         enter(drain, DRAIN_CLOSING);
     else if (drain->step == DRAIN_CLOSING && drain->http->conn_count == 0)
         enter(drain, DRAIN_STOPPING);
-    else if (drain->step == DRAIN_STOPPING && serving->live_workers == 0)
+    else if (drain->step == DRAIN_STOPPING && serving_is_stopped(serving))
         drain->ended();
 }
 

@@ -2,8 +2,11 @@
 #include "cmd/front_limits.h"
 
 #include "cmd/interpreter.h"
+#include "cmd/state_dir.h"
+#include "cmd/tasks.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,6 +28,23 @@ static enum load_policy load_policy(const struct settings *settings)
     return strcmp(settings->load, "lazy") == 0 ? LOAD_LAZY : LOAD_ALL;
 }
 
+static struct environment_options environment_options(const struct settings *settings)
+{
+    static char folder[PATH_MAX], uv[PATH_MAX];
+    environments_dir_find(settings, folder);
+    return (struct environment_options){
+        .folder = folder,
+        .uv = settings->uv[0] && realpath(settings->uv, uv) ? uv : "",
+        .plan_task = TASK_PLAN,
+        .build_task = TASK_BUILD,
+        .build_timeout_s = (uint64_t)settings->build_timeout_s,
+        .max_mib = (uint64_t)settings->environment_max_mib,
+        .unused_h = (uint64_t)settings->environment_unused_h,
+        .builds = (size_t)settings->builds,
+        .exist = folder[0] && access(folder, F_OK) == 0,
+    };
+}
+
 void front_serving_options(const struct settings *settings, struct serving_options *ret_options)
 {
     static char python[PATH_MAX];
@@ -33,6 +53,7 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .memory_limit_bytes = memory_limit_bytes(settings),
         .threads = (uint32_t)settings->threads,
         .python = interpreter_find(settings->python, python) ? python : NULL,
+        .environments = environment_options(settings),
         .queue_limit = (size_t)settings->queue_limit,
         .memory_wait_ms = (uint64_t)settings->memory_wait_ms,
         .stop_grace_ms = STOP_GRACE_MS,

@@ -65,7 +65,9 @@ struct plan {
     char path[PATH_MAX];                    /* of what is served */
     char models[PATH_MAX], blobs[PATH_MAX]; /* what installers may change; absolute */
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX], python[PATH_MAX];
-    char **front, **exporter; /* arguments of these roles */
+    char uv[PATH_MAX];
+    char environments[PATH_MAX]; /* the folder of those that are built; empty: no state is kept */
+    char **front, **exporter;    /* arguments of these roles */
     struct spawner_socket sockets[LISTEN_SOCKETS];
     struct spawner_task tasks[TASK_COUNT];
     struct spawner_options options;
@@ -133,6 +135,7 @@ static bool check_tracing(const struct settings *settings, struct error *ret_err
 /* Without a state folder the front asks for no installer. */
 static bool list_tasks(struct plan *plan, struct error *ret_error)
 {
+    const char *environments = plan->environments[0] ? plan->environments : NULL;
     plan->tasks[TASK_LOOK] = (struct spawner_task){.title = "tensord-look", .run = repository_look};
     plan->tasks[TASK_INSTALL] = (struct spawner_task){
         .title = "tensord-install",
@@ -140,6 +143,12 @@ static bool list_tasks(struct plan *plan, struct error *ret_error)
         .writes = {plan->models,
                    pushing_blobs_path(&plan->settings, plan->blobs, NULL) ? plan->blobs : NULL},
     };
+    plan->tasks[TASK_PLAN] = (struct spawner_task){
+        .title = "tensord-plan", .script = "tensord/environments/plan.py", .reads = environments};
+    plan->tasks[TASK_BUILD] = (struct spawner_task){.title = "tensord-build",
+                                                    .script = "tensord/environments/build.py",
+                                                    .writes = {environments},
+                                                    .installs = true};
     return absolute_path(plan->path, plan->models, ret_error);
 }
 
@@ -162,6 +171,7 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
     if (readlink("/proc/self/exe", plan->program, sizeof plan->program - 1) < 0)
         return error_set(ret_error, ERROR_NOT_FOUND,
                          "cannot find out where the program lies: is /proc mounted?");
+    environments_dir_find(settings, plan->environments);
     if (!list_tasks(plan, ret_error))
         return false;
     plan->options = (struct spawner_options){
@@ -170,6 +180,8 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
                                               : engine_dir(plan->program, plan->engines),
         .onnxruntime = onnxruntime(settings, plan->library),
         .python = interpreter_find(settings->python, plan->python) ? plan->python : NULL,
+        .uv = settings->uv[0] ? realpath(settings->uv, plan->uv) : NULL,
+        .environments = plan->environments[0] ? plan->environments : NULL,
         .sandbox = settings->sandbox,
         .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
         .tasks = plan->tasks,
@@ -178,6 +190,9 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
     if (!plan->options.engine_dir)
         return error_set(ret_error, ERROR_NOT_FOUND,
                          "the folder of engines is missing; name it with --engine-dir");
+    if (settings->uv[0] && !plan->options.uv)
+        return error_set(ret_error, ERROR_NOT_FOUND, "--uv: there is no program at '%.300s'",
+                         settings->uv);
     if (settings->python[0] && !plan->options.python)
         return error_set(ret_error, ERROR_NOT_FOUND,
                          "--python: there is no interpreter at '%.300s'", settings->python);

@@ -80,3 +80,11 @@ bool state_dir_open(const struct settings *settings, char ret_path[PATH_MAX],
     memcpy(ret_path, absolute, PATH_MAX);
     return true;
 }
+
+void environments_dir_find(const struct settings *settings, char ret_path[PATH_MAX])
+{
+    char state[PATH_MAX];
+    if (!state_dir_open(settings, state, NULL) ||
+        !format_path(ret_path, state, "/environments", NULL))
+        ret_path[0] = '\0';
+}

@@ -18,4 +18,8 @@ bool state_dir_find(const struct settings *settings, char ret_path[PATH_MAX],
 bool state_dir_open(const struct settings *settings, char ret_path[PATH_MAX],
                     struct error *ret_error);
 
+/* The folder of environments in the state folder, which is made: its absolute path, whether it is
+ * there or not; empty when there is no state folder. */
+void environments_dir_find(const struct settings *settings, char ret_path[PATH_MAX]);
+
 #endif

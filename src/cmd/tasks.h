@@ -6,6 +6,8 @@
 enum task {
     TASK_LOOK,    /* at the repository: repository/look.c */
     TASK_INSTALL, /* a model in it, or remove one: push/install.c */
+    TASK_PLAN,    /* an environment: python/tensord/environments/plan.py */
+    TASK_BUILD,   /* an environment, or tidy up: python/tensord/environments/build.py */
     TASK_COUNT
 };
 

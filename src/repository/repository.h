@@ -17,6 +17,14 @@
 #include "base/tensor.h"
 #include "repository/format.h"
 
+/* What the config says of the Python that a model runs on. */
+struct model_python {
+    struct span interpreter;   /* the absolute path of one; empty: none is named */
+    struct span version;       /* "3.12", ">=3.11"; empty: any */
+    struct span *requirements; /* instead of those in the model's files */
+    size_t requirement_count;
+};
+
 /* What the config says of a model, already checked; without a config, what the files say.
  * Immutable. */
 struct model_config {
@@ -33,6 +41,7 @@ struct model_config {
     struct span device;      /* "cpu", "cuda:0" */
     bool dynamic_batching;   /* a dynamic_batching section is there */
     uint64_t max_queue_delay_us;
+    struct model_python python;
 };
 
 /* One version of one model as the files lie now. Lives until the next scan's `changed` returns. */
@@ -43,6 +52,8 @@ struct repository_version {
                          versions) */
     struct span root; /* absolute: the folder that a worker may read: path, or the folder of a
                          single file */
+    struct span folder; /* absolute: the model's, which holds its config: path, or the folder of its
+                           versions; empty: it is a single file */
     uint64_t
         fingerprint; /* of names, sizes and times, config included: differs when anything changed */
     uint64_t size_bytes; /* of all its files */

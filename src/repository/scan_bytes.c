@@ -6,7 +6,7 @@
 #include "repository/model_config.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 128, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 176, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -28,6 +28,25 @@ bool scan_question_read(struct span bytes, struct span renamed_in[SCAN_MAX_RENAM
 
 /* ---- configs and errors ---- */
 
+static void write_python(const struct model_python *python, struct buf *buf)
+{
+    pack_string(buf, python->interpreter);
+    pack_string(buf, python->version);
+    pack_number(buf, python->requirement_count);
+    for (size_t i = 0; i < python->requirement_count; i++)
+        pack_string(buf, python->requirements[i]);
+}
+
+static void read_python(struct unpack *unpack, struct model_python *python)
+{
+    python->interpreter = unpack_string(unpack);
+    python->version = unpack_string(unpack);
+    python->requirements = unpack_array(unpack, MODEL_CONFIG_MAX_BYTES,
+                                        sizeof *python->requirements, &python->requirement_count);
+    for (size_t i = 0; i < python->requirement_count && !unpack->failed; i++)
+        python->requirements[i] = unpack_string(unpack);
+}
+
 static void write_config(const struct model_config *config, struct buf *buf)
 {
     bool own = config != model_config_default();
@@ -44,6 +63,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_string(buf, config->device);
     pack_number(buf, config->dynamic_batching);
     pack_number(buf, config->max_queue_delay_us);
+    write_python(&config->python, buf);
 }
 
 static const struct model_config *read_config(struct unpack *unpack)
@@ -66,6 +86,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->device = unpack_string(unpack);
     config->dynamic_batching = unpack_bool(unpack);
     config->max_queue_delay_us = unpack_number(unpack, UINT64_MAX);
+    read_python(unpack, &config->python);
     return config;
 }
 
@@ -90,6 +111,7 @@ static void write_version(const struct repository_version *version, struct buf *
     pack_number(buf, version->version);
     pack_string(buf, version->path);
     pack_string(buf, version->root);
+    pack_string(buf, version->folder);
     pack_number(buf, version->fingerprint);
     pack_number(buf, version->size_bytes);
     pack_number(buf, version->complete);
@@ -120,6 +142,7 @@ static void read_version(struct unpack *unpack, struct repository_version *versi
     version->version = unpack_number(unpack, INT64_MAX);
     version->path = unpack_string(unpack);
     version->root = unpack_string(unpack);
+    version->folder = unpack_string(unpack);
     version->fingerprint = unpack_number(unpack, UINT64_MAX);
     version->size_bytes = unpack_number(unpack, UINT64_MAX);
     version->complete = unpack_bool(unpack);

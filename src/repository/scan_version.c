@@ -245,17 +245,32 @@ static const char *folder_of_config(const char *folder, const char *path)
     return folder;
 }
 
+/* Beside the folders of its versions, too, a model says what it needs of Python. */
+static const char *const beside_versions[] = {
+    "uv.lock",  "pylock.toml", "requirements.lock", "requirements.txt", "pyproject.toml",
+    "model.py", NULL,
+};
+
+static bool add_files(struct tree_summary *summary, const char *folder, const char *const *names,
+                      struct error *ret_error)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; names[i]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        if (!tree_add(summary, path, ret_error))
+            return false;
+    }
+    return true;
+}
+
 /* Reads the config and adds up the files. */
 static bool look_into(struct scanner *scanner, const char *folder, const char *path,
                       struct repository_version *version, struct tree_summary *summary,
                       struct error *ret_error)
 {
-    char config[PATH_MAX];
-    for (size_t i = 0; model_config_names[i] && strcmp(path, folder) != 0; i++) {
-        snprintf(config, sizeof config, "%s/%s", folder, model_config_names[i]);
-        if (!tree_add(summary, config, ret_error))
-            return false;
-    }
+    if (strcmp(path, folder) != 0 && (!add_files(summary, folder, model_config_names, ret_error) ||
+                                      !add_files(summary, folder, beside_versions, ret_error)))
+        return false;
     return tree_add(summary, path, ret_error) &&
            model_config_load(folder_of_config(folder, path), &scanner->scan->arena,
                              &version->config, ret_error);
@@ -267,6 +282,17 @@ static bool version_was_put(const struct scanner *scanner, const char *name, uin
     char entry[NAME_MAX + 32];
     snprintf(entry, sizeof entry, "%s/%llu", name, (unsigned long long)number);
     return scan_was_renamed(scanner, entry);
+}
+
+/* The model's own folder, as far as it lies in the repository. */
+static void set_folder(struct scanner *scanner, struct repository_version *version,
+                       const char *folder)
+{
+    char real[PATH_MAX];
+    version->folder = version->path;
+    if (realpath(folder, real) && scan_is_beneath(scanner, real) &&
+        !arena_copy(&scanner->scan->arena, span_of(real), &version->folder))
+        scanner->failed = true;
 }
 
 /* A version of a model that is a folder; `folder` holds its config. */
@@ -286,6 +312,7 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
         return;
     }
     set_paths(scanner, version, real, real);
+    set_folder(scanner, version, folder);
     if (!scan_is_beneath(scanner, real))
         error_set(&error, ERROR_INVALID_ARGUMENT, "its folder is " SCAN_LINK_OUT);
     if (!scan_is_beneath(scanner, real) ||

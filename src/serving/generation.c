@@ -186,7 +186,8 @@ struct generation *generation_new(struct version *version, const struct reposito
     admission_init(&generation->admission, options->memory_limit_bytes);
     arena_init(&generation->arena, 1024, SPEC_BYTES);
     bool copied =
-        generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error);
+        generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error) &&
+        generation_question_copy(&generation->arena, found, &generation->question, ret_error);
     if (copied)
         generation->memory = tensor_memory_new(options->memory_limit_bytes, ret_error);
     if (!generation->memory) {
@@ -226,6 +227,7 @@ void generation_reclaim(struct generation *generation)
 static void destroy(struct generation *generation)
 {
     assert(!generation->replica && list_empty(&generation->queue));
+    environment_leave(&generation->environment);
     timer_stop(&generation->retry);
     timer_stop(&generation->watch);
     timer_stop(&generation->dispatch_again);

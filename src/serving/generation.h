@@ -21,13 +21,15 @@ struct generation {
     unsigned references;
     unsigned abandoned; /* those of requests that are with the worker and that nobody waits for */
     struct generation_state state;
-    double progress;         /* of a load, 0 to 1, as the worker says */
-    struct error failure;    /* why it was given up */
-    struct arena arena;      /* of spec */
-    struct worker_spec spec; /* what its workers serve */
+    double progress;                      /* of a load, 0 to 1, as the worker says */
+    struct error failure;                 /* why it was given up */
+    struct arena arena;                   /* of spec */
+    struct worker_spec spec;              /* what its workers serve */
+    struct environment_question question; /* of models in Python: on which one they run */
+    struct environment_use environment;
     uint64_t fingerprint;    /* of the files */
     struct schema *schema;   /* NULL until it was loaded or probed once */
-    struct replica *replica; /* its worker; NULL when none runs */
+    struct replica *replica; /* its worker, or one on its way; NULL when there is none */
     struct timer retry;
     struct tensor_memory *memory;
     struct admission admission; /* who gets how much of it */

@@ -102,3 +102,30 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
     return (copy_texts(arena, found, spec) || error_no_memory(ret_error)) &&
            copy_interpreter(arena, found, options, spec, ret_error);
 }
+
+static struct model_python *copy_python(struct arena *arena, const struct model_python *from)
+{
+    struct model_python *to = arena_alloc(arena, sizeof *to);
+    size_t count = from->requirement_count;
+    if (!to)
+        return NULL;
+    *to = (struct model_python){.requirement_count = count};
+    to->requirements = arena_calloc(arena, count, sizeof *to->requirements);
+    bool copied = to->requirements && arena_copy(arena, from->interpreter, &to->interpreter) &&
+                  arena_copy(arena, from->version, &to->version);
+    for (size_t i = 0; i < count && copied; i++)
+        copied = arena_copy(arena, from->requirements[i], &to->requirements[i]);
+    return copied ? to : NULL;
+}
+
+bool generation_question_copy(struct arena *arena, const struct repository_version *found,
+                              struct environment_question *ret_question, struct error *ret_error)
+{
+    if (found->runtime != RUNTIME_PYTHON)
+        return true;
+    ret_question->python = copy_python(arena, &found->config->python);
+    return (ret_question->python && arena_copy(arena, found->model, &ret_question->model) &&
+            arena_copy(arena, found->path, &ret_question->path) &&
+            arena_copy(arena, found->folder, &ret_question->folder)) ||
+           error_no_memory(ret_error);
+}

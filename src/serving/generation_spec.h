@@ -12,4 +12,8 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
                           const struct serving_options *options, struct worker_spec *ret_spec,
                           struct error *ret_error);
 
+/* Copies what is asked of a model's environment into the arena. */
+bool generation_question_copy(struct arena *arena, const struct repository_version *found,
+                              struct environment_question *ret_question, struct error *ret_error);
+
 #endif

@@ -25,7 +25,9 @@ enum {
 struct replica {
     struct generation *generation;
     struct worker_process process;
-    struct channel *channel; /* NULL once the process has ended */
+    struct channel *channel;   /* NULL once the process has ended */
+    bool preparing;            /* there is no process yet: its environment is found or built */
+    struct loop_task given_up; /* while it was */
     bool probe;
     bool loaded;
     bool stopping;
@@ -177,9 +179,9 @@ static void fail_requests(struct replica *replica, const char *reason)
     }
 }
 
-static void on_ended(struct worker_process *process, bool started, const char *reason)
+/* It has no process, or none any more. */
+static void finish(struct replica *replica, const char *reason)
 {
-    struct replica *replica = list_entry(process, struct replica, process);
     struct generation *generation = replica->generation;
     struct serving *serving = serving_of(replica);
     struct error error = replica->failure;
@@ -191,6 +193,7 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     }
     uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
     timer_stop(&replica->grace);
+    loop_undefer(&replica->given_up);
     generation_ref(generation); /* answering may drop all others */
     nested_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
@@ -202,8 +205,63 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     generation_lost(generation, loaded, lived_ms, &error);
     generation_unref(generation);
     generation_unref(generation); /* the replica's own */
-    if (serving->stopping && serving->live_workers == 0)
-        serving->stopped(serving->context);
+    serving_look_stopped(serving);
+}
+
+static void on_ended(struct worker_process *process, bool started, const char *reason)
+{
+    finish(list_entry(process, struct replica, process), reason);
+}
+
+static bool start_process(struct replica *replica, struct error *ret_error)
+{
+    struct serving *serving = serving_of(replica);
+    replica->started_ns = loop_now_ns(serving->loop);
+    return spawner_start(serving->spawner, &replica->process, &replica->generation->spec,
+                         channel_fds(replica->channel), ret_error);
+}
+
+/* ---- its environment ---- */
+
+static void on_interpreter(struct environment_use *use, struct span interpreter,
+                           const struct error *error)
+{
+    struct generation *generation = list_entry(use, struct generation, environment);
+    struct replica *replica = generation->replica;
+    replica->preparing = false;
+    generation->spec.interpreter = interpreter;
+    if (error) {
+        replica->failure = *error;
+        replica->stopping = true; /* it was no crash */
+    }
+    if (error || !start_process(replica, &replica->failure))
+        finish(replica, replica->failure.message);
+}
+
+static void on_building(struct environment_use *use, struct span line)
+{
+    const struct generation *generation = list_entry(use, struct generation, environment);
+    say(generation->replica, LOG_INFO, line);
+    if (!generation->state.retired)
+        version_note(generation->version, "building its environment: %.*s", SPAN_ARGS(line));
+}
+
+static void on_given_up(struct loop_task *task)
+{
+    finish(list_entry(task, struct replica, given_up), "stopped");
+}
+
+/* Starts the process, or what has to be done first. */
+static bool prepare(struct replica *replica, struct error *ret_error)
+{
+    static const struct environment_events environment_events = {on_interpreter, on_building};
+    struct generation *generation = replica->generation;
+    if (!generation->question.python || environment_is_ready(&generation->environment))
+        return start_process(replica, ret_error);
+    replica->preparing = true;
+    environment_ask(&serving_of(replica)->environments, &generation->environment,
+                    &generation->question, &environment_events);
+    return true;
 }
 
 struct replica *replica_start(struct generation *generation, bool probe, struct error *ret_error)
@@ -217,13 +275,13 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
     replica->generation = generation;
     replica->probe = generation->spec.probe = probe;
     replica->started_ns = loop_now_ns(serving->loop);
+    replica->given_up.run = on_given_up;
     replica->compute_ns = AHEAD_NS; /* until it has been seen to be less */
     replica->process.ended = on_ended;
     list_init(&replica->calls);
     kept_init(&replica->kept, generation);
     replica->channel = channel_open(serving->loop, generation->memory, &events, replica, ret_error);
-    if (!replica->channel || !spawner_start(serving->spawner, &replica->process, &generation->spec,
-                                            channel_fds(replica->channel), ret_error)) {
+    if (!replica->channel || !prepare(replica, ret_error)) {
         channel_close(replica->channel);
         free(replica);
         return NULL;
@@ -241,7 +299,10 @@ void replica_kill(struct replica *replica, const char *format, ...)
     vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     error_set(&replica->failure, ERROR_INTERNAL, "stopped: %s", reason);
-    spawner_kill(serving_of(replica)->spawner, &replica->process);
+    if (replica->preparing)
+        replica_stop(replica);
+    else
+        spawner_kill(serving_of(replica)->spawner, &replica->process);
 }
 
 static void grace_over(struct timer *timer)
@@ -256,6 +317,11 @@ void replica_stop(struct replica *replica)
     if (replica->stopping)
         return;
     replica->stopping = true;
+    if (replica->preparing) {
+        environment_leave(&replica->generation->environment);
+        loop_defer(serving->loop, &replica->given_up);
+        return;
+    }
     channel_stop(replica->channel);
     timer_start(&replica->grace, serving->loop, serving->options.stop_grace_ms, grace_over);
 }

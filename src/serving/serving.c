@@ -32,11 +32,18 @@ void version_say(struct version *version, enum log_level level, struct span line
     model_log_add(&version->model->log, version->number, level, line);
 }
 
+static void environments_stopped(struct environments *environments)
+{
+    serving_look_stopped(list_entry(environments, struct serving, environments));
+}
+
 void serving_init(struct serving *serving, struct loop *loop, struct spawner_client *spawner,
                   const struct serving_options *options)
 {
     *serving = (struct serving){.loop = loop, .spawner = spawner, .options = *options};
     map_init(&serving->models);
+    environments_init(&serving->environments, loop, spawner, &options->environments);
+    serving->environments.stopped = environments_stopped;
 }
 
 /* ---- versions and models ---- */
@@ -432,6 +439,7 @@ void serving_stop(struct serving *serving)
     struct map_slot slot;
     size_t position = 0;
     serving->draining = serving->stopping = true;
+    environments_stop(&serving->environments);
     while (map_next(&serving->models, &position, &slot)) {
         struct model *model = slot.value;
         for (size_t i = 0; i < model->version_count; i++) {
@@ -439,6 +447,17 @@ void serving_stop(struct serving *serving)
             retire(&model->versions[i]->current);
         }
     }
+}
+
+bool serving_is_stopped(const struct serving *serving)
+{
+    return serving->live_workers == 0 && !environments_busy(&serving->environments);
+}
+
+void serving_look_stopped(struct serving *serving)
+{
+    if (serving->stopping && serving_is_stopped(serving))
+        serving->stopped(serving->context);
 }
 
 void serving_fini(struct serving *serving)
@@ -456,6 +475,7 @@ void serving_fini(struct serving *serving)
         free(model);
     }
     map_fini(&serving->models);
+    environments_fini(&serving->environments);
 }
 
 /* ---- what the APIs ask ---- */

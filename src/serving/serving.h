@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "serving/environment.h"
 #include "serving/measure.h"
 #include "serving/model_log.h"
 #include "telemetry/tracer.h"
@@ -44,11 +45,12 @@ struct serving_options {
     uint64_t memory_limit_bytes; /* tensor memory of one generation */
     uint32_t threads;            /* per execution; 0: the engine decides */
     const char *python;          /* path of the interpreter of Python workers; NULL: none */
-    size_t queue_limit;          /* requests that wait for one model */
-    uint64_t memory_wait_ms;     /* for which a request may wait for memory */
-    uint64_t stop_grace_ms;      /* that a stopped worker has before it is killed */
-    size_t series_limit;         /* versions with metrics of their own */
-    bool summaries;              /* quantiles are kept */
+    struct environment_options environments; /* of models in Python */
+    size_t queue_limit;                      /* requests that wait for one model */
+    uint64_t memory_wait_ms;                 /* for which a request may wait for memory */
+    uint64_t stop_grace_ms;                  /* that a stopped worker has before it is killed */
+    size_t series_limit;                     /* versions with metrics of their own */
+    bool summaries;                          /* quantiles are kept */
 };
 
 struct serving {
@@ -56,12 +58,13 @@ struct serving {
     struct spawner_client *spawner;
     struct serving_options options;
     struct tracer *tracer; /* outlives it; NULL: nothing is traced */
-    struct map models;     /* name → struct model */
-    bool scanned;          /* the first scan has been applied */
-    bool draining;         /* no new inferences are taken */
-    bool stopping;         /* and the workers end */
-    size_t inferences;     /* that are bound to a generation: from their first byte to the last */
-    size_t live_workers;
+    struct environments environments;
+    struct map models;   /* name → struct model */
+    bool scanned;        /* the first scan has been applied */
+    bool draining;       /* no new inferences are taken */
+    bool stopping;       /* and the workers end */
+    size_t inferences;   /* that are bound to a generation: from their first byte to the last */
+    size_t live_workers; /* those on their way included */
     void (*rescan)(void *context);  /* asks for a scan: a load needs to know the files */
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
     void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
@@ -127,8 +130,12 @@ bool serving_is_loading(const struct serving *serving);
  * when there is none. */
 void serving_drain(struct serving *serving);
 
-/* Stops every worker; `stopped` is called when the last has ended; not when there is none. */
+/* Stops every worker; `stopped` is called when the last process has ended; not when there is none.
+ */
 void serving_stop(struct serving *serving);
+
+/* True when no process of the models runs any more. */
+bool serving_is_stopped(const struct serving *serving);
 
 /* Frees everything; no worker runs any more. */
 void serving_fini(struct serving *serving);
@@ -186,6 +193,9 @@ void serving_inference_began(struct serving *serving);
 void serving_inference_ended(struct serving *serving);
 
 /* ---- for generation.c ---- */
+
+/* A worker, or a process that prepares one, has ended. */
+void serving_look_stopped(struct serving *serving);
 
 /* A generation of the version has been freed. */
 void version_release(struct version *version);

@@ -1,5 +1,5 @@
-/* The serving module with workers that the test plays; see serving_fixture.h. spawner_start and
- * spawner_kill below stand in for those of worker/spawner.h. */
+/* The serving module with workers that the test plays; see serving_fixture.h. spawner_start,
+ * spawner_kill, errand_start and errand_kill below stand in for those of worker/. */
 #include "serving/serving_fixture.h"
 
 #include "repository/repository.h"
@@ -51,6 +51,45 @@ bool spawner_start(struct spawner_client *client, struct worker_process *process
     return true;
 }
 
+struct errand *errand_start(struct loop *loop, struct spawner_client *spawner, unsigned task,
+                            const char *path, struct span question,
+                            const struct errand_events *events, void *owner,
+                            struct error *ret_error)
+{
+    struct fixture *f = fixture_of(spawner);
+    struct errand *errand = calloc(1, sizeof *errand);
+    assert_non_null(errand);
+    *errand = (struct errand){.events = events, .owner = owner, .task = task};
+    assert_true(question.size < sizeof errand->question);
+    memcpy(errand->question, question.data, question.size);
+    list_add(&f->errands, &errand->link);
+    return errand;
+}
+
+void errand_kill(struct errand *errand)
+{
+    errand->killed = true;
+}
+
+struct errand *fixture_errand(struct fixture *f)
+{
+    struct list_link *link = list_first(&f->errands);
+    return link ? list_entry(link, struct errand, link) : NULL;
+}
+
+void errand_say(struct errand *errand, const char *line)
+{
+    errand->events->line(errand->owner, span_of(line));
+}
+
+void errand_end(struct errand *errand)
+{
+    list_remove(&errand->link);
+    errand->events->ended(errand->owner, true,
+                          errand->killed ? "killed by signal 9 (Killed)" : "exited with status 0");
+    free(errand);
+}
+
 void spawner_kill(struct spawner_client *client, struct worker_process *process)
 {
     list_each(link, &fixture_of(client)->workers)
@@ -83,11 +122,21 @@ void fixture_init(struct fixture *f, enum load_policy load)
                                             .memory_limit_bytes = MEMORY_LIMIT_BYTES,
                                             .queue_limit = 64,
                                             .memory_wait_ms = 600000,
+                                            .python = "/base/bin/python",
+                                            .environments = {.folder = "/environments",
+                                                             .uv = "",
+                                                             .plan_task = FOUND_PLAN_TASK,
+                                                             .build_task = FOUND_BUILD_TASK,
+                                                             .build_timeout_s = 60,
+                                                             .max_mib = 100,
+                                                             .unused_h = 1,
+                                                             .builds = 1},
                                             .stop_grace_ms = 60000};
     log_init(LOG_ERROR, false, false);
     *f = (struct fixture){.loop = loop_new(&error)};
     assert_non_null(f->loop);
     list_init(&f->workers);
+    list_init(&f->errands);
     serving_init(&f->serving, f->loop, (struct spawner_client *)(void *)f, &options);
     f->serving.rescan = on_rescan;
     f->serving.drained = f->serving.stopped = on_ended;
@@ -115,6 +164,9 @@ void fixture_fini(struct fixture *f)
         struct list_link *first = list_first(&f->workers);
         worker_end(f, list_entry(first, struct played_worker, link), "exited with status 0");
     }
+    while (fixture_errand(f))
+        errand_end(fixture_errand(f));
+    assert_true(serving_is_stopped(&f->serving));
     assert_int_equal(f->serving.live_workers, 0);
     assert_int_equal(f->serving.inferences, 0);
     assert_nothing_lives(&f->serving);
@@ -160,6 +212,8 @@ void fixture_scan(struct fixture *f)
                                                   .root = SPAN("/models"),
                                                   .fingerprint = f->found[i].fingerprint,
                                                   .complete = f->found[i].complete,
+                                                  .runtime = f->found[i].python ? RUNTIME_PYTHON
+                                                                                : RUNTIME_NATIVE,
                                                   .config = &config};
         if (f->found[i].wrong)
             versions[i].error = &wrong;

@@ -6,6 +6,7 @@
 #define TENSORD_SERVING_SERVING_FIXTURE_H
 
 #include "serving/generation.h"
+#include "worker/errand.h"
 #include "worker/ring.h"
 
 #include <setjmp.h>
@@ -51,6 +52,7 @@ struct found {
     uint64_t version;
     uint64_t fingerprint;
     bool complete;
+    bool python;     /* it runs on a Python */
     bool wrong;      /* its config */
     bool unreadable; /* it cannot be looked into */
 };
@@ -59,6 +61,7 @@ struct fixture {
     struct loop *loop;
     struct serving serving;
     struct list workers; /* of struct played_worker that live, oldest first */
+    struct list errands; /* of struct errand that run, oldest first */
     unsigned started;    /* workers, in all */
     bool refuse_start;   /* the next ones cannot be started */
     unsigned rescans;    /* asked for */
@@ -66,6 +69,27 @@ struct fixture {
     struct found found[FOUND_MAX];
     size_t found_count;
 };
+
+enum { FOUND_PLAN_TASK = 7, FOUND_BUILD_TASK = 8, QUESTION_BYTES = 4096 };
+
+/* A process that plans, builds or tidies up. */
+struct errand {
+    struct list_link link;
+    const struct errand_events *events;
+    void *owner;
+    unsigned task;
+    char question[QUESTION_BYTES];
+    bool killed;
+};
+
+/* The oldest that runs; NULL: none does. */
+struct errand *fixture_errand(struct fixture *f);
+
+/* It says a line. */
+void errand_say(struct errand *errand, const char *line);
+
+/* It ends, with status 0, or as killed when it was. */
+void errand_end(struct errand *errand);
 
 /* A client's request. */
 struct client {

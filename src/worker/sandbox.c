@@ -22,7 +22,7 @@
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
 #endif
 
-enum { MAX_PATHS = 64 }; /* rows of one process */
+enum { MAX_PATHS = 240 }; /* rows of one process */
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
 
@@ -89,6 +89,54 @@ static const struct sandbox_path exporter_paths[] = {
     {"/usr/share/ca-certificates", SANDBOX_READ},
     {"/usr/local/share/ca-certificates", SANDBOX_READ},
     {"/dev/null", SANDBOX_READ | SANDBOX_WRITE},
+    {"/dev/urandom", SANDBOX_READ},
+};
+
+/* Installers run compilers, find certificates and ask who they are. */
+static const struct sandbox_path installer_paths[] = {
+    {"/usr", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/bin", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/sbin", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/lib", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/lib32", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/lib64", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/opt", SANDBOX_READ | SANDBOX_EXECUTE},
+    {"/etc/ld.so.cache", SANDBOX_READ},
+    {"/etc/ld.so.conf", SANDBOX_READ},
+    {"/etc/ld.so.conf.d", SANDBOX_READ},
+    {"/etc/alternatives", SANDBOX_READ},
+    {"/etc/passwd", SANDBOX_READ},
+    {"/etc/group", SANDBOX_READ},
+    {"/etc/os-release", SANDBOX_READ},
+    {"/etc/debian_version", SANDBOX_READ},
+    {"/etc/mime.types", SANDBOX_READ},
+    {"/etc/gitconfig", SANDBOX_READ},
+    {"/etc/pip.conf", SANDBOX_READ},
+    {"/etc/uv", SANDBOX_READ},
+    {"/etc/xdg", SANDBOX_READ},
+    {"/etc/resolv.conf", SANDBOX_READ},
+    {"/etc/nsswitch.conf", SANDBOX_READ},
+    {"/etc/host.conf", SANDBOX_READ},
+    {"/etc/hosts", SANDBOX_READ},
+    {"/etc/gai.conf", SANDBOX_READ},
+    {"/etc/services", SANDBOX_READ},
+    {"/etc/localtime", SANDBOX_READ},
+    {"/etc/ssl", SANDBOX_READ},
+    {"/etc/pki", SANDBOX_READ},
+    {"/etc/crypto-policies", SANDBOX_READ},
+    {"/etc/ca-certificates", SANDBOX_READ},
+    {"/proc/self", SANDBOX_READ},
+    {"/proc/cpuinfo", SANDBOX_READ},
+    {"/proc/meminfo", SANDBOX_READ},
+    {"/proc/stat", SANDBOX_READ},
+    {"/proc/version", SANDBOX_READ},
+    {"/proc/filesystems", SANDBOX_READ},
+    {"/proc/sys", SANDBOX_READ},
+    {"/sys/devices", SANDBOX_READ},
+    {"/sys/fs/cgroup", SANDBOX_READ},
+    {"/dev/null", SANDBOX_READ | SANDBOX_WRITE},
+    {"/dev/zero", SANDBOX_READ},
+    {"/dev/random", SANDBOX_READ},
     {"/dev/urandom", SANDBOX_READ},
 };
 
@@ -293,6 +341,24 @@ bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error)
     return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
            drop_capabilities(NULL, 0, files_bounded, ret_error) &&
            bound_calls(SANDBOX_WRITER, files_bounded, ret_error);
+}
+
+bool sandbox_enter_script(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                          const char *root, bool installs, struct error *ret_error)
+{
+    const struct sandbox_path row = {root, SANDBOX_READ};
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    if (!sandbox_check(mode, ret_error) || !limit(worker_limits, COUNT(worker_limits), ret_error) ||
+        !forbid_new_privileges(ret_error))
+        return false;
+    bool bounded =
+        installs
+            ? bound_files(installer_paths, COUNT(installer_paths), paths, count, true, ret_error)
+            : bound_files(worker_paths, COUNT(worker_paths), paths, count, false, ret_error);
+    return bounded && drop_capabilities(&row, installs ? 0 : 1, files_bounded, ret_error) &&
+           bound_calls(installs ? SANDBOX_INSTALLER : SANDBOX_SCRIPT, files_bounded, ret_error);
 }
 
 bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,

@@ -77,6 +77,13 @@ bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error);
 bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
                          struct error *ret_error);
 
+/* The sandbox of a script of ours, in the child of a fork whose parent had one thread and before it
+ * is executed: it may do what a worker may, and execute the interpreter. With `installs` it may
+ * also reach the network and execute programs, of all of which `paths` say where they lie, and is
+ * refused what no installer needs. `root` is as for sandbox_enter_worker. */
+bool sandbox_enter_script(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                          const char *root, bool installs, struct error *ret_error);
+
 /* The sandbox of the exporter of traces, to be entered once its libraries are loaded and while it
  * has one thread. It may then connect to the internet's addresses, resolve names and read
  * certificates, and start threads; it may not listen, execute, fork, or open other files than

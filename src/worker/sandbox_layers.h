@@ -22,6 +22,8 @@ enum sandbox_role {
     SANDBOX_WRITER,
     SANDBOX_FRONT,
     SANDBOX_EXPORTER,
+    SANDBOX_SCRIPT,    /* a worker that has yet to execute its interpreter */
+    SANDBOX_INSTALLER, /* may do all but what it is refused */
 };
 
 /* Loads the role's filter. files_bounded: Landlock says what may be written; else files cannot be

@@ -85,6 +85,16 @@ static const char refused[] =
     /* IPC by name */
     "shmget shmat shmctl semget semop semctl msgget msgsnd msgrcv mq_open ";
 
+/* Of the above, what an installer and its compilers never need. */
+static const char refused_in_installer[] =
+    "ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd bpf "
+    "perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key "
+    "request_key init_module finit_module delete_module kexec_load kexec_file_load reboot syslog "
+    "modify_ldt iopl ioperm vmsplice fanotify_init open_by_handle_at name_to_handle_at quotactl "
+    "acct swapon swapoff settimeofday clock_settime adjtimex unshare setns mount umount2 "
+    "move_mount fsopen fsmount fspick open_tree mount_setattr pivot_root chroot mknod mknodat "
+    "sethostname setdomainname shmget shmat shmctl msgget mq_open listen ";
+
 static const char refused_network[] = "socket connect bind listen ";
 static const char allowed_in_exporter[] = "connect sendmmsg recvmmsg ";
 static const char refused_in_exporter[] = "bind listen ";
@@ -148,6 +158,18 @@ static const struct condition conditions_in_front[] = {
     /* A read lease says whether a file is still being written. */
     {"fcntl", ALLOW, 1, {EQUAL(1, F_SETLEASE)}},
     {"fcntl", ALLOW, 1, {EQUAL(1, F_GETLEASE)}},
+};
+
+/* No namespace: what lies in a struct, no filter can see. */
+static const struct condition conditions_in_installer[] = {
+    {"clone3", REFUSE(ENOSYS), 0, {{0, 0, 0}}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWNS, CLONE_NEWNS)}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWCGROUP, CLONE_NEWCGROUP)}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWUTS, CLONE_NEWUTS)}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWIPC, CLONE_NEWIPC)}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWUSER, CLONE_NEWUSER)}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWPID, CLONE_NEWPID)}},
+    {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWNET, CLONE_NEWNET)}},
 };
 
 /* To the internet's addresses, and nowhere else. */
@@ -228,6 +250,8 @@ static void fill(struct filter *filter, enum sandbox_role role, bool files_bound
 {
     if (SANDBOX_SANITIZED)
         add_names(filter, ALLOW, allowed_to_sanitizers);
+    if (role == SANDBOX_SCRIPT)
+        add_names(filter, ALLOW, "execve ");
     add_names(filter, ALLOW, allowed_in_both);
     add_conditions(filter, conditions_in_both, COUNT(conditions_in_both));
     add_own_signals(filter);
@@ -248,6 +272,20 @@ static void fill(struct filter *filter, enum sandbox_role role, bool files_bound
     add_names(filter, REFUSE(EPERM), refused);
 }
 
+static void fill_installer(struct filter *filter)
+{
+    add_names(filter, REFUSE(EPERM), refused_in_installer);
+    add_conditions(filter, conditions_in_installer, COUNT(conditions_in_installer));
+#ifdef __x86_64__
+    enum { X32 = 0x40000000 }; /* the same calls under other numbers */
+    for (size_t i = 0, count = filter->rule_count; i < count; i++) {
+        struct filter_rule rule = filter->rules[i];
+        rule.call |= X32;
+        filter_add(filter, &rule);
+    }
+#endif
+}
+
 bool sandbox_seccomp_available(void)
 {
     /* A filter that is nowhere is refused as such by a kernel that has filters. */
@@ -257,8 +295,12 @@ bool sandbox_seccomp_available(void)
 bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, struct error *ret_error)
 {
     static struct filter filter; /* each process enters once */
-    fill(&filter, role, files_bounded);
-    if (!filter_compile(&filter, seccomp_arch_native(), REFUSE(ENOSYS)))
+    bool installs = role == SANDBOX_INSTALLER;
+    if (installs)
+        fill_installer(&filter);
+    else
+        fill(&filter, role, files_bounded);
+    if (!filter_compile(&filter, seccomp_arch_native(), installs ? ALLOW : REFUSE(ENOSYS)))
         return error_set(ret_error, ERROR_INTERNAL, "seccomp: too many rules");
     const struct sock_fprog program = {filter.code_count, filter.code};
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)

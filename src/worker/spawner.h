@@ -102,14 +102,19 @@ void spawner_kill(struct spawner_client *client, struct worker_process *process)
 
 /* ---- the spawner's own process ---- */
 
-/* Something that is done in a process of its own, which lives for just that: it executes nothing,
- * has a worker's sandbox, and may read the folder that the front names, or change those that stand
- * here. */
+/* Something that is done in a process of its own, which lives for just that: it has a worker's
+ * sandbox, executes nothing, and may read the folder that the front names, or change those that
+ * stand here. Or it is a script that the server's Python executes, which reads and writes its
+ * descriptor, number 3. */
 struct spawner_task {
     const char *title;                     /* the process's name, of at most 15 bytes */
     bool (*run)(const char *path, int fd); /* the exit status is 0 when it returns true */
+    const char *script;    /* instead of `run`: a file of the Python package, "tensord/…/plan.py" */
     const char *writes[2]; /* the folders whose contents it may change, absolute; all NULL: it only
                               reads */
+    const char *reads;     /* of a script: a folder that it may read besides; or NULL */
+    bool installs;         /* of a script: it has the network, executes programs, and is given what
+                              the server's own environment says of package indexes */
 };
 
 struct spawner_options {
@@ -120,6 +125,9 @@ struct spawner_options {
     const char *engine_dir;          /* where engines' shared libraries lie */
     const char *python; /* path of the interpreter that Python workers are, or are built upon; NULL:
                            there are none */
+    const char *environments;  /* the folder of those that were built for models, absolute; NULL:
+                                  there is none */
+    const char *uv;            /* path of the installer, absolute; NULL: it is where programs are */
     const char *onnxruntime;   /* path of its library or package; NULL: look for it */
     const char *sandbox;       /* "off", "auto" or "strict"; NULL: "auto" */
     uint64_t stuck_timeout_ms; /* a front whose loop has not turned for so long is ended, whether it

@@ -16,6 +16,7 @@
 
 #include "worker/scratch.h"
 #include "worker/spawner_python.h"
+#include "worker/spawner_script.h"
 #include "worker/spawner_sockets.h"
 #include "worker/worker_main.h"
 
@@ -153,26 +154,19 @@ static bool confine_native(const struct spawner_child *child, const char *root, 
     return sandbox_confine_worker(child->sandbox, paths, sizeof paths / sizeof *paths, ret_error);
 }
 
-/* Where the package of Python workers lies, and its file of that name. */
-static void python_file(const struct spawner_child *child, const char *file, char path[PATH_MAX])
-{
-    snprintf(path, PATH_MAX, "%.4000s/python%s",
-             child->options->engine_dir ? child->options->engine_dir : "", file);
-}
-
 static bool confine_python(const struct spawner_child *child, const struct spawner_worker *worker,
                            struct error *ret_error)
 {
     char package[PATH_MAX], modules[PATH_MAX];
     struct spawner_python python;
     struct sandbox_path paths[SPAWNER_PYTHON_PATHS + 4];
-    if (!spawner_python_find(worker->interpreter, child->options->python, &python, ret_error))
+    if (!spawner_python_find(worker->interpreter, child->options, &python, ret_error))
         return false;
     if (mkdir(worker->scratch, 0700) < 0)
         return error_set(ret_error, ERROR_INTERNAL, "cannot make a scratch folder: %s",
                          strerrordesc_np(errno));
-    python_file(child, "", package);
-    python_file(child, "/tensord", modules);
+    spawner_python_file(child->options, "", package);
+    spawner_python_file(child->options, "/tensord", modules);
     size_t count = spawner_python_paths(&python, paths);
     paths[count++] = (struct sandbox_path){worker->root, SANDBOX_READ};
     paths[count++] = (struct sandbox_path){package, SANDBOX_READ};
@@ -203,7 +197,7 @@ static void execute_python(const struct spawner_child *child, const struct spawn
                            const char *mode, char *const environment[])
 {
     char start[PATH_MAX];
-    python_file(child, "/tensord/worker/start.py", start);
+    spawner_python_file(child->options, "/tensord/worker/start.py", start);
     const char *arguments[] = {
         worker->interpreter,
         "-I",
@@ -298,6 +292,12 @@ _Noreturn void spawner_child_task(const struct spawner_child *child,
     if (!bind_to_spawner(child) || !place_fds(child, both, 2, &program) ||
         close_range(FIRST_FD + 2, ~0U, 0) < 0)
         die(last_words, "cannot prepare the process", strerrordesc_np(errno));
+    if (task->script) {
+        fcntl(FIRST_FD + 1, F_SETFD, FD_CLOEXEC);
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        spawner_script_execute(child->sandbox, child->options, task, path, &error);
+        die(FIRST_FD + 1, "cannot start the script", error.message);
+    }
     bool confined = task->writes[0] ? confine_writer(child->sandbox, task, &error)
                                     : confine_reader(child->sandbox, path, &error);
     if (!confined)

@@ -86,6 +86,13 @@ static void copy_text(struct span text, char to[SPAWN_TEXT_MAX_BYTES + 1])
     to[text.size] = '\0';
 }
 
+/* A process and what it has started: each is in a session of its own, once it has come so far. */
+static void end_group(pid_t pid)
+{
+    kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
+}
+
 static void not_started(struct spawner_slot *slot, const char *what)
 {
     snprintf(slot->reason, sizeof slot->reason, "%s: %s", what, strerrordesc_np(errno));
@@ -149,6 +156,7 @@ static void worker_ended(struct spawner_front *front, struct spawner_slot *slot,
     if (slot->has_scratch &&
         scratch_path(front->child->spawner, front->pid, slot->id, scratch, NULL))
         scratch_remove(scratch);
+    kill(-slot->pid, SIGKILL); /* what a script may have left behind */
     ssize_t size = read(slot->last_words, slot->reason, sizeof slot->reason - 1);
     slot->reason[size > 0 ? size : 0] = '\0';
     close(slot->last_words);
@@ -222,7 +230,7 @@ static void obey_kill(struct spawner_front *front, uint64_t id)
 {
     const struct spawner_slot *slot = find(front, id);
     if (slot && slot->pid)
-        kill(slot->pid, SIGKILL);
+        end_group(slot->pid);
 }
 
 /* False when the front breaks the rules. */
@@ -343,7 +351,7 @@ void spawner_front_fini(struct spawner_front *front)
         kill(front->pid, SIGKILL);
     for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++)
         if (front->slots[i].pid)
-            kill(front->slots[i].pid, SIGKILL); /* all at once, then each is waited for */
+            end_group(front->slots[i].pid); /* all at once, then each is waited for */
     if (!front->ended)
         end_process(front->pid);
     for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++) {

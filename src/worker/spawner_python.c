@@ -59,7 +59,15 @@ static void find_base(const char *server_python, struct spawner_python *python)
         prefix_of(program, python->base_base);
 }
 
-bool spawner_python_find(const char *interpreter, const char *server_python,
+/* The two prefixes that the server itself put there. */
+static bool is_trusted(const char *program, const struct spawner_python *python)
+{
+    return is_beneath(program, python->base_base) ||
+           is_beneath(program, python->base_environment) || is_beneath(program, python->home) ||
+           is_beneath(program, "/usr") || is_beneath(program, "/opt");
+}
+
+bool spawner_python_find(const char *interpreter, const struct spawner_options *options,
                          struct spawner_python *ret_python, struct error *ret_error)
 {
     struct spawner_python *python = ret_python;
@@ -68,12 +76,13 @@ bool spawner_python_find(const char *interpreter, const char *server_python,
         return error_set(ret_error, ERROR_INTERNAL, "the Python interpreter cannot be found: %s",
                          strerrordesc_np(errno));
     prefix_of(interpreter, python->environment);
-    find_base(server_python, python);
-    const char *program = python->program;
-    if (is_beneath(program, python->environment))
-        return true; /* an installation, or an environment made of copies */
-    if (!is_beneath(program, python->base_base) && !is_beneath(program, python->base_environment) &&
-        !is_beneath(program, "/usr") && !is_beneath(program, "/opt"))
+    find_base(options->python, python);
+    if (options->environments && is_beneath(python->environment, options->environments))
+        prefix_of_home(python->environment, python->home);
+    if (options->environments && is_beneath(options->environments, python->environment))
+        return error_set(ret_error, ERROR_INTERNAL,
+                         "the Python interpreter lies in a folder that holds the server's own");
+    if (!is_beneath(python->program, python->environment) && !is_trusted(python->program, python))
         return error_set(ret_error, ERROR_INTERNAL,
                          "the Python interpreter is a link out of its environment");
     return true;
@@ -81,7 +90,7 @@ bool spawner_python_find(const char *interpreter, const char *server_python,
 
 size_t spawner_python_paths(const struct spawner_python *python, struct sandbox_path *rows)
 {
-    const char *const folders[] = {python->environment, python->base_environment,
+    const char *const folders[] = {python->environment, python->home, python->base_environment,
                                    python->base_base};
     size_t count = 0;
     rows[count++] = (struct sandbox_path){python->program, SANDBOX_READ | SANDBOX_EXECUTE};
@@ -89,4 +98,11 @@ size_t spawner_python_paths(const struct spawner_python *python, struct sandbox_
         if (folders[i][0])
             rows[count++] = (struct sandbox_path){folders[i], SANDBOX_READ};
     return count;
+}
+
+void spawner_python_file(const struct spawner_options *options, const char *file,
+                         char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%.4000s/python%.90s", options->engine_dir ? options->engine_dir : "",
+             file);
 }

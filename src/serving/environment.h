@@ -1,0 +1,100 @@
+/* Environments: which Python a generation runs on, and the building of it.
+ *
+ *   generation ─► plan (a process that reads the model's files) ─► nothing to make: the base Python
+ *                                                              └─► environment, by its hash
+ *                                                                    └─► builder, one for all users
+ *
+ * Whoever uses an environment is a struct environment_use, from its question until it leaves; an
+ * environment that has users is never collected. All calls are for the loop's thread. */
+#ifndef TENSORD_SERVING_ENVIRONMENT_H
+#define TENSORD_SERVING_ENVIRONMENT_H
+
+#include "base/map.h"
+#include "net/loop.h"
+#include "serving/environment_plan.h"
+
+struct environment;
+struct environment_job;
+struct environment_use;
+
+/* Of the server; strings outlive the environments. */
+struct environment_options {
+    const char *folder;             /* where they lie, absolute; empty: none can be made */
+    const char *uv;                 /* path of the installer; empty: look for it */
+    unsigned plan_task, build_task; /* the spawner's */
+    uint64_t build_timeout_s;
+    uint64_t max_mib;  /* of one environment */
+    uint64_t unused_h; /* after which one that nobody uses is removed; 0: never */
+    size_t builds;     /* at once */
+    bool exist;        /* the folder is there at the start, perhaps with old ones */
+};
+
+struct environments {
+    struct loop *loop;
+    struct spawner_client *spawner;
+    struct environment_options options;
+    struct map by_hash;                /* struct environment */
+    struct list questions;             /* of struct environment_use: wait to be planned */
+    struct list buildable;             /* of struct environment: wait to be built */
+    size_t planning, building;         /* processes */
+    struct environment_job *collector; /* runs; no plan does */
+    struct timer collect;
+    struct loop_task look; /* starts what can be started */
+    bool stopping;
+    /* The last process has ended after environments_stop; not when there was none. */
+    void (*stopped)(struct environments *environments);
+};
+
+/* What a model needs of Python, from its config and its files. */
+struct environment_question {
+    struct span model; /* its name, for the collector's list */
+    struct span path;  /* as in environment_plan_ask */
+    struct span folder;
+    const struct model_python *python;
+};
+
+/* Told what becomes of a use; never from within environment_ask. */
+struct environment_events {
+    /* The interpreter is known and ready to be executed; a view that lives as long as the use.
+     * error: there is none, and why. */
+    void (*ready)(struct environment_use *use, struct span interpreter, const struct error *error);
+    /* A line about the building of it. */
+    void (*told)(struct environment_use *use, struct span line);
+};
+
+/* A member of what uses an environment, zeroed at first. */
+struct environment_use {
+    struct list_link link; /* among the questions, or an environment's users */
+    struct environments *all;
+    struct environment *environment;
+    struct environment_job *job; /* its plan, while that runs */
+    const struct environment_events *events;
+    struct environment_question question;
+    char *interpreter;
+};
+
+void environments_init(struct environments *environments, struct loop *loop,
+                       struct spawner_client *spawner, const struct environment_options *options);
+
+/* No process is started any more, and the collector ends; the others end as their users leave. */
+void environments_stop(struct environments *environments);
+
+/* Frees everything; no process runs any more and nobody uses any. */
+void environments_fini(struct environments *environments);
+
+/* True while processes of it run. */
+bool environments_busy(const struct environments *environments);
+
+/* Finds the interpreter for a model; `ready` will be called, unless the use leaves before. What the
+ * question points to must live until then. */
+void environment_ask(struct environments *environments, struct environment_use *use,
+                     const struct environment_question *question,
+                     const struct environment_events *events);
+
+/* True when `ready` has told of an interpreter; it stays as it is. */
+bool environment_is_ready(const struct environment_use *use);
+
+/* The use ends, whatever it has come to; does nothing to one that is zeroed or has left. */
+void environment_leave(struct environment_use *use);
+
+#endif

@@ -1,0 +1,37 @@
+/* What is asked of the processes that plan and make environments, and what they answer: JSON, as
+ * python/tensord/environments/plan.py and build.py have it. Pure. */
+#ifndef TENSORD_SERVING_ENVIRONMENT_PLAN_H
+#define TENSORD_SERVING_ENVIRONMENT_PLAN_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "repository/repository.h"
+
+enum {
+    ENVIRONMENT_HASH_BYTES = 32,
+    ENVIRONMENT_PATH_MAX_BYTES = 4096, /* of an interpreter */
+};
+
+/* The answer of a plan. */
+struct environment_plan {
+    struct span interpreter; /* absolute path */
+    struct span hash;        /* of the environment; empty: none has to be made */
+    bool ready;              /* it is there */
+};
+
+/* Appends the question about a model. `folder` is where the model's own files lie, above those of
+ * its version; empty for a model of one file. */
+void environment_plan_ask(struct buf *buf, struct span path, struct span folder,
+                          struct span environments, const struct model_python *python);
+
+/* Reads a plan's answer, whose spans are views of it or from the arena. False with why there is no
+ * environment: the model's fault (INVALID_ARGUMENT), or an answer that makes no sense (INTERNAL).
+ */
+bool environment_plan_read(struct span answer, struct arena *arena,
+                           struct environment_plan *ret_plan, struct error *ret_error);
+
+/* Reads a builder's answer: true when the environment was made. */
+bool environment_built_read(struct span answer, struct arena *arena, struct error *ret_error);
+
+#endif

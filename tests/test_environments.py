@@ -1,0 +1,238 @@
+"""Models in Python with packages of their own, through the wire and from the real index."""
+import json
+import os
+import sys
+import textwrap
+import time
+
+import pytest
+from support.builder import FAKE_UV
+from support.python_models import ask, needs_python, tensor, write_python
+
+pytestmark = needs_python
+
+# Answers with the version of a package that it was given, and where it runs.
+VERSION = """
+    import importlib.metadata
+    import numpy as np
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        version = importlib.metadata.version("{package}")
+        return np.array([int(part) for part in version.split(".")[:2]], dtype=np.float32)
+"""
+
+
+def version_of(served, model):
+    """The first two numbers of the version that the model says."""
+    status, outputs = ask(served, model, tensor("x", "FP32", [1], [0]))
+    assert status == 200, outputs
+    return tuple(int(part) for part in outputs["output"]["data"])
+
+
+def write_version(folder, name, package, **files):
+    return write_python(folder, name, VERSION.format(package=package), **files)
+
+
+def state_of(served, model):
+    """(state, reason) of the model in the index, or nothing."""
+    status, _, body = served.fetch("/v2/repository/index", {})
+    assert status == 200
+    rows = [row for row in json.loads(body) if row["name"] == model]
+    return (rows[0]["state"], rows[0].get("reason", "")) if rows else None
+
+
+def wait_for(served, model, until, seconds=120):
+    """Waits until the index says so; returns the reason."""
+    end = time.monotonic() + seconds
+    while True:
+        state = state_of(served, model)
+        if state and until(*state):
+            return state[1]
+        assert time.monotonic() < end, state
+        time.sleep(0.1)
+
+
+def failed(state, reason):
+    return state == "UNAVAILABLE" and reason
+
+
+def environments(served):
+    """The environments that were made."""
+    folder = served.state_dir / "environments"
+    return sorted(path.name for path in folder.iterdir() if len(path.name) == 32)
+
+
+@pytest.fixture
+def fake_uv(tmp_path):
+    """fake_uv(play) is a uv that installs nothing and does as it is told instead."""
+
+    def make(play):
+        path = tmp_path / "bin" / "uv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(FAKE_UV.replace('os.environ.get("UV_PLAY", "")', repr(textwrap.dedent(play))))
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+def test_two_models_need_different_versions_of_numpy(server, tmp_path):
+    write_version(tmp_path / "m", "old", "numpy", requirements__txt="numpy==1.26.4\n")
+    write_version(tmp_path / "m", "new", "numpy", requirements__txt="numpy==2.2.6\n")
+    served = server(tmp_path / "m")
+    for name in ("old", "new"):
+        served.wait_ready(name, timeout_s=120)
+    assert version_of(served, "old") == (1, 26)
+    assert version_of(served, "new") == (2, 2)
+    assert version_of(served, "old") == (1, 26)
+    assert len(environments(served)) == 2
+
+
+def test_equal_needs_share_an_environment(server, tmp_path):
+    write_version(tmp_path / "m", "one", "iniconfig", requirements__txt="iniconfig==2.0.0\n")
+    metadata = '# /// script\n# dependencies = ["IniConfig == 2.0.0"]\n# ///\n'
+    path = write_version(tmp_path / "m", "two", "iniconfig")
+    (path / "model.py").write_text(metadata + (path / "model.py").read_text())
+    served = server(tmp_path / "m")
+    for name in ("one", "two"):
+        served.wait_ready(name, timeout_s=120)
+        assert version_of(served, name) == (2, 0)
+    assert len(environments(served)) == 1
+
+
+def test_a_version_has_needs_of_its_own(server, tmp_path):
+    folder = tmp_path / "m" / "both"
+    for number in (1, 2):
+        write_version(folder, str(number), "iniconfig")
+    (folder / "requirements.txt").write_text("iniconfig==1.1.1\n")
+    (folder / "2" / "requirements.txt").write_text("iniconfig==2.0.0\n")
+    served = server(tmp_path / "m")
+    served.wait_ready("both/versions/1", timeout_s=120)
+    served.wait_ready("both/versions/2", timeout_s=120)
+    assert version_of(served, "both/versions/1") == (1, 1)
+    assert version_of(served, "both/versions/2") == (2, 0)
+
+
+def test_broken_requirements_name_the_line_and_are_read_again(server, tmp_path):
+    path = write_version(tmp_path / "m", "broken", "iniconfig", requirements__txt="numpy\n\nnot one\n")
+    served = server(tmp_path / "m", "--rescan-ms", "300")
+    assert wait_for(served, "broken", failed) == "requirements.txt, line 3: 'not one' is no requirement"
+    (path / "requirements.txt").write_text("iniconfig==2.0.0\n")
+    served.wait_ready("broken", timeout_s=120)
+    assert version_of(served, "broken") == (2, 0)
+
+
+def test_a_package_that_does_not_exist(server, tmp_path):
+    write_version(tmp_path / "m", "none", "x", requirements__txt="tensord-no-such-package==1\n")
+    served = server(tmp_path / "m")
+    reason = wait_for(served, "none", failed)
+    assert reason.startswith("its environment could not be built: ")
+    assert "tensord-no-such-package" in reason
+    assert not environments(served)
+    assert served.err.wait_for("building from requirements.txt", 10)
+
+
+def test_an_import_error_after_the_build(server, tmp_path):
+    write_python(tmp_path / "m", "wrong", "import iniconfigg\n", requirements__txt="iniconfig\n")
+    served = server(tmp_path / "m")
+    assert "No module named 'iniconfigg'" in wait_for(served, "wrong", failed)
+
+
+def test_a_build_that_hangs_fails_and_others_go_on(server, tmp_path, fake_uv):
+    write_python(tmp_path / "m", "hangs", "def predict(x: list) -> list: return x", requirements__txt="a\n")
+    write_python(tmp_path / "m", "plain", "def predict(x: list) -> list: return x")
+    served = server(tmp_path / "m", "--uv", fake_uv("time.sleep(1000)"), "--build-timeout-s", "4")
+    served.wait_ready("plain")
+    assert state_of(served, "hangs")[0] == "LOADING"
+    assert "longer than 4 s" in wait_for(served, "hangs", failed)
+    assert not environments(served)
+
+
+def test_the_old_files_serve_while_the_new_environment_is_built(server, tmp_path, fake_uv):
+    path = write_python(tmp_path / "m", "double", """
+        import numpy as np
+        def predict(x: np.ndarray) -> np.ndarray:
+            return x * 2
+    """)
+    uv = fake_uv("print('error: not now'); sys.exit(1)")
+    served = server(tmp_path / "m", "--rescan-ms", "300", "--uv", uv).wait_ready("double")
+    (path / "requirements.txt").write_text("iniconfig\n")
+    assert "not now" in wait_for(served, "double", lambda state, reason: "newer files failed" in reason)
+    status, outputs = ask(served, "double", tensor("x", "FP32", [1], [4]))
+    assert status == 200 and outputs["output"]["data"] == [8]
+
+
+def test_what_a_builder_may_not_do(server, tmp_path, fake_uv):
+    secret = tmp_path / "m" / "caged" / "secret"
+    play = f"""
+    import glob, socket
+    def tried(name, call):
+        try: call()
+        except OSError as error: print(name, "refused")
+        else: print(name, "allowed")
+    state = target.split("/environments/")[0]
+    tried("model", lambda: open({str(secret)!r}))
+    tried("token", lambda: open(state + "/admin-token"))
+    tried("state", lambda: os.listdir(state))
+    tried("write", lambda: open(state + "/environments/x", "w"))
+    tried("home", lambda: os.listdir(os.environ["HOME"]))
+    tried("ptrace", lambda: open("/proc/%d/mem" % os.getppid()))
+    listening = socket.socket()
+    tried("listen", lambda: (listening.bind(("127.0.0.1", 0)), listening.listen()))
+    print("TOKEN" if "SECRET_TOKEN" in os.environ else "no token")
+    print("index", os.environ.get("UV_INDEX_URL"))
+    sys.exit(1)
+    """
+    write_python(tmp_path / "m", "caged", "x = 1", requirements__txt="a\n", secret="x")
+    served = server(tmp_path / "m", "--uv", fake_uv(play),
+                    environment={"SECRET_TOKEN": "1", "UV_INDEX_URL": "https://index.invalid/"})
+    wait_for(served, "caged", failed)
+    served.stop()
+    said = served.err.text()
+    for name in ("model", "token", "state", "write", "home", "ptrace", "listen"):
+        assert f'"{name} refused"' in said, name
+    assert '"no token"' in said and '"index https://index.invalid/"' in said
+
+
+def test_a_worker_cannot_change_its_environment(server, tmp_path):
+    write_python(tmp_path / "m", "writes", """
+        import iniconfig, numpy as np, os
+        def predict(x: np.ndarray) -> np.ndarray:
+            refused = 0
+            folder = os.path.dirname(iniconfig.__file__)
+            for change in (lambda: open(folder + "/x", "w"), lambda: os.unlink(iniconfig.__file__)):
+                try: change()
+                except OSError: refused += 1
+            return np.array([refused], dtype=np.float32)
+    """, requirements__txt="iniconfig==2.0.0\n")
+    served = server(tmp_path / "m").wait_ready("writes", timeout_s=120)
+    status, outputs = ask(served, "writes", tensor("x", "FP32", [1], [4]))
+    assert status == 200 and outputs["output"]["data"] == [2]
+
+
+def builders(served):
+    """The processes that build."""
+    return [one for one in served.descendants() if any("build.py" in word for word in one.cmdline())]
+
+
+def test_a_builder_that_is_killed_is_tried_again(server, tmp_path, fake_uv):
+    uv = fake_uv("print('half', flush=True); time.sleep(1000)")
+    write_python(tmp_path / "m", "again", "def predict(x: list) -> list: return x", requirements__txt="a\n")
+    served = server(tmp_path / "m", "--uv", uv)
+    assert served.err.wait_for("half", 60)
+    fake_uv("")
+    (builder,) = builders(served)
+    builder.kill()
+    assert served.err.wait_for("built in", 60)
+    assert len(environments(served)) == 1
+    left = [path.name for path in (served.state_dir / "environments").iterdir()]
+    assert not [name for name in left if name.endswith(".tmp")]
+
+
+def test_the_server_ends_while_it_builds(server, tmp_path, fake_uv):
+    uv = fake_uv("subprocess.Popen(['sleep', '1000']); print('half', flush=True); time.sleep(1000)")
+    write_python(tmp_path / "m", "never", "x = 1", requirements__txt="a\n")
+    served = server(tmp_path / "m", "--uv", uv)
+    assert served.err.wait_for("half", 60)
+    served.stop()
+    assert not environments(served)
