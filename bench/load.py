@@ -57,6 +57,7 @@ def h2load(subject, path, request, connections, streams, seconds, log=None):
     must have brought its tensor. Latencies are known only with a log, a file, which slows h2load down."""
     out, cpu_s = measured(subject, ["h2load", f"-c{connections}", f"-m{streams}", "-t1", f"-D{seconds}",
                                     "-d", request.file, "-H", "content-type: application/grpc", "-H", "te: trailers",
+                                    *(part for field in request.fields for part in ("-H", field)),
                                     *([f"--log-file={log}"] if log else []), subject.url(path)])
     # What has a status at the end may still lack its body; it is not counted.
     count, data = number(r"(\d+) succeeded", out), number(r"\((\d+)\) data", out)

@@ -1,7 +1,7 @@
 """The bytes of an identity request of FP32 values, over REST and over gRPC."""
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 REST_PATH = "/v2/models/identity/infer"
@@ -23,6 +23,7 @@ class GrpcRequest:
 
     file: Path
     tensor_bytes: int
+    fields: tuple = ()  # of its head, besides gRPC's own: "name: value"
 
 
 def values(count):
@@ -46,6 +47,15 @@ def rest_request(folder, name, count, output="y"):
     output = {"name": output, "parameters": {"binary_data": True}}
     head = json.dumps({"inputs": [tensor], "outputs": [output]}, separators=(",", ":")).encode()
     return rest_post(folder, name, head, values(count))
+
+
+def with_token(request, token):
+    """The same request with a token."""
+    if isinstance(request, GrpcRequest):
+        return replace(request, fields=(f"authorization: Bearer {token}",))
+    script = request.script.with_suffix(".token.lua")
+    script.write_text(f'{request.script.read_text()}wrk.headers["Authorization"] = "Bearer {token}"\n')
+    return replace(request, script=script)
 
 
 def varint(number):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import comparisons
+import costs
 import footprint
 import model_load
 import python_models
@@ -84,6 +85,10 @@ def transport(run):
     tls.rows(run.report, run.options, run.build, run.models, run.folder)
 
 
+def extras(run):
+    costs.rows(run.report, run.options, run.build, run.models, run.folder)
+
+
 def model(run):
     model_load.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
 
@@ -100,8 +105,8 @@ def python(run):
     python_models.rows(run.report, run.options, run.build, run.folder)
 
 
-PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "tls": transport, "model": model, "memory": memory,
-         "starting": starting, "python": python}
+PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "costs": extras, "tls": transport,
+         "model": model, "memory": memory, "starting": starting, "python": python}
 
 
 def parse():

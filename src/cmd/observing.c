@@ -46,6 +46,7 @@ bool observing_init(const struct settings *settings, struct error *ret_error)
     log_start(settings);
     unblock_output();
     process_init(&metrics);
+    metrics_measure = settings->measure;
     if (wanted && !export_sampling(settings, &setting, &follow, ret_error))
         return false;
     tracer_init(&tracer, wanted ? &setting : NULL, follow);

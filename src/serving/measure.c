@@ -186,11 +186,13 @@ void measure_answer(struct inference *inference, const struct error *error,
     times->answered_ns = clock_now_ns();
     if (times->executed_ns && said)
         take_times(times, said);
-    if (error->code == ERROR_OK && !inference->cancelled) {
+    times->failed = error->code != ERROR_OK || inference->cancelled;
+    if (!metrics_measure)
+        return;
+    if (!times->failed) {
         add_success(inference);
         return;
     }
-    times->failed = true;
     duration_add(&to->fail, times->answered_ns - times->submitted_ns);
     to->failures[failure_of(inference, error->code)]++;
 }
@@ -198,7 +200,7 @@ void measure_answer(struct inference *inference, const struct error *error,
 void measure_response(struct inference *inference)
 {
     struct inference_times *times = &inference->times;
-    if (times->responded)
+    if (times->responded || !metrics_measure)
         return;
     times->responded = true;
     histogram_observe(&statistics_of(inference)->metrics.first_response, &histogram_first_response,
@@ -208,7 +210,7 @@ void measure_response(struct inference *inference)
 void measure_written(struct inference *inference, uint64_t now_ns)
 {
     const struct inference_times *times = &inference->times;
-    if (!inference->generation || !times->answered_ns || times->failed)
+    if (!metrics_measure || !inference->generation || !times->answered_ns || times->failed)
         return;
     struct model_metrics *to = &statistics_of(inference)->metrics;
     observe(to, STAGE_parse, times->submitted_ns - times->received_ns);

@@ -5,7 +5,10 @@
  *
  * A worker tells how much of the time with it was joining, the engine, and splitting. That may be a
  * lie, so it is cut to the time that the front saw. Stages add up to the whole: what a worker does
- * not account for is the way to it and back, and counts as batch. */
+ * not account for is the way to it and back, and counts as batch.
+ *
+ * Without metrics_measure the clock is still read, for traces and Server-Timing, but nothing is
+ * counted. */
 #ifndef TENSORD_SERVING_MEASURE_H
 #define TENSORD_SERVING_MEASURE_H
 

@@ -58,6 +58,21 @@ static void assert_stages_add_up(const struct inference *one, uint64_t now_ns)
     assert_int_equal(sum, measure_stage_ns(one, STAGE_total, now_ns));
 }
 
+static void nothing_is_counted_when_nothing_is_to_be_measured(void **state)
+{
+    static const struct model_metrics none;
+    static const struct server_metrics nothing;
+    metrics_measure = false;
+    run(&inference, &(struct channel_times){0, 0, 0});
+    measure_response(&inference);
+    measure_written(&inference, clock_now_ns());
+    metrics_count_request(2, 200, 0);
+    metrics_measure = true;
+    assert_memory_equal(counted(), &none, sizeof none);
+    assert_memory_equal(&metrics, &nothing, sizeof nothing);
+    assert_stages_add_up(&inference, clock_now_ns());
+}
+
 static void a_worker_s_lies_are_cut_to_the_time_it_had(void **state)
 {
     static const struct channel_times lies[] = {
@@ -188,6 +203,8 @@ static void versions_beyond_the_limit_share_series(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(nothing_is_counted_when_nothing_is_to_be_measured, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_worker_s_lies_are_cut_to_the_time_it_had, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_success_is_counted_in_every_stage_once_it_is_written,

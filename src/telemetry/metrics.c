@@ -4,6 +4,7 @@
 #include <assert.h>
 
 struct server_metrics metrics;
+bool metrics_measure = true;
 
 /* ---- labels ---- */
 
@@ -199,6 +200,8 @@ static enum metrics_code code_of(unsigned status)
 
 void metrics_count_request(unsigned version, unsigned status, int grpc_status)
 {
+    if (!metrics_measure)
+        return;
     enum metrics_protocol protocol = version == 1 ? PROTOCOL_HTTP1 : PROTOCOL_HTTP2;
     if (grpc_status >= 0) {
         protocol = PROTOCOL_GRPC;

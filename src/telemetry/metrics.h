@@ -12,6 +12,8 @@
 
 #include "telemetry/histogram.h"
 
+#include <stdbool.h>
+
 /* ---- what series are told apart by ---- */
 
 /* The limits of the settings and the protocols, by the name of the setting where there is one:
@@ -110,6 +112,9 @@ struct server_metrics {
 };
 
 extern struct server_metrics metrics;
+
+/* Whether requests are counted, and what their stages take. Set before the first, if at all. */
+extern bool metrics_measure;
 
 /* How often something took how long, altogether. */
 struct duration {
