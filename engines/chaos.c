@@ -251,7 +251,7 @@ static bool make_outputs(struct tensord_execution *execution)
 static bool call_other(struct tensord_execution *execution, const char *model)
 {
     const char *name = "INPUT0", *ret_name;
-    struct tensord_tensor output;
+    struct tensord_tensor output = {0};
     struct tensord_call call = {.model = model,
                                 .version = -1,
                                 .inputs = execution->inputs,

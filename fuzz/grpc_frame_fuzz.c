@@ -19,8 +19,8 @@ static struct outcome read_in_pieces(struct span bytes, size_t piece, bool encod
     struct http_request request = {.fields = &encoding, .field_count = encoded ? 1 : 0};
     struct outcome outcome = {0};
     struct grpc_reader reader;
-    struct error error;
-    char message[LIMIT_BYTES];
+    struct error error = {0};
+    char message[LIMIT_BYTES] = {0};
     grpc_reader_init(&reader, &request, LIMIT_BYTES);
     while (bytes.size && !outcome.failed) {
         struct room room = grpc_reader_room(&reader);

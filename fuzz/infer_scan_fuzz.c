@@ -73,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct span message = {(const char *)data + 1, size - 1};
     struct tensors *tensors = calloc(1, sizeof *tensors);
+    if (!tensors)
+        return 0;
     buf_init(&head, MESSAGE_BYTES);
     if (scan(&state, &head, tensors, message, data[0] % 16 + 1))
         same_as_whole(message, buf_span(&head), tensors);

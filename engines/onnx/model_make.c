@@ -139,8 +139,9 @@ void make_model(const struct pb *graph, const char *path)
     pb_message(&model, 8, &other);
     FILE *file = fopen(path, "wb");
     assert(file);
-    assert(fwrite(model.bytes, 1, model.size, file) == model.size);
-    assert(fclose(file) == 0);
+    size_t written = fwrite(model.bytes, 1, model.size, file);
+    int failed = fclose(file);
+    assert(written == model.size && !failed);
 }
 
 void make_identity(const char *path, int datatype, const char *shape)

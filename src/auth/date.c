@@ -67,7 +67,7 @@ static int64_t unit_s(char unit)
 bool date_parse_end(struct span text, int64_t now_s, int64_t *ret_date_s, struct error *ret_error)
 {
     uint64_t count;
-    int64_t after_s, end_s, longest_s;
+    int64_t after_s, end_s, longest_s = 0;
     if (span_equal(text, SPAN("never"))) {
         *ret_date_s = DATE_NEVER;
         return true;
@@ -75,7 +75,8 @@ bool date_parse_end(struct span text, int64_t now_s, int64_t *ret_date_s, struct
     int64_t unit = text.size ? unit_s(text.data[text.size - 1]) : 0;
     if (!unit)
         return date_parse(text, ret_date_s, ret_error);
-    date_parse(SPAN("9999-12-31"), &longest_s, NULL);
+    if (!date_parse(SPAN("9999-12-31"), &longest_s, ret_error))
+        return false;
     if (!span_to_u64((struct span){text.data, text.size - 1}, &count) || count == 0 ||
         __builtin_mul_overflow(count, unit, &after_s) ||
         __builtin_add_overflow(now_s, after_s, &end_s) || end_s > longest_s)

@@ -87,7 +87,7 @@ static bool check_file(const char *folder, const char *name, int fd, struct erro
 static bool read_all(int fd, struct buf *to)
 {
     for (;;) {
-        char beyond;
+        char beyond = 0;
         size_t left = to->limit_bytes - to->size, wanted = left < READ_BYTES ? left : READ_BYTES;
         char *room = wanted ? buf_reserve(to, wanted) : &beyond;
         errno = ENOMEM;

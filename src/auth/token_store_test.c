@@ -118,7 +118,7 @@ static void only_the_first_start_makes_one(void **state)
 static void tokens_are_created_and_revoked(void **state)
 {
     struct token_record a, b;
-    uint32_t ids[8], revoked;
+    uint32_t ids[8] = {0}, revoked;
     char secret[SECRET_BYTES + 1];
     unsigned char hash[SECRET_HASH_BYTES];
     assert_true(create("a", &a, secret));

@@ -75,11 +75,8 @@ void *unpack_array(struct unpack *unpack, uint64_t limit, size_t element_size, s
     size_t most = unpack->rest.size / NUMBER_BYTES; /* each has a number or a string at least */
     size_t count = unpack_number(unpack, limit < most ? limit : most);
     void *array = count ? arena_calloc(unpack->arena, count, element_size) : NULL;
-    if (count && !array) {
-        unpack->failed = true;
-        count = 0;
-    }
-    *ret_count = count;
+    unpack->failed = unpack->failed || (count && !array);
+    *ret_count = array ? count : 0;
     return array;
 }
 

@@ -137,7 +137,7 @@ static bool set_verbosity(struct compat *compat, const struct compat_row *row, c
                           const char *value, struct error *ret_error)
 {
     uint64_t number;
-    bool on;
+    bool on = false;
     if (span_to_u64(span_of(value), &number))
         on = number > 0;
     else if (!read_switch(name, value, &on, ret_error))

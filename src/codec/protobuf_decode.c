@@ -70,7 +70,7 @@ static bool read_length(struct decoder *decoder, const struct pb_field *field, s
 static bool skip(struct decoder *decoder, enum pb_wire wire)
 {
     uint64_t value;
-    size_t size;
+    size_t size = 0;
     switch (wire) {
     case PB_WIRE_VARINT:
         return pb_varint_read(&decoder->at, decoder->end, &value) ||
@@ -218,7 +218,7 @@ static bool read_field(struct decoder *decoder, const struct pb_field *field, en
     if (wire != natural && !packed)
         return fail(decoder, field, "wrong wire type");
     if (wire == PB_WIRE_LENGTH) {
-        size_t length;
+        size_t length = 0;
         if (!read_length(decoder, field, &length))
             return false;
         return packed ? read_packed(decoder, field, message, length)

@@ -43,6 +43,11 @@ static void put_tag(struct encoder *encoder, const struct pb_field *field, enum 
     put_varint(encoder, (uint64_t)field->number << 3 | wire);
 }
 
+static uint64_t zigzag(int64_t number)
+{
+    return (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0);
+}
+
 /* A number of varint kind as the 64 bits that go onto the wire. */
 static uint64_t varint_of(const struct pb_field *field, const void *value)
 {
@@ -57,10 +62,10 @@ static uint64_t varint_of(const struct pb_field *field, const void *value)
         return *(const uint64_t *)value;
     case PB_SINT64:
         number = *(const int64_t *)value;
-        return (uint64_t)number << 1 ^ (uint64_t)(number >> 63);
+        return zigzag(number);
     case PB_SINT32:
         number = *(const int32_t *)value;
-        return (uint32_t)((uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+        return (uint32_t)zigzag(number);
     default: /* PB_INT32, PB_ENUM: sign-extended */
         return (uint64_t)(int64_t)*(const int32_t *)value;
     }

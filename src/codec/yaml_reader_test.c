@@ -71,7 +71,7 @@ static void nesting_is_bounded(void **state)
 {
     static char deep[100000];
     memset(deep, '[', sizeof deep);
-    memcpy(deep, "a: ", 3);
+    deep[0] = 'a', deep[1] = ':', deep[2] = ' ';
     gives("a: [[[1]]]", "{ a=[ [ [ 1 . . . . !");
     gives("a: [[[[1]]]]", "line 1: values nest too deep");
     assert_string_equal(items_of((struct span){deep, sizeof deep}, YAML_MAX_DEPTH),

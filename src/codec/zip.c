@@ -65,7 +65,7 @@ static char *take_room(struct buf *to, size_t *ret_size)
 /* One call of zlib's. At the buffer's limit it gets one byte of room, to tell the end from more. */
 static int step(struct zip_reader *reader, struct buf *to, bool *ret_full)
 {
-    char beyond;
+    char beyond = 0;
     size_t size;
     char *room = take_room(to, &size);
     if (!room && size)

@@ -1,6 +1,7 @@
 /* Reading what is exported and where; see export_config.h. */
 #include "exporter/export_config.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ static const char *url_of(const struct settings *settings, struct arena *arena)
         return arena_printf(arena, "%s", traces);
     if (!base[0])
         base = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert(base); /* is_wanted said so */
     size_t size = strlen(base);
     while (size && base[size - 1] == '/')
         size--;

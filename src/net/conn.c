@@ -106,7 +106,9 @@ struct room conn_room(struct conn *conn)
         return (struct room){0};
     if (conn->finishing)
         return (struct room){conn->loop->discard, sizeof conn->loop->discard};
-    return conn->paused ? (struct room){0} : room;
+    if (conn->paused)
+        return (struct room){0};
+    return room;
 }
 
 void conn_received(struct conn *conn, size_t count)

@@ -230,7 +230,7 @@ static void expect_compressed_error(struct span frame, size_t limit_bytes, enum 
     struct http_field encoding = {SPAN("grpc-encoding"), SPAN("gzip")};
     struct http_request request = request_with(&encoding, 1);
     struct grpc_reader reader;
-    struct error error;
+    struct error error = {0};
     char text[64] = "";
     grpc_reader_init(&reader, &request, limit_bytes);
     assert_int_equal(feed(&reader, frame, 5, text, &error), GRPC_READ_ERROR);

@@ -188,7 +188,7 @@ static struct answer *answer_of(struct test *test, int32_t id)
         if (test->answers[i].id == id)
             return &test->answers[i];
     }
-    return NULL;
+    abort(); /* the server answers nothing but what it was asked */
 }
 
 static int client_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
@@ -302,6 +302,8 @@ struct test *test_new(bool raw)
 {
     struct test *test = calloc(1, sizeof *test);
     struct error error;
+    if (!test)
+        abort();
     test->loop = loop_new(&error);
     assert_non_null(test->loop);
     assert_true(conn_pair_new(test->loop, &test->near, &test->far, &error));

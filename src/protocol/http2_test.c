@@ -31,6 +31,8 @@ static void large_body_is_echoed(void **state)
 {
     struct test *test = test_new(false);
     char *body = malloc(BODY_BYTES);
+    if (!body)
+        abort();
     for (size_t i = 0; i < BODY_BYTES; i++)
         body[i] = (char)(i * 2654435761u >> 13);
     test_start(test);

@@ -74,7 +74,7 @@ static bool load_file(int fd, size_t row, struct arena *arena,
                       const struct model_config **ret_config, struct error *ret_error)
 {
     const char *name = model_config_names[row];
-    struct span text;
+    struct span text = {0};
     struct error error;
     struct model_config *config = arena_alloc(arena, sizeof *config);
     if (!config)

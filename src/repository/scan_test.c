@@ -30,9 +30,13 @@ static uint64_t real_now_ns(void)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    snprintf(f->folder, sizeof f->folder, "/tmp/tensord-scan-XXXXXX");
-    if (!f || !mkdtemp(f->folder))
+    if (!f)
         return -1;
+    snprintf(f->folder, sizeof f->folder, "/tmp/tensord-scan-XXXXXX");
+    if (!mkdtemp(f->folder)) {
+        free(f);
+        return -1;
+    }
     f->now_ns = real_now_ns() + 10 * CLOCK_NS_PER_S; /* everything has been quiet for ten seconds */
     *state = f;
     return 0;

@@ -56,6 +56,7 @@ static void start_worker(struct generation *generation, bool probe)
 
 static void give_up(struct generation *generation, const struct error *error)
 {
+    assert(error);
     generation->failure = *error;
     generation_refuse(generation);
     if (generation->replica)

@@ -245,8 +245,8 @@ void inference_answer(struct inference *inference, const struct channel_response
     struct inference_output *outputs = arena_calloc(inference->arena, capacity, sizeof *outputs);
     if (!outputs)
         error_no_memory(&answer.error);
-    if (answer.error.code == ERROR_OK && response->output_count &&
-        list_outputs(inference, response, outputs, &answer.output_count, &answer.error))
+    else if (answer.error.code == ERROR_OK && response->output_count &&
+             list_outputs(inference, response, outputs, &answer.output_count, &answer.error))
         answer.outputs = outputs;
     if (answer.final) {
         if (inference->cancelled)

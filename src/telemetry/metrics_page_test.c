@@ -8,9 +8,9 @@ enum { PAGE_BYTES = 1 << 20 };
 
 static bool read_file(const char *path, struct buf *to)
 {
-    FILE *file = fopen(path, "r");
     char *room = buf_reserve(to, PAGE_BYTES - 1);
-    if (!file || !room)
+    FILE *file = room ? fopen(path, "r") : NULL;
+    if (!file)
         return false;
     to->size = fread(room, 1, PAGE_BYTES - 1, file);
     fclose(file);

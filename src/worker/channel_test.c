@@ -181,6 +181,8 @@ static int set_up(void **state)
 {
     struct error error;
     struct fixture *f = calloc(1, sizeof *f);
+    if (!f)
+        return -1;
     *state = f;
     f->loop = loop_new(&error);
     f->memory = tensor_memory_new(MEMORY_BYTES, &error);

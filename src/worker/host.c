@@ -149,7 +149,7 @@ static bool description_is_good(const struct tensord_description *description,
 static bool find_engine(struct host *host, const char *engine_dir,
                         const struct tensord_source *source)
 {
-    struct error error;
+    struct error error = {0};
     if (!host->engine)
         host->engine = engine_find(engine_dir, source, &error);
     if (!host->engine)

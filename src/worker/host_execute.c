@@ -382,9 +382,9 @@ static void finish(struct host_execution *execution, enum tensord_status status)
         send_response(&execution->requests[i], true, status);
     send_stats(host, now_ns);
     struct record_writer writer;
+    const struct record_executed executed = {execution->id, execution->compute_ns};
     host_record(host, &writer, RECORD_EXECUTED);
-    record_put(&writer, &(struct record_executed){execution->id, execution->compute_ns},
-               sizeof(struct record_executed));
+    record_put(&writer, &executed, sizeof executed);
     host_send(host, &writer, !(host->engine->flags & TENSORD_ENGINE_INLINE));
     host_kept_sent(execution);
     release(execution);

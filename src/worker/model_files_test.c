@@ -33,8 +33,10 @@ static int setup(void **state)
     if (!f)
         return -1;
     snprintf(f->folder, sizeof f->folder, "/tmp/tensord-files-XXXXXX");
-    if (!mkdtemp(f->folder))
+    if (!mkdtemp(f->folder)) {
+        free(f);
         return -1;
+    }
     snprintf(f->file, sizeof f->file, "%s/m.onnx", f->folder);
     snprintf(f->data, sizeof f->data, "%s/m.onnx.data", f->folder);
     put(f->file, "model");

@@ -7,6 +7,7 @@
  * before any KILL, so that none is killed before it was asked for. */
 #include "worker/spawner.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -78,6 +79,7 @@ static int send_packet(int fd, const struct spawn_message *message, const int *f
         head.msg_control = control.bytes;
         head.msg_controllen = CMSG_SPACE(count * sizeof *fds);
         struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
+        assert(rights);
         rights->cmsg_level = SOL_SOCKET;
         rights->cmsg_type = SCM_RIGHTS;
         rights->cmsg_len = CMSG_LEN(count * sizeof *fds);
@@ -100,6 +102,7 @@ static int send_start(struct spawner_client *client, struct start *start)
         .interpreter = {start->path + start->path_size, start->interpreter_size}};
     int failure = send_packet(client->fd, &message, start->fds, start->fd_count);
     if (!failure) {
+        assert(list_linked(&start->link));
         list_remove(&start->link);
         start_free(start);
     }

@@ -122,6 +122,7 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
     int words[2];
     char interpreter[SPAWN_TEXT_MAX_BYTES + 1], scratch[SCRATCH_PATH_BYTES];
     struct spawner_slot *slot = find(front, 0);
+    assert(slot); /* obey_start has looked */
     *slot = (struct spawner_slot){.id = message->id};
     if (!find_scratch(front, slot, message, scratch))
         return;
