@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import tensord
-from support import models
+from support import models, pki
 from support.server import ROOT
 from tensord.client import arrays, datatypes
 from tensord.client.datatypes import TensorInfo
@@ -318,6 +318,19 @@ def test_a_unix_socket(server, repository, tmp_path):
     path = tmp_path / "socket"
     server(repository(echo=models.identity()), "--listen", f"unix:{path}").wait_ready("echo")
     assert tensord.connect(f"unix:{path}").model("echo")([1, 2, 3, 4]) == [1, 2, 3, 4]
+
+
+def test_tls(server, repository, tmp_path, monkeypatch):
+    authority = pki.authority(tmp_path)
+    secure = server(repository(echo=models.identity()), *pki.server(tmp_path, authority).flags)
+    secure.context = pki.trusting(authority)
+    secure.wait_ready("echo")
+    assert secure.url.startswith("https://")
+    with pytest.raises(tensord.ConnectionFailed, match="certificate of .* cannot be trusted: .*ca=FILE"):
+        tensord.connect(secure.url).model("echo")([1, 2, 3, 4])
+    assert tensord.connect(secure.url, ca=str(authority.certificate_path)).model("echo")([1, 2, 3, 4]) == [1, 2, 3, 4]
+    monkeypatch.setenv("TENSORD_CA", str(authority.certificate_path))
+    assert tensord.connect(secure.url).model("echo")([1, 2, 3, 4]) == [1, 2, 3, 4]
 
 
 # ---- a server that misbehaves ----

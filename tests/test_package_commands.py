@@ -223,6 +223,14 @@ def test_commands_of_the_server_program(tmp_path):
     assert "a command of the server program" in complaint(1, "serve", "x", environment=none)
 
 
+def test_the_program_says_where_the_others_are():
+    from tensord.commands.table import COMMANDS
+
+    for name in set(COMMANDS) - {"ls"}:
+        said = subprocess.run([binary(), name], capture_output=True, text=True)
+        assert said.returncode == 2 and "is a command of the Python package: pip install tensord" in said.stderr
+
+
 def test_the_table_of_server_commands_is_whole():
     """It is that of the program."""
     from tensord.commands.table import COMMANDS, SERVER_COMMANDS

@@ -415,6 +415,23 @@ def test_a_class(tmp_path):
     assert "@tensord.model\nclass f:" in text and run(text, "f().predict(2)", tmp_path) == "5"
 
 
+def test_a_notebook(tmp_path):
+    """Cells belong to no file, and the latest counts."""
+    text = shipped(tmp_path, """
+        import linecache
+        del __file__
+        def cell(number, text):
+            name = f"<ipython-input-{number}>"
+            linecache.cache[name] = len(text), None, text.splitlines(True), name
+            exec(compile(text, name, "exec"), globals())
+        cell(1, "import re\\nWORD = re.compile('a')\\nclass Pair:\\n    old = 1")
+        cell(2, "from dataclasses import dataclass\\n@dataclass\\nclass Pair:\\n    x: int")
+        cell(3, "@gpu.deploy()\\nclass f:\\n    def predict(self, x):\\n        return Pair(x).x + len(WORD.findall('aba'))")
+    """)
+    assert "old" not in text and '"""f, as it was deployed."""' in text
+    assert run(text, "f().predict(1)", tmp_path) == "3"
+
+
 def test_other_decorators_stay(tmp_path):
     text = shipped(tmp_path, """
         import functools
@@ -472,7 +489,7 @@ def test_a_terminal_is_shown_a_bar():
     shown.line("a line\x1b[31m")
     shown.finish("done")
     text = terminal.getvalue()
-    assert "uploading [############............] 1 of 2" in text and "  a line?[31m\n" in text and text.endswith("done\n")
+    assert "\ruploading [############............] 1 of 2" in text and "  a line?[31m\n" in text and text.endswith("\rdone\n")
 
 
 def test_a_log_is_shown_lines():

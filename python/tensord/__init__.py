@@ -11,23 +11,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tensord.client import Deployed, Model, Server, connect
-    from tensord.errors import (
-        ConnectionFailed,
-        DeployError,
-        Error,
-        InvalidInput,
-        ModelError,
-        ModelNotFound,
-        ModelUnavailable,
-        TimedOut,
-        Unauthorized,
-    )
-    from tensord.worker.declare import model
-    from tensord.worker.errors import BadRequest, Unavailable
-    from tensord.worker.memory import empty, is_shared
-    from tensord.worker.requests import Request
+if TYPE_CHECKING:  # by their names again: type checkers take these for public
+    from tensord.client import Deployed as Deployed
+    from tensord.client import Model as Model
+    from tensord.client import Server as Server
+    from tensord.client import connect as connect
+    from tensord.errors import ConnectionFailed as ConnectionFailed
+    from tensord.errors import DeployError as DeployError
+    from tensord.errors import Error as Error
+    from tensord.errors import InvalidInput as InvalidInput
+    from tensord.errors import ModelError as ModelError
+    from tensord.errors import ModelNotFound as ModelNotFound
+    from tensord.errors import ModelUnavailable as ModelUnavailable
+    from tensord.errors import TimedOut as TimedOut
+    from tensord.errors import Unauthorized as Unauthorized
+    from tensord.worker.declare import model as model
+    from tensord.worker.errors import BadRequest as BadRequest
+    from tensord.worker.errors import Unavailable as Unavailable
+    from tensord.worker.memory import empty as empty
+    from tensord.worker.memory import is_shared as is_shared
+    from tensord.worker.requests import Request as Request
 
 __version__ = "0.1.0"
 

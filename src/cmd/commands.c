@@ -110,6 +110,17 @@ const struct command commands[] = {
     {.name = NULL},
 };
 
+/* Commands of the Python package, whose `tensord` has ours, too. */
+static const char *const of_package[] = {"push", "pull", "run", "ps", "logs", "rm"};
+
+static bool is_of_package(const char *name)
+{
+    size_t i = 0;
+    while (i < sizeof of_package / sizeof *of_package && strcmp(name, of_package[i]) != 0)
+        i++;
+    return i < sizeof of_package / sizeof *of_package;
+}
+
 const struct command *command_find(const char *name, struct error *ret_error)
 {
     char hint[96];
@@ -119,6 +130,13 @@ const struct command *command_find(const char *name, struct error *ret_error)
             return command;
         if (command->arguments)
             suggest_consider(&suggest, span_of(command->name));
+    }
+    if (is_of_package(name)) {
+        error_set(
+            ret_error, ERROR_INVALID_ARGUMENT,
+            "'%s' is a command of the Python package: pip install tensord, or python -m tensord %s",
+            name, name);
+        return NULL;
     }
     suggest_format(&suggest, hint, sizeof hint);
     error_set(ret_error, ERROR_INVALID_ARGUMENT, "unknown command '%.64s'%s", name,

@@ -139,7 +139,7 @@ def pack(flat: Sequence[Any], datatype: str) -> bytes:
 
 def pack_bytes(flat: Iterable[Any]) -> bytes:
     """Texts and bytes as a BYTES tensor; numbers are refused."""
-    parts = []
+    parts: list = []
     for value in flat:
         if isinstance(value, str):
             value = value.encode()

@@ -38,6 +38,9 @@ class Progress:
         """It has failed; what to say is said by others."""
 
 
+SILENT = Progress()
+
+
 def _without_control(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
 
@@ -67,12 +70,12 @@ class TerminalProgress(Progress):
     """One line at the bottom that is drawn again and again."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream, self.text, self.drawn_at, self.shown = stream, "", 0.0, False
+        self.stream, self.text, self.drawn_at, self.shown = stream, "", 0.0, 0
 
     def _clear(self) -> None:
-        if self.shown:
-            self.stream.write("\r\x1b[K")
-            self.shown = False
+        if self.shown:  # blanks instead of a terminal's own sequences, which not every one on Windows knows
+            self.stream.write("\r" + " " * self.shown + "\r")
+            self.shown = 0
 
     def _draw(self, share: Optional[float], note: str) -> None:
         import shutil
@@ -82,10 +85,10 @@ class TerminalProgress(Progress):
             full = round(min(max(share, 0.0), 1.0) * _BAR_WIDTH)
             bar = f" [{'#' * full}{'.' * (_BAR_WIDTH - full)}]"
         width = shutil.get_terminal_size().columns - 1
-        self._clear()
-        self.stream.write(_without_control(f"{self.text}{bar} {note}".rstrip())[:width])
+        text = _without_control(f"{self.text}{bar} {note}".rstrip())[:width]
+        self.stream.write("\r" + text.ljust(self.shown))
         self.stream.flush()
-        self.shown, self.drawn_at = True, time.monotonic()
+        self.shown, self.drawn_at = len(text), time.monotonic()
 
     def stage(self, text: str) -> None:
         self.text = text

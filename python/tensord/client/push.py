@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from tensord.client import content
 from tensord.client.address import segment
 from tensord.client.content import File
-from tensord.client.progress import Progress, human_size
+from tensord.client.progress import SILENT, Progress, human_size
 from tensord.client.transport import Transport, error_text
 from tensord.errors import ConnectionFailed, DeployError, Error, TimedOut
 
@@ -46,7 +46,7 @@ class _Counter:
 
 
 def push(transport: Transport, name: str, files: Sequence[File], *, version: Optional[int] = None,
-         progress: Progress = Progress()) -> dict[str, Any]:
+         progress: Progress = SILENT) -> dict[str, Any]:
     """Uploads what the server lacks and installs the files as the model. Returns what the server says: name, version.
 
     DeployError when the server refuses; nothing is half installed then.
@@ -151,9 +151,10 @@ def _upload_file(transport: Transport, one: File, have: int, counter: _Counter, 
             if response.status not in (202, 409):
                 raise DeployError(_refused(one, response.status, body))
             # 202: the server says how much it has, or has taken what came; 409: another upload of the same moves it on.
-            now = _have(body, have + len(piece) if response.status == 202 else None)
-            if now is None:
+            has = _have(body, have + len(piece) if response.status == 202 else None)
+            if has is None:
                 raise DeployError(_refused(one, response.status, body))
+            now = has
             if response.status == 409 and now <= have:
                 tries += 1
                 if tries > _TRIES:
@@ -219,29 +220,28 @@ def events(transport: Transport, name: str, version: Optional[int] = None, follo
             yield json.loads(line)
 
 
-def wait_ready(transport: Transport, name: str, version: Optional[int] = None, *, progress: Progress = Progress(),
+def wait_ready(transport: Transport, name: str, version: Optional[int] = None, *, progress: Progress = SILENT,
                timeout_s: Optional[float] = None) -> None:
     """Waits until the model is ready, and shows meanwhile what happens. DeployError with the reason when it fails."""
-    end = None if timeout_s is None else time.monotonic() + timeout_s
-    state, reason, log = "", "", []  # type: ignore[var-annotated]
+    state, reason = "", ""
     progress.stage(f"loading {name}")
-    for event in events(transport, name, version, timeout_s=timeout_s):
-        if "log" in event:
-            log = [*log, str(event["log"])][-40:]
-            progress.line(str(event["log"]))
-            continue
-        state, reason = str(event.get("state", "")).lower(), str(event.get("reason") or "")
-        if state in _SETTLED:
-            break
-        progress.stage(f"{name}: {reason or state}")
-        progress.update(event.get("progress"))
-        if end is not None and time.monotonic() > end:
-            raise TimedOut(f"'{name}' was not ready in time; it is {state}{f': {reason}' if reason else ''}")
+    try:
+        for event in events(transport, name, version, timeout_s=timeout_s):
+            if "log" in event:
+                progress.line(str(event["log"]))
+                continue
+            state, reason = str(event.get("state", "")).lower(), str(event.get("reason") or "")
+            if state in _SETTLED:
+                break
+            progress.stage(f"{name}: {reason or state}")
+            progress.update(event.get("progress"))
+    except TimedOut:
+        raise TimedOut(f"'{name}' is installed and was not ready in time; it is {state}{reason and f': {reason}'}") from None
     if state == "failed":
-        raise DeployError(f"'{name}' is installed and cannot be loaded: {reason or 'see its log'}; "
+        raise DeployError(f"'{name}' is installed and cannot be loaded: {reason or 'its log says why'}; "
                           f"tensord logs {name} shows more")
     if state in ("found", "unloaded"):
-        raise DeployError(f"'{name}' is installed and not loaded{f': {reason}' if reason else ''}")
+        raise DeployError(f"'{name}' is installed and not loaded{reason and f': {reason}'}")
     if state not in ("ready", "asleep"):
         raise ConnectionFailed(f"the server ended while '{name}' was {state or 'loading'}; tensord ls shows how it is")
 
@@ -265,7 +265,7 @@ def remove(transport: Transport, name: str, version: Optional[int] = None) -> No
 
 
 def pull(transport: Transport, name: str, folder: Path, version: Optional[int] = None, *,
-         progress: Progress = Progress()) -> Path:
+         progress: Progress = SILENT) -> Path:
     """Fetches a model's files into a folder, which must not be there yet; each is checked. Returns the folder."""
     if folder.exists():
         raise DeployError(f"'{folder}' is there already; name another place")

@@ -25,7 +25,7 @@ class Server:
         where = address.parse(url)
         ca = ca or os.environ.get("TENSORD_CA")
         if where.tls and context is None and ca:
-            context = ssl.create_default_context(cafile=ca)
+            context = _trusting(ca)
         token = token or os.environ.get("TENSORD_TOKEN") or None
         self.transport = Transport(where, token, timeout_s=timeout_s, retries=retries, context=context)
 
@@ -129,12 +129,23 @@ class Server:
         return response.status == 200
 
 
+def _trusting(ca: str) -> ssl.SSLContext:
+    """What the system trusts, and the certificates in the file."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca)
+    except (OSError, ssl.SSLError) as error:
+        raise Error(f"'{ca}' holds no certificates that could be trusted: {error}") from error
+    return context
+
+
 def connect(url: Optional[str] = None, token: Optional[str] = None, *, timeout_s: Optional[float] = None,
             retries: int = 3, ca: Optional[str] = None, context: Optional[ssl.SSLContext] = None) -> Server:
     """A server at http://HOST:PORT, https://HOST or unix:PATH.
 
     Without an address it is TENSORD_URL's, else this machine's; without a token TENSORD_TOKEN's, and for a server of the
     same user on the same machine the one of its state folder, when it asks for one. timeout_s is for each answer, waiting
-    included. `ca` is a file of certificates to trust (else TENSORD_CA), `context` an SSLContext. Nothing is sent yet.
+    included. `ca` is a file of certificates to trust beside the system's
+    (else TENSORD_CA), `context` an SSLContext. Nothing is sent yet.
     """
     return Server(url, token, timeout_s=timeout_s, retries=retries, ca=ca, context=context)

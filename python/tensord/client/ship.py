@@ -15,13 +15,12 @@ import inspect
 import os
 import re
 import sys
-import textwrap
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator, Optional, Sequence, Union
 
-from tensord.client import ship_values
+from tensord.client import ship_values, source_text
 from tensord.client.content import File, collect
 from tensord.errors import DeployError
 
@@ -75,7 +74,7 @@ def ship(function: Callable, files: Sequence[Union[str, Path]] = ()) -> list[Fil
 def _origin(function: Any) -> str:
     try:
         name = Path(inspect.getsourcefile(function) or "").name
-    except TypeError:
+    except (OSError, TypeError):
         return ""
     return f" from {name}" if name.endswith(".py") and not name[:-3].isdigit() else ""
 
@@ -95,9 +94,9 @@ def _source_of(value: Any) -> str:
     if name == "<lambda>":
         raise DeployError("a lambda cannot be sent as source; write a function with def")
     try:
-        source = textwrap.dedent(inspect.getsource(value))
+        source = source_text.of_definition(value)
         tree = ast.parse(source).body[0]
-    except (OSError, TypeError):
+    except OSError:
         raise DeployError(f"the source of '{name}' is not to be had, as of what is typed into a plain prompt; put it into a "
                           "file or a notebook") from None
     except (SyntaxError, IndexError):

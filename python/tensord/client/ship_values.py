@@ -1,8 +1,6 @@
 """Values of a program's names as source, where that is possible, and what belongs to an installation."""
 from __future__ import annotations
 
-import ast
-import inspect
 import logging
 import os
 import re
@@ -13,6 +11,7 @@ import typing
 from pathlib import Path
 from typing import Any, Optional
 
+from tensord.client import source_text
 from tensord.errors import DeployError
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
@@ -57,15 +56,10 @@ def _plain(value: Any, depth: int) -> Optional[str]:
 
 def assignment(name: str, value: Any, module: Optional[types.ModuleType]) -> Optional[str]:
     """The line that gives a name its value, if it is one that may be executed again: a compiled pattern, a logger, a type."""
-    if module is None or not isinstance(value, _REPEATABLE):
+    if not isinstance(value, _REPEATABLE):
         return None
-    try:
-        source = inspect.getsource(module)
-    except (OSError, TypeError):
-        return None
-    found = [node for node in ast.parse(source).body
-             if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == name for one in node.targets)]
-    return ast.get_source_segment(source, found[0]) if len(found) == 1 else None
+    text = source_text.of_assignment(name, module)
+    return text.rstrip() if text else None
 
 
 def is_installed(file: str) -> bool:

@@ -17,6 +17,9 @@ FAILED, WRONGLY_GIVEN, INTERRUPTED = 1, 2, 130
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Runs a command; returns the exit status: 1 when it fails, 2 when it was given wrongly, 130 when interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal of another character set shows '?' instead of failing
+            stream.reconfigure(errors="replace")
     if not words or words[0] in ("-h", "--help") or words == ["help"]:
         print(overview(native.find() is not None))
         return 0 if words else WRONGLY_GIVEN

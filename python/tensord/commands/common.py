@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from typing import Any, NoReturn, Optional, Sequence
+from typing import Any, NoReturn, Sequence
 
 from tensord.client.server import Server
 

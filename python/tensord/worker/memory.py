@@ -2,7 +2,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import _channel
+try:
+    import _channel
+except ImportError:  # not in a worker: models can be tried elsewhere
+    _channel = None
 
 from tensord.worker.annotations import datatype_of
 from tensord.worker.requests import current
@@ -31,4 +34,4 @@ def empty(shape: int | Sequence[int], dtype: Any = "FP32") -> Any:
 
 def is_shared(value: Any) -> bool:
     """Whether the bytes lie in the request's own memory, so that giving the value costs no copy."""
-    return _channel.is_shared(value)
+    return _channel is not None and _channel.is_shared(value)
