@@ -90,7 +90,7 @@ static size_t list_vectors(struct api_call *call, const struct infer_json *reque
     return count;
 }
 
-static bool any_binary(const struct infer_json *request, const struct inference_answer *answer)
+bool infer_reply_is_binary(const struct infer_json *request, const struct inference_answer *answer)
 {
     for (size_t i = 0; i < answer->output_count; i++) {
         if (is_binary(request, i))
@@ -112,7 +112,7 @@ bool infer_reply(struct api_call *call, const struct inference *inference,
     size_t count = list_vectors(call, request, answer, vectors);
     struct http_field fields[2] = {{SPAN("content-type"), SPAN("application/json")}};
     size_t field_count = 1;
-    if (any_binary(request, answer)) {
+    if (infer_reply_is_binary(request, answer)) {
         fields[0].value = SPAN("application/octet-stream");
         fields[1].name = SPAN("inference-header-content-length");
         fields[1].value = span_of(arena_printf(arena, "%zu", call->reply.size));

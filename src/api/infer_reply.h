@@ -12,4 +12,7 @@ bool infer_reply(struct api_call *call, const struct inference *inference,
                  const struct infer_json *request, const struct inference_answer *answer,
                  struct error *ret_error);
 
+/* Whether the answer has outputs that are sent from where the worker left them. */
+bool infer_reply_is_binary(const struct infer_json *request, const struct inference_answer *answer);
+
 #endif

@@ -52,6 +52,15 @@ static void refuse(struct api_call *call, const struct error *error)
 
 /* ---- the answer ---- */
 
+/* What the answer does not need goes before it is sent, which takes as long as the client likes. */
+static void forget_request(struct api_call *call, const struct inference_answer *answer)
+{
+    struct infer_call *infer = call->detail;
+    buf_fini(&call->body);
+    if (infer->step == STEP_REFUSED || !infer_reply_is_binary(&infer->request, answer))
+        inference_forget_tensors(&infer->inference);
+}
+
 static void answered(struct inference *inference, const struct inference_answer *answer)
 {
     struct api_call *call = inference->owner;
@@ -72,6 +81,8 @@ static void answered(struct inference *inference, const struct inference_answer 
         return;
     if (infer->client_gone) /* nothing reads the outputs any more */
         inference_fini(inference);
+    else
+        forget_request(call, answer);
     http_unref(exchange);
 }
 

@@ -220,6 +220,95 @@ static void unsent_output_has_a_clock(void **state)
     test_end(test);
 }
 
+enum { ECHO_BYTES = 1 << 20, ECHO_STREAMS = 24 };
+
+enum { UNREAD_STREAMS = 8 }; /* of which the answers may be unsent */
+
+static size_t ended_calls(const struct test *test)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < test->call_count; i++)
+        count += test->calls[i].ended;
+    return count;
+}
+
+static bool enough_have_ended(struct test *test)
+{
+    return ended_calls(test) >= UNREAD_STREAMS;
+}
+
+static bool pong_came(struct test *test)
+{
+    return test->pongs > 0;
+}
+
+static bool all_was_sent(const struct test *test)
+{
+    for (size_t i = 0; i < test->answer_count; i++)
+        if (test->answers[i].sent_bytes < test->answers[i].send_bytes)
+            return false;
+    return true;
+}
+
+/* Runs until the server has all that the client has to send, or that the connection's window lets
+ * through. */
+static void use_up_the_window(struct test *test)
+{
+    bool used_up = false;
+    test_run_until(test, enough_have_ended);
+    while (!used_up) {
+        used_up = nghttp2_session_get_remote_window_size(test->client) == 0 || all_was_sent(test);
+        test->pongs = 0;
+        nghttp2_submit_ping(test->client, NGHTTP2_FLAG_NONE, NULL);
+        test_flush(test);
+        test_run_until(test, pong_came);
+    }
+}
+
+static void set_client_window(struct test *test, uint32_t bytes)
+{
+    nghttp2_submit_settings(test->client, NGHTTP2_FLAG_NONE,
+                            &(nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, bytes},
+                            1);
+}
+
+/* What it asks for further waits until it reads, and then is answered. */
+static void a_client_that_does_not_read_is_not_read_from(void **state)
+{
+    static char body[ECHO_BYTES];
+    struct test *test = test_new(false);
+    set_client_window(test, 0);
+    test_start(test);
+    for (size_t i = 0; i < ECHO_STREAMS; i++)
+        test_request(test, "/echo", body, sizeof body, NULL, 0);
+    use_up_the_window(test);
+    assert_in_range(ended_calls(test), UNREAD_STREAMS, UNREAD_STREAMS + 1);
+    nghttp2_session_set_local_window_size(test->client, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+    set_client_window(test, ECHO_BYTES);
+    test_flush(test);
+    test_run_until(test, test_answers_closed);
+    for (size_t i = 0; i < ECHO_STREAMS; i++) {
+        assert_int_equal(test->answers[i].status, 200);
+        assert_int_equal(test->answers[i].body_bytes, ECHO_BYTES);
+    }
+    test_end(test);
+}
+
+/* Also when it never reads: its streams' time ends, and what waited behind them is served. */
+static void what_waits_behind_unread_answers_gets_on(void **state)
+{
+    static char body[ECHO_BYTES];
+    struct test *test = test_new(false);
+    test->server.limits.unsent_timeout_ms = 100;
+    set_client_window(test, 0);
+    test_start(test);
+    for (size_t i = 0; i < ECHO_STREAMS; i++)
+        test_request(test, "/echo", body, sizeof body, NULL, 0);
+    test_run_until(test, test_answers_closed);
+    assert_int_equal(ended_calls(test), ECHO_STREAMS);
+    test_end(test);
+}
+
 static void idle_connection_is_drained(void **state)
 {
     struct test *test = test_new(false);
@@ -245,6 +334,8 @@ int main(void)
         cmocka_unit_test(started_head_has_a_clock),
         cmocka_unit_test(starved_body_has_a_clock_and_an_idle_stream_has_none),
         cmocka_unit_test(unsent_output_has_a_clock),
+        cmocka_unit_test(a_client_that_does_not_read_is_not_read_from),
+        cmocka_unit_test(what_waits_behind_unread_answers_gets_on),
         cmocka_unit_test(idle_connection_is_drained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,7 @@ static void add_body(struct http2_stream *stream, size_t length)
 {
     struct http2_conn *conn = stream->conn;
     stream->queue_bytes -= length;
+    conn->unsent_bytes -= length;
     while (length) {
         struct iovec *first = &stream->queue[stream->queue_first];
         size_t size = first->iov_len < length ? first->iov_len : length;
@@ -218,6 +219,7 @@ void http2_flush_run(struct loop_task *task)
     struct http2_conn *conn = list_entry(task, struct http2_conn, flush);
     if (conn->finishing)
         return;
+    http2_conn_go_on(conn);
     submit_dirty(conn);
     if (http2_conn_lost(conn) || conn->block) /* the last write is not taken yet */
         return;
@@ -225,6 +227,8 @@ void http2_flush_run(struct loop_task *task)
         http2_conn_abort(conn);
         return;
     }
+    if (conn->holds_back && !http2_is_congested(conn))
+        http2_flush_soon(conn);
     if (conn->block || nghttp2_session_get_outbound_queue_size(conn->nghttp2))
         http2_guard_watch(conn);
     if (!nghttp2_session_want_read(conn->nghttp2) && !nghttp2_session_want_write(conn->nghttp2))

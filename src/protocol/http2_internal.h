@@ -27,6 +27,7 @@ enum {
     HTTP2_VECTORS = 256,           /* of one write */
     HTTP2_FRAME_VECTORS = 64,      /* of one DATA frame */
     HTTP2_WANTS_BYTES = 64 * 1024, /* unsent: above it a response is not asked for more */
+    HTTP2_UNSENT_BYTES = 8 << 20,  /* of all answers: above it no body goes to a handler */
     HTTP2_OUTBOUND_FRAMES = 1000,  /* answers that a peer may leave unread */
     HTTP2_UNREAD_ACKS = 200,       /* of them, to PING and SETTINGS */
     HTTP2_CLOSED_IDS = 8,          /* closed streams that are remembered */
@@ -64,6 +65,8 @@ struct http2_conn {
     struct http2_block *block;  /* of the running or the unsent write */
     uint64_t expected_bytes;    /* of the body that came last, if its handler takes all */
     size_t vector_count;        /* of the running write */
+    size_t unsent_bytes;        /* in all streams' queues */
+    size_t withheld_bytes;      /* of the window, for what was kept meanwhile */
     uint64_t head_since_ns;     /* a head is arriving since then; 0: none */
     uint64_t idle_since_ns;     /* without a stream since then */
     uint64_t reset_refilled_ns;
@@ -81,6 +84,7 @@ struct http2_conn {
     bool goaway;     /* the final GOAWAY was submitted */
     bool failed;     /* the session is broken: write what there is and close */
     bool finishing;  /* conn_finish or conn_abort was called */
+    bool holds_back; /* bodies wait, because too much is unsent */
 };
 
 struct http2_stream {
@@ -129,6 +133,12 @@ static inline struct http2_stream *http2_stream_of(const struct http_exchange *e
     return (struct http2_stream *)(void *)exchange;
 }
 
+/* The client does not read its answers: what it asks for further has to wait. */
+static inline bool http2_is_congested(const struct http2_conn *conn)
+{
+    return conn->unsent_bytes >= HTTP2_UNSENT_BYTES;
+}
+
 static inline uint64_t http2_now_ns(const struct http2_conn *conn)
 {
     return loop_now_ns(conn_loop(conn->session.conn));
@@ -160,6 +170,10 @@ void http2_conn_goaway(struct http2_conn *conn);
 
 /* Registers what is called for received frames. */
 void http2_request_callbacks(nghttp2_session_callbacks *callbacks);
+
+/* Once few enough answers are unsent again: opens the window, and has kept bodies given to their
+ * handlers. In the turn's end. */
+void http2_conn_go_on(struct http2_conn *conn);
 
 /* Gives the handler what of the body it has room for now, and the body's end. */
 void http2_stream_deliver(struct http2_stream *stream);

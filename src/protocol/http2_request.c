@@ -48,6 +48,10 @@ static void free_pending(struct http2_stream *stream)
 void http2_stream_finish(struct http2_stream *stream, bool complete)
 {
     struct http2_conn *conn = stream->conn;
+    conn->unsent_bytes -= stream->queue_bytes;
+    stream->queue_bytes = 0;
+    if (conn->holds_back)
+        http2_flush_soon(conn);
     list_remove(&stream->link);
     list_remove(&stream->dirty);
     list_remove(&stream->in_flight);
@@ -239,15 +243,19 @@ static void consume(struct http2_stream *stream, size_t count)
 }
 
 /* Keeps what the handler has no room for. Only the stream's window stays shut: the connection goes
- * on, since others may have to get on before this one's handler has room. False when all streams of
- * the server keep too much. */
+ * on, since others may have to get on before this one's handler has room; unless the client has to
+ * read first. False when all streams of the server keep too much. */
 static bool keep(struct http2_stream *stream, struct span bytes)
 {
     struct http2_shared *shared = stream->conn->shared;
     if (bytes.size > HTTP2_KEPT_BYTES - shared->kept_bytes || !buf_append(&stream->pending, bytes))
         return false;
     shared->kept_bytes += bytes.size;
-    nghttp2_session_consume_connection(stream->conn->nghttp2, bytes.size);
+    stream->conn->holds_back = stream->conn->holds_back || http2_is_congested(stream->conn);
+    if (http2_is_congested(stream->conn))
+        stream->conn->withheld_bytes += bytes.size;
+    else
+        nghttp2_session_consume_connection(stream->conn->nghttp2, bytes.size);
     return true;
 }
 
@@ -273,7 +281,9 @@ void http2_stream_deliver(struct http2_stream *stream)
     if (stream->delivering)
         return;
     stream->delivering = true;
-    if (stream->pending.size)
+    if (stream->pending.size && http2_is_congested(stream->conn))
+        stream->conn->holds_back = true;
+    else if (stream->pending.size)
         deliver_pending(stream);
     if (stream->body_complete && !stream->pending.size && !stream->body_end_told &&
         wants_body(stream)) {
@@ -281,6 +291,21 @@ void http2_stream_deliver(struct http2_stream *stream)
         stream->exchange.handler->body_end(&stream->exchange);
     }
     stream->delivering = false;
+}
+
+void http2_conn_go_on(struct http2_conn *conn)
+{
+    if (!conn->holds_back || http2_is_congested(conn))
+        return;
+    nghttp2_session_consume_connection(conn->nghttp2, conn->withheld_bytes);
+    conn->withheld_bytes = 0;
+    conn->holds_back = false;
+    list_each(link, &conn->streams)
+    {
+        struct http2_stream *stream = list_entry(link, struct http2_stream, link);
+        if (stream->pending.size)
+            http2_stream_touch(stream);
+    }
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
@@ -294,7 +319,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct span bytes = {(const char *)data, size};
     stream->body_bytes += size;
     stream->delivering = true;
-    size_t taken = stream->pending.size ? 0 : give(stream, bytes);
+    bool waits = stream->pending.size || http2_is_congested(stream->conn);
+    size_t taken = waits ? 0 : give(stream, bytes);
     stream->delivering = false;
     if (!wants_body(stream))
         taken = size;

@@ -78,6 +78,7 @@ static void stream_body(struct http2_stream *stream, const struct iovec *vectors
         }
         stream->queue[stream->queue_count++] = vectors[i];
         stream->queue_bytes += vectors[i].iov_len;
+        stream->conn->unsent_bytes += vectors[i].iov_len;
     }
     stream->undrained = true;
     http2_stream_touch(stream);

@@ -89,6 +89,7 @@ struct inference {
     struct error *early_error;
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
     bool cancelled;
+    bool released;                  /* its memory has gone back */
     bool runs_alone;                /* it is not joined with others, whatever they are */
     unsigned depth;                 /* of nested calls above it; 0: a client's own */
     const struct inference *parent; /* that waits for this one; NULL: a client does */
@@ -108,6 +109,10 @@ bool inference_init_nested(struct inference *inference, struct version *version,
 
 /* Gives back all memory of the inference. Does nothing when it is not bound. */
 void inference_fini(struct inference *inference);
+
+/* After the final answer: nobody reads inputs and outputs any more, so that others may have their
+ * memory while the answer is sent. */
+void inference_forget_tensors(struct inference *inference);
 
 enum inference_memory { INFERENCE_MEMORY_GIVEN, INFERENCE_MEMORY_WAITS, INFERENCE_MEMORY_REFUSED };
 

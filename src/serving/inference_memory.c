@@ -209,6 +209,9 @@ void inference_release(struct inference *inference)
 {
     struct generation *generation = inference->generation;
     timer_stop(&inference->deadline);
+    if (inference->released)
+        return;
+    inference->released = true;
     if (!kept_take(inference)) {
         for (size_t i = 0; i < inference->input_count; i++)
             tensor_memory_release(generation->memory, inference->inputs[i].extent);
@@ -218,4 +221,10 @@ void inference_release(struct inference *inference)
         admission_leave(&generation->admission, &inference->share);
     }
     generation_admit(generation);
+}
+
+void inference_forget_tensors(struct inference *inference)
+{
+    assert(inference->state == INFERENCE_DONE && inference->generation);
+    inference_release(inference);
 }

@@ -3,16 +3,18 @@ import struct
 
 import pytest
 
+from support import processes
 from support.http2 import (
     CANCEL, COMPRESSION_ERROR, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
     PROTOCOL_ERROR, SETTINGS_INITIAL_WINDOW_SIZE, Http2, continuation, data, grpc_block, grpc_message, header_block,
     headers, literal, rst_stream, settings, window_update,
 )
 from support.sockets import FRAME_GOAWAY, FRAME_PING, FRAME_SETTINGS, H2_PREFACE, Connection, h2_frame
-from support.victim import check_error_body
+from support.victim import MIB, check_error_body
 
 PUSH_PROMISE, PRIORITY = 5, 2
 OPEN = headers(1, header_block("/v2/models/echo/infer", "POST"), END_HEADERS)
+MEMORY_UNREAD = 24 * MIB  # 8 MiB of answers, the tensors of a hundred requests, and what is being received
 SMALL_INFER = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1]}]}'
 
 
@@ -266,6 +268,8 @@ def test_a_hundred_big_answers_and_no_window_cost_their_size_and_end(victim):
                     last = at + 16384 >= len(body)
                     conn.send(data(stream, body[at:at + 16384], END_STREAM if last else 0))
             victim.answers()
+            if victim.judges_memory:
+                assert processes.rss_bytes(victim.server.pid) - victim.memory < MEMORY_UNREAD
             resets = {conn.answer(stream).reset for stream in range(1, 201, 2)}
             assert resets == {CANCEL}
 
