@@ -556,6 +556,7 @@ static bool take_answer(struct host_execution *execution, void *record, struct t
         struct channel_tensor output;
         struct span name;
         if (!record_take_tensor(&reader, &output, &name) ||
+            !host_in_tensors(execution->host, output.extent) ||
             !arena_copy(&execution->arena, name, &name))
             return call_failed(call, "malformed answer");
         struct tensord_tensor *tensor = &call->ret_outputs[i];

@@ -125,7 +125,7 @@ struct host {
     struct host_request *requests[CHANNEL_MAX_REQUESTS];
 };
 
-/* ---- host_wire.c: reading and writing records ---- */
+/* ---- host_wire.c: shared memory, and writing records ---- */
 
 /* Maps the descriptors. */
 bool host_wire_open(struct host *host, struct error *ret_error);
@@ -139,6 +139,14 @@ void host_send(struct host *host, struct record_writer *writer, bool wake);
 
 /* Sends a record only if there is room for it now. */
 void host_send_or_drop(struct host *host, struct record_writer *writer);
+
+/* Rings if the front sleeps; with host->out_lock held. */
+void host_wake_front(struct host *host);
+
+/* ---- host_inbox.c: reading records ---- */
+
+/* Whether the extent, which a record says, lies within the tensor memory. */
+bool host_in_tensors(const struct host *host, struct extent extent);
 
 /* As the reader: waits for a record and handles it. */
 void host_read(struct host *host);
