@@ -1,7 +1,10 @@
 /* What a hostile worker says: records, one after the other, to a front that has two requests with
  * it. Whatever the front's owner is told must lie within the request's own memory. */
+#include "base/clock.h"
 #include "worker/channel_inbox.h"
 #include "worker/record.h"
+
+#include "failing_allocation.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,9 +18,8 @@ static void on_loading(void *owner, double done)
 
 static void on_ready(void *owner, const struct schema *schema)
 {
-    struct schema *copy = schema_copy(schema);
-    assert(schema->concurrency > 0 && copy);
-    schema_free(copy);
+    assert(schema->concurrency > 0);
+    schema_free(schema_copy(schema)); /* reads all of it */
 }
 
 static void on_failed(void *owner, const struct error *error)
@@ -95,8 +97,9 @@ static unsigned char *next_record(const uint8_t **data, size_t *size)
     memcpy(&head, *data, sizeof head);
     if (head.size < sizeof head || head.size > *size)
         head.size = (uint32_t)*size;
-    unsigned char *record = malloc(head.size);
-    assert(record);
+    void *record;
+    int failure = posix_memalign(&record, 8, head.size); /* malloc may be about to fail */
+    assert(failure == 0);
     memcpy(record, *data, head.size);
     memcpy(record, &head, sizeof head);
     *data += head.size;
@@ -104,7 +107,8 @@ static unsigned char *next_record(const uint8_t **data, size_t *size)
     return record;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Two requests are with the worker, and then what it says comes. */
+static void take_records(const uint8_t *data, size_t size, bool fails)
 {
     struct channel_tensor input = {.extent = {INPUT_OFFSET, INPUT_SIZE}};
     struct channel_request request = {.inputs = &input,
@@ -121,13 +125,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     channel_table_init(&table);
     channel_inbox_init(&inbox, &events, NULL, &table);
     inbox.grant = on_grant;
+    if (fails)
+        failing_allocation_begin(data, size);
     bool added = channel_table_add(&table, 7, requests, 2, &execution);
-    assert(added);
+    assert(added || fails);
     while (!broken && (record = next_record(&data, &size))) {
+        inbox.now_ns += CLOCK_NS_PER_MS;
         broken = channel_inbox_take(&inbox, record);
         free(record);
     }
+    failing_allocation_end();
     channel_inbox_fini(&inbox);
     channel_table_fini(&table);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    take_records(data, size, false);
+    take_records(data, size, true);
     return 0;
 }

@@ -3,6 +3,8 @@
 #include "settings/print.h"
 #include "settings/store.h"
 
+#include "failing_allocation.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -23,6 +25,16 @@ static bool read_text(struct settings *settings, struct span text)
         return true;
     assert(error.code != ERROR_OK && error.message[0]);
     return false;
+}
+
+static void read_without_memory(struct span text)
+{
+    struct settings settings = {0};
+    struct error error;
+    arena_init(&settings.arena, 256, ARENA_BYTES);
+    if (setting_defaults(&settings, &error))
+        config_text_read(&settings, text, &error);
+    settings_fini(&settings);
 }
 
 static void print_all(const struct settings *settings, struct buf *text)
@@ -53,6 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         settings_fini(&again);
     }
     settings_fini(&settings);
+    failing_allocation_begin(data, size);
+    read_without_memory((struct span){(const char *)data, size});
+    failing_allocation_end();
     buf_fini(&text);
     buf_fini(&text_again);
     return 0;

@@ -45,6 +45,7 @@ static void check_fields(struct span fields)
     request.origin = span_split(&fields, '\n');
     request.fetch_site = span_split(&fields, '\n');
     request.referer = span_split(&fields, '\n');
+    request.user_agent = span_split(&fields, '\n');
     request.content_type = fields;
     enum site_verdict verdict = site_judge(&site, &request);
     if (verdict == SITE_LISTED)

@@ -1,8 +1,10 @@
-/* Runs a fuzz target over a folder of seeds, as an ordinary test, without libFuzzer.
+/* Runs a fuzz target over folders of stored inputs, as an ordinary test, without libFuzzer.
  *
- * Each seed is run whole and cut short at every length up to PREFIX_BYTES: a parser meets truncated
- * input all the time. The bytes lie in memory of exactly their size, so that AddressSanitizer sees
- * a read past the end. A folder without seeds fails: a test that ran nothing proves nothing. */
+ * Inputs of the first folder, the seeds, are run whole and cut short at every length up to
+ * PREFIX_BYTES: a parser meets truncated input all the time. Those of the others, and with --whole
+ * all, are run as they are. The bytes lie in memory of exactly their size, so that AddressSanitizer
+ * sees a read past the end. A folder without inputs fails: a test that ran nothing proves nothing.
+ */
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,7 +33,7 @@ static bool run_copy(const uint8_t *data, size_t size)
     return true;
 }
 
-static bool run_seed(const char *path)
+static bool run_file(const char *path, bool whole)
 {
     static uint8_t bytes[SEED_BYTES];
     FILE *file = fopen(path, "rb");
@@ -40,13 +42,13 @@ static bool run_seed(const char *path)
     size_t size = fread(bytes, 1, sizeof bytes, file);
     bool ok = !ferror(file) && size < sizeof bytes;
     fclose(file);
-    for (size_t prefix = 0; ok && prefix < size && prefix <= PREFIX_BYTES; prefix++)
+    for (size_t prefix = 0; !whole && ok && prefix < size && prefix <= PREFIX_BYTES; prefix++)
         ok = run_copy(bytes, prefix);
     return ok && run_copy(bytes, size);
 }
 
-/* Runs every seed of the folder; returns how many, or -1 when one could not be read. */
-static int run_folder(const char *folder)
+/* Runs every input of the folder; returns how many, or -1 when one could not be read. */
+static int run_folder(const char *folder, bool whole)
 {
     int count = 0;
     DIR *dir = opendir(folder);
@@ -57,7 +59,7 @@ static int run_folder(const char *folder)
         if (entry->d_name[0] == '.')
             continue;
         int length = snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        bool ok = length > 0 && (size_t)length < sizeof path && run_seed(path);
+        bool ok = length > 0 && (size_t)length < sizeof path && run_file(path, whole);
         if (!ok)
             fprintf(stderr, "%s/%s: not read, or too big\n", folder, entry->d_name);
         count = ok ? count + 1 : -1;
@@ -68,15 +70,19 @@ static int run_folder(const char *folder)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+    bool whole = argc > 1 && strcmp(argv[1], "--whole") == 0;
+    int first = whole ? 2 : 1;
+    if (argc <= first) {
+        fprintf(stderr, "usage: %s [--whole] FOLDER...\n", argv[0]);
         return 2;
     }
-    int count = run_folder(argv[1]);
-    if (count <= 0) {
-        fprintf(stderr, "%s: no seed was run\n", argv[1]);
-        return 1;
+    for (int i = first; i < argc; i++) {
+        int count = run_folder(argv[i], whole || i > first);
+        if (count <= 0) {
+            fprintf(stderr, "%s: no input was run\n", argv[i]);
+            return 1;
+        }
+        printf("%s: %d inputs\n", argv[i], count);
     }
-    printf("%d seeds\n", count);
     return 0;
 }

@@ -2,6 +2,8 @@
  * to the same end. */
 #include "protocol/http1_parser.h"
 
+#include "failing_allocation.h"
+
 #include <stdlib.h>
 
 enum { BODY_BYTES = 64 };
@@ -26,8 +28,10 @@ struct reader {
 static void begin(struct reader *reader)
 {
     reader->exchange = http_exchange_new(&reader->server, NULL);
-    if (!reader->exchange)
-        abort();
+    if (!reader->exchange) { /* one allocation fails, no more */
+        reader->outcome.code = ERROR_RESOURCE_EXHAUSTED;
+        reader->exchange = http_exchange_new(&reader->server, NULL);
+    }
     http1_parser_init(&reader->parser, reader->exchange);
     reader->in_head = true;
 }
@@ -97,13 +101,20 @@ static void feed(struct reader *reader, struct span bytes)
     }
 }
 
-static struct outcome parse(struct span first, struct span second)
+static struct outcome parse(struct span first, struct span second, bool fails)
 {
     struct reader reader = {.in_head = true};
     http_server_init(&reader.server, NULL, NULL);
+    reader.server.limits.header_bytes = 1024;
+    reader.server.limits.field_count = 8;
+    reader.server.limits.target_bytes = 256;
+    reader.server.limits.chunk_count = 16;
+    if (fails)
+        failing_allocation_begin((const uint8_t *)first.data, first.size);
     begin(&reader);
     feed(&reader, first);
     feed(&reader, second);
+    failing_allocation_end();
     end(&reader);
     http_server_fini(&reader.server);
     return reader.outcome;
@@ -115,11 +126,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct span bytes = {(const char *)data + 1, size - 1};
     size_t cut = bytes.size * data[0] / 256;
-    struct outcome whole = parse(bytes, (struct span){NULL, 0});
-    struct outcome parts = parse((struct span){bytes.data, cut}, span_after(bytes, cut));
+    struct outcome whole = parse(bytes, (struct span){NULL, 0}, false);
+    struct outcome parts = parse((struct span){bytes.data, cut}, span_after(bytes, cut), false);
     if (whole.code != parts.code || whole.requests != parts.requests ||
         (whole.code == ERROR_OK && whole.used != parts.used) ||
         whole.body_bytes != parts.body_bytes)
         abort();
+    parse((struct span){bytes.data, cut}, span_after(bytes, cut), true);
     return 0;
 }

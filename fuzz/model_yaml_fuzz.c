@@ -2,6 +2,8 @@
 #include "codec/model_config.pb.h"
 #include "repository/model_yaml.h"
 
+#include "failing_allocation.h"
+
 #include <assert.h>
 
 enum { ARENA_BYTES = 1 << 22 };
@@ -23,6 +25,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(error.code != ERROR_OK && error.message[0]);
     }
     buf_fini(&buf);
+    arena_fini(&arena);
+    config = (struct inference_model_config){0};
+    arena_init(&arena, 256, ARENA_BYTES);
+    failing_allocation_begin(data, size);
+    model_yaml_read(&inference_model_config_pb, (struct span){(const char *)data, size}, &arena,
+                    &config, &error);
+    failing_allocation_end();
     arena_fini(&arena);
     return 0;
 }

@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (spawn_message_read(bytes, &message)) {
         size_t written = spawn_message_write(&message, packet);
         assert(span_equal(bytes, (struct span){packet, written}));
+        char text[64];
+        assert(strlen(spawn_status_text(message.number, text, sizeof text)) > 0);
     }
     return 0;
 }

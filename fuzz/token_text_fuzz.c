@@ -2,6 +2,8 @@
  * leaves a file without tokens. */
 #include "auth/token_text.h"
 
+#include "failing_allocation.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct token_record *records;
     struct error error = {0};
     size_t count;
+    failing_allocation_begin((const uint8_t *)"", 0);
+    assert(!token_text_parse(text, &records, &count, &error));
+    failing_allocation_end();
     if (!token_text_parse(text, &records, &count, &error)) {
         assert(error.code != ERROR_OK && error.message[0]);
         return 0;

@@ -1,6 +1,8 @@
 /* worker_spec as bytes: what is read must be written back the same. */
 #include "worker/worker_spec.h"
 
+#include "failing_allocation.h"
+
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -16,6 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(span_equal(bytes, buf_span(&buf)));
     }
     buf_fini(&buf);
+    arena_fini(&arena);
+    arena_init(&arena, 64, 8 << 20);
+    failing_allocation_begin(data, size);
+    worker_spec_read(bytes, &arena, &spec, NULL);
+    failing_allocation_end();
     arena_fini(&arena);
     return 0;
 }

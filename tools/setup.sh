@@ -144,24 +144,34 @@ setup_judges()
     set_fresh judges $pin/go.mod $pin/go.sum
 }
 
-# setup_build FOLDER COMPILER OPTION…: configures a build once per set of options, and builds.
-setup_build()
+# setup_configure FOLDER COMPILER OPTION…: configures a build once per set of options.
+setup_configure()
 {
     folder=$1 compiler=$2
     shift 2
     options="$compiler $* -Dllhttp=$PWD/.deps/llhttp"
-    if [ ! -f "$folder/build.ninja" ] || [ "$options" != "$(cat "$folder/.options" 2>/dev/null)" ]; then
-        rm -rf "$folder"
-        CC=$compiler meson setup "$folder" "-Dllhttp=$PWD/.deps/llhttp" "$@" >"$folder.log" 2>&1 || {
-            cat "$folder.log" >&2
-            die "meson setup failed"
-        }
-        mv "$folder.log" "$folder/setup.log"
-        printf '%s\n' "$options" >"$folder/.options"
-    fi
-    # ninja says nothing when nothing is left to do, and everything when something fails.
-    ninja -C "$folder" --quiet >"$folder/build.log" 2>&1 || {
-        cat "$folder/build.log" >&2
-        die "the build in $folder failed"
+    [ ! -f "$folder/build.ninja" ] || [ "$options" != "$(cat "$folder/.options" 2>/dev/null)" ] || return 0
+    rm -rf "$folder"
+    CC=$compiler meson setup "$folder" "-Dllhttp=$PWD/.deps/llhttp" "$@" >"$folder.log" 2>&1 || {
+        cat "$folder.log" >&2
+        die "meson setup failed"
     }
+    mv "$folder.log" "$folder/setup.log"
+    printf '%s\n' "$options" >"$folder/.options"
+}
+
+# setup_ninja FOLDER [TARGET]: builds. ninja says nothing when nothing is left to do, and everything when something fails.
+setup_ninja()
+{
+    ninja -C "$1" --quiet ${2:+"$2"} >"$1/build.log" 2>&1 || {
+        cat "$1/build.log" >&2
+        die "the build in $1 failed"
+    }
+}
+
+# setup_build FOLDER COMPILER OPTION…: configures and builds.
+setup_build()
+{
+    setup_configure "$@"
+    setup_ninja "$1"
 }

@@ -1,0 +1,50 @@
+/* A model's config, as text (first byte 'y': YAML, else protobuf's text format), to what the server
+ * makes of it: what is accepted is sound, what is not is said why. */
+#include "repository/model_config.h"
+
+#include "failing_allocation.h"
+
+#include <assert.h>
+
+enum { ARENA_BYTES = 1 << 22 };
+
+static void check_tensors(const struct tensor_info *infos, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert(infos[i].name.size && infos[i].datatype != TENSORD_INVALID);
+        assert(infos[i].shape.ndim <= TENSOR_MAX_DIMS);
+        for (uint32_t d = 0; d < infos[i].shape.ndim; d++)
+            assert(infos[i].shape.dims[d] >= -1);
+    }
+}
+
+static bool read_config(char format, struct span text, struct arena *arena,
+                        struct model_config *config)
+{
+    struct error error = {0};
+    arena_init(arena, 4096, ARENA_BYTES);
+    bool good = model_config_read(format == 'y' ? MODEL_CONFIG_YAML : MODEL_CONFIG_PBTXT, text,
+                                  arena, config, &error);
+    assert(good || (error.code != ERROR_OK && error.message[0]));
+    return good;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct model_config config;
+    struct arena arena;
+    if (size < 1)
+        return 0;
+    struct span text = {(const char *)data + 1, size - 1};
+    if (read_config((char)data[0], text, &arena, &config)) {
+        assert(config.max_batch_size >= -1 && config.device.size);
+        check_tensors(config.inputs, config.input_count);
+        check_tensors(config.outputs, config.output_count);
+    }
+    arena_fini(&arena);
+    failing_allocation_begin(data, size);
+    read_config((char)data[0], text, &arena, &config);
+    failing_allocation_end();
+    arena_fini(&arena);
+    return 0;
+}
