@@ -93,6 +93,19 @@ def test_what_does_not_finish_in_time_is_cut(started):
     assert "are cut" in server.err.text()
 
 
+def test_signals_without_a_meaning_are_ignored(started):
+    """Whoever sends SIGUSR1 to all processes of a service, or SIGUSR2 to the wrong one, ends nothing."""
+    server = started()
+    front = front_of(server)
+    server.process.send_signal(signal.SIGUSR1)
+    front.send_signal(signal.SIGUSR1)
+    front.send_signal(signal.SIGUSR2)
+    server.process.send_signal(signal.SIGHUP)
+    assert server.err.wait_for("reloading the settings", 60)
+    assert front_of(server) == front and infer(server)[0] == 200
+    server.stop()
+
+
 def test_a_front_that_does_not_turn_is_ended(started):
     server = started("--stuck-timeout-ms", "500")
     [front] = processes.named(server.pid, "front")

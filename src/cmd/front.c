@@ -314,6 +314,8 @@ static void watch_signals(void)
     uv_signal_start(&front.interrupt, on_signal, SIGINT);
     uv_signal_start(&front.hangup, on_hangup, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* it means nothing, and SIGUSR2 is the spawner's */
+    signal(SIGUSR2, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error like a full disk */
 }
 

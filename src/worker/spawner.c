@@ -150,7 +150,7 @@ static void handle_signals(struct spawner *spawner)
             reap(spawner); /* one signal may stand for several children */
         else if (signal.ssi_signo == SIGUSR2)
             begin_upgrade(spawner);
-        else
+        else if (signal.ssi_signo != SIGUSR1) /* which means nothing */
             pass_on(spawner, (int)signal.ssi_signo);
     }
 }
@@ -261,7 +261,7 @@ static bool fail(const char *what)
 /* Children of a process that ignores SIGCHLD, which may be inherited, are never waited for. */
 static bool open_signals(struct spawner *spawner)
 {
-    static const int read[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR2};
+    static const int read[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     signal(SIGCHLD, SIG_DFL);
     sigemptyset(&spawner->signals);
     for (size_t i = 0; i < sizeof read / sizeof *read; i++)

@@ -161,13 +161,13 @@ enum {
 #define SPAWNER_SUCCESSOR_VARIABLE "TENSORD__SUCCESSOR"
 
 /* Runs the spawner until the front ends; returns the exit status of the program: the front's, or
- * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front; SIGUSR2
- * upgrades: the program at `program` is executed in this process, with the arguments of `serve`,
- * and its front takes over from the one that serves without a refused connection
- * (spawner_upgrade.h). The front is in a session of its own, with stdin from /dev/null and the
- * caller's environment. Must be called while the process has one thread; says on standard error why
- * it could not start. The signals stay blocked: a late one changes neither the status nor what the
- * caller tidies up before it exits. */
+ * 128 + the signal that killed it. SIGTERM, SIGINT and SIGHUP are passed on to the front; SIGUSR1
+ * is ignored; SIGUSR2 upgrades: the program at `program` is executed in this process, with the
+ * arguments of `serve`, and its front takes over from the one that serves without a refused
+ * connection (spawner_upgrade.h). The front is in a session of its own, with stdin from /dev/null
+ * and the caller's environment. Must be called while the process has one thread; says on standard
+ * error why it could not start. The signals stay blocked: a late one changes neither the status nor
+ * what the caller tidies up before it exits. */
 int spawner_run(const struct spawner_options *options);
 
 /* In the role `check`: true when a program that is to be upgraded to this one hands over its front
