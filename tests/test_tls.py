@@ -457,6 +457,13 @@ def test_http_on_a_tls_port_is_told_so(secure):
     assert answers(served)
 
 
+def test_the_command_line_says_that_it_speaks_no_tls(secure):
+    served = secure()
+    for url, word in ((served.url, "unix:PATH"), (served.url.replace("https", "http"), "this port speaks TLS")):
+        asked = subprocess.run([binary(), "ls", "--to", url], capture_output=True, text=True, timeout=60)
+        assert asked.returncode != 0 and "TLS" in asked.stderr and word in asked.stderr
+
+
 def test_tls_on_a_plain_port_gets_an_alert(server, folder, ca):
     served = server(folder)
     with pytest.raises(ssl.SSLError, match="(?i)alert.handshake.failure"):

@@ -34,12 +34,21 @@ void http_client_init(struct http_client *client, const struct command_line *lin
     };
 }
 
+static bool no_tls(struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_UNIMPLEMENTED,
+                     "this command does not speak TLS; let the server listen on a unix socket, too "
+                     "(--listen unix:PATH), and ask there (--to unix:PATH), or use curl");
+}
+
 static bool parse_url(const char *url, struct address *ret_address, struct error *ret_error)
 {
     struct span rest = span_of(url), port = SPAN("8000");
     *ret_address = (struct address){.host = "localhost", .path = url + strlen("unix:")};
     if (span_starts_with(rest, SPAN("unix:")))
         return true;
+    if (span_starts_with(rest, SPAN("https://")))
+        return no_tls(ret_error);
     if (span_starts_with(rest, SPAN("http://")))
         rest = span_after(rest, 7);
     struct span authority = span_split(&rest, '/'), host = authority;
