@@ -39,6 +39,21 @@ def test_models_that_go_take_no_other_with_them(server, tmp_path):
     assert len(processes.named(running.pid, "worker")) == 12
 
 
+def test_two_models_of_one_name_are_told(server, repository):
+    """One is served; that the other is not stands in the log and in `tensord ls`, until one of them goes."""
+    folder = repository(good=models.constant(1))
+    models.save(models.constant(2), folder / "good/1/model.onnx")
+    running = server(folder).wait_ready("good")
+    said = "another file or folder of this name and version is left out"
+    assert running.err.wait_for(said, 60)
+    listed = subprocess.run([binary(), "ls", "--to", running.url, "--token", running.admin_token], capture_output=True, text=True)
+    assert said in listed.stdout
+    assert value(running, "good") in (1, 2)
+    (folder / "good.onnx").unlink()
+    until(lambda: not index(running)["good", "1"].get("reason"), 60, "the other's end")
+    assert value(running, "good") == 2
+
+
 def test_a_file_that_is_copied_slowly_waits(server, repository):
     folder = repository(first=models.constant(1))
     running = server(folder).wait_ready("first")

@@ -65,6 +65,7 @@ struct repository_version {
     struct span format;          /* the format's name, or the engine that the config names; empty:
                                     its engine will find out */
     bool code;                   /* loading it runs code that it brings */
+    bool doubled; /* another file or folder has its name and number: it is left out */
     const struct model_config *config;
     const struct error *error; /* NULL, or why it cannot be served: the config is wrong (the
                                   sentence has line, key and suggestion), files are not as they

@@ -120,6 +120,7 @@ static void write_version(const struct repository_version *version, struct buf *
     pack_number(buf, version->runtime);
     pack_string(buf, version->format);
     pack_number(buf, version->code);
+    pack_number(buf, version->doubled);
     write_config(version->config, buf);
     pack_number(buf, version->error != NULL);
     if (version->error)
@@ -151,6 +152,7 @@ static void read_version(struct unpack *unpack, struct repository_version *versi
     version->runtime = (enum format_runtime)unpack_number(unpack, RUNTIME_COUNT - 1);
     version->format = unpack_string(unpack);
     version->code = unpack_bool(unpack);
+    version->doubled = unpack_bool(unpack);
     version->config = read_config(unpack);
     if (unpack_bool(unpack))
         version->error = read_own_error(unpack);

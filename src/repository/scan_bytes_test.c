@@ -40,6 +40,7 @@ static void write_scan(struct buf *buf)
          .fingerprint = UINT64_MAX,
          .size_bytes = 7,
          .renamed_in = true,
+         .doubled = true,
          .config = &config},
         {.model = SPAN("n"),
          .version = 1,
@@ -68,7 +69,7 @@ static void a_scan_comes_back(void **state)
     assert_true(span_equal(m->model, SPAN("m")) && m->version == INT64_MAX);
     assert_true(span_equal(m->path, SPAN("/r/m/1")) && span_equal(m->root, SPAN("/r/m")));
     assert_true(m->fingerprint == UINT64_MAX && m->size_bytes == 7 && m->renamed_in);
-    assert_true(!m->complete && !m->unreadable && !m->error);
+    assert_true(!m->complete && !m->unreadable && !m->error && m->doubled && !n->doubled);
     assert_true(span_equal(m->config->engine, SPAN("onnx")));
     assert_true(m->config->max_batch_size == -1 && m->config->max_queue_delay_us == UINT64_MAX);
     assert_true(m->config->inputs[0].shape.dims[1] == 4 && m->config->inputs[1].optional);

@@ -168,6 +168,7 @@ static void two_models_of_one_name_are_one(void **state)
     put(f, "m/model.onnx", "x");
     scan_at(f, "", NULL, 0);
     assert_int_equal(f->scan.version_count, 1);
+    assert_true(f->scan.versions[0].doubled);
 }
 
 /* "model:error" of each version that has one. */

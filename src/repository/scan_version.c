@@ -28,13 +28,24 @@ static bool name_is_good(struct span model)
     return model.size && model.size <= MAX_NAME_BYTES && utf8_valid(model);
 }
 
+static void mark_doubled(struct repository_scan *scan, struct span model, uint64_t number)
+{
+    for (size_t i = 0; i < scan->version_count; i++) {
+        struct repository_version *version = &scan->versions[i];
+        if (version->version == number && span_equal(version->model, model))
+            version->doubled = true;
+    }
+}
+
 /* Remembers the pair. False when it is there already, or there is no memory. */
 static bool list_version(struct scanner *scanner, struct span model, uint64_t number)
 {
     char *key = arena_printf(&scanner->scan->arena, "%llu/%.*s", (unsigned long long)number,
                              SPAN_ARGS(model));
-    if (key && map_get(&scanner->listed, span_of(key)))
+    if (key && map_get(&scanner->listed, span_of(key))) {
+        mark_doubled(scanner->scan, model, number);
         return false;
+    }
     if (key && map_set(&scanner->listed, span_of(key), scanner))
         return true;
     scanner->failed = true;

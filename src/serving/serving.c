@@ -12,6 +12,9 @@
 
 enum { PART_BYTES = 160 };
 
+/* A file NAME.onnx beside a folder NAME, say. */
+static const char left_out[] = "another file or folder of this name and version is left out";
+
 static void say(struct version *version, enum log_level level, const char *sentence)
 {
     char part[PART_BYTES];
@@ -270,6 +273,9 @@ static void apply_version(struct version *version, const struct repository_versi
     version->unreadable = found->unreadable;
     version->complete = found->complete;
     version->code = found->code;
+    if (found->doubled && !version->doubled)
+        say(version, LOG_WARNING, left_out);
+    version->doubled = found->doubled;
     snprintf(version->format, sizeof version->format, "%.*s", SPAN_ARGS(found->format));
     if (!found->complete)
         return;
@@ -591,6 +597,8 @@ const char *version_reason(const struct version *version)
         return "its files have gone";
     if (!version->complete)
         return "its files are still being written";
+    if (version->doubled)
+        return left_out;
     return version_state(version) == VERSION_ASLEEP ? "asleep" : "";
 }
 

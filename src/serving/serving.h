@@ -98,6 +98,7 @@ struct version {
     bool seen;                /* in the scan that is being applied */
     char format[32];          /* of its files; may be empty */
     bool code;                /* loading it runs code that it brings */
+    bool doubled;             /* another file or folder has its name and number, too */
     struct error files_error; /* why its files as they lie now are not served: their config is
                                  wrong, or they failed while older ones were served */
     char note[512];           /* what it is doing; may be empty */
