@@ -301,7 +301,7 @@ def test_a_token_is_wanted(server, repository, monkeypatch, tmp_path):
     monkeypatch.setenv("TENSORD_STATE_DIR", str(tmp_path))
     (tmp_path / "admin-token").write_text("that-of-another-server")
     strict = server(repository(echo=models.identity()), "--anonymous", "none").wait_ready("echo")
-    with pytest.raises(tensord.Unauthorized, match="give a token as token=…"):
+    with pytest.raises(tensord.Unauthorized, match="needs a token with the scope .*; give a token as token=…"):
         tensord.connect(strict.url).model("echo")([1, 2, 3, 4])
     with pytest.raises(tensord.Unauthorized):
         tensord.connect(strict.url, "wrong").model("echo")([1, 2, 3, 4])

@@ -218,12 +218,13 @@ def test_a_refusal_is_told(gpu, pushes, folder):
 
 
 def test_a_model_that_cannot_be_loaded(gpu, pushes, folder):
-    pushes.events = [{"state": "loading", "reason": "building environment"}, {"log": "Collecting torch"},
+    pushes.events = [{"state": "loading", "reason": "building environment"}, {"log": " Collecting torch"},
+                     {"state": "loading", "reason": "building environment: Collecting torch"},
                      {"state": "failed", "reason": "no such package: torchh"}]
     seen = Seen()
     with pytest.raises(tensord.DeployError, match="cannot be loaded: no such package: torchh"):
         gpu.push(folder, progress=seen)
-    assert seen.lines == ["Collecting torch"] and "sentiment: building environment" in seen.stages
+    assert seen.lines == ["Collecting torch"] and seen.stages[-2:] == ["sentiment: building environment"] * 2
 
 
 def test_a_server_that_ends_meanwhile(gpu, pushes, folder):

@@ -30,9 +30,13 @@ def installed(tmp_path, one):
     return tmp_path / "venv" / "bin"
 
 
-def run(program, *arguments, **options):
-    environment = {name: value for name, value in inherited().items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    return subprocess.run([program, *arguments], capture_output=True, text=True, cwd="/", env=environment, **options)
+def clean(**more):
+    """What the environment is for somebody who has just installed it."""
+    return {name: value for name, value in inherited().items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")} | more
+
+
+def run(program, *arguments, **environment):
+    return subprocess.run([program, *arguments], capture_output=True, text=True, cwd="/", env=clean(**environment))
 
 
 @pytest.mark.parametrize("kind", ["py3-none-any", "py3-none-manylinux"])
@@ -61,8 +65,7 @@ def test_the_wheel_for_linux_serves(tmp_path):
     folder = tmp_path / "models"
     models.save(models.identity(), folder / "echo.onnx")
     (folder / "hello.py").write_text("def hello(x: str) -> str:\n    return 'hello ' + x\n")
-    environment = {**inherited(), "XDG_STATE_HOME": str(tmp_path / "state")}
-    environment.pop("VIRTUAL_ENV", None)
+    environment = clean(XDG_STATE_HOME=str(tmp_path / "state"))
     served = subprocess.Popen(
         [programs / "tensord", "serve", folder, "--port", "0", "--grpc-port", "0", "--metrics-port", "0", "--onnxruntime",
          onnxruntime(), "--python", sys.executable], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -76,13 +79,13 @@ for name, x in (("echo", [1, 2, 3, 4]), ("hello", "you")):
     for event in tensord.client.push.events(gpu.transport, name): pass
     print(event["state"], gpu.model(name)(x))
 """
-        called = run(programs / "python", "-c", script)
+        called = run(programs / "python", "-c", script, **environment)
         assert called.stdout == "ready [1.0, 2.0, 3.0, 4.0]\nready hello you\n", called.stderr + err.text()
         (tmp_path / "twice.py").write_text("def twice(x: str) -> str:\n    return 2 * x\n")
         environment["TENSORD_URL"] = url
-        pushed = subprocess.run([programs / "tensord", "push", tmp_path / "twice.py"], env=environment, capture_output=True, text=True)
+        pushed = run(programs / "tensord", "push", tmp_path / "twice.py", **environment)
         assert pushed.returncode == 0, pushed.stderr
-        answered = subprocess.run([programs / "tensord", "run", "twice", "ab"], env=environment, capture_output=True, text=True)
+        answered = run(programs / "tensord", "run", "twice", "ab", **environment)
         assert "abab" in answered.stdout, answered.stderr
     finally:
         served.terminate()

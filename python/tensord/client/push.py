@@ -223,17 +223,19 @@ def events(transport: Transport, name: str, version: Optional[int] = None, follo
 def wait_ready(transport: Transport, name: str, version: Optional[int] = None, *, progress: Progress = SILENT,
                timeout_s: Optional[float] = None) -> None:
     """Waits until the model is ready, and shows meanwhile what happens. DeployError with the reason when it fails."""
-    state, reason = "", ""
+    state, reason, line = "", "", ""
     progress.stage(f"loading {name}")
     try:
         for event in events(transport, name, version, timeout_s=timeout_s):
             if "log" in event:
-                progress.line(str(event["log"]))
+                line = str(event["log"]).strip()
+                progress.line(line)
                 continue
             state, reason = str(event.get("state", "")).lower(), str(event.get("reason") or "")
             if state in _SETTLED:
                 break
-            progress.stage(f"{name}: {reason or state}")
+            does = reason[:-len(line)].rstrip(": ") if line and reason.endswith(line) else reason  # it was just shown
+            progress.stage(f"{name}: {does}" if does else f"{state} {name}")
             progress.update(event.get("progress"))
     except TimedOut:
         raise TimedOut(f"'{name}' is installed and was not ready in time; it is {state}{reason and f': {reason}'}") from None

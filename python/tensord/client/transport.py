@@ -301,11 +301,13 @@ class Transport:
         try:
             response = self._exchange(connection, method, path, fields, body, timer, cancel)
             if response.status == 401 and self.token is None and (token := own_server.own_token(response.sock)):
-                response.read()
+                sentence = error_text(response)
                 self.token = token
                 response = self._attempt(method, path, fields, body, timer, cancel)
                 if response.status == 401:  # it is another server of this user's
                     self.token = None
+                    response.close()
+                    raise _unauthorized(sentence, False)
             return response
         except BaseException:
             connection.close()
@@ -368,10 +370,13 @@ def _retry_after(response: Response) -> Optional[float]:
 def _authorized(response: Response) -> Response:
     if response.status not in (401, 403):
         return response
-    sentence = error_text(response)
-    if response.status == 401 and response.transport.token is None:
-        sentence += "; give a token as token=…, as --token, or in the variable TENSORD_TOKEN"
-    raise Unauthorized(sentence)
+    had_token = response.transport.token is not None
+    raise _unauthorized(error_text(response), had_token or response.status == 403)
+
+
+def _unauthorized(sentence: str, had_token: bool) -> Unauthorized:
+    return Unauthorized(sentence if had_token else
+                        f"{sentence}; give a token as token=…, as --token, or in the variable TENSORD_TOKEN")
 
 
 def _reraise(error: BaseException, address: Address) -> NoReturn:
