@@ -157,7 +157,7 @@ static void a_model_that_has_become_another_is_given_up(void **state)
     struct client *client = ask(1);
     worker_read(&f, worker);
     worker_end(&f, worker, "killed");
-    client_expect(client, ERROR_UNAVAILABLE);
+    client_expect(client, ERROR_INTERRUPTED);
     client = ask(1);
     pass_time(&f, fixture_generation(&f, "m"));
     worker = worker_of(&f, "m");

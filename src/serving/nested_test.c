@@ -78,7 +78,7 @@ static void the_callers_death_cancels_its_calls(void **state)
     worker_call(&f, outer, 7, "inner");
     worker_read(&f, inner);
     worker_end(&f, outer, "killed");
-    client_expect(client, ERROR_UNAVAILABLE);
+    client_expect(client, ERROR_INTERRUPTED);
     worker_read(&f, inner);
     assert_true(inner->requests[0].cancelled);
     worker_answer(&f, inner, TENSORD_OK, true);
@@ -157,7 +157,7 @@ static void too_many_calls_at_once_break_the_rules(void **state)
         worker_call(&f, outer, i, "inner");
     assert_true(outer->killed);
     worker_end(&f, outer, "killed");
-    client_expect(client, ERROR_UNAVAILABLE);
+    client_expect(client, ERROR_INTERRUPTED);
     struct played_worker *inner = worker_of(&f, "inner");
     worker_end(&f, inner, "killed");
     fixture_fini(&f);
