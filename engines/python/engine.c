@@ -14,6 +14,19 @@ static int match(const struct tensord_source *source)
 
 /* ---- loading ---- */
 
+/* The host is about to go; what was printed is still told. With the interpreter's lock. */
+static void say_farewell(void)
+{
+    PyObject *nothing = PyObject_CallNoArgs(python_bridge.flush);
+    if (!nothing)
+        PyErr_Clear();
+    Py_XDECREF(nothing);
+    gil_give();
+    pump_stop();
+    gil_take();
+    python_host = NULL;
+}
+
 static enum tensord_status load_failed(void)
 {
     PyObject *type, *exception, *traceback;
@@ -35,11 +48,14 @@ static enum tensord_status load(const struct tensord_host *host,
                                 struct tensord_description *ret_description, void **ret_model)
 {
     python_host = host;
+    pump_start();
     gil_take();
     struct python_model *model = model_load(source, ret_description);
     enum tensord_status status = model ? TENSORD_OK : load_failed();
     if (model && model->start)
         python_engine.flags |= TENSORD_ENGINE_ASYNC;
+    if (!model)
+        say_farewell();
     gil_give();
     *ret_model = model;
     return status;
@@ -49,6 +65,7 @@ static void unload(void *model)
 {
     gil_take();
     model_unload(model);
+    say_farewell();
     gil_give();
 }
 

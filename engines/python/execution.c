@@ -113,6 +113,12 @@ static PyObject *empty(PyObject *self, PyObject *arguments)
     return view || PyErr_Occurred() ? view : Py_NewRef(Py_None);
 }
 
+static PyObject *call(PyObject *self, PyObject *arguments)
+{
+    struct run *run = run_of(self);
+    return run ? run_call(run, arguments) : NULL;
+}
+
 static void dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
@@ -128,6 +134,7 @@ static PyMethodDef methods[] = {
      "True once the client has gone or the deadline has passed."},
     {"answer", answer, METH_VARARGS,
      "answer(outputs, final) -> bool: sends them; False: nobody wants more."},
+    {"call", call, METH_VARARGS, "call(model, version, inputs) -> outputs: asks another model."},
     {"empty", empty, METH_VARARGS,
      "empty(datatype, shape, size_bytes) -> Buffer | None: room for an output."},
     {"fail", fail, METH_O, "fail(exception): ends the request with an error."},

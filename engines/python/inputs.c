@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static PyObject *shape_of(const struct tensord_tensor *input)
+PyObject *tensor_shape(const struct tensord_tensor *tensor)
 {
-    PyObject *shape = PyTuple_New((Py_ssize_t)input->ndim);
-    for (uint32_t i = 0; shape && i < input->ndim; i++) {
-        PyObject *dim = PyLong_FromLongLong(input->shape[i]);
+    PyObject *shape = PyTuple_New((Py_ssize_t)tensor->ndim);
+    for (uint32_t i = 0; shape && i < tensor->ndim; i++) {
+        PyObject *dim = PyLong_FromLongLong(tensor->shape[i]);
         if (!dim || PyTuple_SetItem(shape, (Py_ssize_t)i, dim) < 0) {
             Py_DECREF(shape);
             return NULL;
@@ -18,9 +18,9 @@ static PyObject *shape_of(const struct tensord_tensor *input)
 }
 
 /* The elements of a BYTES tensor, whose lengths the front has checked; they are read once. */
-static PyObject *bytes_of(const struct tensord_tensor *input)
+PyObject *tensor_elements(const struct tensord_tensor *tensor)
 {
-    const char *at = input->data, *end = at + input->size_bytes;
+    const char *at = tensor->data, *end = at + tensor->size_bytes;
     PyObject *list = PyList_New(0);
     while (list && end - at >= (ptrdiff_t)sizeof(uint32_t)) {
         uint32_t size;
@@ -42,7 +42,7 @@ static PyObject *bytes_of(const struct tensord_tensor *input)
 
 static PyObject *array_of_bytes(const struct tensord_tensor *input)
 {
-    PyObject *list = bytes_of(input), *shape = list ? shape_of(input) : NULL;
+    PyObject *list = tensor_elements(input), *shape = list ? tensor_shape(input) : NULL;
     PyObject *array =
         shape ? PyObject_CallFunctionObjArgs(python_bridge.objects, list, shape, NULL) : NULL;
     Py_XDECREF(shape);
@@ -54,7 +54,7 @@ static PyObject *array_of(const struct run *run, const struct python_tensor *ten
                           const struct tensord_tensor *input)
 {
     PyObject *view = view_new(input, run->lease, NULL, false),
-             *shape = view ? shape_of(input) : NULL;
+             *shape = view ? tensor_shape(input) : NULL;
     PyObject *array =
         shape ? PyObject_CallFunctionObjArgs(run->model->ndarray, shape, tensor->dtype, view, NULL)
               : NULL;
@@ -68,7 +68,7 @@ static PyObject *value_of(const struct run *run, const struct python_tensor *ten
 {
     bool is_bytes = input->datatype == TENSORD_BYTES;
     if (tensor->form == FORM_LIST)
-        return bytes_of(input);
+        return tensor_elements(input);
     if (tensor->form == FORM_BUFFER)
         return view_new(input, run->lease, NULL, false);
     return is_bytes ? array_of_bytes(input) : array_of(run, tensor, input);

@@ -68,6 +68,7 @@ static PyObject *dict_of(const struct tensord_source *source)
         set(dict, "max_batch_size", PyLong_FromLongLong(source->max_batch_size)) &&
         set(dict, "threads", PyLong_FromUnsignedLong(source->threads)) &&
         set(dict, "concurrency", PyLong_FromUnsignedLong(source->concurrency)) &&
+        set(dict, "decoupled", PyBool_FromLong(source->decoupled)) &&
         set(dict, "device", text_or_none(source->device)))
         return dict;
     Py_XDECREF(dict);
@@ -213,7 +214,9 @@ static enum tensord_batching batching_of(PyObject *object)
 {
     PyObject *value = PyObject_GetAttrString(object, "batching");
     enum tensord_batching batching = TENSORD_BATCHING_UNKNOWN;
-    if (value && value != Py_None)
+    if (value && PyUnicode_Check(value))
+        batching = TENSORD_BATCHING_OWN;
+    else if (value && value != Py_None)
         batching = PyObject_IsTrue(value) > 0 ? TENSORD_BATCHING_YES : TENSORD_BATCHING_NO;
     Py_XDECREF(value);
     return batching;

@@ -162,15 +162,12 @@ static bool is_wanted(uint64_t wanted, size_t index)
     return index >= 64 || (wanted >> index & 1);
 }
 
-/* The value of an output in what the model gave; borrowed. NULL with an exception. */
+/* The value of an output in what the model gave; borrowed. NULL with an exception, or without one
+ * when a dict leaves it out. */
 static PyObject *find_value(const struct python_model *model, PyObject *result, size_t index)
 {
     if (PyDict_Check(result) && !model->call) {
-        PyObject *value = PyDict_GetItemWithError(result, model->output_values[index].name);
-        if (!value && !PyErr_Occurred())
-            PyErr_Format(PyExc_KeyError, "the model gave no output '%s'",
-                         model->outputs[index].name);
-        return value;
+        return PyDict_GetItemWithError(result, model->output_values[index].name);
     }
     if (model->output_count == 1 && !(model->call == NULL && PyTuple_Check(result)))
         return result;

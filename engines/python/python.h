@@ -13,6 +13,7 @@
     ROW(load)    /* (source: dict) -> Model */                                                     \
     ROW(failed)  /* (exception, execution | None) -> (status, sentence) */                         \
     ROW(coerce)  /* (value, info: TensorInfo) -> buffer, or (shape, list[bytes]) for BYTES */      \
+    ROW(flush)   /* () -> None: of what was printed */                                             \
     ROW(dtype)   /* (datatype: str) -> numpy.dtype */                                              \
     ROW(ndarray) /* () -> numpy.ndarray */                                                         \
     ROW(objects) /* (values: list[bytes], shape) -> numpy array of objects */
@@ -152,7 +153,24 @@ void run_fail(struct run *run);
 /* The same for the run of a handle, if it has not ended. */
 void run_fail_handle(PyObject *handle);
 
+/* ---- call.c ---- */
+
+/* A call to another model: (model, version, [(name, datatype, shape, buffer)]) to
+ * [(name, datatype, shape, buffer or list of bytes)]. NULL with an exception. */
+PyObject *run_call(struct run *run, PyObject *arguments);
+
+/* ---- pump.c: what a model prints ---- */
+
+/* From now on what is written to descriptors 1 and 2 becomes lines of the log, until pump_stop,
+ * which waits a moment for what is still on its way. */
+void pump_start(void);
+void pump_stop(void);
+
 /* ---- inputs.c, outputs.c ---- */
+
+/* A tuple of the dimensions; a list of the elements of a BYTES tensor. NULL with an exception. */
+PyObject *tensor_shape(const struct tensord_tensor *tensor);
+PyObject *tensor_elements(const struct tensord_tensor *tensor);
 
 /* The values of the inputs in the order of the description, None for those left out. */
 PyObject *inputs_take(const struct run *run);

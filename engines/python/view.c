@@ -46,7 +46,8 @@ static void leave(struct lease *lease)
     lease->views--;
     if (lease->views > 0 || !lease->ended)
         return;
-    python_host->release(lease->kept);
+    if (python_host) /* else all ends */
+        python_host->release(lease->kept);
     free(lease);
 }
 

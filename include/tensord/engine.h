@@ -94,13 +94,15 @@ struct tensord_source {
     uint32_t threads;       /* how many threads one execution may use; 0: the engine decides */
     uint32_t concurrency;   /* how many executions at once are wanted; 0: the engine decides */
     const char *device;     /* "cpu", "cuda:0", … ; never NULL */
+    bool decoupled;         /* the config says that a request may have any number of answers */
 };
 
 enum tensord_batching {
     TENSORD_BATCHING_UNKNOWN =
         0, /* the host finds out from the shapes and by trying (docs/engines.md) */
     TENSORD_BATCHING_NO,
-    TENSORD_BATCHING_YES
+    TENSORD_BATCHING_YES,
+    TENSORD_BATCHING_OWN /* the engine has its own way: never joined, whatever the config says */
 };
 
 /* What a loaded model is like. Everything it points to belongs to the engine and stays valid until

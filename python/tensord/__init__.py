@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # by their names again: type checkers take these for public
     from tensord.errors import ModelUnavailable as ModelUnavailable
     from tensord.errors import TimedOut as TimedOut
     from tensord.errors import Unauthorized as Unauthorized
+    from tensord.worker.calls import CallFailed as CallFailed
+    from tensord.worker.calls import call as call
+    from tensord.worker.calls import call_sync as call_sync
     from tensord.worker.declare import model as model
     from tensord.worker.errors import BadRequest as BadRequest
     from tensord.worker.errors import Unavailable as Unavailable
@@ -37,6 +40,7 @@ __version__ = "0.1.0"
 # Where each public name is defined.
 _HOMES = {
     "tensord.client": ("connect", "Server", "Model", "Deployed"),
+    "tensord.worker.calls": ("call", "call_sync", "CallFailed"),
     "tensord.worker.declare": ("model",),
     "tensord.worker.errors": ("BadRequest", "Unavailable"),
     "tensord.worker.memory": ("empty", "is_shared"),

@@ -52,6 +52,7 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .load = load_policy(settings),
         .memory_limit_bytes = memory_limit_bytes(settings),
         .threads = (uint32_t)settings->threads,
+        .load_timeout_ms = (uint64_t)settings->load_timeout_ms,
         .python = interpreter_find(settings->python, python) ? python : NULL,
         .environments = environment_options(settings),
         .queue_limit = (size_t)settings->queue_limit,

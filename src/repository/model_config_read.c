@@ -208,6 +208,8 @@ static bool make_batching(struct maker *maker)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'max_batch_size' must be 0 or above");
     maker->config->max_batch_size = size == NOT_GIVEN ? -1 : size;
+    const struct inference_model_transaction_policy *policy = maker->from->model_transaction_policy;
+    maker->config->decoupled = policy && policy->decoupled;
     if (maker->from->which_scheduling_choice == 11) {
         maker->config->dynamic_batching = true;
         maker->config->max_queue_delay_us =

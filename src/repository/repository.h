@@ -39,6 +39,7 @@ struct model_config {
     size_t parameter_count;
     uint32_t instance_count; /* executions at once: instance_group; 0: the config does not say */
     struct span device;      /* "cpu", "cuda:0" */
+    bool decoupled;          /* model_transaction_policy: any number of answers to a request */
     bool dynamic_batching;   /* a dynamic_batching section is there */
     uint64_t max_queue_delay_us;
     struct model_python python;

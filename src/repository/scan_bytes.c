@@ -61,6 +61,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_parameters(buf, config->parameters, config->parameter_count);
     pack_number(buf, config->instance_count);
     pack_string(buf, config->device);
+    pack_number(buf, config->decoupled);
     pack_number(buf, config->dynamic_batching);
     pack_number(buf, config->max_queue_delay_us);
     write_python(&config->python, buf);
@@ -84,6 +85,7 @@ static const struct model_config *read_config(struct unpack *unpack)
         unpack_parameters(unpack, MODEL_CONFIG_MAX_BYTES, &config->parameter_count);
     config->instance_count = (uint32_t)unpack_number(unpack, UINT32_MAX);
     config->device = unpack_string(unpack);
+    config->decoupled = unpack_bool(unpack);
     config->dynamic_batching = unpack_bool(unpack);
     config->max_queue_delay_us = unpack_number(unpack, UINT64_MAX);
     read_python(unpack, &config->python);

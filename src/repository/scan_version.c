@@ -330,6 +330,10 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
         !look_into(scanner, folder, path, version, &summary, &error))
         set_error(scanner, version, &error);
     recognise(version, path);
+    if (version->runtime == RUNTIME_PYTHON && realpath(folder, real) &&
+        scan_is_beneath(scanner, real) &&
+        !arena_copy(&scanner->scan->arena, span_of(real), &version->root))
+        scanner->failed = true; /* what its versions share lies beside them */
     version->fingerprint = summary.fingerprint;
     version->size_bytes = summary.size_bytes;
     version->renamed_in = scanner->renamed || version_was_put(scanner, name, number);

@@ -93,6 +93,7 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
         .input_count = config->input_count,
         .output_count = config->output_count,
         .max_batch_size = config->max_batch_size,
+        .decoupled = config->decoupled,
         .may_batch = config->max_batch_size != 0,
         .threads = options->threads,
         .concurrency = config->instance_count,

@@ -40,6 +40,7 @@ struct replica {
     struct kept_list kept; /* memory of answered requests that its model still looks at */
     struct error failure;  /* why it could not load, or what it did wrong */
     struct timer grace;
+    struct timer load; /* until it has loaded */
 };
 
 static struct serving *serving_of(const struct replica *replica)
@@ -54,10 +55,27 @@ static void say(const struct replica *replica, enum log_level level, struct span
 
 /* ---- the channel's events ---- */
 
+/* Another try would take as long: the model is given up. */
+static void load_too_long(struct timer *timer)
+{
+    struct replica *replica = list_entry(timer, struct replica, load);
+    replica_kill(replica, "it has not loaded within %llu ms",
+                 (unsigned long long)serving_of(replica)->options.load_timeout_ms);
+    replica->failure.code = ERROR_DEADLINE_EXCEEDED;
+}
+
+static void expect_load(struct replica *replica)
+{
+    struct serving *serving = serving_of(replica);
+    if (serving->options.load_timeout_ms)
+        timer_start(&replica->load, serving->loop, serving->options.load_timeout_ms, load_too_long);
+}
+
 static void on_loading(void *owner, double done)
 {
     struct generation *generation = ((struct replica *)owner)->generation;
     generation->progress = done;
+    expect_load(owner);
     if (!generation->state.retired)
         version_note(generation->version, "loading, %.0f %%", done * 100);
 }
@@ -65,6 +83,7 @@ static void on_loading(void *owner, double done)
 static void on_ready(void *owner, const struct schema *schema)
 {
     struct replica *replica = owner;
+    timer_stop(&replica->load);
     if (!replica->probe)
         replica->generation->version->statistics.metrics.load_ns =
             loop_now_ns(serving_of(replica)->loop) - replica->started_ns;
@@ -194,6 +213,7 @@ static void finish(struct replica *replica, const char *reason)
     uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
     timer_stop(&replica->grace);
     loop_undefer(&replica->given_up);
+    timer_stop(&replica->load);
     generation_ref(generation); /* answering may drop all others */
     nested_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
@@ -286,6 +306,7 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
         free(replica);
         return NULL;
     }
+    expect_load(replica);
     generation_ref(generation);
     serving->live_workers++;
     return replica;

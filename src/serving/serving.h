@@ -44,6 +44,7 @@ struct serving_options {
     enum load_policy load;
     uint64_t memory_limit_bytes; /* tensor memory of one generation */
     uint32_t threads;            /* per execution; 0: the engine decides */
+    uint64_t load_timeout_ms;    /* without a sign of progress */
     const char *python;          /* path of the interpreter of Python workers; NULL: none */
     struct environment_options environments; /* of models in Python */
     size_t queue_limit;                      /* requests that wait for one model */

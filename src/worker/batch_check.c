@@ -193,6 +193,7 @@ static struct host_execution *trial_new(struct host *host, const struct trial_ro
     execution->arena = arena;
     execution->host = host;
     execution->trial = true;
+    pthread_mutex_init(&execution->lock, NULL);
     execution->tensord = (struct tensord_execution){.host = &host->tensord,
                                                     .inputs = inputs,
                                                     .input_count = input_count,
@@ -388,7 +389,9 @@ void host_check_batching(struct host *host)
     const struct worker_spec *spec = host->spec;
     enum tensord_batching batching = host->description.batching;
     host->max_batch_size = 0;
-    if (!spec->may_batch || spec->max_batch_size == 0)
+    if (batching == TENSORD_BATCHING_OWN)
+        decide(host, 0, "not joined: the model takes requests as they are");
+    else if (!spec->may_batch || spec->max_batch_size == 0)
         decide(host, 0, "not joined: off by the model's config");
     else if (spec->max_batch_size > 0)
         decide(host,

@@ -70,6 +70,7 @@ static bool source_init(struct host_source *source, const struct worker_spec *sp
         .output_count = spec->output_count,
         .max_batch_size = spec->max_batch_size,
         .threads = spec->threads,
+        .decoupled = spec->decoupled,
         .concurrency = spec->concurrency,
         .device = terminated(arena, spec->device.size ? spec->device : SPAN("cpu")),
     };

@@ -200,9 +200,9 @@ static bool is_shared(const struct host_execution *execution, const void *data, 
     return false;
 }
 
-static bool on_output_bytes(struct tensord_execution *tensord, uint32_t index,
-                            enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
-                            const void *data, size_t size_bytes)
+static bool add_bytes(struct tensord_execution *tensord, uint32_t index,
+                      enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
+                      const void *data, size_t size_bytes)
 {
     struct host_execution *execution = of(tensord);
     struct channel_tensor tensor = {.index = index, .datatype = datatype, .shape.ndim = ndim};
@@ -223,15 +223,27 @@ static bool on_output_bytes(struct tensord_execution *tensord, uint32_t index,
     return true;
 }
 
+static bool on_output_bytes(struct tensord_execution *tensord, uint32_t index,
+                            enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
+                            const void *data, size_t size_bytes)
+{
+    pthread_mutex_lock(&of(tensord)->lock);
+    bool added = add_bytes(tensord, index, datatype, shape, ndim, data, size_bytes);
+    pthread_mutex_unlock(&of(tensord)->lock);
+    return added;
+}
+
 static void *on_room(struct tensord_execution *tensord, size_t size_bytes)
 {
     struct host_execution *execution = of(tensord);
     struct extent extent;
-    if (is_joined(execution) || !host_may_keep_more(execution, size_bytes) ||
-        !host_room_take(execution, execution->requests, size_bytes, &extent))
+    if (is_joined(execution) || !host_may_keep_more(execution, size_bytes))
         return NULL;
-    execution->requests->output_count++; /* in use until the answer is sent */
-    return execution->host->tensors + extent.offset;
+    pthread_mutex_lock(&execution->lock);
+    bool taken = host_room_take(execution, execution->requests, size_bytes, &extent);
+    execution->requests->output_count += taken; /* in use until the answer is sent */
+    pthread_mutex_unlock(&execution->lock);
+    return taken ? execution->host->tensors + extent.offset : NULL;
 }
 
 static bool on_output_input(struct tensord_execution *tensord, uint32_t index,
@@ -411,7 +423,9 @@ static bool respond_more(struct host_execution *execution)
     bool anybody = false;
     if (execution->trial)
         return true;
+    pthread_mutex_lock(&execution->lock);
     deal_outputs(execution);
+    pthread_mutex_unlock(&execution->lock);
     for (size_t i = 0; i < execution->request_count; i++) {
         struct host_request *request = &execution->requests[i];
         if (request->status != TENSORD_OK || !take_credit(execution->host, request))
@@ -510,7 +524,7 @@ static bool put_call_input(struct host_execution *execution, struct record_write
 }
 
 static bool send_call(struct host_execution *execution, const struct tensord_call *call,
-                      uint64_t id)
+                      uint64_t id, size_t *used)
 {
     struct host *host = execution->host;
     struct host_request *parent = execution->requests;
@@ -521,6 +535,7 @@ static bool send_call(struct host_execution *execution, const struct tensord_cal
         if (!host_room_take(execution, parent, call->inputs[i].size_bytes, &extents[i]))
             return false;
         execution->requests->output_count++; /* the room is in use until the call is answered */
+        ++*used;
     }
     struct record_writer writer;
     host_record(host, &writer, RECORD_CALL);
@@ -583,17 +598,22 @@ static bool on_call(struct tensord_execution *tensord, struct tensord_call *call
     waiting.id = ++host->next_call;
     list_add(&host->calls, &waiting.link);
     pthread_mutex_unlock(&host->lock);
-    size_t outputs_before = execution->requests->output_count;
-    bool sent = send_call(execution, call, waiting.id);
+    pthread_mutex_lock(&execution->lock);
+    size_t used = 0;
+    bool sent = send_call(execution, call, waiting.id, &used);
+    pthread_mutex_unlock(&execution->lock);
     pthread_mutex_lock(&host->lock);
     while (sent && !waiting.answer && !host->stopping)
         host_wait(host);
     list_remove(&waiting.link);
     pthread_mutex_unlock(&host->lock);
-    execution->requests->output_count = outputs_before;
+    pthread_mutex_lock(&execution->lock);
+    size_t in_use = execution->requests->output_count;
+    execution->requests->output_count = in_use > used ? in_use - used : 0; /* an answer resets it */
     bool ok = waiting.answer
                   ? take_answer(execution, waiting.answer, call)
                   : call_failed(call, sent ? "the server stops" : host_reason(TENSORD_UNAVAILABLE));
+    pthread_mutex_unlock(&execution->lock);
     free(waiting.answer);
     return ok;
 }

@@ -95,6 +95,7 @@ static struct host_execution *take_execution(struct host *host, const void *reco
     execution->arena = arena;
     execution->host = host;
     execution->tensord.host = &host->tensord;
+    pthread_mutex_init(&execution->lock, NULL);
     enum record_type type;
     struct record_reader reader = record_read(copy, &type);
     const struct record_execute *execute = record_take(&reader, sizeof *execute);

@@ -59,6 +59,7 @@ struct host_execution {
     struct tensord_execution tensord; /* as the engine sees it; must be first */
     struct host *host;
     struct list_link link; /* in host->backlog */
+    pthread_mutex_t lock;  /* of arena, rooms and outputs: a model may call others at once */
     struct arena arena;    /* this struct, and all that it points to, but copies */
     uint64_t id;
     uint64_t started_ns;

@@ -27,6 +27,7 @@ struct worker_spec {
     const struct parameter *parameters; /* the config's */
     size_t parameter_count;
     int64_t max_batch_size; /* the config's; -1: it says nothing */
+    bool decoupled;         /* the config says that a request may have any number of answers */
     bool may_batch;         /* false: never join requests */
     uint32_t threads;       /* 0: the engine decides */
     uint32_t concurrency;   /* 0: the engine decides */

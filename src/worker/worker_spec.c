@@ -4,7 +4,7 @@
 
 #include "base/pack.h"
 
-enum { VERSION = 3 };
+enum { VERSION = 4 };
 
 bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
 {
@@ -23,6 +23,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_parameters(buf, spec->parameters, spec->parameter_count);
     pack_number(buf, (uint64_t)spec->max_batch_size);
     pack_number(buf, spec->may_batch);
+    pack_number(buf, spec->decoupled);
     pack_number(buf, spec->threads);
     pack_number(buf, spec->concurrency);
     pack_number(buf, spec->keep_limit_bytes);
@@ -50,6 +51,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
     spec.parameters = unpack_parameters(&unpack, WORKER_SPEC_MAX_PARAMETERS, &spec.parameter_count);
     spec.max_batch_size = (int64_t)unpack_number(&unpack, UINT64_MAX);
     spec.may_batch = unpack_bool(&unpack);
+    spec.decoupled = unpack_bool(&unpack);
     spec.threads = (uint32_t)unpack_number(&unpack, UINT32_MAX);
     spec.concurrency = (uint32_t)unpack_number(&unpack, UINT32_MAX);
     spec.keep_limit_bytes = unpack_number(&unpack, UINT64_MAX);

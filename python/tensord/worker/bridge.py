@@ -2,6 +2,7 @@
 
 Nothing here imports more than it must: a worker's cold start is the interpreter's own, and little else.
 """
+import os
 import sys
 import traceback
 from typing import Any
@@ -21,16 +22,56 @@ def load(source: dict[str, Any]) -> Model:
     """Loads the model that the source names."""
     from tensord.worker.load import load as load_source
 
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # it is a pipe, and its other end a log
+    _set_threads(source["threads"])
     return load_source(Source(source))
+
+
+def _set_threads(count: int) -> None:
+    """What numeric libraries read when they are loaded."""
+    if count:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, str(count))
 
 
 def failed(error: BaseException | None, request: Any) -> tuple[int, str]:
     """The status and the sentence of an exception; its traceback goes to the log."""
     if error is None:
         return INTERNAL, "the model raised an exception that cannot be told"
-    print("".join(traceback.format_exception(error)), end="", file=sys.stderr)
     status = getattr(error, "tensord_status", INTERNAL)
-    return status, f"{type(error).__name__}: {error}"
+    if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
+        return CANCELLED, "the request was cancelled"
+    try:
+        sentence = getattr(error, "tensord_sentence", None) or f"{type(error).__name__}: {error}"
+    except Exception:  # its own __str__ raises
+        sentence = type(error).__name__
+    if status != INVALID_ARGUMENT:  # the client's mistakes are no news
+        print("".join(traceback.format_exception(error)), end="", file=sys.stderr, flush=True)
+    if request is not None and _wants_traceback(request):
+        sentence += _places(error)
+    return status, sentence
+
+
+def _wants_traceback(request: Any) -> bool:
+    try:
+        return request.parameters.get("traceback", "").lower() in ("1", "true")
+    except RuntimeError:
+        return False
+
+
+def _places(error: BaseException) -> str:
+    """Where it was raised, the innermost place first: an error's sentence has room for a few."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}" for f in reversed(frames)]
+    return "".join(f"\n  {place}" for place in places)
+
+
+def flush() -> None:
+    """What was printed leaves Python's buffers."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
 
 
 def ndarray() -> type:

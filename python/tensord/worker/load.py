@@ -13,4 +13,10 @@ def load(source: Source) -> Model:
     path = find_module(source)
     folder = os.path.dirname(path)
     sys.path.insert(0, folder)
-    return FunctionModel(load_module(path), source)
+    sys.path.append(os.path.join(os.path.dirname(__file__), "shims"))  # modules that other servers provide
+    module = load_module(path)
+    if hasattr(module, "TritonPythonModel"):
+        from tensord.worker.triton import TritonModel
+
+        return TritonModel(module.TritonPythonModel, source)
+    return FunctionModel(module, source)

@@ -46,6 +46,7 @@ class Source:
         self.threads: int = fields["threads"]
         self.concurrency: int = fields["concurrency"]
         self.device: str = fields["device"]
+        self.decoupled: bool = fields["decoupled"]
 
 
 class Model(Protocol):
@@ -54,7 +55,7 @@ class Model(Protocol):
     platform: str  # "python", "sklearn", …
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
-    batching: bool | None  # may requests be joined along the first dimension? None: the host finds out
+    batching: bool | str | None  # may requests be joined along the first dimension? None: the host finds out; "own": never
     max_batch_size: int  # rows; 0: no bound of the model's own
     concurrency: int  # executions at once, each on a thread of its own; 0 means 1
     streams: bool  # may answer a request several times

@@ -1,0 +1,318 @@
+"""Models in Python that misbehave: each is told so, to the one who caused it, and the server goes on."""
+import json
+import os
+import threading
+import time
+
+import psutil
+import pytest
+
+from support.processes import until
+from support.python_models import ask, needs_python, tensor, write_python
+from support.server import Server
+
+pytestmark = needs_python
+
+BAD = """
+    import ctypes, os, sys, threading, time
+    import numpy as np
+    from typing import Annotated
+    import tensord
+
+    kept = []
+
+    class Odd(Exception):
+        def __str__(self):
+            raise RuntimeError("not even that")
+
+    def deep(n):
+        return 1 / 0 if n == 0 else deep(n - 1)
+
+    def predict(how: str, request: tensord.Request) -> Annotated[np.ndarray, "FP32", (-1, 2)]:
+        good = np.ones((1, 2), np.float32)
+        if how == "raise":
+            deep(2)
+        if how == "odd":
+            raise Odd()
+        if how == "refuse":
+            raise tensord.BadRequest("not like that")
+        if how == "later":
+            raise tensord.Unavailable("not now")
+        if how == "exit":
+            sys.exit(3)
+        if how == "end":
+            os._exit(3)
+        if how == "crash":
+            ctypes.string_at(1)
+        if how == "none":
+            return None
+        if how == "shape":
+            return np.ones((2, 3), np.float32)
+        if how == "type":
+            return np.array([["a", "b"]])
+        if how == "object":
+            return object()
+        if how == "fork":
+            os.fork()
+        if how == "execute":
+            os.execv("/bin/true", ["true"])
+        if how == "socket":
+            import socket
+            socket.create_connection(("127.0.0.1", 1))
+        if how == "outside":
+            open("/tmp/outside-of-its-scratch", "w")
+        if how == "secret":
+            open(os.path.join(request.parameters["folder"], "admin-token")).read()
+        if how == "change":
+            open(__file__, "a")
+        if how == "signal":
+            os.kill(os.getppid(), 9)
+        if how == "scratch":
+            import shutil, tempfile
+            with tempfile.TemporaryDirectory() as folder:
+                with open(folder + "/a", "w") as file:
+                    file.write("x" * 100000)
+                os.rename(folder + "/a", folder + "/b")
+            assert os.environ["HOME"] == os.environ["TMPDIR"] != "/tmp"
+            open(os.environ["TMPDIR"] + "/left", "w").close()
+        if how == "print":
+            line = "x" * 100 + "\\n"
+            for _ in range(100000):
+                sys.stdout.write(line)
+            os.write(1, b"y" * 1000000)
+        if how == "say":
+            print("hello from the model")
+            os.system if False else os.write(2, b"and from below\\n")
+        if how == "leak":
+            kept.append(np.ones(1 << 22, np.float32))
+        if how == "threads":
+            for _ in range(50):
+                threading.Thread(target=time.sleep, args=(0.1,)).start()
+        if how == "wait":
+            while not request.cancelled():
+                time.sleep(0.005)
+            print("was cancelled")
+        if how == "recurse":
+            def forever(): return forever()
+            forever()
+        return good
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    write_python(folder, "bad", BAD)
+    write_python(folder, "good", "def predict(x: int) -> int:\n    return x + 1\n")
+    write_python(folder, "slow", """
+        import asyncio
+
+        async def predict(seconds: float) -> str:
+            try:
+                await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                print("the task was cancelled")
+                raise
+            return "slept"
+    """)
+    started = Server(folder, state=tmp_path_factory.mktemp("state"))
+    for name in ("bad", "good", "slow"):
+        started.wait_ready(name)
+    yield started
+    started.stop()
+
+
+def bad(served, how, **parameters):
+    return ask(served, "bad", tensor("how", "BYTES", [1], [how]), **parameters)
+
+
+def check_others(served):
+    assert ask(served, "good", tensor("x", "INT64", [1], [1]))[1]["output"]["data"] == [2]
+
+
+def log(served):
+    return served.err.text() + served.out.text()
+
+
+@pytest.mark.parametrize("how, status, sentence", [
+    ("raise", 500, "ZeroDivisionError: division by zero"),
+    ("odd", 500, "Odd"),
+    ("refuse", 400, "BadRequest: not like that"),
+    ("later", 503, "Unavailable: not now"),
+    ("exit", 500, "SystemExit: 3"),
+    ("none", 500, "output 'output' is"),
+    ("shape", 500, "output 'output' has the shape [2, 3], the model declares [-1, 2]"),
+    ("type", 500, "output 'output' is FP32; the model gave"),
+    ("object", 500, "output 'output' is FP32"),
+    ("recurse", 500, "RecursionError"),
+])
+def test_errors_say_what_and_why(served, how, status, sentence):
+    got, error = bad(served, how)
+    assert got == status and sentence in error, error
+    assert bad(served, "nothing")[0] == 200  # the same worker goes on
+    check_others(served)
+
+
+@pytest.mark.parametrize("how, error", [
+    ("fork", "PermissionError"), ("execute", "PermissionError"), ("socket", "PermissionError"), ("outside", "PermissionError"),
+    ("secret", "PermissionError"), ("change", "PermissionError"), ("signal", "PermissionError"),
+])
+def test_what_a_model_may_not_do(served, how, error):
+    status, sentence = bad(served, how, folder=str(served.state_dir))
+    assert status == 500 and error in sentence, sentence
+    assert not os.path.exists("/tmp/outside-of-its-scratch")
+    check_others(served)
+
+
+def test_the_traceback_is_in_the_log_and_for_who_asks(served):
+    status, error = bad(served, "raise", traceback=True)
+    assert status == 500 and "model.py:" in error and "in deep: return 1 / 0" in error
+    until(lambda: "ZeroDivisionError: division by zero" in log(served) and "in deep" in log(served), 10, "the traceback")
+    assert "model.py" not in bad(served, "raise")[1]
+
+
+@pytest.mark.parametrize("how, sentence", [("end", "exited with status 3"), ("crash", "killed by signal 11")])
+def test_a_worker_that_ends_is_replaced(served, how, sentence):
+    status, error = bad(served, how)
+    assert status == 503 and sentence in error and "may be sent again" in error, error
+    check_others(served)
+    until(lambda: bad(served, "nothing")[0] == 200, 30, "the next worker")
+
+
+def test_what_it_prints_is_logged(served):
+    assert bad(served, "say")[0] == 200
+    until(lambda: "hello from the model" in log(served) and "and from below" in log(served), 10, "the lines")
+
+
+def test_a_flood_of_lines_is_bounded(served):
+    before = len(log(served))
+    assert bad(served, "print")[0] == 200
+    check_others(served)
+    assert len(log(served)) - before < 1 << 20
+
+
+def test_a_scratch_folder_of_its_own(served):
+    status, outputs = bad(served, "scratch")
+    assert status == 200, outputs
+
+
+def test_threads_and_leaks_end_with_the_worker(served):
+    assert bad(served, "threads")[0] == 200
+    for _ in range(5):
+        assert bad(served, "leak")[0] == 200
+    bad(served, "end")
+    until(lambda: bad(served, "nothing")[0] == 200, 30, "the next worker")
+    workers = [p for p in served.descendants() if p.name() == "bad"]
+    assert len(workers) == 1 and psutil.Process(workers[0].pid).memory_info().rss < 120 << 20
+
+
+def test_a_client_that_goes_cancels(served):
+    def leave(model, given):
+        import http.client
+
+        connection = http.client.HTTPConnection(*served.address, timeout=1)
+        connection.request("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": [given]}),
+                           {"Authorization": f"Bearer {served.admin_token}"})
+        time.sleep(0.3)  # it has begun by then, or never begins
+        connection.close()
+
+    leave("bad", tensor("how", "BYTES", [1], ["wait"]))
+    leave("slow", tensor("seconds", "FP64", [1], [60]))
+    until(lambda: "was cancelled" in log(served) and "the task was cancelled" in log(served), 10, "both to end")
+    assert bad(served, "nothing")[0] == 200
+
+
+def test_async_calls_run_at_once(served):
+    started = time.monotonic()
+    threads = [threading.Thread(target=ask, args=(served, "slow", tensor("seconds", "FP64", [1], [0.5]))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - started < 3
+
+
+CALLERS = {
+    "caller": """
+        import tensord
+
+        def predict(x: int) -> int:
+            return int(tensord.call_sync("good", x=x)[0]) * 10
+    """,
+    "later": """
+        import asyncio
+        import tensord
+
+        async def predict(x: int) -> list[int]:
+            return [int(one[0]) for one in await asyncio.gather(*[tensord.call("good", x=x + i) for i in range(4)])]
+    """,
+    "lost": """
+        import tensord
+
+        def predict(x: int) -> int:
+            return tensord.call_sync("nobody", x=x)
+    """,
+    "myself": """
+        import tensord
+
+        async def predict(x: int) -> int:
+            return int((await tensord.call("myself", x=x + 1))[0])
+    """,
+}
+
+
+def test_calls_of_other_models(server, tmp_path):
+    write_python(tmp_path, "good", "def predict(x: int) -> int:\n    return x + 1\n")
+    for name, code in CALLERS.items():
+        write_python(tmp_path, name, code)
+    started = server(tmp_path)
+    for name in ("good", *CALLERS):
+        started.wait_ready(name)
+    given = tensor("x", "INT64", [1], [1])
+    assert ask(started, "caller", given)[1]["output"]["data"] == [20]
+    assert ask(started, "later", given)[1]["output"]["data"] == [2, 3, 4, 5]
+    status, error = ask(started, "lost", given)
+    assert status == 500 and "CallFailed: model 'nobody'" in error
+    status, error = ask(started, "myself", given)
+    assert status == 500 and "CallFailed: model 'myself'" in error  # the depth is limited
+
+
+def reason(started, name):
+    rows = json.loads(started.fetch("/v2/repository/index", method="POST", data=b"{}")[2])
+    return next((row.get("reason", "") for row in rows if row["name"] == name), "")
+
+
+@pytest.mark.parametrize("name, code, expected", [
+    ("raises", "print('before')\nraise ValueError('at import')", "ValueError: at import"),
+    ("exits", "import os\nos._exit(7)", "exited with status 7"),
+    ("leaves", "import sys\nsys.exit('done')", "SystemExit: done"),
+    ("hangs", "import time\ntime.sleep(1000)", "it has not loaded within 1500 ms"),
+    ("forks", "import os\nos.fork()", "PermissionError"),
+    ("init", "class Model:\n    def __init__(self): raise KeyError('weights')\n    def predict(self, x: int) -> int: return x",
+     "KeyError: 'weights'"),
+])
+def test_a_model_that_does_not_load(server, tmp_path, name, code, expected):
+    write_python(tmp_path, name, code)
+    write_python(tmp_path, "good", "def predict(x: int) -> int:\n    return x + 1\n")
+    started = server(tmp_path, "--load-timeout-ms", "1500" if name == "hangs" else "60000").wait_ready("good")
+    until(lambda: expected in reason(started, name), 60, f"{expected!r}")
+    check_others(started)
+
+
+def test_scratch_folders_go(server, tmp_path):
+    write_python(tmp_path, "one", """
+        import os
+
+        def predict(x: int) -> str:
+            open(os.environ["TMPDIR"] + "/file", "w").close()
+            return os.environ["TMPDIR"]
+    """)
+    started = server(tmp_path).wait_ready("one")
+    folder = ask(started, "one", tensor("x", "INT64", [1], [1]))[1]["output"]["data"][0]
+    assert os.path.exists(folder + "/file")
+    [worker] = [p for p in started.descendants() if p.name() == "one"]
+    worker.kill()
+    until(lambda: not os.path.exists(folder), 10, "the folder to go")
+    until(lambda: ask(started, "one", tensor("x", "INT64", [1], [1]))[0] == 200, 30, "the next worker")
+    started.stop()
+    assert not os.path.exists(os.path.dirname(folder))
