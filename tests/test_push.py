@@ -1,8 +1,11 @@
 """Models that are pushed: uploaded by content, put in their place at once, listed, removed."""
 import json
 import os
+import subprocess
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -244,6 +247,101 @@ def test_a_full_disk_is_told_and_survived(served):
     assert answers(server, "here")
     front.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert pusher.upload(data, 1 << 20)[0] == 201
+
+
+def in_a_namespace(script, *arguments):
+    """The beginning of a command that is executed in a mount namespace of its own, after the script."""
+    return ("unshare", "-rm", "sh", "-ec", script + '\nshift "$0"; exec "$@"', str(len(arguments)), *map(str, arguments))
+
+
+def can_mount():
+    try:
+        return subprocess.run([*in_a_namespace("mount -t tmpfs tmpfs /mnt"), "true"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mount namespaces here")
+def test_a_folder_of_models_that_fills_half_way(server, tmp_path):
+    """Models lie on another file system, a small one: files are copied, and one that does not fit leaves nothing."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    started = server(folder, starter=in_a_namespace('mount -t tmpfs -o size=4m tmpfs "$1"', folder))
+    pusher = Pusher(started)
+    small = model(b"s" * (1 << 20))
+    pusher.push("small", small)
+    assert pusher.events("small")[-1]["state"] == "ready"
+    large = {**model(), **{f"{i}.bin": b"%d" % i * (1 << 20) for i in range(4)}}
+    for _ in range(2):
+        assert "disk is full" in pusher.push("large", large, status=507)["error"]
+        assert answers(started, "small") and set(pusher.listed()) == {("small", 1)}
+    pusher.push("other", model(b"o" * (2 << 20)))  # all the room is there again
+    assert pusher.events("other")[-1]["state"] == "ready"
+    listed = pusher.ask("GET", "models/small")[1]["files"]
+    assert {one["path"]: one["sha256"] for one in listed} == {path: digest(data) for path, data in small.items()}
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mount namespaces here")
+def test_a_folder_of_blobs_that_fills_half_way(server, tmp_path):
+    folder, state = tmp_path / "models", tmp_path / "state"
+    folder.mkdir()
+    (state / "blobs").mkdir(parents=True)
+    started = server(folder, "--state-dir", state,
+                     starter=in_a_namespace('mount -t tmpfs -o size=2m tmpfs "$1/blobs"', state))
+    pusher = Pusher(started)
+    data = os.urandom(3 << 20)
+    assert pusher.upload(data)[0] == 507
+    assert 0 < pusher.missing(data)[1]["missing"][0]["have"] < 3 << 20
+    assert pusher.upload(b"small")[0] == 507 and started.fetch("/v2/health/ready")[0] == 200
+
+
+def test_models_and_blobs_on_two_file_systems(server, tmp_path):
+    """Files are copied: served, listed, replaced and removed all the same."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is but one file system")
+    with tempfile.TemporaryDirectory(dir=memory) as state:
+        folder = tmp_path / "models"
+        folder.mkdir()
+        started = server(folder, "--state-dir", state)
+        pusher = Pusher(started)
+        for files in (model(b"a" * 100000), model(b"b" * 100000)):
+            pusher.push("new", files)
+            assert pusher.events("new")[-1]["state"] == "ready" and answers(started, "new")
+            assert files_of(folder / "new") == files
+            listed = pusher.ask("GET", "models/new")[1]["files"]
+            assert {one["path"]: one["sha256"] for one in listed} == {path: digest(data) for path, data in files.items()}
+        assert pusher.ask("DELETE", "models/new")[0] == 200
+        assert list(folder.iterdir()) == []
+        started.stop()
+
+
+def test_a_folder_that_may_not_be_written(server, tmp_path):
+    folder = write_model(tmp_path / "models", "here", "identity", "INT32")
+    folder.chmod(0o555)
+    started = server(folder)
+    started.wait_ready("here")
+    pusher = Pusher(started)
+    for answer in (pusher.push("new", model(), status=403), pusher.ask("DELETE", "models/here")[1]):
+        assert "may not change its folder of models" in answer["error"]
+    assert answers(started, "here")
+
+
+def test_an_upload_by_curl(served):
+    """Which asks first whether it may (Expect: 100-continue), and over HTTP/2 too."""
+    server, pusher = served
+    for i, options in enumerate((["--http1.1"], ["--http2-prior-knowledge"])):
+        data = os.urandom(3 << 20) + bytes([i])
+        path = server.folder.parent / "data"
+        path.write_bytes(data)
+        done = subprocess.run(["curl", "-sS", *options, "-T", path, "-H", f"Authorization: Bearer {server.admin_token}", "-w",
+                               "%{http_code}", f"{server.url}/tensord/v1/blobs/{digest(data)}?size={len(data)}"],
+                              capture_output=True, text=True, timeout=START_S)
+        assert done.stdout == f'{{"have":{len(data)}}}201', done
+        out = server.folder.parent / "out"
+        subprocess.run(["curl", "-sS", *options, "-o", out, "-H", f"Authorization: Bearer {server.admin_token}",
+                        f"{server.url}/tensord/v1/blobs/{digest(data)}"], timeout=START_S, check=True)
+        assert out.read_bytes() == data
 
 
 # ---- versions ----

@@ -3,6 +3,7 @@
 
 #include "push/staging.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -221,20 +222,102 @@ static bool hash_file(int fd, struct digest *ret_digest)
     return size == 0;
 }
 
-static bool publish(int blobs, const char *path, struct manifest_file *file)
+/* Blobs by their inodes: a file that is a link of one need not be read. */
+struct known {
+    ino_t inode;
+    struct digest digest;
+};
+
+struct known_blobs {
+    struct known *items; /* in order of their inodes */
+    size_t count, capacity;
+    dev_t device;
+};
+
+static int compare_known(const void *a, const void *b)
+{
+    ino_t left = ((const struct known *)a)->inode, right = ((const struct known *)b)->inode;
+    return left < right ? -1 : left > right;
+}
+
+static bool add_known(struct known_blobs *known, const struct dirent *entry, struct arena *arena)
+{
+    struct digest digest;
+    if (!digest_parse(span_of(entry->d_name), &digest))
+        return true;
+    if (!arena_grow(arena, (void **)&known->items, known->count, &known->capacity,
+                    sizeof *known->items))
+        return false;
+    known->items[known->count++] = (struct known){entry->d_ino, digest};
+    return true;
+}
+
+/* Fewer are known when some cannot be: their files are read. */
+static void find_known(int blobs, struct arena *arena, struct known_blobs *known)
+{
+    struct stat status;
+    int fd = openat(blobs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 && fstat(fd, &status) == 0 ? fdopendir(fd) : NULL;
+    if (!folder) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    known->device = status.st_dev;
+    for (const struct dirent *entry; (entry = readdir(folder));) {
+        if (!add_known(known, entry, arena))
+            break;
+    }
+    closedir(folder);
+    if (known->count)
+        qsort(known->items, known->count, sizeof *known->items, compare_known);
+}
+
+/* What the folder says of inodes need not be what files say, as on an overlay; these count. */
+static const struct digest *look_up(int blobs, const struct known_blobs *known,
+                                    const struct stat *status)
+{
+    struct stat blob;
+    const struct known key = {.inode = status->st_ino};
+    const struct known *found =
+        status->st_dev == known->device && known->count
+            ? bsearch(&key, known->items, known->count, sizeof *known->items, compare_known)
+            : NULL;
+    bool same = found && fstatat(blobs, found->digest.text, &blob, AT_SYMLINK_NOFOLLOW) == 0 &&
+                blob.st_ino == status->st_ino && blob.st_dev == status->st_dev;
+    return same ? &found->digest : NULL;
+}
+
+/* Copies the file to where it is a blob, if there is none like it. */
+static bool publish(int blobs, const char *path, const struct digest *digest)
 {
     char made[DIGEST_CHARS + 16];
     struct stat status;
+    if (fstatat(blobs, digest->text, &status, 0) == 0)
+        return true;
+    snprintf(made, sizeof made, "%s.%d", digest->text, getpid());
+    unlinkat(blobs, made, 0);
+    if (copy_file(AT_FDCWD, path, blobs, made) && renameat(blobs, made, blobs, digest->text) == 0)
+        return true;
+    int failure = errno;
+    unlinkat(blobs, made, 0);
+    errno = failure;
+    return false;
+}
+
+static bool identify(int blobs, const char *path, const struct known_blobs *known,
+                     struct manifest_file *file)
+{
+    struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-    bool good = fd >= 0 && hash_file(fd, &file->digest);
+    const struct digest *digest =
+        fd >= 0 && fstat(fd, &status) == 0 ? look_up(blobs, known, &status) : NULL;
+    if (digest)
+        file->digest = *digest;
+    bool good = digest || (fd >= 0 && hash_file(fd, &file->digest));
     if (fd >= 0)
         close(fd);
-    if (!good || fstatat(blobs, file->digest.text, &status, 0) == 0)
-        return good;
-    snprintf(made, sizeof made, "%s.copy", file->digest.text);
-    unlinkat(blobs, made, 0);
-    return copy_file(AT_FDCWD, path, blobs, made) &&
-           renameat(blobs, made, blobs, file->digest.text) == 0;
+    return good && (digest || publish(blobs, path, &file->digest));
 }
 
 bool files_list(int blobs, const char *path, size_t skip, struct arena *arena, size_t *capacity,
@@ -247,11 +330,14 @@ bool files_list(int blobs, const char *path, size_t skip, struct arena *arena, s
     walk.skip = skip;
     if (nftw(path, list_visited, WALK_FDS, FTW_PHYS) != 0)
         return staging_failed("the model's files cannot be listed", ret_error);
+    struct known_blobs known = {.count = 0};
+    if (blobs >= 0)
+        find_known(blobs, arena, &known);
     for (size_t i = first; i < listed->count && blobs >= 0; i++) {
         char full[PATH_MAX];
         snprintf(full, sizeof full, "%s%s%.*s", skip ? path : "", skip ? "/" : "",
                  SPAN_ARGS(listed->files[i].path));
-        if (!publish(blobs, full, &listed->files[i]))
+        if (!identify(blobs, full, &known, &listed->files[i]))
             return staging_failed("the model's files cannot be read", ret_error);
     }
     return true;

@@ -22,8 +22,8 @@ bool files_copy(const char *from, const char *folder, struct error *ret_error);
 bool files_are(int blobs, const struct manifest *manifest, const char *folder);
 
 /* Lists the regular files beneath a folder, or the one file, hidden ones included, with their paths
- * after the first `skip` bytes, and makes each a blob. Adds to *listed, whose files are in the
- * arena. */
+ * after the first `skip` bytes, and, unless blobs is -1, makes each a blob, if it is none yet, and
+ * tells its digest. Adds to *listed, whose files are in the arena. */
 bool files_list(int blobs, const char *path, size_t skip, struct arena *arena, size_t *capacity,
                 struct manifest *listed, struct error *ret_error);
 
