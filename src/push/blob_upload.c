@@ -266,11 +266,10 @@ static bool finish(struct blob_upload *upload)
         return fail(upload, ERROR_UNPROCESSABLE,
                     "what was uploaded has another sha256; it is dropped");
     }
+    /* The folder need not be on the disk: without its new name the file is there in part. */
     int folder = upload->blobs->folder;
-    if (!seal(partial->fd) ||
-        renameat(folder, blob_part_name(&partial->digest, name), folder, partial->digest.text) !=
-            0 ||
-        fsync(folder) != 0) {
+    if (!seal(partial->fd) || renameat(folder, blob_part_name(&partial->digest, name), folder,
+                                       partial->digest.text) != 0) {
         cannot(upload);
         drop(upload); /* its hash is spent */
         return false;
