@@ -94,6 +94,28 @@ def test_what_lies_there_can_be_pulled(served):
     assert pusher.ask("GET", "blobs/" + "0" * 64)[0] == 404
 
 
+def test_links_are_pulled_as_what_they_lead_to(served):
+    server, pusher = served
+    (server.folder / "here" / "link.bin").symlink_to("model.yaml")
+    (server.folder / "alias").symlink_to("here")
+    server.wait_ready("alias")
+    text = (server.folder / "here" / "model.yaml").read_bytes()
+    for name in ("here", "alias"):
+        listed = pusher.ask("GET", f"models/{name}")[1]["files"]
+        assert {one["path"]: one["sha256"] for one in listed} == {"model.yaml": digest(text), "link.bin": digest(text)}
+
+
+def test_heads_have_no_bodies(served):
+    server, pusher = served
+    pusher.upload(b"x" * 1000)
+    for path in (f"blobs/{digest(b'x' * 1000)}", "models/here/events", "models/here/logs", "models/here", "models"):
+        with Connection(server.address) as client:
+            client.send(f"HEAD /tensord/v1/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                        f"Authorization: Bearer {server.admin_token}\r\n\r\n".encode())
+            head, _, rest = client.rest().partition(b"\r\n\r\n")
+            assert b" 200 " in head and rest == b"", (path, head, rest)
+
+
 def test_a_server_without_a_folder_serves_what_is_pushed(server):
     started = server(None)
     pusher = Pusher(started)
@@ -379,6 +401,8 @@ def test_a_repository_of_triton_is_pushed_as_it_is(served):
     assert pusher.push("triton", files)["version"] == 7
     for version in (1, 7):
         assert pusher.events("triton", version)[-1]["state"] == "ready"
+        listed = {one["path"]: one["sha256"] for one in pusher.ask("GET", f"models/triton?version={version}")[1]["files"]}
+        assert listed == {"config.pbtxt": digest(text), "weights.bin": digest(files[f"{version}/weights.bin"])}
     assert files_of(server.folder / "triton") == files
     assert pusher.push("triton", {"weights.bin": b"8"})["version"] == 8  # by the config that is there
     assert pusher.events("triton")[-1]["state"] == "ready"
@@ -466,6 +490,25 @@ def test_two_pushes_of_one_name_at_once(served):
     assert files_of(server.folder / "new") in versions
     assert pusher.events("new")[-1]["state"] == "ready"
     folder_is_clean(server, "new")
+
+
+def test_many_pushes_at_once_whose_clients_do_not_wait(served):
+    """More than run at a time: each is done, or refused, whether or not its client is still there."""
+    server, pusher = served
+    files = model(b"many")
+    for data in files.values():
+        pusher.upload(data)
+    body = json.dumps(manifest(files)).encode()
+    for i in range(20):
+        with Connection(server.address) as client:
+            client.send(f"PUT /tensord/v1/models/many-{i} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+                        f"Authorization: Bearer {server.admin_token}\r\n\r\n".encode() + body)
+            client.reset() if i % 2 else None
+    processes.until(lambda: sum("push many-" in line for line in server.err.seen) == 20, START_S, "20 lines of the audit log")
+    assert all(": ok" in line for line in server.err.seen if "push many-" in line)
+    folder_is_clean(server, *(f"many-{i}" for i in range(20)))
+    for i in range(20):
+        assert pusher.events(f"many-{i}")[-1]["state"] == "ready"
 
 
 # ---- who may ----

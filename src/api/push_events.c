@@ -123,7 +123,7 @@ static void events_tick(struct stream *stream)
     if (!stream_has_room(stream))
         return;
     tell_state(events, state, version);
-    if (!version || (settled && !events->follow) || stream->call->api->leaving)
+    if (!version || (settled && !events->follow) || stream_is_over(stream))
         stream_end(stream);
 }
 
@@ -189,7 +189,7 @@ static void logs_tick(struct stream *stream)
         logs->line = line->number;
         write_line(&stream->next, line);
     }
-    if (!model || (!line && !logs->follow) || stream->call->api->leaving)
+    if (!model || (!line && !logs->follow) || stream_is_over(stream))
         stream_end(stream);
 }
 

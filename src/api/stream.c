@@ -27,6 +27,11 @@ void stream_flush(struct stream *stream)
     http_body(stream->call->exchange, &(struct iovec){stream->sent.data, stream->sent.size}, 1);
 }
 
+bool stream_is_over(const struct stream *stream)
+{
+    return stream->call->api->leaving || stream->call->exchange->server->draining;
+}
+
 bool stream_has_room(const struct stream *stream)
 {
     return stream->next.size < ROOM_BYTES;

@@ -21,6 +21,9 @@ struct stream {
  * is called soon, and then every 100 ms. */
 void stream_begin(struct stream *stream, struct api_call *call, const char *content_type);
 
+/* Whether the server, or the front, is about to end: then what would go on ends. */
+bool stream_is_over(const struct stream *stream);
+
 /* Whether the client reads fast enough for more. */
 bool stream_has_room(const struct stream *stream);
 

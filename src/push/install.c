@@ -170,6 +170,9 @@ static bool make_plan(const struct install *install, const struct found *found,
         plan.inner = true;
         plan.keeps = found->layout == LAYOUT_FLAT;
     }
+    if (plan.version > INT64_MAX)
+        return error_set(error_of(install), ERROR_INVALID_ARGUMENT,
+                         "there is no version after the highest one: name a version");
     *ret_plan = plan;
     return true;
 }
@@ -325,18 +328,39 @@ static bool list_file(struct install *install, const char *path)
                       &install->answer->listed, error_of(install));
 }
 
-static bool list_folder(struct install *install, const char *path)
+/* A link to a folder is followed: it is served, too. */
+static bool list_folder(struct install *install, const char *folder)
 {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/.", folder);
     return files_list(install->blobs, path, strlen(path) + 1, install->arena, &list_capacity,
                       &install->answer->listed, error_of(install));
 }
 
-static bool list_version(struct install *install, const struct found *found)
+/* A version that has no config of its own is served with the model's, and so it is listed. */
+static bool list_config(struct install *install, const char *folder)
+{
+    for (size_t i = 0; model_config_names[i]; i++) {
+        char own[PATH_MAX], shared[PATH_MAX];
+        snprintf(own, sizeof own, "%.*s/%s", PATH_MAX - 32, folder, model_config_names[i]);
+        if (access(own, F_OK) == 0)
+            return true;
+        snprintf(shared, sizeof shared, "%s/%s", install->name, model_config_names[i]);
+        if (access(shared, F_OK) == 0)
+            return files_list(install->blobs, shared, strlen(install->name) + 1, install->arena,
+                              &list_capacity, &install->answer->listed, error_of(install));
+    }
+    return true;
+}
+
+static bool list_version(struct install *install)
 {
     char path[PATH_MAX];
     struct stat status;
     path_of_version(install, install->answer->version, path);
-    return stat(path, &status) == 0 ? list_folder(install, path) : not_found(install);
+    if (stat(path, &status) != 0)
+        return not_found(install);
+    return list_folder(install, path) && list_config(install, path);
 }
 
 static bool list(struct install *install)
@@ -345,9 +369,11 @@ static bool list(struct install *install)
     const struct manifest *manifest = &install->question->manifest;
     if (!find_model(install, &found))
         return false;
+    if (found.layout == LAYOUT_LINK && !find_versions(install->name, &found))
+        return not_found(install);
     install->answer->version = manifest->has_version ? manifest->version : found.last;
     if (found.layout == LAYOUT_VERSIONS)
-        return list_version(install, &found);
+        return list_version(install);
     install->answer->version = 1;
     if (manifest->has_version && manifest->version != 1)
         return not_found(install);

@@ -67,7 +67,7 @@ static bool copy_contents(int from, int to)
 static bool copy_file(int from_folder, const char *from, int to_folder, const char *to)
 {
     struct stat status;
-    int source = openat(from_folder, from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int source = openat(from_folder, from, O_RDONLY | O_CLOEXEC);
     int copy =
         source < 0 ? -1 : openat(to_folder, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool good = copy >= 0 && fstat(source, &status) == 0 && copy_contents(source, copy) &&
@@ -164,12 +164,9 @@ static int copy_visited(const char *path, const struct stat *status, int kind, s
         return mkdir(to, 0755) == 0 ? 0 : -1;
     if (kind == FTW_F && S_ISREG(status->st_mode))
         return link_or_copy(AT_FDCWD, path, to) ? 0 : -1;
-    if (kind == FTW_SL) { /* a link to a file elsewhere is what it leads to */
-        struct stat target;
-        char real[PATH_MAX];
-        if (stat(path, &target) == 0 && S_ISREG(target.st_mode) && realpath(path, real))
-            return copy_file(AT_FDCWD, real, AT_FDCWD, to) ? 0 : -1;
-    }
+    struct stat target; /* a link to a file elsewhere is what it leads to */
+    if (kind == FTW_SL && stat(path, &target) == 0 && S_ISREG(target.st_mode))
+        return copy_file(AT_FDCWD, path, AT_FDCWD, to) ? 0 : -1;
     errno = EINVAL;
     return -1;
 }
@@ -190,7 +187,8 @@ bool files_copy(const char *from, const char *folder, struct error *ret_error)
 static int list_visited(const char *path, const struct stat *status, int kind, struct FTW *where)
 {
     struct manifest *listed = walk.listed;
-    if (kind != FTW_F || !S_ISREG(status->st_mode))
+    struct stat target; /* a link to a file counts as what it leads to */
+    if ((kind != FTW_F && kind != FTW_SL) || stat(path, &target) != 0 || !S_ISREG(target.st_mode))
         return 0;
     if (listed->count == MAX_LISTED ||
         !arena_grow(walk.arena, (void **)&listed->files, listed->count, walk.capacity,
@@ -199,7 +197,7 @@ static int list_visited(const char *path, const struct stat *status, int kind, s
         return -1;
     }
     struct manifest_file *file = &listed->files[listed->count];
-    *file = (struct manifest_file){.size_bytes = (uint64_t)status->st_size};
+    *file = (struct manifest_file){.size_bytes = (uint64_t)target.st_size};
     if (!arena_copy(walk.arena, span_of(path + walk.skip), &file->path)) {
         errno = ENOMEM;
         return -1;
@@ -309,7 +307,7 @@ static bool identify(int blobs, const char *path, const struct known_blobs *know
                      struct manifest_file *file)
 {
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     const struct digest *digest =
         fd >= 0 && fstat(fd, &status) == 0 ? look_up(blobs, known, &status) : NULL;
     if (digest)
@@ -335,7 +333,7 @@ bool files_list(int blobs, const char *path, size_t skip, struct arena *arena, s
         find_known(blobs, arena, &known);
     for (size_t i = first; i < listed->count && blobs >= 0; i++) {
         char full[PATH_MAX];
-        snprintf(full, sizeof full, "%s%s%.*s", skip ? path : "", skip ? "/" : "",
+        snprintf(full, sizeof full, "%.*s%s%.*s", skip ? (int)skip - 1 : 0, path, skip ? "/" : "",
                  SPAN_ARGS(listed->files[i].path));
         if (!identify(blobs, full, &known, &listed->files[i]))
             return staging_failed("the model's files cannot be read", ret_error);

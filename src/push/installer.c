@@ -10,14 +10,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_RUNNING = 4 };
+enum { MAX_RUNNING = 4, MAX_WAITING = 64 };
 
 static void start_waiting(struct installer *installer);
 
 void installer_init(struct installer *installer)
 {
     list_init(&installer->jobs);
-    installer->running = 0;
+    installer->running = installer->waiting = 0;
 }
 
 /* The question in a memfd, or -1. */
@@ -92,11 +92,7 @@ static void on_ended(struct worker_process *process, bool started, const char *r
 static bool start(struct install_job *job, struct error *ret_error)
 {
     struct installer *installer = job->installer;
-    job->question.blobs = span_of(installer->blobs);
-    job->fd = question_fd(&job->question);
     job->process.ended = on_ended;
-    if (job->fd < 0)
-        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "out of memory or descriptors");
     if (!spawner_run_task(installer->spawner, &job->process, installer->task, installer->models,
                           job->fd, ret_error)) {
         close(job->fd);
@@ -115,7 +111,10 @@ static void start_waiting(struct installer *installer)
         struct error error;
         if (installer->running >= MAX_RUNNING)
             return;
-        if (job->state != JOB_WAITS || start(job, &error))
+        if (job->state != JOB_WAITS)
+            continue;
+        installer->waiting--;
+        if (start(job, &error))
             continue;
         fail(job, error.message);
         finish(job);
@@ -143,10 +142,18 @@ bool installer_ask(struct installer *installer, struct install_job *job, struct 
     if (job->question.kind != INSTALL_LIST && is_being_changed(installer, job))
         return error_set(ret_error, ERROR_CONFLICT, "the model '%.*s' is being changed just now",
                          SPAN_ARGS(job->question.name));
+    if (installer->waiting >= MAX_WAITING)
+        return error_set(ret_error, ERROR_UNAVAILABLE, "as many changes as may wait are waiting");
     job->installer = installer;
     job->state = JOB_WAITS;
+    job->question.blobs = span_of(installer->blobs);
+    job->fd = question_fd(&job->question);
+    if (job->fd < 0)
+        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "out of memory or descriptors");
     arena_init(&job->arena, 4096, (size_t)4 * INSTALL_MAX_BYTES);
-    if (installer->running < MAX_RUNNING && !start(job, ret_error))
+    if (installer->running >= MAX_RUNNING)
+        installer->waiting++;
+    else if (!start(job, ret_error))
         return false;
     list_add(&installer->jobs, &job->link);
     return true;

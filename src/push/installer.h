@@ -24,7 +24,7 @@ struct installer {
     void *context;
     struct list jobs; /* of struct install_job: those that run, those that wait, and those that wait
                          for a look */
-    size_t running;
+    size_t running, waiting;
     struct worker_process tidying;
     int tidy_fd;
 };
@@ -36,7 +36,7 @@ struct install_job {
     struct list_link link;
     struct worker_process process;
     struct installer *installer;
-    struct install_question question; /* what it points to stays until `done` */
+    struct install_question question; /* the name stays until `done`, the rest during the call */
     enum install_state state;
     int fd;                       /* of question and answer */
     uint64_t look;                /* that will have seen the change */
@@ -53,7 +53,8 @@ void installer_tidy(struct installer *installer);
 
 /* Asks for what job->question says; its name must be sound (model_name_check). `done` is called, in
  * a later turn, when it is done or has failed (answer.error). False: CONFLICT when the model is
- * being changed already, PERMISSION_DENIED when nothing can be changed here. */
+ * being changed already, PERMISSION_DENIED when nothing can be changed here, UNAVAILABLE when too
+ * many wait. */
 bool installer_ask(struct installer *installer, struct install_job *job, struct error *ret_error);
 
 /* A look at the repository has been taken in; `number` as `changed` gave it. */

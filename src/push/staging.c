@@ -94,8 +94,18 @@ static int remove_visited(const char *path, const struct stat *status, int kind,
     return unlink(path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
+static int open_visited(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    if (kind == FTW_D || kind == FTW_DNR)
+        chmod(path, 0700);
+    return 0;
+}
+
 static void remove_all(const char *path)
 {
+    if (nftw(path, remove_visited, WALK_FDS, FTW_PHYS | FTW_DEPTH) == 0)
+        return;
+    nftw(path, open_visited, WALK_FDS, FTW_PHYS);
     nftw(path, remove_visited, WALK_FDS, FTW_PHYS | FTW_DEPTH);
 }
 
