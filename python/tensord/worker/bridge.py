@@ -4,7 +4,6 @@ Nothing here imports more than it must: a worker's cold start is the interpreter
 """
 import os
 import sys
-import traceback
 from typing import Any
 
 from tensord.worker.model import Model, Source, TensorInfo
@@ -23,7 +22,7 @@ def load(source: dict[str, Any]) -> Model:
     from tensord.worker.load import load as load_source
 
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # it is a pipe, and its other end a log
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # it is a pipe to a log
     _set_threads(source["threads"])
     return load_source(Source(source))
 
@@ -37,6 +36,8 @@ def _set_threads(count: int) -> None:
 
 def failed(error: BaseException | None, request: Any) -> tuple[int, str]:
     """The status and the sentence of an exception; its traceback goes to the log."""
+    import traceback
+
     if error is None:
         return INTERNAL, "the model raised an exception that cannot be told"
     status = getattr(error, "tensord_status", INTERNAL)
@@ -62,6 +63,8 @@ def _wants_traceback(request: Any) -> bool:
 
 def _places(error: BaseException) -> str:
     """Where it was raised, the innermost place first: an error's sentence has room for a few."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}" for f in reversed(frames)]
     return "".join(f"\n  {place}" for place in places)
