@@ -132,10 +132,17 @@ def test_included_files_and_constraints(model):
     assert made["options"] == ["--no-index"]
 
 
-def test_numpy_is_added_but_not_to_what_is_hashed(model):
-    assert model(requirements_txt="iniconfig\n")["recipe"]["extra"] == ["numpy"]
-    assert model(requirements_txt="numpy\n")["recipe"]["extra"] == []
-    hashed = model(requirements_txt="iniconfig==1 --hash=sha256:ab12\n")["recipe"]
+def test_numpy_is_added_for_code_that_has_arrays(model):
+    assert model(requirements_txt="iniconfig\n", model_py="x = 1\n")["recipe"]["extra"] == []
+    arrays = "import numpy as np\n"
+    made = model(requirements_txt="iniconfig\n", model_py=arrays)["recipe"]
+    assert made["extra"] == ["numpy"]
+    assert model(requirements_txt="numpy\n", model_py=arrays)["recipe"]["extra"] == []
+
+
+def test_nothing_is_added_to_what_is_hashed(model):
+    text = "iniconfig==1 --hash=sha256:ab12\n"
+    hashed = model(requirements_txt=text, model_py="import numpy\n")["recipe"]
     assert hashed["extra"] == [] and hashed["options"] == ["--require-hashes"]
     assert hashed["requirements"] == ["iniconfig==1 --hash=sha256:ab12"]
 
@@ -232,9 +239,14 @@ def test_the_config_names_a_file(model):
     assert "there is no file" in model({"requirements": ["../gpu.txt"]})["error"]
 
 
-def test_the_config_names_an_interpreter(model):
-    answer = model({"interpreter": "/opt/x/bin/python"}, requirements_txt="a b\n")
-    assert answer == {"interpreter": "/opt/x/bin/python", "named": True}
+def test_the_config_names_an_interpreter_or_an_environment(model, tmp_path):
+    answer = model({"interpreter": sys.executable}, requirements_txt="a b\n")
+    assert answer == {"interpreter": sys.executable, "named": True}
+    program = tmp_path / "env" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(sys.executable)
+    assert model({"interpreter": str(tmp_path / "env")})["interpreter"] == str(program)
+    assert "there is no program" in model({"interpreter": "/nonexistent"})["error"]
 
 
 def test_another_version_of_python(model):
@@ -242,7 +254,7 @@ def test_another_version_of_python(model):
         "interpreter": sys.executable
     }
     made = model({"version": "3.99"}, model_py="")
-    assert made["recipe"]["python"] == "==3.99.*" and made["recipe"]["extra"] == ["numpy"]
+    assert made["recipe"]["python"] == "==3.99.*"
     assert "python.version" in model({"version": "new"}, model_py="")["error"]
 
 

@@ -1,13 +1,18 @@
 """Models in Python with packages of their own, through the wire and from the real index."""
 import json
 import os
+import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from support.builder import FAKE_UV
 from support.python_models import ask, needs_python, tensor, write_python
+from tensord.environments import pythons
+from tensord.environments.errors import EnvironmentFault
 
 pytestmark = needs_python
 
@@ -236,3 +241,89 @@ def test_the_server_ends_while_it_builds(server, tmp_path, fake_uv):
     assert served.err.wait_for("half", 60)
     served.stop()
     assert not environments(served)
+
+
+PYTHON = """
+    import sys
+    import numpy as np
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        return np.array(sys.version_info[:2], dtype=np.float32)
+"""
+
+
+def python_of(served, model):
+    """The first two numbers of the Python that the model runs on."""
+    status, outputs = ask(served, model, tensor("x", "FP32", [1], [0]))
+    assert status == 200, outputs
+    return tuple(int(number) for number in outputs["output"]["data"])
+
+
+def test_a_second_python_beside_the_servers(server, tmp_path):
+    others = []
+    for minor in (11, 12, 13, 14):
+        try:
+            if minor != sys.version_info[1]:
+                others.append((minor, pythons.find(f"==3.{minor}.*")))
+        except EnvironmentFault:
+            continue
+    if not others:
+        pytest.skip("there is no other Python here")
+    minor = others[0][0]
+    write_python(tmp_path / "m", "other", PYTHON, config=f"python: '3.{minor}'\n")
+    write_python(tmp_path / "m", "own", PYTHON)
+    served = server(tmp_path / "m").wait_ready("own").wait_ready("other", timeout_s=120)
+    assert python_of(served, "own") == sys.version_info[:2]
+    assert python_of(served, "other") == (3, minor)
+
+
+def test_an_environment_that_is_there_is_named(server, tmp_path):
+    """A venv of another prefix, made by hand, with a package that the server's own has not got."""
+    made = tmp_path / "by-hand"
+    subprocess.run([sys._base_executable, "-m", "venv", "--without-pip", made], check=True)
+    packages = next(made.glob("lib/python3*/site-packages"))
+    (packages / "made_by_hand.py").write_text("NUMBER = 7\n")
+    (packages / "numpy").symlink_to(Path(np.__file__).parent)
+    libraries = Path(np.__file__).parents[1] / "numpy.libs"
+    (packages / "numpy.libs").symlink_to(libraries)
+    write_python(tmp_path / "m", "named", """
+        import made_by_hand
+        import numpy as np
+
+        def predict(x: np.ndarray) -> np.ndarray:
+            return x * made_by_hand.NUMBER
+    """, config=f"python:\n  interpreter: {made}\n", requirements__txt="not read at all\n")
+    served = server(tmp_path / "m").wait_ready("named")
+    status, outputs = ask(served, "named", tensor("x", "FP32", [1], [6]))
+    assert status == 200 and outputs["output"]["data"] == [42]
+
+
+@pytest.mark.parametrize(
+    "config, says",
+    [
+        ("python: {interpreter: /nonexistent/python}", "there is no program at that path"),
+        ("python: {interpreter: python3}", "must be an absolute path"),
+        ("python: {interpreter: /usr/bin/python3, version: '3'}", "excludes"),
+        ("python: {versoin: '3'}", "did you mean 'version'?"),
+        ("python: '3.99'", "no Python ==3.99.*"),
+    ],
+)
+def test_a_wrong_section(server, tmp_path, config, says):
+    write_python(tmp_path / "m", "wrong", PYTHON, config=config)
+    served = server(tmp_path / "m")
+    assert says in wait_for(served, "wrong", failed)
+
+
+def test_an_interpreter_that_leads_to_the_servers_secrets(server, tmp_path, tmp_path_factory):
+    state = tmp_path / "state"
+    program = state / "tensord" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(os.path.realpath(sys.executable))
+    write_python(tmp_path / "m", "thief", f"""
+        import numpy as np
+        SECRET = open({str(state / "tensord" / "admin-token")!r}).read()
+        def predict(x: np.ndarray) -> np.ndarray:
+            return x
+    """, config=f"python: {{interpreter: {program}}}\n")
+    served = server(tmp_path / "m", environment={"XDG_STATE_HOME": str(state)})
+    assert "holds the server's own" in wait_for(served, "thief", failed)

@@ -4,15 +4,19 @@
  * use. What would change a model's answers and is not done here is refused; hints for engines and
  * schedulers that we have not are passed over. */
 #include "codec/model_config.pb.h"
+#include "codec/model_sections.pb.h"
 #include "codec/protobuf_text.h"
 #include "repository/model_config.h"
 #include "repository/model_yaml.h"
+
+#include <limits.h>
 
 enum { MAX_INSTANCES = 1024, NOT_GIVEN = INT32_MIN };
 
 /* What is being made, from what, with what. */
 struct maker {
     const struct inference_model_config *from;
+    const struct tensord_model_sections *sections;
     struct arena *arena;
     struct model_config *config;
     struct error *error;
@@ -277,19 +281,47 @@ static bool make_parameters(struct maker *maker)
     return true;
 }
 
+static bool is_path(struct span path)
+{
+    return path.data[0] == '/' && path.size < PATH_MAX && !memchr(path.data, '\0', path.size);
+}
+
+static bool make_python(struct maker *maker)
+{
+    const struct tensord_python_section *section = maker->sections->python;
+    struct model_python *python = &maker->config->python;
+    if (!section)
+        return true;
+    if (section->interpreter.size && !is_path(section->interpreter))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'python.interpreter' must be an absolute path");
+    if (section->interpreter.size && (section->version.size || section->requirements.count))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'python.interpreter' excludes 'version' and 'requirements': nothing is "
+                         "installed into what is there already");
+    python->interpreter = section->interpreter;
+    python->version = section->version;
+    python->requirements = section->requirements.items;
+    python->requirement_count = section->requirements.count;
+    return true;
+}
+
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error)
 {
-    const struct pb_message *table = &inference_model_config_pb;
     struct inference_model_config message = {.max_batch_size = NOT_GIVEN};
-    if (!(format == MODEL_CONFIG_PBTXT ? pb_text_read(table, text, arena, &message, ret_error)
-                                       : model_yaml_read(table, text, arena, &message, ret_error)))
+    struct tensord_model_sections sections = {0};
+    const struct model_yaml_target targets[] = {{&inference_model_config_pb, &message},
+                                                {&tensord_model_sections_pb, &sections}};
+    if (!(format == MODEL_CONFIG_PBTXT
+              ? pb_text_read(&inference_model_config_pb, text, arena, &message, ret_error)
+              : model_yaml_read(targets, 2, text, arena, ret_error)))
         return false;
     struct model_config config = {.device = SPAN("cpu")};
-    struct maker maker = {&message, arena, &config, ret_error};
+    struct maker maker = {&message, &sections, arena, &config, ret_error};
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
         !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
-        !make_instances(&maker) || !make_parameters(&maker))
+        !make_instances(&maker) || !make_parameters(&maker) || !make_python(&maker))
         return false;
     *ret_config = config;
     return true;

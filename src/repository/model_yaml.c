@@ -28,13 +28,17 @@ struct reader {
     struct yaml_reader yaml;
     struct arena *arena;
     struct error *error;
+    const struct model_yaml_target *targets;
+    size_t target_count;
+    size_t target;                         /* of the last key of the document itself */
+    uint64_t seen[MODEL_YAML_MAX_TARGETS]; /* as a frame's, of the other targets */
     size_t depth; /* frames in use: as many as mappings and lists are open */
     struct frame frames[PB_MAX_DEPTH];
 };
 
 /* Sections of later versions, refused with a sentence of their own. */
 static const char *const later_sections[] = {
-    "python", "server", "steps", "rollout", "sandbox", "residency",
+    "server", "steps", "rollout", "sandbox", "residency",
 };
 
 #define fail(reader, ...) yaml_reader_fail(&(reader)->yaml, __VA_ARGS__)
@@ -54,11 +58,30 @@ static bool unknown_key(struct reader *reader, const struct frame *frame, struct
     }
     char hint[96];
     return fail(reader, ERROR_INVALID_ARGUMENT, "unknown key '%.*s'%s", SPAN_ARGS(suggest_cut(key)),
-                suggest_field(frame->table, key, hint, sizeof hint));
+                suggest_field(reader->depth == 1 ? reader->targets[0].table : frame->table, key,
+                              hint, sizeof hint));
+}
+
+/* The document's frame turns to the target that has the key. */
+static void choose_target(struct reader *reader, struct frame *frame, struct span key)
+{
+    for (size_t i = 0; i < reader->target_count; i++) {
+        const struct model_yaml_target *target = &reader->targets[i];
+        if (!pb_field_of_name(target->table, key))
+            continue;
+        reader->seen[reader->target] = frame->seen;
+        frame->seen = reader->seen[i];
+        frame->table = target->table;
+        frame->message = target->message;
+        reader->target = i;
+        return;
+    }
 }
 
 static bool read_field_key(struct reader *reader, struct frame *frame, struct span key)
 {
+    if (reader->depth == 1)
+        choose_target(reader, frame, key);
     const struct pb_field *field = pb_field_of_name(frame->table, key);
     if (!field)
         return unknown_key(reader, frame, key);
@@ -143,10 +166,20 @@ static bool on_key(struct reader *reader, struct frame *frame, struct span key)
                                     : read_field_key(reader, frame, key);
 }
 
+static bool on_short_section(struct reader *reader, const struct pb_field *field, char *message,
+                             struct span text)
+{
+    char *section = pb_slot_add(field, message, reader->arena, 1);
+    return section ? store_scalar(reader, &field->message->fields[0], section, text)
+                   : error_no_memory(reader->error);
+}
+
 static bool on_scalar(struct reader *reader, struct frame *frame, struct span text)
 {
     const struct pb_field *field = take_field(frame);
     bool in_list = frame->kind == FRAME_LIST;
+    if (reader->depth == 1 && reader->target > 0 && field->type == PB_MESSAGE)
+        return on_short_section(reader, field, frame->message, text);
     if (field->type == PB_MESSAGE || (field->repeated && !in_list))
         return wrong_kind(reader, field, in_list);
     return store_scalar(reader, field, frame->message, text);
@@ -211,11 +244,17 @@ static bool on_item(struct reader *reader, const struct yaml_item *item, struct 
     return true;
 }
 
-bool model_yaml_read(const struct pb_message *table, struct span text, struct arena *arena,
-                     void *message, struct error *ret_error)
+bool model_yaml_read(const struct model_yaml_target *targets, size_t count, struct span text,
+                     struct arena *arena, struct error *ret_error)
 {
-    const struct frame root = {.kind = FRAME_MESSAGE, .table = table, .message = message};
+    const struct frame root = {
+        .kind = FRAME_MESSAGE, .table = targets[0].table, .message = targets[0].message};
     struct reader reader;
+    assert(count <= MODEL_YAML_MAX_TARGETS);
+    reader.targets = targets;
+    reader.target_count = count;
+    reader.target = 0;
+    memset(reader.seen, 0, sizeof reader.seen);
     struct yaml_item item = {.kind = YAML_ITEM_MAP};
     reader.arena = arena;
     reader.error = ret_error;

@@ -1,5 +1,6 @@
 /* Unit tests of repository/model_yaml.h. */
 #include "codec/model_config.pb.h"
+#include "codec/model_sections.pb.h"
 #include "repository/model_yaml.h"
 
 #include <setjmp.h>
@@ -12,6 +13,7 @@ struct fixture {
     struct arena arena;
     struct error error;
     struct inference_model_config config;
+    struct tensord_model_sections sections;
 };
 
 static int setup(void **state)
@@ -31,9 +33,11 @@ static int teardown(void **state)
 
 static bool read_yaml(struct fixture *fixture, struct span text)
 {
+    const struct model_yaml_target targets[] = {{&inference_model_config_pb, &fixture->config},
+                                                {&tensord_model_sections_pb, &fixture->sections}};
     memset(&fixture->config, 0, sizeof fixture->config);
-    return model_yaml_read(&inference_model_config_pb, text, &fixture->arena, &fixture->config,
-                           &fixture->error);
+    memset(&fixture->sections, 0, sizeof fixture->sections);
+    return model_yaml_read(targets, 2, text, &fixture->arena, &fixture->error);
 }
 
 static void accepts(struct fixture *fixture, const char *text)
@@ -107,8 +111,7 @@ static void unknown_keys_are_refused_with_a_suggestion(void **state)
 static void later_sections_are_named(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const sections[] = {"python",  "server",  "steps",
-                                           "rollout", "sandbox", "residency"};
+    static const char *const sections[] = {"server", "steps", "rollout", "sandbox", "residency"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         char text[64], sentence[96];
         snprintf(text, sizeof text, "\n%s: {}\n", sections[i]);
@@ -117,6 +120,24 @@ static void later_sections_are_named(void **state)
         refuses(fixture, text, sentence);
         assert_int_equal(fixture->error.code, ERROR_UNIMPLEMENTED);
     }
+}
+
+static void sections_of_our_own_are_read(void **state)
+{
+    struct fixture *fixture = *state;
+    accepts(fixture, "name: m\npython: {version: '3.12', requirements: [a==1, b]}\nbackend: x\n");
+    assert_true(is(fixture->config.name, "m") && is(fixture->config.backend, "x"));
+    const struct tensord_python_section *python = fixture->sections.python;
+    assert_true(is(python->version, "3.12") && python->requirements.count == 2);
+    assert_true(is(python->requirements.items[1], "b"));
+    accepts(fixture, "python: '3.11'\n");
+    assert_true(is(fixture->sections.python->version, "3.11"));
+    refuses(fixture, "python: '3.11'\nname: m\npython: {}\n",
+            "line 3: key 'python' is given twice");
+    refuses(fixture, "name: m\npython: {}\nname: n\n", "line 3: key 'name' is given twice");
+    refuses(fixture, "python: {verson: 3}\n",
+            "line 1: unknown key 'verson'; did you mean 'version'?");
+    refuses(fixture, "python: [x]\n", "line 1: 'python' must be a mapping");
 }
 
 static void values_of_the_wrong_kind_are_refused(void **state)
@@ -197,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unknown_keys_are_refused_with_a_suggestion, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(later_sections_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(sections_of_our_own_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(values_of_the_wrong_kind_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_may_stand_once, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_more_than_a_tree_is_refused, setup, teardown),

@@ -212,6 +212,35 @@ static void what_is_no_file_is_no_model(void **state)
     assert_int_equal(f->scan.version_count, 5);
 }
 
+static void what_names_packages_is_code(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "a/model.onnx", "x");
+    put(f, "a/requirements.txt", "x");
+    put(f, "b/model.onnx", "x");
+    put(f, "b/model.yaml", "python: {requirements: [a]}");
+    put(f, "c/1/model.onnx", "x");
+    put(f, "c/model.yaml", "python: '3.12'");
+    scan_at(f, "", NULL, 0);
+    const struct repository_version *versions = f->scan.versions;
+    assert_int_equal(f->scan.version_count, 3);
+    assert_false(versions[0].code); /* its engine installs nothing */
+    for (size_t i = 1; i < 3; i++)
+        assert_true(versions[i].code && versions[i].runtime == RUNTIME_PYTHON);
+    assert_string_equal(versions[2].folder.data, below(f, "c"));
+}
+
+static void needs_beside_versions_are_watched(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "a/1/model.py", "x");
+    scan_at(f, "", NULL, 0);
+    uint64_t before = f->scan.versions[0].fingerprint;
+    put(f, "a/requirements.txt", "numpy");
+    scan_at(f, "", NULL, 0);
+    assert_true(f->scan.versions[0].fingerprint != before);
+}
+
 static void links_of_folders_and_configs_stay_inside(void **state)
 {
     struct fixture *f = *state;
@@ -328,6 +357,8 @@ int main(void)
         TEST(a_fresh_file_is_incomplete_unless_renamed_in),
         TEST(what_is_no_file_is_no_model),
         TEST(links_of_folders_and_configs_stay_inside),
+        TEST(what_names_packages_is_code),
+        TEST(needs_beside_versions_are_watched),
         TEST(a_linked_file_keeps_the_name_of_a_model),
         TEST(a_linked_folder_is_called_as_it_was_given),
         TEST(external_data_that_is_being_written_makes_a_model_wait),

@@ -231,12 +231,19 @@ static const struct format *format_of_version(const struct repository_version *v
     return format_of_file(name, &stem);
 }
 
+static bool names_a_python(const struct model_python *python)
+{
+    return python->interpreter.size || python->version.size || python->requirement_count;
+}
+
 /* What serves the files of a folder: its config says so, or they do. */
 static void recognise(struct repository_version *version, const char *path)
 {
     struct span engine = version->config->engine;
     if (!engine.size) {
         set_format(version, format_of_version(version, path));
+        if (names_a_python(&version->config->python))
+            version->runtime = RUNTIME_PYTHON;
         return;
     }
     version->code = span_equal(engine, SPAN("python"));
@@ -261,6 +268,18 @@ static const char *const beside_versions[] = {
     "uv.lock",  "pylock.toml", "requirements.lock", "requirements.txt", "pyproject.toml",
     "model.py", NULL,
 };
+
+/* Does a file there name packages? They bring code, whatever the model's own format. */
+static bool has_packages(const char *folder)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; beside_versions[i]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, beside_versions[i]);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
 
 static bool add_files(struct tree_summary *summary, const char *folder, const char *const *names,
                       struct error *ret_error)
@@ -330,10 +349,11 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
         !look_into(scanner, folder, path, version, &summary, &error))
         set_error(scanner, version, &error);
     recognise(version, path);
-    if (version->runtime == RUNTIME_PYTHON && realpath(folder, real) &&
-        scan_is_beneath(scanner, real) &&
-        !arena_copy(&scanner->scan->arena, span_of(real), &version->root))
-        scanner->failed = true; /* what its versions share lies beside them */
+    if (version->runtime == RUNTIME_PYTHON) {
+        version->root = version->folder; /* what its versions share lies beside them */
+        version->code |=
+            names_a_python(&version->config->python) || has_packages(path) || has_packages(folder);
+    }
     version->fingerprint = summary.fingerprint;
     version->size_bytes = summary.size_bytes;
     version->renamed_in = scanner->renamed || version_was_put(scanner, name, number);

@@ -21,7 +21,10 @@ from tensord.environments.sources import Source
 RECIPE_FORM = 1  # changes when an equal recipe would be made otherwise
 OLDEST_PYTHON = (3, 11)
 MANIFEST = "tensord.json"  # in an environment that is whole
-ALWAYS = "numpy"  # tensors are its arrays
+ARRAYS = "numpy"
+# A model whose code has one of these words in it gets its tensors as numpy's arrays.
+WORDS_OF_ARRAYS = (b"numpy", b"torch", b"triton_python_backend_utils")
+SCRIPT_BYTES = 16 << 20
 HASH_DIGITS = 32
 
 
@@ -90,6 +93,15 @@ def wanted_python(python: dict[str, Any], source: Optional[Source]) -> str:
     return "" if fits else wanted
 
 
+def named_interpreter(path: str) -> str:
+    """The program at the path, or that of the environment whose folder it is."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "bin", "python")
+    if not os.path.isfile(path) or not os.access(path, os.X_OK):
+        raise EnvironmentFault("python.interpreter: there is no program at that path")
+    return path
+
+
 # ---- the answer ----
 
 
@@ -99,13 +111,25 @@ def base_identity() -> list[str]:
     return [platform.python_implementation(), platform.python_version(), executable]
 
 
-def make_recipe(source: Optional[Source], python: str) -> dict[str, Any]:
+def uses_arrays(path: Path, root: Optional[Path]) -> bool:
+    """True when the model's code is about arrays, which it need not ask for."""
+    scripts = [path] if path.is_file() else [*path.glob("*.py"), *(root or path).glob("*.py")]
+    for script in scripts:
+        with script.open("rb") as file:
+            text = file.read(SCRIPT_BYTES)
+        if any(word in text for word in WORDS_OF_ARRAYS):
+            return True
+    return False
+
+
+def make_recipe(source: Optional[Source], python: str, arrays: bool) -> dict[str, Any]:
     """All that the builder has to know, in one form for equal requirements."""
     source = source or Source("the version of Python")
     wanted = source.requirements
     names = {one.name for one in wanted.requirements}
     lines = {one.line() for one in wanted.requirements}
     hashed = any(one.hashes for one in wanted.requirements)
+    has_arrays = hashed or not arrays or ARRAYS in names
     return {
         "form": RECIPE_FORM,
         "python": python,
@@ -113,7 +137,7 @@ def make_recipe(source: Optional[Source], python: str) -> dict[str, Any]:
         "platform": [sysconfig.get_platform(), *platform.libc_ver()],
         "kind": source.kind,
         "requirements": sorted(lines),
-        "extra": [] if hashed or ALWAYS in names else [ALWAYS],
+        "extra": [] if has_arrays else [ARRAYS],
         "constraints": sorted(one.line() for one in wanted.constraints),
         "options": list(wanted.options) + (["--require-hashes"] if hashed else []),
         "files": source.files,
@@ -136,14 +160,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The answer to a question; EnvironmentFault when the model's files make no sense."""
     python = question.get("python") or {}
     if python.get("interpreter"):
-        return {"interpreter": python["interpreter"], "named": True}
+        return {"interpreter": named_interpreter(python["interpreter"]), "named": True}
     path = Path(question["path"])
     root = Path(question["root"]) if question.get("root") else None
     source = from_config(python, root or path) or from_files(path, root) or from_format(path)
     specifier = wanted_python(python, source)
     if not specifier and (source is None or source.empty() or not _asks(source)):
         return {"interpreter": sys.executable}
-    recipe = make_recipe(source, specifier)
+    recipe = make_recipe(source, specifier, uses_arrays(path, root))
     environments, name = Path(question["environments"]), recipe_hash(recipe)
     return {
         "interpreter": str(environments / name / "bin" / "python"),
