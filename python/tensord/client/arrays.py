@@ -48,7 +48,7 @@ def _has(package: str) -> bool:
 
 def _numpy() -> Any:
     try:
-        return importlib.import_module("numpy")
+        return sys.modules.get("numpy") or importlib.import_module("numpy")
     except ImportError:
         raise TypeError("numpy is needed for that, and is not installed: pip install numpy") from None
 
