@@ -1,5 +1,6 @@
-/* The audit log; see audit.h. A write to the file is one write(2) on O_APPEND, so lines are whole;
- * it goes to the page cache and does not wait for a disk. */
+/* The audit log; see audit.h. A write to the file is one write(2) on O_APPEND, so lines are whole
+ * unless the disk fills, and then the next one begins anew; it goes to the page cache and does not
+ * wait for a disk. */
 #include "api/audit.h"
 
 #include "api/call.h"
@@ -50,12 +51,14 @@ static void put(struct json_writer *json, const char *key, struct span text)
         json_put_string(json, SPAN("?"));
 }
 
-static void write_file(const struct audit *audit, const struct event *event)
+static void write_file(struct audit *audit, const struct event *event)
 {
     struct json_writer json;
     struct buf line;
     char date[DATE_TEXT_BYTES];
     buf_init(&line, LINE_BYTES);
+    if (audit->torn)
+        buf_append_char(&line, '\n');
     json_writer_init(&json, &line);
     json_put_object(&json);
     put(&json, "time", span_of(date_format(time(NULL), date)));
@@ -69,12 +72,15 @@ static void write_file(const struct audit *audit, const struct event *event)
         put(&json, "request_id", event->request_id);
     json_put_object_end(&json);
     buf_append_char(&line, '\n');
-    if (!buf_ok(&line) || write(audit->fd, line.data, line.size) != (ssize_t)line.size)
-        log_error("audit", "a line could not be written to the audit log: %s", strerror(errno));
+    ssize_t size = buf_ok(&line) ? write(audit->fd, line.data, line.size) : 0;
+    if (size != (ssize_t)line.size)
+        log_error("audit", "a line could not be written to the audit log: %s",
+                  size < 0 ? strerror(errno) : "there was no room for all of it");
+    audit->torn = size > 0 ? size != (ssize_t)line.size : audit->torn;
     buf_fini(&line);
 }
 
-static void write_event(const struct audit *audit, const struct event *event)
+static void write_event(struct audit *audit, const struct event *event)
 {
     const struct log_field id = {.name = "request_id", .value = event->request_id};
     log_write_fields(LOG_INFO, "audit", NULL, &id, event->request_id.size ? 1 : 0,

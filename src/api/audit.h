@@ -11,6 +11,7 @@ struct api_call;
 
 struct audit {
     int fd;                /* of the file; -1: none */
+    bool torn;             /* its last line has no end */
     struct quota refusals; /* are written only so often: whoever is refused may ask again at once */
     uint64_t left_out;     /* refusals since the last one that was written */
 };

@@ -79,6 +79,20 @@ struct room call_body_room(struct api_call *call, uint64_t total_bytes)
     return (struct room){data, data ? wanted : 0};
 }
 
+void call_body_error(const struct api_call *call, uint64_t total_bytes, const char *what,
+                     struct error *ret_error)
+{
+    size_t limit = call->body.limit_bytes;
+    if (total_bytes == UINT64_MAX ? call->body.size + COLLECT_BYTES <= limit
+                                  : total_bytes <= limit) {
+        error_no_memory(ret_error);
+        return;
+    }
+    limit_hit(LIMIT_max_json_mib);
+    error_set(ret_error, ERROR_TOO_LARGE, "%s is longer than the %zu bytes that are allowed", what,
+              limit);
+}
+
 /* What the request says of its body's length, or UINT64_MAX. */
 static uint64_t body_bytes(const struct http_exchange *exchange)
 {
@@ -89,10 +103,7 @@ static uint64_t body_bytes(const struct http_exchange *exchange)
 static void refuse_body(struct api_call *call)
 {
     struct error error;
-    limit_hit(LIMIT_max_json_mib);
-    error_set(&error, ERROR_TOO_LARGE,
-              "the request's body is longer than the %zu bytes that are allowed",
-              call->body.limit_bytes);
+    call_body_error(call, body_bytes(call->exchange), "the request's body", &error);
     call->exchange->handler = &call_drop_handler;
     reply_error(call, &error);
 }

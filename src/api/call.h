@@ -56,6 +56,10 @@ void call_collect(struct api_call *call, size_t limit_bytes);
  * (UINT64_MAX: not known). */
 struct room call_body_room(struct api_call *call, uint64_t total_bytes);
 
+/* Why there was no room: the body, called `what`, is longer than allowed, or there is no memory. */
+void call_body_error(const struct api_call *call, uint64_t total_bytes, const char *what,
+                     struct error *ret_error);
+
 /* The call of an exchange that call_new made. */
 static inline struct api_call *call_of(const struct http_exchange *exchange)
 {

@@ -410,10 +410,7 @@ static struct room json_room(struct api_call *call)
     if (room.size)
         return room;
     struct error error;
-    limit_hit(LIMIT_max_json_mib);
-    error_set(&error, ERROR_TOO_LARGE,
-              "the request's JSON is longer than the %zu bytes that are allowed",
-              call->api->max_json_bytes);
+    call_body_error(call, total, "the request's JSON", &error);
     refuse(call, &error);
     return sink();
 }

@@ -1,6 +1,7 @@
 /* Finding the Python interpreter; see interpreter.h. */
 #include "cmd/interpreter.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,12 @@ static bool is_program(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    bool is_elf = read(fd, magic, sizeof magic) == sizeof magic && memcmp(magic, "\177ELF", 4) == 0;
+    ssize_t size;
+    do
+        size = read(fd, magic, sizeof magic);
+    while (size < 0 && errno == EINTR);
     close(fd);
-    return is_elf;
+    return size == sizeof magic && memcmp(magic, "\177ELF", 4) == 0;
 }
 
 /* FOLDER/name with the links of the folder resolved. */

@@ -7,17 +7,21 @@
  * lacking may have been freed elsewhere. */
 #include "net/listener.h"
 
+#include "base/clock.h"
 #include "net/address.h"
 #include "net/tls_private.h"
+#include "telemetry/log.h"
 #include "telemetry/metrics.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
     REST_MS = 100,
+    SAY_AGAIN_MS = 60000,
     ACCEPTS_PER_TURN = 16, /* then those that are connected get their turn */
     FLOOD_CONNS = 256,
     TIDY_MS = 500,
@@ -37,6 +41,7 @@ struct listener {
     bool watching;
     bool poll_closed;
     struct timer rest; /* runs: something was lacking */
+    uint64_t said_ns;  /* when that was last said; 0: never */
     listener_accept *accept;
     void *context;
 };
@@ -70,9 +75,15 @@ static void rest_over(struct timer *rest)
     update(list_entry(rest, struct listener, rest));
 }
 
+/* errno says what is lacking. */
 static void take_rest(struct listener *listener)
 {
     limit_hit(LIMIT_descriptors);
+    uint64_t now_ns = loop_now_ns(listener->loop);
+    if (!listener->said_ns || now_ns - listener->said_ns > SAY_AGAIN_MS * CLOCK_NS_PER_MS) {
+        log_warning("listener", "new connections wait: %s", strerrordesc_np(errno));
+        listener->said_ns = now_ns;
+    }
     timer_start(&listener->rest, listener->loop, REST_MS, rest_over);
 }
 
@@ -99,6 +110,7 @@ static bool accept_one(struct listener *listener)
     }
     struct conn *conn = conn_socket_new(listener->loop, fd, is_unix(listener));
     if (!conn) {
+        errno = ENOMEM;
         take_rest(listener);
         return false;
     }
@@ -110,6 +122,7 @@ static bool accept_one(struct listener *listener)
     if (listener->tls)
         conn = conn_tls_new(conn, listener->tls);
     if (!conn) {
+        errno = ENOMEM;
         take_rest(listener);
         return false;
     }

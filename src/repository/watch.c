@@ -84,6 +84,14 @@ static void timer_fired(struct timer *timer)
     begin_look(list_entry(timer, struct repository_watch, timer));
 }
 
+/* Nobody can say what lies there now: told in a turn of its own. */
+static void tell_no_look(struct timer *timer)
+{
+    struct repository_watch *watch = list_entry(timer, struct repository_watch, timer);
+    timer_start(timer, watch->loop, watch->rescan_ms, timer_fired);
+    watch->changed(watch->context, NULL);
+}
+
 static void free_when_idle(struct repository_watch *watch)
 {
     if (!watch->closing || watch->looking || !watch->poll_closed)
@@ -251,6 +259,7 @@ void repository_watch_looked(struct repository_watch *watch)
         return;
     log_error("repository", "cannot read what the look has found: %s", error.message);
     end_look(watch, watch->rescan_ms);
+    watch->changed(watch->context, NULL);
 }
 
 /* The question in a memfd, or -1. */
@@ -292,7 +301,7 @@ static void begin_look(struct repository_watch *watch)
     log_error("repository", "cannot look at the repository: %s", error.message);
     if (watch->fd >= 0)
         close(watch->fd);
-    timer_start(&watch->timer, watch->loop, watch->rescan_ms, timer_fired);
+    timer_start(&watch->timer, watch->loop, 0, tell_no_look);
 }
 
 /* ---- events ---- */
