@@ -38,7 +38,7 @@ INTEROP = ["empty_unary", "large_unary", "client_streaming", "server_streaming",
 pytestmark = pytest.mark.skipif(not shutil.which("go"), reason="the judges are built by Go")
 
 
-def test_connectconformance(tmp_path):
+def test_connectconformance(tmp_path, record_property):
     (tmp_path / "features.yaml").write_text(FEATURES)
     command = [BIN / "connectconformance", "--mode", "server", "--conf", tmp_path / "features.yaml", "--",
                SERVER, "conformance"]
@@ -46,6 +46,7 @@ def test_connectconformance(tmp_path):
     output = done.stdout + done.stderr
     assert done.returncode == 0 and not SANITIZER_REPORT.search(output), output
     assert re.search(rf"\b{CASES} passed, 0 failed", output), output
+    record_property("cases", CASES)
 
 
 @pytest.fixture(scope="module", params=["cleartext", "TLS"])

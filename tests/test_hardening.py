@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from support.server import binary
+from support.server import binary, is_sanitized
 
-SANITIZED = "asan" in binary() or "tsan" in binary() or "torture" in binary()
+SANITIZED = is_sanitized() or "torture" in binary()
 PROGRAM = Path(binary()).resolve()
 ENGINES = sorted((PROGRAM.parents[2] / "engines").glob("*.so"))
 pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer's build is not what is shipped")

@@ -13,6 +13,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import processes
 from support.repositories import request, tensor_config, write_config, write_model
+from support.server import is_sanitized
 from support.sockets import Connection, request as http_request
 
 MIB = 1 << 20
@@ -320,7 +321,7 @@ def test_memory_goes_back_to_the_kernel_when_nobody_needs_it(thief):
     processes.until(lambda: committed_bytes(thief) < MIB, 60, "trimming")
 
 
-@pytest.mark.skipif("asan" in os.environ.get("TENSORD_BINARY", ""), reason="its quarantine keeps what was freed")
+@pytest.mark.skipif(is_sanitized(), reason="its quarantine keeps what was freed")
 def test_the_heap_is_as_small_as_before_after_a_burst(started):
     server = started()
     [front] = [p for p in server.descendants() if "front" in processes.cmdline(p)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import models
-from support.server import ROOT
+from support.server import ROOT, is_sanitized
 
 UNIT = ROOT / "packaging" / "tensord.service"
 HIGHEST_EXPOSURE = 1.0
@@ -17,10 +17,11 @@ HIGHEST_EXPOSURE = 1.0
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 
 
-def test_the_service_is_hardly_exposed():
+def test_the_service_is_hardly_exposed(record_property):
     judged = subprocess.run(["systemd-analyze", "security", "--offline=true", UNIT],
                             capture_output=True, text=True, check=True)
     exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", judged.stdout).group(1))
+    record_property("exposure", exposure)
     assert exposure <= HIGHEST_EXPOSURE, judged.stdout
 
 
@@ -33,7 +34,7 @@ def test_the_service_has_no_mistakes(tmp_path):
     assert verified.returncode == 0 and not verified.stderr, verified.stderr
 
 
-@pytest.mark.skipif("asan" in os.environ.get("TENSORD_BINARY", ""), reason="sanitizers trace, which the filter refuses")
+@pytest.mark.skipif(is_sanitized(), reason="sanitizers trace, which the filter refuses")
 def test_the_server_works_under_the_services_filter(server, repository):
     """Its own sandbox included, which makes system calls that hardened services rarely allow."""
     folder = repository(echo=models.identity())

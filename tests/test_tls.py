@@ -18,12 +18,12 @@ from tritonclient.utils import InferenceServerException
 
 from support import pki, processes
 from support.repositories import request, write_model
-from support.server import START_S, binary, fetch
+from support.server import START_S, binary, fetch, is_sanitized
 from support.sockets import H2_PREFACE, Connection
 
 LIVE = "/v2/health/live"
 MIB = 1 << 20
-IS_SANITIZED = "san" in binary()
+IS_SANITIZED = is_sanitized()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Workers die, lie, hang and are replaced; the server and other models go on."""
 import json
-import os
 import signal
 import threading
 import time
@@ -13,10 +12,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from support import processes
 from support.repositories import request, write_model
 from support.sockets import Connection, request as http_request
-from support.server import fetch
+from support.server import fetch, is_sanitized
 
 MIB = 1 << 20
-SANITIZED = "asan" in os.environ.get("TENSORD_BINARY", "")  # it reports crashes, and its quarantine grows
+SANITIZED = is_sanitized()  # it reports crashes, and its quarantine grows
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
     lint.py [--all] [--figures] [--root FOLDER]
 
 Each rule is a function that yields findings, and stands in RULES. `--all` adds the slow ones
-(clang-tidy, cppcheck). `--figures` prints the tree's measures (figures.py) and checks nothing.
+(clang-tidy, cppcheck, gcc's and clang's analyzers: analyzers.py). `--figures` prints the tree's measures (figures.py) and checks nothing.
 Needs nothing but Python's standard library and, for the last rules, the tools they run.
 """
 import argparse
@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import analyzers
 from csource import Source
 
 FUNCTION_LINES = 100
@@ -247,16 +248,27 @@ def formatting(tree):
 
 
 def clang_tidy(tree):
-    """clang-tidy with the checks of .clang-tidy."""
-    yield from run_tool(tree, "run-clang-tidy-19", "-quiet", "-p", "build", r"/(src|engines)/((?!_test|_fixture).)*[.]c$")
+    """clang-tidy with the checks of .clang-tidy, but for those of clang's analyzer, which runs by itself."""
+    ours = rf"{re.escape(str(tree.root))}/({'|'.join(C_FOLDERS)})/.*[.]c$"
+    yield from run_tool(tree, "run-clang-tidy-19", "-quiet", "-p", "build", "-checks=-clang-analyzer-*", ours)
 
 
 def cppcheck(tree):
     """cppcheck's warnings; .clang-tidy has the style."""
     options = "-q --inline-suppr --error-exitcode=1 --enable=warning,portability --std=c11 -j2 -Isrc -Iinclude"
     suppressed = "--suppress=normalCheckLevelMaxBranches", "--template={file}:{line}:{column}: {severity}: {message}"
-    folders = [folder for folder in ("src", "engines") if (tree.root / folder).exists()]
+    folders = [folder for folder in C_FOLDERS if (tree.root / folder).exists()]
     yield from run_tool(tree, "cppcheck", *options.split(), *suppressed, *folders)
+
+
+def gcc_analyzer(tree):
+    """gcc -fanalyzer."""
+    yield from (Finding(*found) for found in analyzers.gcc(tree.root))
+
+
+def clang_analyzer(tree):
+    """What scan-build finds."""
+    yield from (Finding(*found) for found in analyzers.clang(tree.root))
 
 
 RULES = [
@@ -275,12 +287,12 @@ RULES = [
     named_files,
     formatting,
 ]
-SLOW_RULES = [clang_tidy, cppcheck]
+SLOW_RULES = [clang_tidy, cppcheck, gcc_analyzer, clang_analyzer]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--all", action="store_true", help="also run clang-tidy and cppcheck")
+    parser.add_argument("--all", action="store_true", help="also run the slow rules")
     parser.add_argument("--figures", action="store_true", help="print the tree's measures")
     parser.add_argument("--root", default=Path(__file__).resolve().parent.parent, type=Path)
     arguments = parser.parse_args()

@@ -1,4 +1,5 @@
 """Each rule of the lint is seen to refuse what it is for, and to accept its like done well."""
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,40 @@ def test_a_tool_that_is_not_there_is_a_finding(tmp_path):
     (tmp_path / "tools").mkdir()
     (finding,) = lint.run_tool(lint.Tree(tmp_path), "no-such-tool")
     assert "not installed" in str(finding)
+
+
+TWICE = """/* x */
+#include <stdlib.h>
+char *f(int n);
+char *f(int n)
+{
+    char *p = n ? malloc(1) : NULL;
+    free(p);
+    free(p); /* a comment%s */
+    return p;
+}
+"""
+
+
+@pytest.fixture(params=[(lint.gcc_analyzer, "gcc"), (lint.clang_analyzer, "clang-19")], ids=["gcc", "clang"])
+def analyzed(request, findings, tmp_path):
+    """Runs an analyzer over a file of a made-up build."""
+    rule, compiler = request.param
+    command = f"{compiler} -O2 -Werror -MD -MF a.d -o a.o -c ../src/a.c"
+    build = json.dumps([{"directory": str(tmp_path / "build"), "file": "../src/a.c", "command": command}])
+    return lambda text: findings(rule, {"build/compile_commands.json": build, "src/a.c": text})
+
+
+def test_the_analyzers_find_what_is_freed_twice(analyzed):
+    assert any("free" in finding and finding.startswith("src/a.c:") for finding in analyzed(TWICE % ""))
+
+
+def test_a_finding_with_a_reason_is_none(analyzed):
+    assert not analyzed(TWICE % " -Wanalyzer-double-free -Wanalyzer-use-after-free NOLINT(clang-analyzer-unix.Malloc): why")
+
+
+def test_a_file_that_does_not_compile_is_a_finding(analyzed):
+    assert analyzed("/* x */\nint f(\n")
 
 
 def test_the_program_exits_1_when_there_are_findings(tmp_path):

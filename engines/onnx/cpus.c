@@ -52,6 +52,7 @@ static unsigned group_share(char *group)
         char path[PATH_MAX + 64], line[64];
         long long quota_us, period_us;
         snprintf(path, sizeof path, CGROUPS "%s/cpu.max", group);
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel writes no number that does not fit */
         if (sscanf(first_line(path, line, sizeof line), "%lld %lld", &quota_us, &period_us) == 2 &&
             whole(quota_us, period_us) < share)
             share = whole(quota_us, period_us);
@@ -69,6 +70,7 @@ static unsigned old_share(void)
     long long quota_us = 0, period_us = 0;
     first_line(CGROUPS "/cpu/cpu.cfs_quota_us", quota, sizeof quota);
     first_line(CGROUPS "/cpu/cpu.cfs_period_us", period, sizeof period);
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel writes no number that does not fit */
     if (sscanf(quota, "%lld", &quota_us) != 1 || sscanf(period, "%lld", &period_us) != 1)
         return UINT_MAX;
     return whole(quota_us, period_us);

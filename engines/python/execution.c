@@ -72,7 +72,7 @@ static PyObject *answer(PyObject *self, PyObject *arguments)
 {
     PyObject *result;
     int final;
-    bool wanted;
+    bool wanted = false;
     struct run *run = run_of(self);
     if (!run || !PyArg_ParseTuple(arguments, "Op", &result, &final) ||
         !run_answer(run, Py_NewRef(result), final != 0, &wanted))

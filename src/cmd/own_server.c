@@ -14,6 +14,7 @@ enum { LISTENING = 0x0a, LINE_BYTES = 512 };
 /* What a line of the table says; false for its heading. */
 static bool read_line(const char *line, unsigned *ret_port, unsigned *ret_state, unsigned *ret_uid)
 {
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel writes no number that does not fit */
     return sscanf(line, " %*u: %*[0-9A-F]:%X %*[0-9A-F]:%*X %X %*X:%*X %*X:%*X %*X %u", ret_port,
                   ret_state, ret_uid) == 3;
 }

@@ -36,6 +36,7 @@ static bool read_integer(struct span text, bool *ret_negative, uint64_t *ret_mag
         text = span_after(text, 1);
     }
     for (size_t i = 0; i < text.size; i++) {
+        /* -Wanalyzer-null-dereference: only an empty span has no data */
         uint64_t digit = (uint64_t)digit_value(text.data[i]);
         if (digit >= base || __builtin_mul_overflow(magnitude, base, &magnitude) ||
             __builtin_add_overflow(magnitude, digit, &magnitude))

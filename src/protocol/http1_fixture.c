@@ -31,8 +31,9 @@ static struct room app_body_room(struct http_exchange *exchange)
         return (struct room){NULL, 0};
     if (r->capacity < r->size + r->fixture->body_room) {
         r->capacity = r->size * 2 + r->fixture->body_room;
-        r->body = realloc(r->body, r->capacity);
-        assert_non_null(r->body);
+        char *larger = realloc(r->body, r->capacity);
+        assert_non_null(larger);
+        r->body = larger;
     }
     return (struct room){r->body + r->size, r->fixture->body_room};
 }

@@ -123,6 +123,7 @@ static bool split_absolute(struct span *target, struct span *ret_authority)
             continue;
         struct span rest = span_after(*target, scheme.size);
         size_t end = 0;
+        /* -Wanalyzer-null-dereference: only an empty span has no data */
         while (end < rest.size && rest.data[end] != '/' && rest.data[end] != '?')
             end++;
         *ret_authority = (struct span){rest.data, end};

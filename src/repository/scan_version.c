@@ -115,7 +115,7 @@ bool scan_is_beneath(const struct scanner *scanner, const char *real)
 /* An error for a path that cannot be resolved. */
 static void set_unresolved(struct scanner *scanner, struct repository_version *version)
 {
-    struct error error;
+    struct error error = {0};
     error_set(&error, ERROR_UNAVAILABLE, "the model's files cannot be read: %s", strerror(errno));
     set_error(scanner, version, &error);
 }
@@ -171,7 +171,7 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
                    size_t at)
 {
     char path[PATH_MAX];
-    struct error error;
+    struct error error = {0};
     const struct span name = span_of(names->items[at]);
     struct span stem = name;
     scan_has_ending(name.data, &stem);
@@ -330,7 +330,7 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
                      const char *path)
 {
     char real[PATH_MAX];
-    struct error error;
+    struct error error = {0};
     struct tree_summary summary;
     struct repository_version *version = add_version(scanner, span_of(name), number);
     if (!version)
@@ -364,7 +364,7 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
 void scan_add_unreadable(struct scanner *scanner, struct span name, uint64_t number,
                          const char *why)
 {
-    struct error error;
+    struct error error = {0};
     struct repository_version *version = add_version(scanner, name, number);
     if (!version)
         return;

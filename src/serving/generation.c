@@ -106,6 +106,7 @@ static void act(struct generation *generation, struct generation_action action,
 {
     generation_ref(generation); /* the version may let go of it meanwhile */
     perform(generation, action, error);
+    /* -Wanalyzer-use-after-free: it is held */
     assert(!generation->replica == !generation_has_worker(&generation->state));
     assert(timer_running(&generation->retry) == generation_has_timer(&generation->state));
     generation_unref(generation);

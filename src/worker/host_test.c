@@ -33,7 +33,7 @@ static int memory_file(off_t size)
 
 static void open_channel(struct host *host)
 {
-    int to_worker[2], to_front[2];
+    int to_worker[2] = {-1, -1}, to_front[2] = {-1, -1};
     struct error error;
     assert_true(pipe(to_worker) == 0 && pipe(to_front) == 0);
     close(to_worker[1]);

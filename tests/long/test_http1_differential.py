@@ -113,15 +113,16 @@ def unexplained(table, cases):
             and not explained(other, row["tensord"], theirs, name, cases[name])]
 
 
-def test_what_tensord_serves_no_other_takes_otherwise(servers):
+def test_what_tensord_serves_no_other_takes_otherwise(servers, record_property):
     cases = {**{name: data + SECOND for name, data in ALLOWED.items()}, **mutated()}
+    record_property("cases", f"{len(cases):,}")
     found = unexplained(compare(servers, cases), cases)
     assert not found, f"{len(found)} of {len(cases)}:\n" + "\n".join(found[:40])
 
 
-def test_each_bad_case_is_refused_and_others_are_counted(servers):
-    """Prints how many each server refuses; only ours must refuse all."""
+def test_each_bad_case_is_refused_and_others_are_counted(servers, record_property):
+    """Notes how many each server refuses; only ours must refuse all."""
     table = compare(servers, {name: data for name, (_, _, data) in REFUSED.items() if len(data) < SMALL})
-    for server, _ in servers:
-        print(f"{server}: refuses {sum(row[server] == (0, 'refused') for row in table.values())} of {len(table)}")
+    counts = (str(sum(row[server] == (0, "refused") for row in table.values())) for server, _ in servers)
+    record_property("refused", f"{', '.join(counts)} of {len(table)}")
     assert [name for name, row in table.items() if row["tensord"] != (0, "refused")] == []

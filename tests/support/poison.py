@@ -6,8 +6,8 @@ from support import models, processes
 from support.mutants import mutants
 from support.processes import until
 from support.repositories import index, value
-from support.server import binary
-from support.victim import LEAKS, MEMORY_ONCE, is_sanitized
+from support.server import binary, is_sanitized
+from support.victim import LEAKS, MEMORY_ONCE
 
 GROUP = 10  # dropped together
 SETTLE_S = 120

@@ -1,4 +1,5 @@
 """Starts the real binary, and sees that it ends as it should."""
+import functools
 import json
 import os
 import queue
@@ -25,6 +26,13 @@ SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|run
 def binary():
     """The binary under test; the environment says which."""
     return os.environ.get("TENSORD_BINARY", str(ROOT / "build" / "src" / "cmd" / "tensord"))
+
+
+@functools.cache
+def is_sanitized():
+    """Is the binary under test a sanitizer's? They keep freed memory back, report crashes themselves, and trace."""
+    program = Path(binary()).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def inherited():

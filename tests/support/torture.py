@@ -4,8 +4,7 @@ import mmap
 import struct
 from pathlib import Path
 
-from support.server import binary
-from support.victim import is_sanitized
+from support.server import binary, is_sanitized
 
 # The classes of calls, as torture.c numbers them, and the errors that each may have.
 CLASSES = {

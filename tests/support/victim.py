@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support import processes
 from support.repositories import request, write_model
-from support.server import Server, binary
+from support.server import Server, is_sanitized
 
 MIB = 1 << 20
 MEMORY_ONCE = 16 * MIB  # what one bad input may cost for a while
@@ -18,12 +18,6 @@ LEAKS = re.compile(r"0x[0-9a-f]{6}|memfd|/dev/shm|/proc/|/tmp/|/home/|/root/|\w\
 
 # Small limits, so that clients that wait for them need not wait long.
 LIMITS = ("--header-timeout-ms", 1000, "--body-timeout-ms", 1000, "--unsent-timeout-ms", 1000, "--max-json-mib", 4)
-
-
-def is_sanitized():
-    """Sanitizers keep freed memory back, so memory says nothing under them."""
-    with open(binary(), "rb") as program:
-        return b"__asan_init" in program.read()
 
 
 def check_sentence(sentence):
