@@ -2,7 +2,9 @@
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.builder import Builder
@@ -168,6 +170,29 @@ def test_scripts_are_rewritten_for_their_place(builder, plan):
     assert builder.start(plan, play).answer() == {}
     place = builder.environments / plan["hash"]
     assert (place / "bin/tool").read_text() == f"#!{place}/bin/python\n"
+
+
+@pytest.mark.parametrize("form", ["uv.lock", "pylock.toml", "requirements.lock"])
+def test_locks(builder, tmp_path, form):
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.exists():
+        pytest.skip("uv is not beside this Python")
+    project = tmp_path / "model"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "m"\nversion = "0"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["iniconfig==2.0.0"]\n'
+    )
+    subprocess.run([uv, "lock", "-q"], cwd=project, check=True)
+    if form != "uv.lock":
+        subprocess.run([uv, "export", "-q", "--no-emit-project", "-o", form, "--format",
+                        "pylock.toml" if form == "pylock.toml" else "requirements-txt"],
+                       cwd=project, check=True)
+        (project / "uv.lock").unlink()
+    plan = builder.plan()
+    assert plan["origin"] == form
+    assert builder.start(plan, uv=str(uv)).answer() == {}
+    assert list((builder.environments / plan["hash"]).glob("lib/python3*/site-packages/iniconfig"))
 
 
 def test_unused_environments_are_removed(builder):

@@ -249,6 +249,14 @@ def test_the_config_names_an_interpreter_or_an_environment(model, tmp_path):
     assert "there is no program" in model({"interpreter": "/nonexistent"})["error"]
 
 
+def test_an_environment_in_the_models_folder_as_tritons_config_names_it(model):
+    program = model.folder / "env" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(sys.executable)
+    named = {"interpreter": "$$TRITON_MODEL_DIRECTORY/env"}
+    assert model(named)["interpreter"] == str(program)
+
+
 def test_another_version_of_python(model):
     assert model({"version": platform.python_version()}, model_py="") == {
         "interpreter": sys.executable

@@ -170,7 +170,7 @@ def test_the_old_files_serve_while_the_new_environment_is_built(server, tmp_path
 def test_what_a_builder_may_not_do(server, tmp_path, fake_uv):
     secret = tmp_path / "m" / "caged" / "secret"
     play = f"""
-    import glob, socket
+    import ctypes, socket
     def tried(name, call):
         try: call()
         except OSError as error: print(name, "refused")
@@ -182,6 +182,10 @@ def test_what_a_builder_may_not_do(server, tmp_path, fake_uv):
     tried("write", lambda: open(state + "/environments/x", "w"))
     tried("home", lambda: os.listdir(os.environ["HOME"]))
     tried("ptrace", lambda: open("/proc/%d/mem" % os.getppid()))
+    libc = ctypes.CDLL(None, use_errno=True)
+    def called(result):
+        if result < 0: raise OSError(ctypes.get_errno(), "refused")
+    tried("unshare", lambda: called(libc.unshare(0x10000000)))
     listening = socket.socket()
     tried("listen", lambda: (listening.bind(("127.0.0.1", 0)), listening.listen()))
     print("TOKEN" if "SECRET_TOKEN" in os.environ else "no token")
@@ -194,7 +198,7 @@ def test_what_a_builder_may_not_do(server, tmp_path, fake_uv):
     wait_for(served, "caged", failed)
     served.stop()
     said = served.err.text()
-    for name in ("model", "token", "state", "write", "home", "ptrace", "listen"):
+    for name in ("model", "token", "state", "write", "home", "ptrace", "unshare", "listen"):
         assert f'"{name} refused"' in said, name
     assert '"no token"' in said and '"index https://index.invalid/"' in said
 

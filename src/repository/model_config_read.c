@@ -286,12 +286,33 @@ static bool is_path(struct span path)
     return path.data[0] == '/' && path.size < PATH_MAX && !memchr(path.data, '\0', path.size);
 }
 
+/* Triton's way to name an environment, which it has as a packed archive, too. */
+static bool make_execution_environment(struct maker *maker)
+{
+    struct span path = {0};
+    for (size_t i = 0; i < maker->config->parameter_count; i++)
+        if (span_equal(maker->config->parameters[i].key, SPAN("EXECUTION_ENV_PATH")))
+            path = maker->config->parameters[i].value;
+    if (path.size < 2 || !span_equal(maker->config->engine, SPAN("python")))
+        return true;
+    if (span_equal(span_after(path, path.size - 2), SPAN("gz")))
+        return error_set(maker->error, ERROR_UNIMPLEMENTED,
+                         "EXECUTION_ENV_PATH names an archive: unpack it and name the folder, or "
+                         "list the packages in requirements.txt");
+    if (!is_path(path) && !span_starts_with(path, SPAN("$$TRITON_MODEL_DIRECTORY/")))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "EXECUTION_ENV_PATH must be an absolute path, or one in "
+                         "$$TRITON_MODEL_DIRECTORY");
+    maker->config->python.interpreter = path;
+    return true;
+}
+
 static bool make_python(struct maker *maker)
 {
     const struct tensord_python_section *section = maker->sections->python;
     struct model_python *python = &maker->config->python;
     if (!section)
-        return true;
+        return make_execution_environment(maker);
     if (section->interpreter.size && !is_path(section->interpreter))
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'python.interpreter' must be an absolute path");

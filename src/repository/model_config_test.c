@@ -124,6 +124,21 @@ static void engines_are_named_by_backend_or_platform(void **state)
             "does not fit");
 }
 
+#define EXECUTION_ENVIRONMENT(path)                                                                \
+    "backend: 'python' parameters { key: 'EXECUTION_ENV_PATH' value { string_value: '" path "' } " \
+    "}"
+
+static void environments_that_are_there_are_named(void **state)
+{
+    struct fixture *fixture = *state;
+    accepts(fixture, EXECUTION_ENVIRONMENT("/opt/env"));
+    assert_true(is(fixture->config.python.interpreter, "/opt/env"));
+    accepts(fixture, EXECUTION_ENVIRONMENT("$$TRITON_MODEL_DIRECTORY/env"));
+    assert_true(is(fixture->config.python.interpreter, "$$TRITON_MODEL_DIRECTORY/env"));
+    refuses(fixture, EXECUTION_ENVIRONMENT("env"), ERROR_INVALID_ARGUMENT, "absolute path");
+    refuses(fixture, EXECUTION_ENVIRONMENT("/opt/env.tar.gz"), ERROR_UNIMPLEMENTED, "archive");
+}
+
 static void scheduling_and_parameters_are_taken(void **state)
 {
     struct fixture *fixture = *state;
@@ -269,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_batch_dimension_is_there_when_batches_are, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(engines_are_named_by_backend_or_platform, setup, teardown),
+        cmocka_unit_test_setup_teardown(environments_that_are_there_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(scheduling_and_parameters_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(impossible_values_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_done_here_is_said, setup, teardown),

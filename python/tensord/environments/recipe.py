@@ -25,6 +25,7 @@ ARRAYS = "numpy"
 # A model whose code has one of these words in it gets its tensors as numpy's arrays.
 WORDS_OF_ARRAYS = (b"numpy", b"torch", b"triton_python_backend_utils")
 SCRIPT_BYTES = 16 << 20
+MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"  # in what Triton's config says
 HASH_DIGITS = 32
 
 
@@ -93,8 +94,10 @@ def wanted_python(python: dict[str, Any], source: Optional[Source]) -> str:
     return "" if fits else wanted
 
 
-def named_interpreter(path: str) -> str:
+def named_interpreter(path: str, root: Path) -> str:
     """The program at the path, or that of the environment whose folder it is."""
+    if path.startswith(MODEL_DIRECTORY):
+        path = str(root) + path[len(MODEL_DIRECTORY) :]
     if os.path.isdir(path):
         path = os.path.join(path, "bin", "python")
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
@@ -159,10 +162,11 @@ def is_ready(environments: Path, name: str) -> bool:
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The answer to a question; EnvironmentFault when the model's files make no sense."""
     python = question.get("python") or {}
-    if python.get("interpreter"):
-        return {"interpreter": named_interpreter(python["interpreter"]), "named": True}
     path = Path(question["path"])
     root = Path(question["root"]) if question.get("root") else None
+    if python.get("interpreter"):
+        named = named_interpreter(python["interpreter"], root or path)
+        return {"interpreter": named, "named": True}
     source = from_config(python, root or path) or from_files(path, root) or from_format(path)
     specifier = wanted_python(python, source)
     if not specifier and (source is None or source.empty() or not _asks(source)):
