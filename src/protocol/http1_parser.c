@@ -39,9 +39,19 @@ static int on_method(llhttp_t *llhttp, const char *at, size_t size)
 static int on_url(llhttp_t *llhttp, const char *at, size_t size)
 {
     struct http1_parser *parser = llhttp->data;
-    if (parser->target.size + size > parser->exchange->server->limits.target_bytes)
-        return refuse(parser, ERROR_URI_TOO_LONG);
     return extend(parser, &parser->target, at, size);
+}
+
+static bool target_is_too_long(const struct http1_parser *parser)
+{
+    return parser->target.size > parser->exchange->server->limits.target_bytes;
+}
+
+/* The target is measured where it ends: a cut inside would else tell of its length before what is
+ * malformed in it. */
+static int on_url_complete(llhttp_t *llhttp)
+{
+    return target_is_too_long(llhttp->data) ? refuse(llhttp->data, ERROR_URI_TOO_LONG) : 0;
 }
 
 static int on_protocol(llhttp_t *llhttp, const char *at, size_t size)
@@ -139,6 +149,7 @@ static int on_message_complete(llhttp_t *llhttp)
 static const llhttp_settings_t settings = {
     .on_method = on_method,
     .on_url = on_url,
+    .on_url_complete = on_url_complete,
     .on_protocol = on_protocol,
     .on_version = on_version,
     .on_version_complete = on_version_complete,
@@ -266,6 +277,11 @@ enum http1_step http1_parse_head(struct http1_parser *parser, struct span receiv
         return refuse_syntax(parser, code, ret_error);
     parser->head_bytes += part.size;
     *ret_used = part.size;
+    if (parser->head_bytes == limit && target_is_too_long(parser)) {
+        parser->refusal = ERROR_URI_TOO_LONG;
+        refuse_limit(parser, ret_error);
+        return HTTP1_ERROR;
+    }
     if (parser->head_bytes == limit) {
         limit_hit(LIMIT_max_header_bytes);
         error_set(ret_error, ERROR_HEADER_TOO_LARGE, "the head is larger than %zu bytes", limit);
