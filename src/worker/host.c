@@ -385,8 +385,10 @@ static int run_new(const struct worker_spec *spec, struct channel_fds fds,
                    const struct model_files *files)
 {
     struct host *host = host_new(spec, fds, engine, files);
-    if (!host)
+    if (!host) {
+        host_fds_close(fds);
         return 1;
+    }
     bool loaded = run(host, engine_dir);
     host_free(host);
     return loaded ? 0 : 1;

@@ -132,6 +132,9 @@ struct host {
 bool host_wire_open(struct host *host, struct error *ret_error);
 void host_wire_close(struct host *host);
 
+/* Closes the descriptors that a worker is given; host_wire_close does. */
+void host_fds_close(struct channel_fds fds);
+
 /* Starts a record; holds host->out_lock until host_send. */
 void host_record(struct host *host, struct record_writer *writer, enum record_type type);
 

@@ -47,10 +47,15 @@ void host_wire_close(struct host *host)
         munmap(host->shared, CHANNEL_RINGS_SIZE);
     free(host->in_record);
     free(host->out_record);
-    close(host->fds.rings);
-    close(host->fds.tensors);
-    close(host->fds.to_worker);
-    close(host->fds.to_front);
+    host_fds_close(host->fds);
+}
+
+void host_fds_close(struct channel_fds fds)
+{
+    close(fds.rings);
+    close(fds.tensors);
+    close(fds.to_worker);
+    close(fds.to_front);
 }
 
 void host_record(struct host *host, struct record_writer *writer, enum record_type type)
