@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { BODY_BYTES = 4096, LARGE_BYTES = 200000, TURNS = 6 };
+enum { BODY_BYTES = 4096, LARGE_BYTES = 1 << 20, TURNS = 6 };
 
 struct peer {
     struct loop *loop;

@@ -2,7 +2,11 @@
  * well as a file. */
 #include "push/manifest.h"
 
+#include "failing_allocation.h"
+
 #include <assert.h>
+
+enum { MAX_FILES = 16, ARENA_BYTES = 1 << 24 };
 
 static void check(const struct manifest *manifest)
 {
@@ -25,10 +29,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct manifest manifest;
     struct error error;
     struct arena arena;
-    arena_init(&arena, 4096, 16 << 20);
-    if (manifest_read(bytes, 1000, &arena, &manifest, &error) && manifest_check(&manifest, &error))
+    arena_init(&arena, 4096, ARENA_BYTES);
+    if (manifest_read(bytes, MAX_FILES, &arena, &manifest, &error) &&
+        manifest_check(&manifest, &error))
         check(&manifest);
     model_name_check(bytes, NULL);
+    arena_fini(&arena);
+    arena_init(&arena, 256, ARENA_BYTES);
+    failing_allocation_begin(data, size);
+    manifest_read(bytes, MAX_FILES, &arena, &manifest, &error);
+    failing_allocation_end();
     arena_fini(&arena);
     return 0;
 }
