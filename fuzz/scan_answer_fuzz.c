@@ -1,12 +1,14 @@
-/* Answers of the process that looks at the repository, and the questions to it: what is read must
- * be written back the same. */
+/* Answers of the process that looks at the repository, and the questions to it: the input itself,
+ * and a sound answer that the input edits. What is read must be written back the same. */
+#include "repository/model_config.h"
 #include "repository/scan_bytes.h"
 
+#include "edits.h"
 #include "failing_allocation.h"
 
 #include <assert.h>
 
-enum { MAX_BYTES = 1 << 20 };
+enum { MAX_BYTES = 1 << 20, ARENA_BYTES = 64 << 20 };
 
 /* Of one meaning there is one form, but for errors: these are cut, and OK is none. */
 static bool has_errors(const struct repository_scan *scan)
@@ -38,23 +40,59 @@ static void check_question(struct span bytes)
     struct buf buf;
     size_t count;
     buf_init(&buf, MAX_BYTES);
-    if (bytes.size < MAX_BYTES && scan_question_read(bytes, renamed, &count)) {
+    if (scan_question_read(bytes, renamed, &count)) {
         scan_question_write(renamed, count, &buf);
         assert(span_equal(bytes, buf_span(&buf)));
     }
     buf_fini(&buf);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void write_sample(struct buf *buf)
 {
-    struct span bytes = {(const char *)data, size};
+    static struct tensor_info infos[] = {
+        {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {2, {-1, 3}}}};
+    static struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
+    static struct span requirements[] = {SPAN("numpy")};
+    static const struct model_config config = {
+        .engine = SPAN("onnx"),
+        .max_batch_size = 8,
+        .inputs = infos,
+        .input_count = 1,
+        .outputs = infos,
+        .output_count = 1,
+        .parameters = parameters,
+        .parameter_count = 1,
+        .device = SPAN("cpu"),
+        .python = {.requirements = requirements, .requirement_count = 1},
+    };
+    static const struct error error = {ERROR_INVALID_ARGUMENT, "it is wrong"};
+    struct repository_version versions[] = {
+        {.model = SPAN("a"),
+         .version = 1,
+         .path = SPAN("/m/a"),
+         .root = SPAN("/m"),
+         .complete = true},
+        {.model = SPAN("b"), .version = 2, .path = SPAN("/m/b"), .root = SPAN("/m/b")},
+        {.model = SPAN("c"), .version = 1, .unreadable = true},
+    };
+    versions[0].config = &config;
+    versions[1].config = versions[2].config = model_config_default();
+    versions[2].error = &error;
+    scan_answer_write(
+        &(struct repository_scan){.root = SPAN("/m"), .versions = versions, .version_count = 3},
+        buf);
+    assert(buf_ok(buf));
+}
+
+static void check_answer(struct span bytes)
+{
     struct repository_scan scan = {.version_count = 0};
-    struct buf buf;
-    arena_init(&scan.arena, 4096, 64 << 20);
-    buf_init(&buf, 2 * MAX_BYTES);
     struct error error = {.code = ERROR_OK};
-    bool good = size <= MAX_BYTES && scan_answer_read(bytes, &scan, &error);
-    if (size <= MAX_BYTES && !good)
+    struct buf buf;
+    arena_init(&scan.arena, 4096, ARENA_BYTES);
+    buf_init(&buf, 2 * MAX_BYTES);
+    bool good = scan_answer_read(bytes, &scan, &error);
+    if (!good)
         check_error(&error);
     if (good && !has_errors(&scan)) {
         scan_answer_write(&scan, &buf);
@@ -63,13 +101,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     buf_fini(&buf);
     repository_scan_fini(&scan);
-    check_question(bytes);
     scan = (struct repository_scan){.version_count = 0};
-    arena_init(&scan.arena, 128, 64 << 20);
-    failing_allocation_begin(data, size);
+    arena_init(&scan.arena, 128, ARENA_BYTES);
+    failing_allocation_begin((const uint8_t *)bytes.data, bytes.size);
     if (scan_answer_read(bytes, &scan, NULL))
         assert(scan.version_count == 0 || scan.versions);
     failing_allocation_end();
     repository_scan_fini(&scan);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span bytes = {(const char *)data, size};
+    struct buf sample;
+    if (size > MAX_BYTES)
+        return 0;
+    buf_init(&sample, MAX_BYTES);
+    write_sample(&sample);
+    sample.size = edits_apply(sample.data, sample.size, data, size);
+    check_answer(buf_span(&sample));
+    check_answer(bytes);
+    check_question(bytes);
+    buf_fini(&sample);
     return 0;
 }

@@ -1,28 +1,70 @@
-/* worker_spec as bytes: what is read must be written back the same. */
+/* worker_spec as bytes: the input itself, and a sound one that the input edits. What is read must
+ * be written back the same. */
 #include "worker/worker_spec.h"
 
+#include "edits.h"
 #include "failing_allocation.h"
 
 #include <assert.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+enum { ARENA_BYTES = 8 << 20 };
+
+static void write_sample(struct buf *buf)
 {
-    struct span bytes = {(const char *)data, size};
+    static const struct tensor_info inputs[] = {
+        {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {2, {-1, 3}}},
+        {.name = SPAN("y"), .datatype = TENSORD_BYTES, .shape = {1, {1}}, .optional = true},
+    };
+    static const struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
+    const struct worker_spec spec = {
+        .path = SPAN("/m/iris.onnx"),
+        .root = SPAN("/m"),
+        .name = SPAN("iris"),
+        .version = 1,
+        .engine = SPAN("onnx"),
+        .inputs = inputs,
+        .input_count = 2,
+        .outputs = inputs,
+        .output_count = 1,
+        .parameters = parameters,
+        .parameter_count = 1,
+        .max_batch_size = -1,
+        .may_batch = true,
+        .device = SPAN("cpu"),
+    };
+    assert(worker_spec_write(&spec, buf));
+}
+
+static void check(struct span bytes)
+{
     struct arena arena;
     struct buf buf;
     struct worker_spec spec;
-    arena_init(&arena, 4096, 8 << 20);
+    arena_init(&arena, 4096, ARENA_BYTES);
     buf_init(&buf, 2 * WORKER_SPEC_MAX_BYTES);
-    if (size <= WORKER_SPEC_MAX_BYTES && worker_spec_read(bytes, &arena, &spec, NULL)) {
+    if (worker_spec_read(bytes, &arena, &spec, NULL)) {
         assert(worker_spec_write(&spec, &buf));
         assert(span_equal(bytes, buf_span(&buf)));
     }
     buf_fini(&buf);
     arena_fini(&arena);
-    arena_init(&arena, 64, 8 << 20);
-    failing_allocation_begin(data, size);
+    arena_init(&arena, 64, ARENA_BYTES);
+    failing_allocation_begin((const uint8_t *)bytes.data, bytes.size);
     worker_spec_read(bytes, &arena, &spec, NULL);
     failing_allocation_end();
     arena_fini(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct buf sample;
+    if (size > WORKER_SPEC_MAX_BYTES)
+        return 0;
+    buf_init(&sample, WORKER_SPEC_MAX_BYTES);
+    write_sample(&sample);
+    sample.size = edits_apply(sample.data, sample.size, data, size);
+    check(buf_span(&sample));
+    check((struct span){(const char *)data, size});
+    buf_fini(&sample);
     return 0;
 }
