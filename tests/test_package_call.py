@@ -243,6 +243,12 @@ def test_an_answer_that_comes_too_late(gpu):
     assert gpu.model("slow")(x).shape == (384, 384)
 
 
+def test_the_server_gives_up_when_the_client_does():
+    scripted = Scripted(answer(INFOS), DONE)
+    assert tensord.connect(scripted.url, timeout_s=5).model("m")(1.0) == 5
+    assert b'"timeout":5000000' in scripted.bodies[1]
+
+
 def test_many_calls_at_once_on_threads_and_in_a_loop(gpu):
     echo = gpu.model("echo")
     answers = [None] * 20
@@ -344,7 +350,7 @@ class Scripted:
     def __init__(self, *answers):
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
-        self.answers, self.requests = list(answers), []
+        self.answers, self.requests, self.bodies = list(answers), [], []
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
@@ -357,7 +363,7 @@ class Scripted:
                     while (field := read.readline()) not in (b"\r\n", b""):
                         if field.lower().startswith(b"content-length:"):
                             length = int(field.split(b":")[1])
-                    read.read(length)
+                    self.bodies.append(read.read(length))
                     self.requests.append(line.split()[1].decode())
                     answer = self.answers.pop(0)
                     if answer is None:

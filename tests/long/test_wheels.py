@@ -81,9 +81,9 @@ for name, x in (("echo", [1, 2, 3, 4]), ("hello", "you")):
 """
         called = run(programs / "python", "-c", script, **environment)
         assert called.stdout == "ready [1.0, 2.0, 3.0, 4.0]\nready hello you\n", called.stderr + err.text()
-        (tmp_path / "twice.py").write_text("def twice(x: str) -> str:\n    return 2 * x\n")
+        (tmp_path / "twice.py").write_text("import six\ndef twice(x: str) -> str:\n    return 2 * six.ensure_str(x)\n")
         environment["TENSORD_URL"] = url
-        pushed = run(programs / "tensord", "push", tmp_path / "twice.py", **environment)
+        pushed = run(programs / "tensord", "push", tmp_path / "twice.py", "-r", "six", **environment)
         assert pushed.returncode == 0, pushed.stderr
         answered = run(programs / "tensord", "run", "twice", "ab", **environment)
         assert "abab" in answered.stdout, answered.stderr

@@ -217,9 +217,9 @@ class Model:
         return self.options.timeout_s if self.options.timeout_s is not None else self.server.timeout_s
 
     def _parameters(self) -> dict[str, Any]:
-        parameters = dict(self.options.parameters or {})
-        if self.options.timeout_s is not None:
-            parameters.setdefault("timeout", max(1, int(self.options.timeout_s * 1e6)))
+        parameters, timeout_s = dict(self.options.parameters or {}), self._timeout_s()
+        if timeout_s is not None:
+            parameters.setdefault("timeout", max(1, int(timeout_s * 1e6)))  # in µs
         return parameters
 
     def _inputs(self, values: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
