@@ -332,7 +332,7 @@ static bool list_file(struct install *install, const char *path)
 static bool list_folder(struct install *install, const char *folder)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/.", folder);
+    snprintf(path, sizeof path, "%.*s/.", PATH_MAX - 3, folder);
     return files_list(install->blobs, path, strlen(path) + 1, install->arena, &list_capacity,
                       &install->answer->listed, error_of(install));
 }
