@@ -1,6 +1,9 @@
 """Models in Python that misbehave: each is told so, to the one who caused it, and the server goes on."""
 import json
 import os
+import re
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,7 +12,7 @@ import pytest
 
 from support.processes import until
 from support.python_models import ask, needs_python, tensor, write_python
-from support.server import Server
+from support.server import Server, binary, fetch, inherited
 
 pytestmark = needs_python
 
@@ -316,3 +319,22 @@ def test_scratch_folders_go(server, tmp_path):
     until(lambda: ask(started, "one", tensor("x", "INT64", [1], [1]))[0] == 200, 30, "the next worker")
     started.stop()
     assert not os.path.exists(os.path.dirname(folder))
+
+
+def test_a_server_whose_log_is_a_file(tmp_path):
+    """A worker's descriptors are pipes, whatever the server's own are."""
+    folder = tmp_path / "models"
+    write_python(folder, "good", "def predict(x: int) -> int:\n    print('computing')\n    return x + 1\n")
+    out = tmp_path / "log"
+    with open(out, "w") as log:
+        process = subprocess.Popen([binary(), "serve", str(folder), "--port", "0", "--grpc-port", "0", "--metrics-port", "0",
+                                    "--python", sys.executable], stdout=log, stderr=log, env={**inherited(), "XDG_STATE_HOME": str(tmp_path)})
+    try:
+        found = until(lambda: re.search(r"listening on (http\S+)", out.read_text()), 30, "the address")
+        until(lambda: fetch(f"{found[1]}/v2/models/good/ready")[0] == 200, 30, f"'good' ready; {out.read_text()}")
+        body = {"inputs": [tensor("x", "INT64", [1], [1])]}
+        assert fetch(f"{found[1]}/v2/models/good/infer", body, method="POST")[0] == 200
+        until(lambda: "computing" in out.read_text(), 10, "the line")
+    finally:
+        process.terminate()
+        process.wait(30)

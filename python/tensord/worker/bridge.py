@@ -21,8 +21,9 @@ def load(source: dict[str, Any]) -> Model:
     """Loads the model that the source names."""
     from tensord.worker.load import load as load_source
 
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # it is a pipe to a log
+    # The descriptors are pipes to the log now, whatever they were when the interpreter started.
+    sys.stdout = sys.__stdout__ = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)
+    sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
     _set_threads(source["threads"])
     return load_source(Source(source))
 
