@@ -11,6 +11,7 @@ from PIL import Image
 from support import models
 from support.push_server import PushServer
 from support.server import ROOT, Server, binary, inherited
+from tensord import DeployError, connect
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,20 @@ def test_push_pull_rm(pushes, tmp_path):
     assert "is there already" in complaint(1, "pull", "m", "there", url=pushes.url, cwd=tmp_path)
     assert done("rm", "m", url=pushes.url) == "m is removed\n"
     assert "unknown model: 'm'" in complaint(1, "rm", "m", url=pushes.url)
+
+
+def test_a_repository_of_models(pushes, tmp_path):
+    for path in ("repository/a/1/model.onnx", "repository/a/config.pbtxt", "repository/b/model.yaml", "repository/.git/config"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    done("push", "repository", "--no-wait", url=pushes.url, cwd=tmp_path)
+    assert {name: [one["path"] for one in model["files"]] for name, model in pushes.models.items()} == {
+        "a": ["config.pbtxt", "1/model.onnx"], "b": ["model.yaml"]}
+    assert "holds 2 models, which have their own names" in complaint_of(
+        tensord("push", "repository", "--name", "x", url=pushes.url, cwd=tmp_path))
+    with pytest.raises(DeployError, match="holds 2 models; push each of them: a, b"):
+        connect(pushes.url).push(tmp_path / "repository")
+    done("push", "repository/a", "--no-wait", url=pushes.url, cwd=tmp_path)
 
 
 def test_sources_that_lie_elsewhere(pushes, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import tensord
 from support.push_server import PushServer
 from support.server import ROOT
-from tensord.client import content, progress, push
+from tensord.client import content, progress, push, sources
 from tensord.client.progress import Progress
 
 
@@ -528,3 +528,35 @@ def test_a_notebook_is_shown_one_output_that_changes():
 @pytest.mark.parametrize("size, text", [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (150_000, "150 kB"), (2.5e9, "2.5 GB")])
 def test_sizes(size, text):
     assert progress.human_size(size) == text
+
+
+# ---- sources ----
+
+
+def test_a_repository_of_hugging_face(tmp_path, monkeypatch):
+    """By the package's own function, of which this one keeps what it was asked."""
+    import types
+
+    asked = []
+
+    def snapshot_download(repository, *, revision, allow_patterns, local_dir):
+        asked.append((repository, revision, allow_patterns))
+        for name in ("config.json", "onnx/model.onnx", ".cache/huggingface/x"):
+            (tmp_path / local_dir / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / local_dir / name).write_text(name)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=snapshot_download))
+    for number, (source, name) in enumerate({"hf://me/bert": "bert", "hf://me/bert@v1/onnx/model.onnx": "model.onnx"}.items()):
+        scratch = tmp_path / str(number)
+        scratch.mkdir()
+        fetched = sources.fetch(source, scratch, Progress())
+        assert fetched.name == name and fetched.exists() and not (scratch / "bert" / ".cache").exists()
+    assert asked == [("me/bert", None, None), ("me/bert", "v1", ["onnx/model.onnx", "onnx/model.onnx/*"])]
+    for source, sentence in {"hf://bert": "names no repository", "hf://me/bert/nothing": "has no 'nothing'"}.items():
+        with pytest.raises(tensord.DeployError, match=sentence):
+            sources.fetch(source, tmp_path / "0", Progress())
+
+
+def test_what_is_a_path_and_what_a_source():
+    assert sources.scheme_of("hf://a/b") == "hf" and sources.scheme_of("S3://a") == "s3"
+    assert sources.scheme_of("models/a") is None and sources.scheme_of("C:\\models") is None

@@ -12,6 +12,7 @@ from tensord.errors import DeployError
 
 _READ_BYTES = 1 << 20
 _LEFT_OUT = ("__pycache__", "node_modules")
+_CONFIGS = ("config.pbtxt", "model.yaml")
 REQUIREMENTS = "requirements.txt"
 
 
@@ -49,6 +50,20 @@ def collect(path: Union[str, Path]) -> list[File]:
     if not files:
         raise DeployError(f"the folder '{path}' holds no file")
     return files
+
+
+def models_in(path: Union[str, Path]) -> list[Path]:
+    """The models at a path: those of a repository as Triton has it, a folder that holds nothing but folders of models; else
+    the path itself."""
+    root = Path(path).expanduser()
+    entries = [one for one in sorted(root.iterdir()) if not _is_left_out(one.name)] if root.is_dir() else []
+    return entries if entries and all(map(_is_model_folder, entries)) else [root]
+
+
+def _is_model_folder(folder: Path) -> bool:
+    """Does a folder say by its own files that it is a model: by a config, or by folders of versions?"""
+    return folder.is_dir() and not folder.name.isdecimal() and any(
+        one.name in _CONFIGS or one.name.isdecimal() and one.is_dir() for one in folder.iterdir())
 
 
 def _is_left_out(name: str) -> bool:

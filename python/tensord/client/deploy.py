@@ -58,8 +58,10 @@ def deploy(server: "Server", path: Union[str, Path], name: Optional[str] = None,
            requirements: Requirements = None, wait: bool = True, timeout_s: Optional[float] = None,
            progress: Optional[Progress] = None) -> Model:
     """Pushes the model file or folder at a path; see Server.push."""
-    files = content.with_requirements(content.collect(path), requirements)
-    called = name or content.default_name(path)
+    if len(found := content.models_in(path)) > 1:
+        raise DeployError(f"'{path}' holds {len(found)} models; push each of them: {', '.join(one.name for one in found)}")
+    files = content.with_requirements(content.collect(found[0]), requirements)
+    called = name or content.default_name(found[0])
     push_files(server, called, files, version=version, wait=wait, timeout_s=timeout_s, progress=progress)
     return server.model(called, version)
 

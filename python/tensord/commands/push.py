@@ -17,7 +17,7 @@ from tensord.commands.table import COMMANDS
 from tensord.errors import DeployError
 
 _EXAMPLES = """
-PATH is a file (iris.onnx, model.ubj, NAME.py), a folder that holds a model, or a source that is fetched here first:
+PATH is a file (iris.onnx, model.ubj, NAME.py), a folder that holds a model, a repository of models as Triton has it, or a source that is fetched here first:
 hf://OWNER/NAME, s3://…, gs://…, https://…, oci://… (with huggingface_hub, s3fs, gcsfs, oras, when they are installed).
 
 Only what the server lacks is uploaded. A push that was cut off goes on where it stopped: give it again. The new
@@ -44,20 +44,27 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print name and version as JSON, for programs")
     parser.add_server_options()
     given = parser.parse_args(arguments)
-    server, progress = connected(given), choose()
+    server = connected(given)
     with tempfile.TemporaryDirectory(prefix="tensord-") as scratch:
         path: Any = given.path
         if sources.scheme_of(path):
-            path = sources.fetch(path, Path(scratch), progress)
-        files = content.with_requirements(content.collect(path), _requirements(given.requirements))
-        name = given.name or content.default_name(path)
-        number = push_files(server, name, files, version=given.version, wait=not given.no_wait, timeout_s=given.timeout,
-                            progress=progress)
+            path = sources.fetch(path, Path(scratch), choose())
+        found = content.models_in(path)
+        if given.name and len(found) > 1:
+            raise DeployError(f"'{given.path}' holds {len(found)} models, which have their own names")
+        for one in found:
+            _push_one(server, one, given)
+    return 0
+
+
+def _push_one(server: Server, path: Path, given: Any) -> None:
+    files = content.with_requirements(content.collect(path), _requirements(given.requirements))
+    name = given.name or content.default_name(path)
+    number = push_files(server, name, files, version=given.version, wait=not given.no_wait, timeout_s=given.timeout)
     if given.json:
         print(json.dumps({"name": name, "version": number}))
     elif not given.no_wait:
         print(how_to_call(server, server.model(name, given.version), where(given)))
-    return 0
 
 
 def _requirements(given: Sequence[str]) -> Any:
