@@ -15,6 +15,7 @@ from PIL import Image
 
 import tensord
 from support import models
+from support.python_models import needs_python
 from support.server import ROOT, Server, binary, inherited
 from tensord.client.progress import Progress
 
@@ -66,6 +67,7 @@ def test_triton_s_layout(gpu, tmp_path):
     assert versioned([0.0]) == [3] and gpu.model("versioned", 1)([0.0]) == [1]
 
 
+@needs_python
 def test_a_folder_of_python(gpu, tmp_path):
     folder = tmp_path / "greet"
     folder.mkdir()
@@ -75,6 +77,7 @@ def test_a_folder_of_python(gpu, tmp_path):
     assert gpu.push(folder)("you") == "hello you"
 
 
+@needs_python
 def test_what_a_token_may_not_do(remote, tmp_path):
     only_data = tensord.connect(remote.url, remote.tokens["deploy"])
     (tmp_path / "code.py").write_text("def code(x: str) -> str: return x\n")
@@ -84,6 +87,7 @@ def test_what_a_token_may_not_do(remote, tmp_path):
         tensord.connect(remote.url).push(tmp_path / "code.py", progress=Progress())
 
 
+@needs_python
 def test_a_model_that_cannot_be_loaded(gpu, tmp_path):
     (tmp_path / "wrong.py").write_text("import nothing_of_that_name\ndef wrong(x: str) -> str: return x\n")
     with pytest.raises(tensord.DeployError, match="nothing_of_that_name"):
@@ -163,6 +167,7 @@ def raises(x: str) -> str:
     raise KeyError(x)
 
 
+@needs_python
 @pytest.mark.parametrize("function, arguments", [
     (lengths, (["hello", "world!"],)), (scaled, (np.ones((3, 2), np.float32),)), (scaled, (np.ones(2, np.float32), 3.0)),
     (number, (41,)), (text, ("ab",)), (text, ("ab", 3)), (raw, (b"\xffab",)), (total, ([1, 2, 3.5],)),
@@ -179,6 +184,7 @@ def test_a_function_gives_there_what_it_gives_here(gpu, function, arguments):
         assert there == here
 
 
+@needs_python
 def test_images_async_functions_and_classes(gpu):
     image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
     np.testing.assert_array_equal(np.asarray(gpu.deploy(turned)(image)), np.asarray(turned(image)))
@@ -188,6 +194,7 @@ def test_images_async_functions_and_classes(gpu):
     assert [counter(2), counter(3)] == [2, 5]
 
 
+@needs_python
 def test_a_function_is_called_as_it_is_here(gpu):
     deployed = gpu.deploy(text)
     assert deployed(x="ab", times=1) == "ab" and deployed.__doc__ == text.__doc__ and deployed.__name__ == "text"
@@ -197,6 +204,7 @@ def test_a_function_is_called_as_it_is_here(gpu):
         deployed("a", y=1)
 
 
+@needs_python
 def test_what_a_function_raises_names_the_model(gpu):
     deployed = gpu.deploy(raises, name="careless")
     with pytest.raises(tensord.ModelError, match="model 'careless': KeyError: 'boom'") as raised:
@@ -204,6 +212,7 @@ def test_what_a_function_raises_names_the_model(gpu):
     assert raised.value.model == "careless"
 
 
+@needs_python
 def test_a_function_is_deployed_again(gpu):
     for factor in (2, 3):
         @gpu.deploy(name="times")
@@ -216,6 +225,7 @@ def test_a_function_is_deployed_again(gpu):
 # ---- as written ----
 
 
+@needs_python
 def test_the_lines_of_the_readme(remote, tmp_path):
     """A laptop that deploys a function and a folder: the very lines."""
     section = (ROOT / "README.md").read_text().split("\n## From a laptop\n")[1].split("\n## ")[0]
