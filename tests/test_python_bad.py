@@ -255,6 +255,12 @@ CALLERS = {
         def predict(x: int) -> int:
             return tensord.call_sync("nobody", x=x)
     """,
+    "again": """
+        import tensord
+
+        def predict(x: int) -> int:
+            return int(tensord.call_sync("again", x=x + 1)[0])
+    """,
     "myself": """
         import tensord
 
@@ -278,6 +284,8 @@ def test_calls_of_other_models(server, tmp_path):
     assert status == 500 and "CallFailed: model 'nobody'" in error
     status, error = ask(started, "myself", given)
     assert status == 500 and "CallFailed: model 'myself'" in error  # the depth is limited
+    status, error = ask(started, "again", given)  # one call at a time: it would wait for itself
+    assert status == 500 and "in a circle" in error
 
 
 def reason(started, name):

@@ -47,6 +47,21 @@ static void good_inputs_are_put_in_order(void **state)
     assert_true(check_inputs(&schema, SPAN("m"), given, names, 1, &error)); /* b is optional */
 }
 
+static void any_rank_will_do_where_it_is_said(void **state)
+{
+    static struct tensor_info any[] = {
+        {.name = {"a", 1}, .datatype = TENSORD_FP32, .shape = {1, {-1}}, .any_rank = true}};
+    const struct schema loose = {.inputs = any, .input_count = 1, .concurrency = 1};
+    struct channel_tensor given[] = {tensor(TENSORD_FP32, 3, 5)};
+    struct span names[] = {SPAN("a")};
+    struct error error;
+    assert_true(check_inputs(&loose, SPAN("m"), given, names, 1, &error));
+    given[0].shape.ndim = 0;
+    assert_true(check_inputs(&loose, SPAN("m"), given, names, 1, &error));
+    any[0].any_rank = false;
+    assert_false(check_inputs(&loose, SPAN("m"), given, names, 1, &error));
+}
+
 static void bad_inputs_are_explained(void **state)
 {
     refused("unexpected shape for input 'a' for model 'm'. Expected [-1,16], got [1,17].",
@@ -102,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_inputs_are_put_in_order),
+        cmocka_unit_test(any_rank_will_do_where_it_is_said),
         cmocka_unit_test(bad_inputs_are_explained),
         cmocka_unit_test(strings_fill_their_tensor_to_the_byte),
         cmocka_unit_test(outputs_become_bits),
