@@ -104,6 +104,7 @@ struct loop *loop_new(struct error *ret_error)
     signal(SIGPIPE, SIG_IGN);
     list_init(&loop->tasks);
     list_init(&loop->resources);
+    loop_pool_init(&loop->pool);
     int status = uv_loop_init(&loop->uv);
     if (status == 0) {
         status = start_handles(loop);
@@ -114,6 +115,7 @@ struct loop *loop_new(struct error *ret_error)
         }
         uv_loop_close(&loop->uv);
     }
+    loop_pool_fini(&loop->pool);
     free(loop);
     error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "cannot make an event loop: %s",
               uv_strerror(status));
@@ -138,6 +140,7 @@ void loop_free(struct loop *loop)
     }
     while (!list_empty(&loop->resources) || loop->works)
         uv_run(&loop->uv, UV_RUN_ONCE);
+    loop_pool_fini(&loop->pool);
     deliver_posted(loop);
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -82,6 +83,26 @@ static void work_runs_elsewhere_and_ends_here(void **state)
     assert_int_equal(job.done, 2); /* waited for */
 }
 
+/* More than there are threads for. */
+static void all_work_is_done(void **state)
+{
+    enum { JOBS = 50 };
+    struct loop *loop = make();
+    struct job jobs[JOBS] = {0};
+    struct error error;
+    for (size_t i = 0; i < JOBS; i++) {
+        no_thread = i > 0; /* one is enough */
+        assert_true(loop_work_start(loop, &jobs[i].work, run, done, &error));
+    }
+    no_thread = false;
+    struct job skipped = {.done = 0};
+    loop_work_skip(loop, &skipped.work, done);
+    loop_free(loop);
+    for (size_t i = 0; i < JOBS; i++)
+        assert_int_equal(jobs[i].done, 1);
+    assert_int_equal(skipped.done, 1);
+}
+
 static void work_without_a_thread_is_an_error(void **state)
 {
     struct loop *loop = make();
@@ -151,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(work_runs_elsewhere_and_ends_here),
+        cmocka_unit_test(all_work_is_done),
         cmocka_unit_test(work_without_a_thread_is_an_error),
         cmocka_unit_test(the_table_of_descriptors_grows_without_memory),
         cmocka_unit_test(a_loop_without_watches_is_an_error),

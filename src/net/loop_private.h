@@ -5,11 +5,25 @@
 #include "net/loop.h"
 #include "net/wheel.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <uv.h>
 
 /* Bytes that are read only to be dropped go here, whatever connection they come from. */
 enum { LOOP_DISCARD_BYTES = 16384 };
+
+enum { LOOP_THREADS = 4 };
+
+/* The threads for work that blocks (loop_work.c). */
+struct loop_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t wanted;
+    struct list line;     /* of struct loop_work */
+    size_t waiting, idle; /* pieces in the line; threads without one */
+    bool closing;
+    pthread_t threads[LOOP_THREADS]; /* the loop's thread alone starts them */
+    size_t thread_count;
+};
 
 struct loop {
     uv_loop_t uv;
@@ -21,8 +35,9 @@ struct loop {
     uint64_t alarm_ms;     /* UINT64_MAX: not set */
     struct wheel wheel;
     struct list tasks;
-    struct list resources;                 /* what loop_free has to close */
-    size_t works;                          /* that run on threads; loop_free waits for them */
+    struct list resources; /* what loop_free has to close */
+    size_t works;          /* not done yet; loop_free waits for them */
+    struct loop_pool pool;
     _Atomic(struct loop_message *) posted; /* newest first */
     atomic_bool stop;
     char discard[LOOP_DISCARD_BYTES];
@@ -39,6 +54,10 @@ struct loop_resource {
 void loop_enter(struct loop *loop, struct loop_resource *resource,
                 void (*close)(struct loop_resource *resource));
 void loop_leave(struct loop_resource *resource);
+
+/* Starts without threads; ends them, when no work is left. */
+void loop_pool_init(struct loop_pool *pool);
+void loop_pool_fini(struct loop_pool *pool);
 
 /* Rings when the wheel has something to do (timer.c). */
 void timer_alarm(uv_timer_t *alarm);

@@ -10,7 +10,7 @@
 enum { BUFFER_BYTES = 256 << 10 };
 
 struct blob_download {
-    uv_work_t work;
+    struct loop_work work;
     struct blobs *blobs;
     const struct blob_download_events *events;
     void *context;
@@ -22,7 +22,7 @@ struct blob_download {
     char data[BUFFER_BYTES];
 };
 
-static void open_thread(uv_work_t *work)
+static void open_thread(struct loop_work *work)
 {
     struct blob_download *download = list_entry(work, struct blob_download, work);
     struct stat status;
@@ -33,7 +33,7 @@ static void open_thread(uv_work_t *work)
     download->size_bytes = (uint64_t)status.st_size;
 }
 
-static void read_thread(uv_work_t *work)
+static void read_thread(struct loop_work *work)
 {
     struct blob_download *download = list_entry(work, struct blob_download, work);
     do
@@ -58,7 +58,7 @@ static bool is_wanted(struct blob_download *download)
     return wanted;
 }
 
-static void open_done(uv_work_t *work, int status)
+static void open_done(struct loop_work *work)
 {
     struct blob_download *download = list_entry(work, struct blob_download, work);
     struct error error = {.code = ERROR_OK};
@@ -69,7 +69,7 @@ static void open_done(uv_work_t *work, int status)
     download->events->opened(download->context, download->size_bytes, &error);
 }
 
-static void read_done(uv_work_t *work, int status)
+static void read_done(struct loop_work *work)
 {
     struct blob_download *download = list_entry(work, struct blob_download, work);
     if (!is_wanted(download))
@@ -82,10 +82,11 @@ static void read_done(uv_work_t *work, int status)
     download->events->bytes(download->context, bytes);
 }
 
-static bool begin(struct blob_download *download, uv_work_cb on_thread, uv_after_work_cb done)
+static bool begin(struct blob_download *download, void (*on_thread)(struct loop_work *work),
+                  void (*done)(struct loop_work *work))
 {
-    struct uv_loop_s *uv = loop_uv(download->blobs->loop);
-    return download->working = uv_queue_work(uv, &download->work, on_thread, done) == 0;
+    struct loop *loop = download->blobs->loop;
+    return download->working = loop_work_start(loop, &download->work, on_thread, done, NULL);
 }
 
 struct blob_download *blob_download_new(struct blobs *blobs, const struct digest *digest,

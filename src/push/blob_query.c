@@ -12,7 +12,7 @@ static void keep(int folder, const char *name, const struct stat *status)
         utimensat(folder, name, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
-static void ask_thread(uv_work_t *work)
+static void ask_thread(struct loop_work *work)
 {
     struct blob_query *query = list_entry(work, struct blob_query, work);
     int folder = query->blobs->folder;
@@ -30,7 +30,7 @@ static void ask_thread(uv_work_t *work)
     }
 }
 
-static void asked(uv_work_t *work, int status)
+static void asked(struct loop_work *work)
 {
     struct blob_query *query = list_entry(work, struct blob_query, work);
     query->done(query);
@@ -38,6 +38,5 @@ static void asked(uv_work_t *work, int status)
 
 bool blob_query_begin(struct blob_query *query, struct error *ret_error)
 {
-    struct uv_loop_s *uv = loop_uv(query->blobs->loop);
-    return uv_queue_work(uv, &query->work, ask_thread, asked) == 0 || error_no_memory(ret_error);
+    return loop_work_start(query->blobs->loop, &query->work, ask_thread, asked, ret_error);
 }

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ struct buffer {
 };
 
 struct blob_upload {
-    uv_work_t work;
+    struct loop_work work;
     struct blobs *blobs;
     struct blob_partial *partial; /* busy with it */
     const struct blob_upload_events *events;
@@ -278,7 +279,7 @@ static bool finish(struct blob_upload *upload)
     return upload->result.complete = true;
 }
 
-static void step_thread(uv_work_t *work)
+static void step_thread(struct loop_work *work)
 {
     struct blob_upload *upload = list_entry(work, struct blob_upload, work);
     if (!upload->opened && (!open_partial(upload) || upload->result.complete))
@@ -318,7 +319,7 @@ static void count_step(struct blob_upload *upload)
     upload->made = 0;
 }
 
-static void step_done(uv_work_t *work, int status);
+static void step_done(struct loop_work *work);
 
 static void step(struct blob_upload *upload)
 {
@@ -328,8 +329,9 @@ static void step(struct blob_upload *upload)
     upload->out = out;
     upload->last = upload->ended;
     upload->working = true;
-    if (uv_queue_work(loop_uv(upload->blobs->loop), &upload->work, step_thread, step_done) != 0)
-        abort(); /* only for arguments that cannot be */
+    struct loop *loop = upload->blobs->loop;
+    if (!loop_work_start(loop, &upload->work, step_thread, step_done, &upload->result.error))
+        loop_work_skip(loop, &upload->work, step_done);
 }
 
 /* The last word, and the end. */
@@ -345,13 +347,13 @@ static void end(struct blob_upload *upload)
         events->done(context, &result);
 }
 
-static void step_done(uv_work_t *work, int status)
+static void step_done(struct loop_work *work)
 {
     struct blob_upload *upload = list_entry(work, struct blob_upload, work);
     upload->working = false;
     count_step(upload);
     bool over = upload->result.error.code != ERROR_OK || upload->result.complete || upload->last;
-    if (over || (upload->left && !upload->fill.size) || status != 0) {
+    if (over || (upload->left && !upload->fill.size)) {
         end(upload);
         return;
     }

@@ -19,7 +19,7 @@ enum { SWEEP_MS = 10 * 60 * 1000 };
 
 /* A look at all blobs, on a thread. */
 struct blob_sweep {
-    uv_work_t work;
+    struct loop_work work;
     struct blobs *blobs;
     int folder;
     uint64_t keep_s;
@@ -57,7 +57,7 @@ static void look_at(struct blob_sweep *sweep, const char *name)
     sweep->count++;
 }
 
-static void sweep_thread(uv_work_t *work)
+static void sweep_thread(struct loop_work *work)
 {
     struct blob_sweep *sweep = list_entry(work, struct blob_sweep, work);
     int fd = openat(sweep->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,7 +80,7 @@ static void show(const struct blobs *blobs)
     metrics.blobs = blobs->count;
 }
 
-static void sweep_done(uv_work_t *work, int status)
+static void sweep_done(struct loop_work *work)
 {
     struct blob_sweep *sweep = list_entry(work, struct blob_sweep, work);
     struct blobs *blobs = sweep->blobs;
@@ -90,7 +90,7 @@ static void sweep_done(uv_work_t *work, int status)
     blobs->sweep = NULL;
     free(sweep);
     show(blobs);
-    if (blobs->sweep_again && status == 0)
+    if (blobs->sweep_again)
         blobs_sweep(blobs);
 }
 
@@ -114,7 +114,7 @@ void blobs_sweep(struct blobs *blobs)
                                  .keep_s = blobs->limits.keep_s,
                                  .bytes_before = blobs->bytes,
                                  .count_before = blobs->count};
-    if (uv_queue_work(loop_uv(blobs->loop), &sweep->work, sweep_thread, sweep_done) == 0)
+    if (loop_work_start(blobs->loop, &sweep->work, sweep_thread, sweep_done, NULL))
         blobs->sweep = sweep;
     else
         free(sweep);

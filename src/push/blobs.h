@@ -10,10 +10,8 @@
 #ifndef TENSORD_PUSH_BLOBS_H
 #define TENSORD_PUSH_BLOBS_H
 
-#include "net/loop.h"
+#include "net/loop_work.h"
 #include "push/digest.h"
-
-#include <uv.h>
 
 struct blobs_limits {
     uint64_t bytes;   /* of all blobs, those that come included */
@@ -57,7 +55,7 @@ struct blob_asked {
 };
 
 struct blob_query {
-    uv_work_t work;
+    struct loop_work work;
     struct blobs *blobs;
     struct blob_asked *asked; /* the caller's, until `done` */
     size_t count;

@@ -325,6 +325,7 @@ static void close_all(struct spawner *spawner)
 int spawner_run(const struct spawner_options *options)
 {
     int status = EXIT_FAILURE;
+    char text[128];
     struct spawner *spawner = calloc(1, sizeof *spawner);
     if (!spawner)
         return EXIT_FAILURE;
@@ -336,6 +337,9 @@ int spawner_run(const struct spawner_options *options)
         while (!is_over(spawner))
             take_turn(spawner);
         int ended = serving(spawner)->status;
+        if (WIFSIGNALED(ended))
+            log_error("spawner", "the front %s; all ends",
+                      spawn_status_text(ended, text, sizeof text));
         status = WIFEXITED(ended) ? WEXITSTATUS(ended) : 128 + WTERMSIG(ended);
     }
     spawner_front_fini(&spawner->fronts[0]);

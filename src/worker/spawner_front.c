@@ -32,8 +32,11 @@ static bool tell(struct spawner_front *front, const struct spawn_message *messag
 {
     char packet[SPAWN_MESSAGE_MAX_BYTES];
     size_t size = spawn_message_write(message, packet);
-    if (send(front->socket, packet, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-        (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
+    ssize_t sent;
+    do
+        sent = send(front->socket, packet, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
         front->congested = true;
     return !front->congested;
 }
@@ -158,7 +161,10 @@ static void worker_ended(struct spawner_front *front, struct spawner_slot *slot,
         scratch_path(front->child->spawner, front->pid, slot->id, scratch, NULL))
         scratch_remove(scratch);
     kill(-slot->pid, SIGKILL); /* what a script may have left behind */
-    ssize_t size = read(slot->last_words, slot->reason, sizeof slot->reason - 1);
+    ssize_t size;
+    do
+        size = read(slot->last_words, slot->reason, sizeof slot->reason - 1);
+    while (size < 0 && errno == EINTR);
     slot->reason[size > 0 ? size : 0] = '\0';
     close(slot->last_words);
     slot->pid = 0;
@@ -212,6 +218,20 @@ static bool is_known(const struct spawner_options *options, const struct spawn_m
         return fd_count == 1 && message->number >= 0 &&
                (size_t)message->number < options->task_count;
     return fd_count == 1 && options->exporter_arguments != NULL;
+}
+
+/* Some of the message's descriptors found no place here: that start fails, nothing else. */
+static bool refuse_start(struct spawner_front *front, const struct spawn_message *message)
+{
+    struct spawner_slot *slot = find(front, message->id) ? NULL : find(front, 0);
+    bool starts = message->type == SPAWN_START || message->type == SPAWN_TASK ||
+                  message->type == SPAWN_EXPORT;
+    if (!starts || !slot)
+        return false;
+    *slot = (struct spawner_slot){.id = message->id};
+    errno = EMFILE;
+    not_started(slot, "the spawner cannot take its descriptors");
+    return true;
 }
 
 static bool obey_start(struct spawner_front *front, const struct spawn_message *message,
@@ -282,11 +302,14 @@ static enum received receive(struct spawner_front *front)
     struct spawn_message message;
     ssize_t size = recvmsg(front->socket, &head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (size < 0)
-        return errno == EAGAIN || errno == EINTR ? RECEIVED_NOTHING : RECEIVED_END;
+        return errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS
+                   ? RECEIVED_NOTHING /* it is still there in the next turn */
+                   : RECEIVED_END;
     size_t count = take_fds(&head, fds);
-    bool sound = !(head.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
+    bool sound = !(head.msg_flags & MSG_TRUNC) &&
                  spawn_message_read((struct span){packet, (size_t)size}, &message) &&
-                 obey(front, &message, fds, count);
+                 (head.msg_flags & MSG_CTRUNC ? refuse_start(front, &message)
+                                              : obey(front, &message, fds, count));
     for (size_t i = 0; i < count; i++)
         close(fds[i]);
     if (sound)

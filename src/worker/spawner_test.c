@@ -19,6 +19,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -334,6 +335,19 @@ static int speaks_nonsense(void)
     wait_for_the_end();
 }
 
+/* The spawner has no place for a worker's descriptors, and then it has. */
+static int runs_out_of_descriptors(void)
+{
+    struct rlimit before, none;
+    CHECK(prlimit(getppid(), RLIMIT_NOFILE, NULL, &before) == 0);
+    none = (struct rlimit){3, before.rlim_max}; /* what is open stays open */
+    CHECK(prlimit(getppid(), RLIMIT_NOFILE, &none, NULL) == 0);
+    expect("fail", "/usr/share", false, "Too many open files");
+    CHECK(prlimit(getppid(), RLIMIT_NOFILE, &before, NULL) == 0);
+    expect("fail", "/usr/share", true, "exited with status 3");
+    return 0;
+}
+
 static int starts_without_descriptors(void)
 {
     char packet[SPAWN_MESSAGE_MAX_BYTES];
@@ -478,6 +492,7 @@ static const struct scenario {
     {"crashes", crashes},
     {"speaks_nonsense", speaks_nonsense},
     {"starts_without_descriptors", starts_without_descriptors},
+    {"runs_out_of_descriptors", runs_out_of_descriptors},
     {"hears_signals", hears_signals},
     {"loses_the_spawner", loses_the_spawner},
     {"is_upgraded", is_upgraded},
@@ -623,6 +638,11 @@ static void a_front_that_breaks_the_rules_is_killed(void **state)
     assert_int_equal(exit_status("starts_without_descriptors"), 128 + SIGKILL);
 }
 
+static void survives_a_lack_of_descriptors(void **state)
+{
+    assert_int_equal(exit_status("runs_out_of_descriptors"), 0);
+}
+
 static void passes_signals_on(void **state)
 {
     assert_int_equal(exit_status("hears_signals"), 0);
@@ -687,6 +707,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(workers_end_with_the_front),
         cmocka_unit_test(all_end_with_the_spawner),
         cmocka_unit_test(a_front_that_breaks_the_rules_is_killed),
+        cmocka_unit_test(survives_a_lack_of_descriptors),
         cmocka_unit_test(passes_signals_on),
         cmocka_unit_test(gives_the_front_its_descriptors_alone),
         cmocka_unit_test(lets_the_front_decide_who_gets_in),

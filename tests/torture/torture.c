@@ -222,7 +222,6 @@ FAILING_WITH(CALL_FCNTL, fcntl64, (int fd, int command, ...), command, void *, (
 
 /* class, result, result of a failure, name, parameters, arguments; 64 is what programs call */
 FAILING(CALL_OPEN, DIR *, NULL, opendir, (const char *path), (path))
-FAILING(CALL_READ, ssize_t, -1, read, (int fd, void *to, size_t size), (fd, to, size))
 FAILING(CALL_READ, ssize_t, -1, pread64, (int fd, void *to, size_t size, off64_t at),
         (fd, to, size, at))
 FAILING(CALL_READ, ssize_t, -1, recv, (int fd, void *to, size_t size, int flags),
@@ -270,7 +269,16 @@ static bool is_eventfd(int fd)
            strcmp(target, "anon_inode:[eventfd]") == 0;
 }
 
-/* Not to an eventfd: that only ever says EAGAIN, and libuv relies on it. */
+/* Not of an eventfd, or to one: that only ever says EAGAIN, and libuv relies on it. */
+ssize_t read(int fd, void *to, size_t size)
+{
+    static ssize_t (*real)(int, void *, size_t);
+    if (!real)
+        *(void **)&real = real_of("read");
+    bool counted = control && (atomic_load(&control->classes) & CALL_READ) && !is_eventfd(fd);
+    return counted && fails(CALL_READ) ? -1 : real(fd, to, size);
+}
+
 ssize_t write(int fd, const void *data, size_t size)
 {
     static ssize_t (*real)(int, const void *, size_t);
