@@ -16,7 +16,8 @@ from PIL import Image
 import tensord
 from support import models
 from support.python_models import needs_python
-from support.server import ROOT, Server, binary, inherited
+from support.processes import until
+from support.server import ROOT, Server, binary, fetch, inherited
 from tensord.client.progress import Progress
 
 
@@ -27,6 +28,8 @@ def remote(tmp_path_factory):
     started.tokens = {scope: subprocess.run(
         [binary(), "token", "create", "--scope", f"infer,{scope}", "--state-dir", started.state_dir],
         capture_output=True, text=True, check=True, env=inherited()).stdout.strip() for scope in ("deploy", "code")}
+    for token in started.tokens.values():  # the server takes them in when it hears of them
+        until(lambda: fetch(started.url + "/v2", headers={"Authorization": f"Bearer {token}"})[0] == 200, 30, "known")
     yield started
     started.stop()
 

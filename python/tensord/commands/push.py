@@ -18,7 +18,8 @@ from tensord.errors import DeployError
 
 _EXAMPLES = """
 PATH is a file (iris.onnx, model.ubj, NAME.py), a folder that holds a model, a repository of models as Triton has it, or a
-source that is fetched here first: hf://OWNER/NAME, s3://…, gs://…, https://…, oci://… (with huggingface_hub, s3fs, gcsfs, oras, when they are installed).
+source that is fetched here first: hf://OWNER/NAME, s3://…, gs://…, https://…, oci://… (by the packages huggingface_hub, s3fs,
+gcsfs, oras, where they are installed).
 
 Only what the server lacks is uploaded. A push that was cut off goes on where it stopped: give it again. The new
 version takes over when it is ready; until then the old one answers. Models that are code (Python files, pickles) need a
