@@ -105,6 +105,7 @@ void http2_conn_drain(struct http2_conn *conn)
     if (conn->draining || conn->finishing)
         return;
     conn->draining = true;
+    conn->draining_since_ns = http2_now_ns(conn);
     nghttp2_submit_shutdown_notice(conn->nghttp2);
     nghttp2_submit_ping(conn->nghttp2, NGHTTP2_FLAG_NONE, NULL);
     http2_guard_watch(conn);

@@ -75,18 +75,27 @@ static struct test *raw_start(struct test *test)
     SPAN("\x83\x86\x84\x41\x01"                                                                    \
          "a")
 
-/* The error code of the GOAWAY among what a raw client received; UINT32_MAX: none. */
-static uint32_t raw_goaway(const struct test *test)
+/* How many GOAWAYs are among what a raw client received, and the error code of the first. */
+static unsigned raw_goaways(const struct test *test, uint32_t *ret_code)
 {
     const uint8_t *p = (const uint8_t *)test->raw.data;
-    for (size_t at = 0; at + 9 <= test->raw.size;) {
+    unsigned count = 0;
+    for (size_t at = 0; at + 17 <= test->raw.size;) {
         size_t size = (size_t)p[at] << 16 | (size_t)p[at + 1] << 8 | p[at + 2];
-        if (p[at + 3] == NGHTTP2_GOAWAY && at + 17 <= test->raw.size)
-            return (uint32_t)p[at + 13] << 24 | (uint32_t)p[at + 14] << 16 |
-                   (uint32_t)p[at + 15] << 8 | p[at + 16];
+        if (p[at + 3] == NGHTTP2_GOAWAY && count++ == 0)
+            *ret_code = (uint32_t)p[at + 13] << 24 | (uint32_t)p[at + 14] << 16 |
+                        (uint32_t)p[at + 15] << 8 | p[at + 16];
         at += 9 + size;
     }
-    return UINT32_MAX;
+    return count;
+}
+
+/* UINT32_MAX: there was none. */
+static uint32_t raw_goaway(const struct test *test)
+{
+    uint32_t code = UINT32_MAX;
+    raw_goaways(test, &code);
+    return code;
 }
 
 static void continuation_flood_is_cut(void **state)
@@ -319,6 +328,43 @@ static void idle_connection_is_drained(void **state)
     test_end(test);
 }
 
+static bool raw_was_told(struct test *test)
+{
+    return raw_goaway(test) != UINT32_MAX;
+}
+
+static bool late;
+
+static void come_late(struct timer *timer)
+{
+    late = true;
+}
+
+static bool is_late(struct test *test)
+{
+    if (!late) /* the peer says something now and then, but not that it has read the notice */
+        raw_frame(test, NGHTTP2_PING, 0, 0, SPAN("\0\0\0\0\0\0\0\0"));
+    return late;
+}
+
+/* A stream that it opened before it read the notice would be lost otherwise. */
+static void busy_peer_may_answer_the_notice_late(void **state)
+{
+    struct test *test = test_new(true);
+    uint32_t code;
+    test->server.limits.idle_timeout_ms = 100;
+    raw_start(test);
+    test_run_until(test, raw_was_told);
+    struct timer timer = {0};
+    timer_start(&timer, test->loop, 2000, come_late);
+    test_run_until(test, is_late);
+    assert_int_equal(raw_goaways(test, &code), 1);
+    raw_frame(test, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, SPAN("\0\0\0\0\0\0\0\0"));
+    test_run_until(test, test_is_far_closed);
+    assert_int_equal(raw_goaways(test, &code), 2);
+    test_end(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_client_that_does_not_read_is_not_read_from),
         cmocka_unit_test(what_waits_behind_unread_answers_gets_on),
         cmocka_unit_test(idle_connection_is_drained),
+        cmocka_unit_test(busy_peer_may_answer_the_notice_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,12 @@
 #include "base/clock.h"
 #include "protocol/grpc.h"
 
-enum { TICK_MS = 1000 };
+enum {
+    TICK_MS = 1000,
+    /* How long a peer that is told to open no more streams has to say that it knows; what it opens
+     * later is lost, so a peer on a busy machine is given time. */
+    PING_PATIENCE_MS = 10000,
+};
 
 static uint64_t ms_to_ns(uint64_t ms)
 {
@@ -177,7 +182,7 @@ static void tick(struct timer *timer)
         http2_conn_fail(conn, NGHTTP2_ENHANCE_YOUR_CALM);
     }
     check_streams(conn, now_ns);
-    if (conn->draining) /* the peer had a second to answer the PING */
+    if (conn->draining && now_ns - conn->draining_since_ns > ms_to_ns(PING_PATIENCE_MS))
         http2_conn_goaway(conn);
     if (!list_empty(&conn->streams) || conn->head_since_ns || conn->draining || conn->finishing ||
         conn_unsent_bytes(conn->session.conn)) {

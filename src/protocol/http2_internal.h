@@ -69,6 +69,7 @@ struct http2_conn {
     size_t withheld_bytes;      /* of the window, for what was kept meanwhile */
     uint64_t head_since_ns;     /* a head is arriving since then; 0: none */
     uint64_t idle_since_ns;     /* without a stream since then */
+    uint64_t draining_since_ns; /* GOAWAY was announced then */
     uint64_t reset_refilled_ns;
     uint64_t reset_credit_us; /* a reset costs 1/resets_per_s */
     int32_t head_stream;      /* whose head that is */
