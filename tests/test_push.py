@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 from support import processes
 from support.pushes import Pusher, config, digest, files_of, manifest
 from support.repositories import index, request, write_model
-from support.server import START_S
+from support.server import ROOT, START_S
 from support.sockets import Connection
 from support.tokens import create
 
@@ -61,6 +62,29 @@ def test_a_model_is_pushed_and_served(served):
     entry = pusher.listed()["new", 1]
     assert entry["state"] == "ready" and entry["engine"] == entry["format"] == "identity" and entry["workers"] == 1
     folder_is_clean(server, "new")
+
+
+def test_the_package_and_the_server_understand_each_other(served, tmp_path):
+    server, _ = served
+    folder = tmp_path / "mine"
+    files = {"model.yaml": config(), "weights.bin": os.urandom(20 << 20)}  # more than the package sends at once
+    folder.mkdir()
+    for path, data in files.items():
+        (folder / path).write_bytes(data)
+
+    def tensord(*arguments):
+        done = subprocess.run([sys.executable, "-m", "tensord", *map(str, arguments), "--to", server.url], text=True, cwd=tmp_path,
+                              env={**os.environ, "PYTHONPATH": str(ROOT / "python"), "TENSORD_TOKEN": server.admin_token},
+                              capture_output=True, timeout=START_S)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    tensord("push", folder)
+    assert answers(server, "mine")
+    assert "mine" in tensord("ps") and "ready" in tensord("logs", "mine")
+    tensord("pull", "mine", tmp_path / "pulled")
+    assert files_of(tmp_path / "pulled") == files
+    tensord("rm", "mine")
+    folder_is_clean(server)
 
 
 def test_the_same_push_again_changes_nothing(served):
@@ -631,6 +655,30 @@ def try_put(pusher, described):
         pusher.put("new", described)
     except OSError:
         pass
+
+
+def test_an_installer_that_is_killed_leaves_nothing(served):
+    server, pusher = served
+    versions = [{**model(b"%d" % i), **{f"more/{n}.bin": b"%d %d" % (i, n) for n in range(200)}} for i in range(2)]
+    for files in versions:
+        for data in files.values():
+            pusher.upload(data)
+    assert pusher.put("new", manifest(versions[0]))[0] == 200
+    killed = []
+    for turn in range(1, 60):
+        thread = threading.Thread(target=lambda: killed.append(pusher.put("new", manifest(versions[turn % 2]))))
+        thread.start()
+        while thread.is_alive() and not killed:
+            for child in server.installers():
+                child.kill()
+        thread.join()
+        if killed.pop()[0] == 500:
+            break
+    else:
+        pytest.skip("none was met at work")
+    processes.until(lambda: sorted(path.name for path in server.folder.iterdir()) == ["here", "new"], what="a clean folder")
+    assert files_of(server.folder / "new") in versions
+    assert pusher.push("new", versions[0])["name"] == "new" and pusher.events("new")[-1]["state"] == "ready"
 
 
 def test_what_an_installer_took_away_is_put_back(server, tmp_path):

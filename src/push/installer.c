@@ -18,6 +18,7 @@ void installer_init(struct installer *installer)
 {
     list_init(&installer->jobs);
     installer->running = installer->waiting = 0;
+    installer->tidy_fd = -1;
 }
 
 /* The question in a memfd, or -1. */
@@ -54,11 +55,12 @@ static void fail(struct install_job *job, const char *sentence)
 static void read_answer(struct install_job *job, bool started, const char *reason)
 {
     struct span bytes;
-    if (!started)
-        log_error("push", "%s", reason);
     if (!started || !file_bytes_read(job->fd, INSTALL_MAX_BYTES, &job->arena, &bytes) ||
-        !install_answer_read(bytes, &job->arena, &job->answer))
+        !install_answer_read(bytes, &job->arena, &job->answer)) {
+        log_error("push", "an installer has failed: %s", reason);
         fail(job, "the process that changes models has failed; see the server's log");
+        installer_tidy(job->installer); /* what it was at */
+    }
 }
 
 /* Has the change looked at; the job goes on when that was done. */
@@ -193,13 +195,14 @@ static void tidied(struct worker_process *process, bool started, const char *rea
                     answer.error.code != ERROR_OK ? answer.error.message : reason);
     arena_fini(&arena);
     close(installer->tidy_fd);
+    installer->tidy_fd = -1;
 }
 
 void installer_tidy(struct installer *installer)
 {
     struct error error;
     const struct install_question question = {.kind = INSTALL_TIDY};
-    if (!installer->models[0])
+    if (!installer->models[0] || installer->tidy_fd >= 0)
         return;
     installer->tidy_fd = question_fd(&question);
     installer->tidying.ended = tidied;
@@ -209,5 +212,6 @@ void installer_tidy(struct installer *installer)
                           installer->models, installer->tidy_fd, &error)) {
         log_warning("push", "%s", error.message);
         close(installer->tidy_fd);
+        installer->tidy_fd = -1;
     }
 }

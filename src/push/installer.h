@@ -26,7 +26,7 @@ struct installer {
                          for a look */
     size_t running, waiting;
     struct worker_process tidying;
-    int tidy_fd;
+    int tidy_fd; /* -1: none runs */
 };
 
 enum install_state { JOB_WAITS, JOB_RUNS, JOB_CHANGED };
@@ -48,7 +48,7 @@ struct install_job {
 /* Starts without jobs; the members before `jobs` are set. */
 void installer_init(struct installer *installer);
 
-/* Removes what was left in the folder of models by a server that was killed. */
+/* Removes what was left in the folder of models by an installer that was killed. */
 void installer_tidy(struct installer *installer);
 
 /* Asks for what job->question says; its name must be sound (model_name_check). `done` is called, in

@@ -206,6 +206,12 @@ class Server:
         except psutil.Error:
             return []
 
+    def installers(self):
+        """Processes that change the folder of models just now."""
+        from support.processes import name
+
+        return [child for child in psutil.Process(self.pid).children() if name(child) == "tensord-install"]
+
     def stop(self, expected_status=0):
         """SIGTERM; then the status, the children and the sanitizers' reports are checked."""
         children = self.descendants()
