@@ -39,12 +39,19 @@ bool staging_failed(const char *what, struct error *ret_error)
     }
 }
 
+static void close_keeping_errno(int fd)
+{
+    int failure = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = failure;
+}
+
 static bool sync_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL); /* some cannot */
-    if (fd >= 0)
-        close(fd);
+    close_keeping_errno(fd);
     return good;
 }
 
@@ -74,7 +81,7 @@ bool staging_open(struct staging *staging, struct error *ret_error)
     uint64_t chance;
     *staging = (struct staging){.fd = -1};
     if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
-        return staging_failed("no staging folder", ret_error);
+        return error_set(ret_error, ERROR_INTERNAL, "the kernel gives no random bytes");
     snprintf(staging->name, sizeof staging->name, PREFIX "%016llx", (unsigned long long)chance);
     if (mkdir(staging->name, 0700) != 0)
         return staging_failed("no staging folder", ret_error);
@@ -124,14 +131,19 @@ void staging_path(const struct staging *staging, const char *name, char ret_path
 
 /* ---- swapping ---- */
 
+/* errno is what a write that is cut short means, unless something else fails. */
 static bool remember(const struct staging *staging, const char *target)
 {
+    size_t size = strlen(target);
     int fd = openat(staging->fd, remembered, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good =
-        fd >= 0 && write(fd, target, strlen(target)) == (ssize_t)strlen(target) && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return good && fsync(staging->fd) == 0;
+    bool good = false;
+    if (fd >= 0) {
+        ssize_t written = write(fd, target, size);
+        errno = written >= 0 ? ENOSPC : errno;
+        good = written == (ssize_t)size && fsync(fd) == 0 && fsync(staging->fd) == 0;
+        close_keeping_errno(fd);
+    }
+    return good;
 }
 
 bool staging_take(const struct staging *staging, const char *path, struct error *ret_error)

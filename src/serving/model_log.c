@@ -10,19 +10,24 @@ void model_log_init(struct model_log *log)
     list_init(&log->lines);
 }
 
-static void drop_oldest(struct model_log *log)
+/* Drops the oldest lines until no more than so much is left. */
+static void cut(struct model_log *log, size_t lines, size_t bytes)
 {
-    struct model_line *line = list_entry(list_first(&log->lines), struct model_line, link);
-    list_remove(&line->link);
-    log->count--;
-    log->bytes -= line->size;
-    free(line);
+    list_each(link, &log->lines)
+    {
+        struct model_line *line = list_entry(link, struct model_line, link);
+        if (log->count <= lines && log->bytes <= bytes)
+            return;
+        list_remove(link);
+        log->count--;
+        log->bytes -= line->size;
+        free(line);
+    }
 }
 
 void model_log_fini(struct model_log *log)
 {
-    while (log->count)
-        drop_oldest(log);
+    cut(log, 0, 0);
 }
 
 void model_log_add(struct model_log *log, uint64_t version, enum log_level level, struct span text)
@@ -45,8 +50,7 @@ void model_log_add(struct model_log *log, uint64_t version, enum log_level level
     list_add(&log->lines, &line->link);
     log->count++;
     log->bytes += size;
-    while (log->count > MODEL_LOG_LINES || log->bytes > MODEL_LOG_BYTES)
-        drop_oldest(log);
+    cut(log, MODEL_LOG_LINES, MODEL_LOG_BYTES);
 }
 
 const struct model_line *model_log_after(const struct model_log *log, uint64_t number)
