@@ -315,14 +315,16 @@ enum http1_step http1_parse_body(struct http1_parser *parser, struct span receiv
     llhttp_errno_t code = llhttp_execute(&parser->llhttp, part.data, part.size);
     size_t decoded = (size_t)(parser->decoded - into.data);
     *ret_decoded = decoded;
-    if (code == HPE_PAUSED && parser->body_done)
+    bool ended = code == HPE_PAUSED && parser->body_done;
+    if (code != HPE_OK)
         part.size = (size_t)(llhttp_get_error_pos(&parser->llhttp) - part.data);
-    else if (code != HPE_OK)
-        return refuse_syntax(parser, code, ret_error);
-    *ret_used = part.size;
+    /* What comes before a malformed byte is looked at first: it may have come alone. */
     if (!framing_fits(parser, part.size, decoded)) {
         error_set(ret_error, ERROR_HEADER_TOO_LARGE, "too much framing around the body");
         return HTTP1_ERROR;
     }
+    if (code != HPE_OK && !ended)
+        return refuse_syntax(parser, code, ret_error);
+    *ret_used = part.size;
     return parser->body_done ? HTTP1_DONE : HTTP1_MORE;
 }
