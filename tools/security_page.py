@@ -57,6 +57,15 @@ ROWS = [
     ("any failed call is survived",
      "each allocation and system call of the front while a request is served fails in turn (`tests/test_torture.py`)",
      ["test_torture"], lambda c: f"{c.count()} kinds of failure and request: no crash, no hang, no wrong answer"),
+    ("", "the same of the front, a worker and the spawner, once and 20 times in a row, and while a model is unloaded and "
+     "loaded; of the front and the spawner while the server starts (`tests/long/test_torture_depth.py`)",
+     ["test_torture_depth"],
+     lambda c: f"{c.count()} kinds of failure, process and request: the right answer or an error, and then all is as before; a "
+               "start goes well or ends with a sentence"),
+    ("what runs out is refused, said and recovered from",
+     "no descriptors, no memory, a full disk under tokens, audit log and log (`tests/test_exhaustion.py`); no memory for "
+     "tensors (`tests/test_memory.py`)", ["test_exhaustion", "test_memory"],
+     lambda c: f"{c.count()} cases: others served meanwhile, all served afterwards, by the same processes"),
     ("what is built is hardened",
      "position independent, RELRO with immediate binding, no executable stack, stack protector, fortified, CET notes, no "
      "paths of the builder's (`tests/test_hardening.py`)", ["test_hardening"],
@@ -75,7 +84,8 @@ ROWS = [
     ("HTTP/2 abuse is cut",
      "rapid reset, resets that we are made to send, endless CONTINUATION, floods of PING and SETTINGS, HPACK bombs, a hundred "
      "big answers without a window, 10,000 streams cancelled in flight (`tests/long/test_bad_http2.py`)", ["test_bad_http2"],
-     lambda c: f"{c.count()} cases: connection or stream cut, others served, memory back"),
+     lambda c: f"{c.count()} cases: connection or stream cut, others served; a hundred unread answers hold 24 MiB at "
+               "most, and when all is over nothing grows by more than 1 MiB"),
     ("slow clients cannot hold the server",
      "a thousand of each kind, with default limits, over HTTP/1.1, HTTP/2 and TLS (`tests/long/test_slow_clients.py`)",
      ["test_slow_clients"],
