@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { ROOM_WAIT_MS = 1000 };
+enum { ROOM_WAIT_MS = 1000, WAKE_AGAIN_NS = 1000000 };
 
 static void *map_file(int fd, uint64_t size)
 {
@@ -68,8 +69,11 @@ void host_wake_front(struct host *host)
 {
     if (!ring_must_wake(&host->out))
         return;
-    while (write(host->fds.to_front, "", 1) < 0 && errno == EINTR)
-        ;
+    const struct timespec moment = {.tv_nsec = WAKE_AGAIN_NS};
+    while (
+        write(host->fds.to_front, "", 1) < 0 &&
+        (errno == EINTR || errno == ENOMEM || errno == ENOBUFS)) /* else it would wait for ever */
+        nanosleep(&moment, NULL);
 }
 
 void host_send(struct host *host, struct record_writer *writer, bool wake)
