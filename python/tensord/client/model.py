@@ -71,7 +71,9 @@ class Model:
 
     def with_options(self, **options: Any) -> "Model":
         """The same model, called with other options: returns, timeout_s, parameters (see CallOptions)."""
-        return Model(self.server, self.name, self.version, replace(self.options, **options))
+        other = Model(self.server, self.name, self.version, replace(self.options, **options))
+        other._metadata = self._metadata
+        return other
 
     # ---- what it is ----
 
