@@ -1,9 +1,21 @@
-/* The table of formats; see format.h. */
+/* The table of formats; see format.h. python/tensord/formats has a class for each that is Python's.
+ */
 #include "repository/format.h"
 
+#define PYTHON_DATA RUNTIME_PYTHON, false
+#define PYTHON_CODE RUNTIME_PYTHON, true
+
 static const struct format formats[] = {
-    {"python", ".py", RUNTIME_PYTHON, true},
-    {"onnx", ".onnx", RUNTIME_NATIVE, false},
+    {"python", ".py", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"onnx", ".onnx", FORMAT_ENDING, RUNTIME_NATIVE, false, NULL},
+    {"sklearn", ".pkl", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"sklearn", ".pickle", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"sklearn", ".joblib", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"skops", ".skops", FORMAT_ENDING, PYTHON_DATA, NULL},
+    {"xgboost", ".ubj", FORMAT_ENDING, PYTHON_DATA, NULL},
+    {"xgboost", ".json", FORMAT_ENDING, PYTHON_DATA, "{\"learner\""},
+    {"lightgbm", ".txt", FORMAT_ENDING, PYTHON_DATA, "tree\n"},
+    {"catboost", ".cbm", FORMAT_ENDING, PYTHON_DATA, NULL},
 };
 
 static bool accompanies_code(struct span name)
@@ -12,20 +24,57 @@ static bool accompanies_code(struct span name)
            span_equal(name, SPAN("setup.py")) || span_equal(name, SPAN("conftest.py"));
 }
 
+static bool has_ending(const struct format *format, struct span name, struct span *ret_stem)
+{
+    struct span ending = span_of(format->file);
+    if (format->kind != FORMAT_ENDING || name.size <= ending.size ||
+        !span_equal(span_after(name, name.size - ending.size), ending))
+        return false;
+    *ret_stem = (struct span){name.data, name.size - ending.size};
+    return true;
+}
+
+const struct format *format_named(struct span name)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (span_equal(span_of(formats[i].name), name))
+            return &formats[i];
+    }
+    return NULL;
+}
+
 const struct format *format_of_file(const char *name, struct span *ret_stem)
 {
-    struct span whole = span_of(name);
+    struct span stem;
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        struct span ending = span_of(formats[i].ending);
-        if (whole.size <= ending.size ||
-            !span_equal(span_after(whole, whole.size - ending.size), ending))
+        if (!has_ending(&formats[i], span_of(name), &stem))
             continue;
-        if (formats[i].runtime == RUNTIME_PYTHON && accompanies_code(whole))
+        if (span_equal(span_of(formats[i].file), SPAN(".py")) && accompanies_code(span_of(name)))
             return NULL;
-        *ret_stem = (struct span){whole.data, whole.size - ending.size};
+        *ret_stem = stem;
         return &formats[i];
     }
     return NULL;
+}
+
+const struct format *format_of_entry(const char *name, struct span *ret_stem)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (formats[i].kind == FORMAT_ENDING ||
+            !span_equal(span_of(formats[i].file), span_of(name)))
+            continue;
+        *ret_stem = (struct span){name, 0};
+        return &formats[i];
+    }
+    return format_of_file(name, ret_stem);
+}
+
+/* How much a file says by the kind of its name. */
+static int weight(const struct format *format, struct span stem)
+{
+    if (format->kind == FORMAT_MANIFEST)
+        return 2;
+    return span_equal(stem, SPAN("model")) ? 1 : 0;
 }
 
 bool format_wins(const struct format *format, struct span stem, const struct format *other,
@@ -33,7 +82,6 @@ bool format_wins(const struct format *format, struct span stem, const struct for
 {
     if (!format || !other)
         return format != NULL;
-    bool named = span_equal(stem, SPAN("model")),
-         other_named = span_equal(other_stem, SPAN("model"));
-    return named != other_named ? named : format < other;
+    int own = weight(format, stem), others = weight(other, other_stem);
+    return own != others ? own > others : format < other;
 }

@@ -19,9 +19,24 @@ static void test_endings(void **state)
     assert_string_equal(name_of("iris.onnx"), "onnx");
     assert_string_equal(name_of("model.py"), "python");
     assert_string_equal(name_of(".onnx"), "");
-    assert_string_equal(name_of("notes.txt"), "");
+    assert_string_equal(name_of("notes.md"), "");
     assert_non_null(format_of_file("a.b.onnx", &stem));
     assert_true(span_equal(stem, SPAN("a.b")));
+}
+
+static void test_first_bytes(void **state)
+{
+    struct span stem;
+    assert_string_equal(format_of_file("trees.txt", &stem)->head, "tree\n");
+    assert_string_equal(format_of_file("trees.json", &stem)->head, "{\"learner\"");
+    assert_null(format_of_file("trees.ubj", &stem)->head);
+}
+
+static void test_names_of_formats(void **state)
+{
+    assert_int_equal(format_named(SPAN("sklearn"))->runtime, RUNTIME_PYTHON);
+    assert_true(format_named(SPAN("sklearn"))->code);
+    assert_null(format_named(SPAN("identity")));
 }
 
 static void test_runtimes(void **state)
@@ -47,8 +62,8 @@ static void test_what_accompanies_code(void **state)
 static bool wins(const char *first, const char *second)
 {
     struct span stem = {0}, other_stem = {0};
-    const struct format *format = format_of_file(first, &stem);
-    const struct format *other = format_of_file(second, &other_stem);
+    const struct format *format = format_of_entry(first, &stem);
+    const struct format *other = format_of_entry(second, &other_stem);
     return format_wins(format, stem, other, other_stem);
 }
 
@@ -58,15 +73,18 @@ static void test_which_of_two_files_says_more(void **state)
     assert_false(wins("model.onnx", "model.py"));
     assert_true(wins("model.onnx", "export.py"));
     assert_true(wins("embed.py", "weights.onnx"));
-    assert_true(wins("a.onnx", "notes.txt"));
-    assert_false(wins("notes.txt", "a.onnx"));
-    assert_false(wins("notes.txt", "more.txt"));
+    assert_true(wins("a.onnx", "notes.md"));
+    assert_true(wins("embed.py", "weights.pkl"));
+    assert_false(wins("notes.md", "a.onnx"));
+    assert_false(wins("notes.md", "more.md"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_first_bytes),
+        cmocka_unit_test(test_names_of_formats),
         cmocka_unit_test(test_runtimes),
         cmocka_unit_test(test_what_accompanies_code),
         cmocka_unit_test(test_which_of_two_files_says_more),

@@ -90,7 +90,7 @@ static enum folder_kind kind_of(const char *folder, const struct names *names)
     for (size_t i = 0; i < names->count; i++) {
         char path[PATH_MAX];
         struct stat status;
-        struct span stem;
+        bool whatever_else = false;
         uint64_t number;
         snprintf(path, sizeof path, "%s/%s", folder, names->items[i]);
         if (stat(path, &status) != 0) {
@@ -104,7 +104,7 @@ static enum folder_kind kind_of(const char *folder, const struct names *names)
             if (strcmp(names->items[i], model_config_names[c]) == 0)
                 kind = FOLDER_MODEL;
         }
-        if (scan_has_ending(names->items[i], &stem) && span_equal(stem, SPAN("model")))
+        if (scan_entry_makes_model(folder, names->items[i], &whatever_else) && whatever_else)
             kind = FOLDER_MODEL;
     }
     return kind;
@@ -140,7 +140,7 @@ static void add_folder_model(struct scanner *scanner, const char *folder, const 
 {
     char real[PATH_MAX];
     struct names names;
-    struct span stem;
+    bool whatever_else;
     if (!realpath(folder, real)) {
         add_unreadable_folder(scanner, name, errno);
         return;
@@ -161,7 +161,8 @@ static void add_folder_model(struct scanner *scanner, const char *folder, const 
         return;
     }
     for (size_t i = 0; kind == FOLDER_OTHER && i < names.count; i++)
-        kind = scan_has_ending(names.items[i], &stem) ? FOLDER_MODEL : kind;
+        if (scan_entry_makes_model(folder, names.items[i], &whatever_else))
+            kind = FOLDER_MODEL;
     if (kind == FOLDER_MODEL)
         scan_add_folder(scanner, folder, name, 1, folder);
 }
@@ -175,7 +176,7 @@ static void add_models(struct scanner *scanner, const char *folder, const struct
         char path[PATH_MAX];
         struct stat status;
         struct span stem;
-        bool ends_well = scan_has_ending(name, &stem);
+        bool ends_well = scan_file_format(folder, name, &stem) != NULL;
         if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
             continue;
         if (stat(path, &status) != 0) {
@@ -324,7 +325,7 @@ char *repository_file_of_model(struct arena *arena, const char *folder, struct s
         struct stat status;
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%s/%s", folder, names.items[i]);
-        if (scan_has_ending(names.items[i], &stem) && span_equal(stem, model) &&
+        if (scan_file_format(folder, names.items[i], &stem) && span_equal(stem, model) &&
             stat(path, &status) == 0 && S_ISREG(status.st_mode))
             arena_copy(arena, span_of(names.items[i]), &copy);
     }

@@ -4,6 +4,7 @@
 #define TENSORD_REPOSITORY_SCAN_PRIVATE_H
 
 #include "base/map.h"
+#include "repository/format.h"
 #include "repository/repository.h"
 
 #define SCAN_LINK_OUT "a link out of the repository, which is not followed"
@@ -25,8 +26,13 @@ struct names {
     size_t count, capacity;
 };
 
-/* Is it called like a model's file? Then *ret_stem is the name without the ending. */
-bool scan_has_ending(const char *name, struct span *ret_stem);
+/* The format of the file that is a model by itself, and its name without the ending; NULL: it is
+ * none. */
+const struct format *scan_file_format(const char *folder, const char *name, struct span *ret_stem);
+
+/* Does the name, or do the bytes of the file, make its folder a model's? `model.…` and manifests do
+ * whatever else lies there. */
+bool scan_entry_makes_model(const char *folder, const char *name, bool *ret_whatever_else);
 
 /* Was the entry moved in whole since the last scan? */
 bool scan_was_renamed(const struct scanner *scanner, const char *name);

@@ -9,17 +9,59 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_NAME_BYTES = 255 };
+enum { MAX_NAME_BYTES = 255, MAX_HEAD_BYTES = 32 };
 
-bool scan_has_ending(const char *name, struct span *ret_stem)
+/* Whether the file begins as the format says it must. */
+static bool has_head(const struct format *format, const char *folder, const char *name)
 {
-    return format_of_file(name, ret_stem) != NULL;
+    char path[PATH_MAX], head[MAX_HEAD_BYTES];
+    if (!format->head)
+        return true;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t size = fd < 0 ? -1 : read(fd, head, sizeof head);
+    if (fd >= 0)
+        close(fd);
+    return size > 0 && span_starts_with((struct span){head, (size_t)size}, span_of(format->head));
+}
+
+const struct format *scan_file_format(const char *folder, const char *name, struct span *ret_stem)
+{
+    struct span stem;
+    const struct format *format = format_of_file(name, &stem);
+    if (!format || !has_head(format, folder, name))
+        return NULL;
+    *ret_stem = stem;
+    return format;
+}
+
+/* The same of a file in a model's folder. */
+static const struct format *entry_format(const char *folder, const char *name,
+                                         struct span *ret_stem)
+{
+    struct span stem;
+    const struct format *format = format_of_entry(name, &stem);
+    if (!format || !has_head(format, folder, name))
+        return NULL;
+    *ret_stem = stem;
+    return format;
+}
+
+bool scan_entry_makes_model(const char *folder, const char *name, bool *ret_whatever_else)
+{
+    struct span stem;
+    const struct format *format = entry_format(folder, name, &stem);
+    if (!format)
+        return false;
+    *ret_whatever_else = format->kind != FORMAT_ENDING || span_equal(stem, SPAN("model"));
+    return true;
 }
 
 /* Clients get the name as JSON and protobuf text. */
@@ -153,7 +195,7 @@ static void set_file_paths(struct scanner *scanner, struct repository_version *v
     snprintf(root, sizeof root, "%s", real);
     char *slash = strrchr(root, '/');
     slash[slash == root ? 1 : 0] = '\0';
-    set_paths(scanner, version, scan_has_ending(real, &stem) ? real : path, root);
+    set_paths(scanner, version, format_of_file(real, &stem) ? real : path, root);
 }
 
 bool scan_was_renamed(const struct scanner *scanner, const char *name)
@@ -174,12 +216,12 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
     struct error error = {0};
     const struct span name = span_of(names->items[at]);
     struct span stem = name;
-    scan_has_ending(name.data, &stem);
+    const struct format *format = scan_file_format(folder, name.data, &stem);
     struct repository_version *version = add_version(scanner, stem, 1);
     if (!version)
         return;
     version->complete = version->renamed_in = true;
-    set_format(version, format_of_file(name.data, &stem));
+    set_format(version, format);
     for (; at < names->count && span_starts_with(span_of(names->items[at]), name); at++) {
         struct tree_summary summary;
         tree_summary_init(&summary);
@@ -208,7 +250,7 @@ static const struct format *format_of_folder(const char *path)
     struct span best_stem = {0}, stem;
     DIR *folder = opendir(path);
     for (const struct dirent *entry; folder && (entry = readdir(folder));) {
-        const struct format *format = format_of_file(entry->d_name, &stem);
+        const struct format *format = entry_format(path, entry->d_name, &stem);
         if (entry->d_name[0] == '.' || !format_wins(format, stem, best, best_stem))
             continue;
         snprintf(best_name, sizeof best_name, "%s", entry->d_name);
@@ -228,7 +270,7 @@ static const struct format *format_of_version(const struct repository_version *v
     if (!version->config->file.size)
         return format_of_folder(path);
     snprintf(name, sizeof name, "%.*s", SPAN_ARGS(version->config->file));
-    return format_of_file(name, &stem);
+    return entry_format(path, name, &stem);
 }
 
 static bool names_a_python(const struct model_python *python)
@@ -240,15 +282,14 @@ static bool names_a_python(const struct model_python *python)
 static void recognise(struct repository_version *version, const char *path)
 {
     struct span engine = version->config->engine;
-    if (!engine.size) {
-        set_format(version, format_of_version(version, path));
-        if (names_a_python(&version->config->python))
-            version->runtime = RUNTIME_PYTHON;
+    set_format(version, engine.size ? format_named(engine) : format_of_version(version, path));
+    if (engine.size)
+        version->format = engine;
+    if (!names_a_python(&version->config->python))
         return;
-    }
-    version->code = span_equal(engine, SPAN("python"));
-    version->runtime = version->code ? RUNTIME_PYTHON : RUNTIME_NATIVE;
-    version->format = engine;
+    version->code = true; /* packages are code */
+    if (!engine.size)
+        version->runtime = RUNTIME_PYTHON;
 }
 
 /* Where the version's config lies: in its own folder, or else in the model's. */
@@ -271,6 +312,18 @@ static const char *const beside_versions[] = {
 
 /* Does a file there name packages? They bring code, whatever the model's own format. */
 static bool has_packages(const char *folder)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; beside_versions[i]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, beside_versions[i]);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Packages that are named beside a model are code, whatever its format is. */
+static bool names_packages(const char *folder)
 {
     char path[PATH_MAX];
     for (size_t i = 0; beside_versions[i]; i++) {
@@ -349,6 +402,8 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
         !look_into(scanner, folder, path, version, &summary, &error))
         set_error(scanner, version, &error);
     recognise(version, path);
+    if (version->runtime == RUNTIME_PYTHON)
+        version->code = version->code || names_packages(path) || names_packages(folder);
     if (version->runtime == RUNTIME_PYTHON) {
         version->root = version->folder; /* what its versions share lies beside them */
         version->code |=

@@ -54,11 +54,9 @@ def from_files(path: Path, root: Optional[Path]) -> Optional[Source]:
 
 def from_format(path: Path) -> Optional[Source]:
     """What the model's format needs, when this interpreter has not got it."""
-    try:
-        from tensord.formats import FORMATS
-    except ModuleNotFoundError:
-        return None
-    form = next((form for form in FORMATS if form.matches(path)), None)
+    from tensord.formats import find
+
+    form = find(path)
     if form is None:
         return None
     origin = f"the format {form.name}"

@@ -6,7 +6,29 @@ from tensord.worker.model import Model, Source
 
 
 def load(source: Source) -> Model:
-    """Loads the model at source.path."""
+    """Loads the model at source.path: by its format, or else as a function in a file of Python's."""
+    if not is_plainly_code(source.path):
+        from pathlib import Path
+
+        from tensord.formats import find
+
+        form = find(Path(source.path), source.engine)
+        if form is not None:
+            return form.load(Path(source.path), source)
+    return load_code(source)
+
+
+def is_plainly_code(path: str) -> bool:
+    """At a glance, so that what formats need is not imported for most models."""
+    if path.endswith(".py"):
+        return True
+    manifests = ("MLmodel", "model-settings.json")
+    names = {name: os.path.isfile(os.path.join(path, name)) for name in ("model.py", *manifests)}
+    return names["model.py"] and not any(names[name] for name in manifests)
+
+
+def load_code(source: Source) -> Model:
+    """Loads a model that is written in Python."""
     from tensord.worker.files import find_module, load_module
     from tensord.worker.function import FunctionModel
 
