@@ -2,9 +2,10 @@
 import json
 import re
 
-import numpy as np
+
 import pytest
 from support import frameworks
+from support.frameworks import assert_same
 from support.python_models import ask, needs_python, tensor
 from tensord.formats import FORMATS
 from test_environments import environments
@@ -97,20 +98,6 @@ def served(made, python, tmp_path_factory):
     started = Server(made[0], "--python", python, state=tmp_path_factory.mktemp("state"))
     yield started
     started.stop()
-
-
-def values(outputs):
-    return {name: np.array(output["data"]).reshape(output["shape"]).tolist() for name, output in outputs.items()}
-
-
-def assert_same(outputs, expected):
-    got = values(outputs)
-    assert got.keys() == expected.keys()
-    for name, value in expected.items():
-        if np.array(value).dtype.kind in "US":
-            assert got[name] == value
-        else:
-            np.testing.assert_allclose(got[name], value, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("model, datatype", [

@@ -6,8 +6,17 @@
 #define PYTHON_CODE RUNTIME_PYTHON, true
 
 static const struct format formats[] = {
+    {"mlflow", "MLmodel", FORMAT_MANIFEST, PYTHON_CODE, NULL},
+    {"mlserver", "model-settings.json", FORMAT_MANIFEST, PYTHON_CODE, NULL},
     {"python", ".py", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"onnx", ".onnx", FORMAT_ENDING, RUNTIME_NATIVE, false, NULL},
+    {"torchserve", ".mar", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"tensorflow", "saved_model.pb", FORMAT_MARKER, PYTHON_CODE, NULL},
+    {"tensorflow", "model.savedmodel", FORMAT_MARKER, PYTHON_CODE, NULL},
+    {"spacy", "config.cfg", FORMAT_MARKER, PYTHON_CODE, "[paths]"},
+    {"sentence_transformers", "modules.json", FORMAT_MARKER, PYTHON_CODE, NULL},
+    {"transformers", ".safetensors", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"transformers", "pytorch_model.bin", FORMAT_MARKER, PYTHON_CODE, NULL},
     {"sklearn", ".pkl", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"sklearn", ".pickle", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"sklearn", ".joblib", FORMAT_ENDING, PYTHON_CODE, NULL},
@@ -16,6 +25,11 @@ static const struct format formats[] = {
     {"xgboost", ".json", FORMAT_ENDING, PYTHON_DATA, "{\"learner\""},
     {"lightgbm", ".txt", FORMAT_ENDING, PYTHON_DATA, "tree\n"},
     {"catboost", ".cbm", FORMAT_ENDING, PYTHON_DATA, NULL},
+    {"pytorch", ".pt", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"pytorch", ".pth", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"torch_export", ".pt2", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"keras", ".keras", FORMAT_ENDING, PYTHON_CODE, NULL},
+    {"tflite", ".tflite", FORMAT_ENDING, PYTHON_DATA, NULL},
 };
 
 static bool accompanies_code(struct span name)

@@ -32,6 +32,16 @@ static void test_first_bytes(void **state)
     assert_null(format_of_file("trees.ubj", &stem)->head);
 }
 
+static void test_whole_names(void **state)
+{
+    struct span stem;
+    assert_null(format_of_file("MLmodel", &stem));
+    assert_string_equal(format_of_entry("MLmodel", &stem)->name, "mlflow");
+    assert_string_equal(format_of_entry("saved_model.pb", &stem)->name, "tensorflow");
+    assert_string_equal(format_of_entry("model.pt", &stem)->name, "pytorch");
+    assert_null(format_of_entry("notes.md", &stem));
+}
+
 static void test_names_of_formats(void **state)
 {
     assert_int_equal(format_named(SPAN("sklearn"))->runtime, RUNTIME_PYTHON);
@@ -74,8 +84,11 @@ static void test_which_of_two_files_says_more(void **state)
     assert_true(wins("model.onnx", "export.py"));
     assert_true(wins("embed.py", "weights.onnx"));
     assert_true(wins("a.onnx", "notes.md"));
-    assert_true(wins("embed.py", "weights.pkl"));
     assert_false(wins("notes.md", "a.onnx"));
+    assert_true(wins("MLmodel", "model.py"));
+    assert_false(wins("model.onnx", "model-settings.json"));
+    assert_true(wins("embed.py", "config.cfg"));
+    assert_true(wins("saved_model.pb", "other.pkl"));
     assert_false(wins("notes.md", "more.md"));
 }
 
@@ -84,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_endings),
         cmocka_unit_test(test_first_bytes),
+        cmocka_unit_test(test_whole_names),
         cmocka_unit_test(test_names_of_formats),
         cmocka_unit_test(test_runtimes),
         cmocka_unit_test(test_what_accompanies_code),

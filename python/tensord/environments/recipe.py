@@ -60,7 +60,11 @@ def from_format(path: Path) -> Optional[Source]:
     if form is None:
         return None
     origin = f"the format {form.name}"
-    found = requirement.parse_list(form.requirements(path), origin)
+    try:
+        lines = form.requirements(path)
+    except Exception as error:  # whatever a broken file leads to
+        raise EnvironmentFault(f"{origin}: {error}") from None
+    found = requirement.parse_list(lines, origin)
     if sys.flags.no_site:
         site.main()  # for the packages of the base interpreter
     if all(is_installed(one) for one in found.requirements):

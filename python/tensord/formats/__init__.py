@@ -5,13 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from tensord.formats.base import Format
+from tensord.formats.huggingface import SentenceTransformers, Transformers
+from tensord.formats.mlflow import MLflow
+from tensord.formats.mlserver import MLServer
+from tensord.formats.pytorch import TorchExport, TorchScript
 from tensord.formats.sklearn import Pickle, Skops
+from tensord.formats.spacy import Spacy
+from tensord.formats.tensorflow import Keras, SavedModel, TFLite
+from tensord.formats.torchserve import Archive
 from tensord.formats.trees import CatBoost, LightGBM, XGBoost
 
-# What says what its folder is, whatever else lies there, even code.
-MANIFESTS: tuple[Format, ...] = ()
+_SKLEARN, _XGBOOST, _LIGHTGBM, _CATBOOST, _MLFLOW = Pickle(), XGBoost(), LightGBM(), CatBoost(), MLflow()
 
-FORMATS: tuple[Format, ...] = (*MANIFESTS, Pickle(), Skops(), XGBoost(), LightGBM(), CatBoost())
+# What says what its folder is, whatever else lies there, even code.
+MANIFESTS: tuple[Format, ...] = (_MLFLOW, MLServer({
+    "mlserver_sklearn": _SKLEARN, "mlserver_xgboost": _XGBOOST, "mlserver_lightgbm": _LIGHTGBM,
+    "mlserver_catboost": _CATBOOST, "mlserver_mlflow": _MLFLOW, "mlserver_huggingface": Transformers(),
+}))
+
+FORMATS: tuple[Format, ...] = (
+    *MANIFESTS, Archive(), SavedModel(), Spacy(), SentenceTransformers(), Transformers(), _SKLEARN, Skops(), _XGBOOST,
+    _LIGHTGBM, _CATBOOST, TorchScript(), TorchExport(), Keras(), TFLite(),
+)
 
 
 def find(path: Path, engine: str | None = None) -> Format | None:
