@@ -83,12 +83,21 @@ static uint64_t rights_of(unsigned rights)
     return fs;
 }
 
+/* Whether errno says that this process, and not the path, is why it cannot be opened. */
+static bool is_own_lack(void)
+{
+    return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EINTR || errno == EIO;
+}
+
 /* Grants nothing when the path cannot be opened: then it could not be used either. */
 static bool allow(int ruleset, uint64_t known, const struct sandbox_path *row,
                   struct error *ret_error)
 {
     struct stat status;
     int fd = row->path ? open(row->path, O_PATH | O_CLOEXEC) : -1;
+    if (fd < 0 && row->path && is_own_lack())
+        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "landlock: cannot open a path: %s",
+                         strerrordesc_np(errno));
     if (fd < 0)
         return true;
     struct path_beneath_attr attr = {.allowed = rights_of(row->rights) & known, .parent_fd = fd};

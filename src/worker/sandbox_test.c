@@ -542,6 +542,35 @@ static void root_may_serve_what_only_another_user_may_read(void **state)
     assert_int_equal(chmod(models, 0755) + chown(models, 0, 0), 0);
 }
 
+enum { WORKERS_FDS = 1024, MOST_FREE = 12 };
+
+static int free_fds;
+
+/* Of the descriptors that a worker may have, so many are left. Too few: EMFILE is the answer. */
+static bool cage_worker_without_descriptors(struct error *ret_error)
+{
+    int last = 0;
+    while (last >= 0 && last < WORKERS_FDS - 1)
+        last = dup(STDERR_FILENO);
+    for (int i = 0; i < free_fds; i++)
+        close(WORKERS_FDS - 1 - i);
+    if (!cage_worker(ret_error))
+        _exit(EMFILE);
+    return true;
+}
+
+/* A cage is whole, or it is none. */
+static void a_lack_of_descriptors_makes_no_narrower_cage(void **state)
+{
+    static const struct attempt reading = ATTEMPT(lists_models);
+    int result = EMFILE;
+    for (free_fds = 0; free_fds < MOST_FREE; free_fds++) {
+        result = try_as(getuid(), cage_worker_without_descriptors, &reading);
+        assert_true(result == WORKED || result == EMFILE);
+    }
+    assert_int_equal(result, WORKED);
+}
+
 static void modes_have_names(void **state)
 {
     enum sandbox_mode mode;
@@ -601,6 +630,7 @@ int main(void)
         cmocka_unit_test(the_exporter_may_not),
         cmocka_unit_test(the_exporter_may),
         cmocka_unit_test(root_may_serve_what_only_another_user_may_read),
+        cmocka_unit_test(a_lack_of_descriptors_makes_no_narrower_cage),
         cmocka_unit_test(modes_have_names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
