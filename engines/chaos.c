@@ -300,7 +300,7 @@ static void misbehave(const struct tensord_execution *execution)
         char *leak = malloc((size_t)number(execution, "leak"));
         if (leak)
             memset(leak, 1, (size_t)number(execution, "leak"));
-    }
+    } /* NOLINT(clang-analyzer-unix.Malloc): meant */
     touch((size_t)number(execution, "touch"));
     touch_later((size_t)number(execution, "touch_later"));
     wait_ms(execution, number(execution, "wait_ms"));

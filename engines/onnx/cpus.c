@@ -78,11 +78,11 @@ static unsigned old_share(void)
 
 static unsigned quota_count(void)
 {
-    char line[PATH_MAX], *group = line;
+    char line[PATH_MAX];
     first_line("/proc/self/cgroup", line, sizeof line);
     if (strncmp(line, "0::", 3) != 0)
         return old_share();
-    group = line + 3;
+    char *group = line + 3;
     group[strcspn(group, "\n")] = '\0';
     return group_share(group);
 }

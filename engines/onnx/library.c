@@ -48,6 +48,7 @@ static const struct ort_api_base *open_base(const struct tensord_host *host)
 static bool is_new_enough(const char *version)
 {
     int major = 0, minor = 0;
+    /* NOLINTNEXTLINE(cert-err34-c): numbers of a release, which are small */
     return sscanf(version, "%d.%d", &major, &minor) == 2 &&
            (major > OLDEST_MAJOR || (major == OLDEST_MAJOR && minor >= OLDEST_MINOR));
 }

@@ -67,7 +67,7 @@ void make_value(struct pb *graph, unsigned field, const char *name, int datatype
     while (next(&shape, ',', part)) {
         struct pb dim = {0};
         if (part[0] >= '0' && part[0] <= '9')
-            pb_number(&dim, 1, atoll(part));
+            pb_number(&dim, 1, strtoll(part, NULL, 10));
         else if (part[0] != '?')
             pb_text(&dim, 2, part);
         pb_message(&dims, 1, &dim);
@@ -114,7 +114,7 @@ void make_tensor(struct pb *graph, const char *name, int datatype, const char *s
     char part[MAX_TEXT];
     struct pb tensor = {0};
     while (next(&shape, ',', part))
-        pb_number(&tensor, 1, atoll(part));
+        pb_number(&tensor, 1, strtoll(part, NULL, 10));
     pb_number(&tensor, 2, datatype);
     pb_text(&tensor, 8, name);
     if (file) {

@@ -261,7 +261,7 @@ struct python_model *model_load(const struct tensord_source *source,
     PyObject *dict = dict_of(source);
     model->object = dict ? PyObject_CallFunctionObjArgs(python_bridge.load, dict, NULL) : NULL;
     Py_XDECREF(dict);
-    /* Nothing is taken back on failure: the process is about to end. */
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): on failure the process is about to end */
     return model->object && read_model(model, ret_description) ? model : NULL;
 }
 

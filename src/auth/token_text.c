@@ -71,7 +71,7 @@ static bool check_unique(struct token_record *records, size_t count, struct erro
 static bool parse_lines(struct span text, struct token_record *records, size_t count,
                         struct error *ret_error)
 {
-    struct span line;
+    struct span line = {0};
     size_t number = 0;
     for (size_t i = 0; i < count; i++) {
         struct error error;

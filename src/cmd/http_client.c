@@ -212,7 +212,7 @@ bool http_client_post(const struct http_client *client, const char *path, struct
                       struct buf *reply, struct error *ret_error)
 {
     enum { OK = 200, UNAUTHORIZED = 401 };
-    unsigned status, again = 0;
+    unsigned status = 0, again = 0;
     if (client->token && !check_token(client->token, ret_error))
         return false;
     if (!ask(client, false, path, body, reply, &status, ret_error))

@@ -60,11 +60,11 @@ static bool make(const char *folder, struct error *ret_error)
         mkdir(path, 0700); /* where that fails, the last one fails too */
         *slash = '/';
     }
-    if (mkdir(path, 0700) == 0 ||
-        (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+    int failure = mkdir(path, 0700) == 0 ? 0 : errno;
+    if (!failure || (failure == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
         return true;
     return error_set(ret_error, ERROR_INVALID_ARGUMENT, "cannot make the folder '%s': %s", path,
-                     strerror(errno == EEXIST ? ENOTDIR : errno));
+                     strerror(failure == EEXIST ? ENOTDIR : failure));
 }
 
 bool state_dir_open(const struct settings *settings, char ret_path[PATH_MAX],

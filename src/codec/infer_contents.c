@@ -131,7 +131,7 @@ bool contents_size(struct span contents, enum tensord_datatype datatype, uint64_
                          "%s values can only be sent in raw_input_contents",
                          datatype_name(datatype));
     while (contents.size) {
-        struct field field;
+        struct field field = {0};
         if (!take_field(&contents, &field, ret_error))
             return false;
         if (field.number > LAST_CARRIER)
@@ -203,7 +203,7 @@ bool contents_copy(struct span contents, enum tensord_datatype datatype, char *t
     struct carrier carrier = carrier_of(datatype);
     uint64_t count = 0;
     while (contents.size) {
-        struct field field;
+        struct field field = {0};
         if (!take_field(&contents, &field, ret_error))
             return false;
         if (field.number != carrier.number)

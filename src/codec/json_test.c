@@ -159,7 +159,7 @@ static void bounds_the_depth(void **state)
     memset(text + JSON_MAX_DEPTH, ']', JSON_MAX_DEPTH);
     assert_true(accepts((struct span){text, 2 * JSON_MAX_DEPTH}, &error));
     for (int i = 0; i < DEEP / 5; i++)
-        memcpy(text + 5 * i, "{\"\":[", 5);
+        memcpy(text + 5 * i, (const char[]){'{', '"', '"', ':', '['}, 5);
     assert_false(accepts((struct span){text, DEEP}, &error));
     free(text);
 
@@ -352,7 +352,7 @@ static void strings_without_escapes_stay_in_place(void **state)
     const struct span text = SPAN("[\"\", \"gr\xc3\xbc\xc3\x9f\"]");
     struct json json;
     struct error error;
-    struct span s;
+    struct span s = {0};
     json_init(&json, text, JSON_MAX_DEPTH, NULL, &error);
     json_enter_array(&json);
     assert_true(json_next_element(&json) && json_string(&json, &s));

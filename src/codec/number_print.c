@@ -149,6 +149,7 @@ static size_t print_binary(bool negative, uint64_t c, int q, bool closer, char *
     char *end = digits + sizeof digits;
     char *start = print_backward(decimal.digits, end);
     int point = (int)(end - start) + decimal.exponent;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): not 0, so it has digits */
     while (end[-1] == '0')
         end--;
     char *at = to;

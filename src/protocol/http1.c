@@ -318,6 +318,7 @@ static void keep_waiting(struct http1_conn *c, struct span rest, char *old)
     }
     assert(!c->waiting);
     if (old) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): rest is not empty */
         memmove(old, rest.data, rest.size);
         c->waiting = old;
     } else {
@@ -326,6 +327,7 @@ static void keep_waiting(struct http1_conn *c, struct span rest, char *old)
             http1_abort(c);
             return;
         }
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): rest is not empty */
         memcpy(c->waiting, rest.data, rest.size);
     }
     c->waiting_size = rest.size;

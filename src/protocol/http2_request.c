@@ -226,6 +226,8 @@ static size_t give(struct http2_stream *stream, struct span bytes)
         size_t count = bytes.size - given < room.size ? bytes.size - given : room.size;
         if (!count)
             break;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): only an empty span has no data
+         */
         memcpy(room.data, bytes.data + given, count);
         given += count;
         count_down(&stream->exchange.body_expected_bytes, count);

@@ -65,7 +65,8 @@ static void put(const char *folder, const char *name, const char *content)
         *slash = '/';
     }
     FILE *file = fopen(path, "w");
-    assert_non_null(file);
+    if (!file)
+        abort();
     fputs(content, file);
     fclose(file);
 }

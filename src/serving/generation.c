@@ -255,5 +255,6 @@ void generation_retire(struct generation *generation)
 {
     assert(!generation->state.retired);
     generation_notice(generation, GENERATION_RETIRE);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the version's reference is still there */
     generation_unref(generation);
 }

@@ -24,7 +24,8 @@ struct fixture {
 static void write_config(struct fixture *fixture, const char *text)
 {
     FILE *file = fopen(fixture->path, "w");
-    assert_non_null(file);
+    if (!file)
+        abort();
     assert_true(fputs(text, file) >= 0);
     assert_int_equal(fclose(file), 0);
 }

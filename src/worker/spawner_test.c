@@ -30,6 +30,13 @@
 #include "worker/spawn_message.h"
 #include "worker/worker_main.h"
 
+/* Empty when it is not set. */
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value ? value : "";
+}
+
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -74,7 +81,7 @@ static int inspect(const struct worker_context *context)
     CHECK(read(STDIN_FILENO, &byte, 1) == 0);
     CHECK(getsid(0) == getpid());
     CHECK(getenv("SECRET_TOKEN") == NULL);
-    CHECK(strcmp(getenv("TENSORD_ONNXRUNTIME"), "/opt/ort/libonnxruntime.so") == 0);
+    CHECK(strcmp(variable("TENSORD_ONNXRUNTIME"), "/opt/ort/libonnxruntime.so") == 0);
     CHECK(strcmp(context->engine_dir, "/usr/lib") == 0);
     CHECK(getcwd(folder, sizeof folder) && strcmp(folder, "/usr/share") == 0);
     CHECK(span_equal(context->spec->path, SPAN("/usr/share/model")));
@@ -395,7 +402,7 @@ static int is_confined_to_its_descriptors(void)
     char byte;
     CHECK(fcntl(INHERITED_FD, F_GETFD) < 0);
     CHECK(read(STDIN_FILENO, &byte, 1) == 0);
-    CHECK(strcmp(getenv("SECRET_TOKEN"), "x") == 0); /* the front has the caller's environment */
+    CHECK(strcmp(variable("SECRET_TOKEN"), "x") == 0); /* the front has the caller's environment */
     return 0;
 }
 
@@ -404,10 +411,10 @@ static int is_confined_to_its_descriptors(void)
 /* The file, locked; the second one waits here for the end of the first. *ret_second tells which. */
 static int meet(bool *ret_second)
 {
-    int fd = open(getenv("MEETING"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = open(variable("MEETING"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     *ret_second = fd < 0;
     if (*ret_second) {
-        fd = open(getenv("MEETING"), O_RDWR | O_CLOEXEC);
+        fd = open(variable("MEETING"), O_RDWR | O_CLOEXEC);
         spawner_tell_ready(client);
         spawner_tell_settled(client);
     }
@@ -445,7 +452,7 @@ static int is_upgraded(void)
 /* The second front dies before it serves: the first goes on. */
 static int survives_a_bad_upgrade(void)
 {
-    bool is_second = access(getenv("MEETING"), F_OK) == 0;
+    bool is_second = access(variable("MEETING"), F_OK) == 0;
     if (is_second)
         return 9;
     struct heard heard;
@@ -468,7 +475,7 @@ static int inherits_sockets(void)
 {
     struct pollfd end = {.fd = PIPE_READ};
     signal(SIGTERM, on_signal);
-    CHECK(strcmp(getenv(SPAWNER_SOCKETS_VARIABLE), "read=4,write=5") == 0);
+    CHECK(strcmp(variable(SPAWNER_SOCKETS_VARIABLE), "read=4,write=5") == 0);
     CHECK(write(PIPE_WRITE, "x", 1) == 1);
     CHECK(read(PIPE_READ, &(char){0}, 1) == 1);
     CHECK(close(PIPE_WRITE) == 0);

@@ -66,7 +66,7 @@ static bool prepare(int count, char *const arguments[], struct arena *arena,
                     struct worker_spec *ret_spec, struct model_files *ret_files,
                     struct error *ret_error)
 {
-    struct span bytes;
+    struct span bytes = {0};
     if (count != ARGUMENT_COUNT)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "workers are started by tensord alone");
     if (!map_spec(&bytes, ret_error) || !worker_spec_read(bytes, arena, ret_spec, ret_error))
