@@ -9,6 +9,7 @@ from support.repositories import write_model
 from support.server import Server
 from support.torture import FAULTS, Control
 from support.tortured import INFER, LOAD, OPTIONS, RECOVER_S, STEPS, UNLOAD, Tortured, is_error
+from support.victim import is_sanitized
 
 IDS = [f"{call} {errno.errorcode[error]}" for call, error in FAULTS]
 NOT_STARTED = {1, 2, 127}  # the exit status of a server that could not be started; 127 is the dynamic linker's
@@ -55,6 +56,8 @@ class Starting(Tortured):
 @pytest.mark.parametrize("role", ["serve", "front"])
 @pytest.mark.parametrize("call, error", FAULTS, ids=IDS)
 def test_a_failed_start_says_so_and_a_started_server_serves(tmp_path, role, call, error):
+    if is_sanitized() and (role, error) == ("front", errno.ENOENT):
+        pytest.skip("LeakSanitizer needs a path that the sandbox leaves out when it is not there")
     folder = write_model(tmp_path / "models", "echo", "identity")
     for nth in range(1, 5000):
         tortured = Starting(folder, tmp_path, role, (call, nth, error))
