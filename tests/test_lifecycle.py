@@ -3,6 +3,7 @@
 Every request is answered exactly once, with a code that says what happened; a right answer is right; in the end
 nothing is left over: no process, no descriptor. The walk is drawn from a seed, which a failure names.
 """
+import contextlib
 import json
 import random
 import shutil
@@ -240,7 +241,8 @@ def test_a_probe_that_is_killed_is_made_again(server, tmp_path):
     running = server(repository.folder, "--load", "lazy")
     killed = processes.until(lambda: workers_of(running), 60, "a probe")
     for probe in killed:
-        probe.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+            probe.kill()
     index = lambda: {one["name"]: one["state"] for one in json.loads(running.fetch("/v2/repository/index", {})[2])}  # noqa: E731
     processes.until(lambda: set(index().values()) == {"READY"}, TIMEOUT_S, "all probed")
     processes.until(lambda: not workers_of(running), 60, "the end of all probes")

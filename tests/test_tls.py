@@ -206,8 +206,8 @@ def test_tls_is_enough_beyond_this_machine(secure):
     """No --insecure is needed; the gate sees through TLS where a client is, and the line to paste says https."""
     served = secure("--host", "0.0.0.0", ready=False)
     told(served, "model echo:1.*ready")
-    secret = re.search(r"export TENSORD_URL=\S+ TENSORD_TOKEN=(\S+)", served.out.text()).group(1)
-    assert f"https://{socket.gethostname()}:{served.port}/v2" in served.out.text()
+    line = rf"export TENSORD_URL=https://{re.escape(socket.gethostname())}:{served.port} TENSORD_TOKEN=(\S+)"
+    secret = processes.until(lambda: re.search(line, served.out.text()), START_S, "a token").group(1)
     url, elsewhere = f"https://localhost:{served.port}/v2", {"X-Forwarded-For": "10.0.0.1"}
     assert fetch(url, context=served.context)[0] == 200
     assert fetch(url, headers=elsewhere, context=served.context)[0] == 401

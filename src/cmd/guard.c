@@ -259,12 +259,15 @@ bool guard_introduce(struct guard *guard, const struct settings *settings, const
         !read_text(guard, ret_error) || !take_text(guard, false, ret_error))
         return false;
     gethostname(host, sizeof host - 1);
-    const char *port = strrchr(url, ':'), *scheme_end = strstr(url, "://");
+    /* In front of the address there may be curl's options. */
+    const char *port = strrchr(url, ':'), *scheme_end = strstr(url, "://"), *scheme = scheme_end;
+    while (scheme > url && scheme[-1] != ' ')
+        scheme--;
     printf("others need a token. Here is one, which is shown only now; on the other machine:\n"
            "  export TENSORD_URL=%.*s://%s%s TENSORD_TOKEN=%s\n"
            "  curl -H \"Authorization: Bearer $TENSORD_TOKEN\" $TENSORD_URL/v2\n"
            "it may infer and deploy; tensord token makes others, and revokes them\n",
-           (int)(scheme_end ? scheme_end - url : 0), url, host, port ? port : "", secret);
+           (int)(scheme_end - scheme), scheme, host, port ? port : "", secret);
     fflush(stdout);
     return true;
 }

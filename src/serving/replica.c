@@ -59,6 +59,7 @@ static void say(const struct replica *replica, enum log_level level, struct span
 static void load_too_long(struct timer *timer)
 {
     struct replica *replica = list_entry(timer, struct replica, load);
+    limit_hit(LIMIT_load_timeout_ms);
     replica_kill(replica, "it has not loaded within %llu ms",
                  (unsigned long long)serving_of(replica)->options.load_timeout_ms);
     replica->failure.code = ERROR_DEADLINE_EXCEEDED;

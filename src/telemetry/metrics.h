@@ -36,6 +36,7 @@
     ROW(queue_limit, "a model's queue was full")                                                   \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
     ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
+    ROW(load_timeout_ms, "a model took too long to load")                                          \
     ROW(max_uploads, "as many files were being uploaded as may be")                                \
     ROW(max_blobs, "as many uploaded files were kept as may be")                                   \
     ROW(max_blobs_mib, "as many bytes of uploaded files were kept as may be")                      \
