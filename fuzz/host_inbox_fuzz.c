@@ -52,8 +52,8 @@ static void look(const struct tensord_tensor *tensor)
 
 static void call(struct tensord_execution *execution, const char *model)
 {
-    struct tensord_tensor call_outputs[CALL_OUTPUTS];
-    const char *names[CALL_OUTPUTS], *const input_names[] = {"x"};
+    struct tensord_tensor call_outputs[CALL_OUTPUTS] = {0};
+    const char *names[CALL_OUTPUTS] = {0}, *const input_names[] = {"x"};
     struct tensord_call call = {.model = model,
                                 .version = -1,
                                 .inputs = execution->inputs,

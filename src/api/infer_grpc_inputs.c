@@ -102,7 +102,7 @@ static bool copy_contents(const struct infer_grpc_request *request, struct infer
         const struct inference_model_infer_request_infer_input_tensor *input =
             &request->message.inputs.items[i];
         uint64_t size;
-        char *to;
+        char *to = NULL;
         if (!measure_contents(input, &size, ret_error) ||
             !make_input(input, inference, size, &to, ret_error) ||
             !contents_copy(input->contents, datatype_of_name(input->datatype), to, ret_error))
@@ -119,10 +119,10 @@ bool infer_grpc_request_copy(struct infer_grpc_request *request, struct inferenc
         return copy_contents(request, inference, ret_error);
     for (uint32_t i = 0; i < message->raw_input_contents.count; i++) {
         struct span raw = message->raw_input_contents.items[i];
-        char *to;
+        char *to = NULL;
         if (!infer_grpc_request_next_raw(request, inference, raw.size, &to, ret_error))
             return false;
-        if (raw.size)
+        if (raw.size) /* NOLINT(clang-analyzer-core.NonNullParamChecker): it has its place */
             memcpy(to, raw.data, raw.size);
     }
     return infer_grpc_request_end_raw(request, ret_error);

@@ -36,6 +36,7 @@ static void *grow(void *block, size_t size)
     if (block == reserve)
         return size <= RESERVE_BYTES ? block : NULL;
     void *grown = realloc(block, size);
+    /* cppcheck-suppress memleak ; it is returned */
     return grown ? grown : move_to_reserve(block, size);
 }
 

@@ -20,7 +20,7 @@ bool digest_parse(struct span text, struct digest *ret_digest)
 struct digest digest_finish(struct sha256_ctx *context)
 {
     unsigned char bytes[SHA256_DIGEST_SIZE];
-    struct digest digest;
+    struct digest digest = {0};
     sha256_digest(context, sizeof bytes, bytes);
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(digest.text + 2 * i, 3, "%02x", bytes[i]);

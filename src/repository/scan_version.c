@@ -247,7 +247,7 @@ static const struct format *format_of_folder(const char *path)
 {
     const struct format *best = NULL;
     char best_name[MAX_NAME_BYTES + 1];
-    struct span best_stem = {0}, stem;
+    struct span best_stem = {0}, stem = {0};
     DIR *folder = opendir(path);
     for (const struct dirent *entry; folder && (entry = readdir(folder));) {
         const struct format *format = entry_format(path, entry->d_name, &stem);

@@ -85,6 +85,7 @@ static void on_line(void *owner, struct span line)
 {
     struct environment_job *job = owner;
     struct span rest = line.size ? span_after(line, 1) : line;
+    /* -Wanalyzer-null-dereference: only an empty span has no data */
     if (line.size && line.data[0] == '=') {
         buf_clear(&job->answer);
         buf_append(&job->answer, rest);

@@ -38,8 +38,10 @@ void environment_plan_ask(struct buf *buf, struct span path, struct span folder,
 
 static bool is_hash(struct span text)
 {
+    static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7',
+                                    '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
     for (size_t i = 0; i < text.size; i++)
-        if (!memchr("0123456789abcdef", text.data[i], 16))
+        if (!memchr(digits, text.data[i], sizeof digits))
             return false;
     return text.size == ENVIRONMENT_HASH_BYTES;
 }
