@@ -120,9 +120,9 @@ struct repository_looker {
 };
 
 /* Has path (absolute; links in it are followed anew each time) looked at, at once and again
- * whenever inotify or the clock (every rescan_ms) says so, and calls `changed` with each new scan,
- * the first one included, or with NULL when path cannot be read. Incomplete paths are looked at
- * again after the second is over. */
+ * whenever inotify or the clock (every rescan_ms; sooner at first after a look that failed) says
+ * so, and calls `changed` with each new scan, the first one included, or with NULL when path cannot
+ * be read. Incomplete paths are looked at again after the second is over. */
 struct repository_watch *
 repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,
                       const struct repository_looker *looker,

@@ -30,6 +30,7 @@ enum {
     SETTLE_MS = 50,      /* after an event, before the look */
     INCOMPLETE_MS = 250, /* between looks while something is being written */
     GONE_MS = 1000,      /* before it is believed that something has gone */
+    RETRY_MS = 250,      /* after a first look that failed; then twice as long each time */
     EVENT_BYTES = 16384,
 };
 
@@ -49,6 +50,7 @@ struct repository_watch {
     char parent[PATH_MAX]; /* the folder that holds `path` */
     const char *name;      /* of `path` there */
     uint64_t rescan_ms;
+    uint64_t retry_ms; /* since a look failed, in whole or in part; 0: none has */
     struct repository_looker looker;
     void (*changed)(void *context, const struct repository_scan *scan);
     void *context;
@@ -84,11 +86,20 @@ static void timer_fired(struct timer *timer)
     begin_look(list_entry(timer, struct repository_watch, timer));
 }
 
+/* How long to wait after a look that failed: what was lacking may be back soon, or never. */
+static uint64_t retry_ms(struct repository_watch *watch)
+{
+    watch->retry_ms = watch->retry_ms ? watch->retry_ms * 2 : RETRY_MS;
+    if (watch->retry_ms > watch->rescan_ms)
+        watch->retry_ms = watch->rescan_ms;
+    return watch->retry_ms;
+}
+
 /* Nobody can say what lies there now: told in a turn of its own. */
 static void tell_no_look(struct timer *timer)
 {
     struct repository_watch *watch = list_entry(timer, struct repository_watch, timer);
-    timer_start(timer, watch->loop, watch->rescan_ms, timer_fired);
+    timer_start(timer, watch->loop, retry_ms(watch), timer_fired);
     watch->changed(watch->context, NULL);
 }
 
@@ -205,6 +216,15 @@ static bool all_complete(const struct repository_scan *scan)
     return true;
 }
 
+static bool any_unreadable(const struct repository_scan *scan)
+{
+    for (size_t i = 0; i < scan->version_count; i++) {
+        if (scan->versions[i].unreadable)
+            return true;
+    }
+    return false;
+}
+
 /* A file that is replaced may be missing for a moment: whether something has gone is looked at
  * twice. */
 static bool is_believed(struct repository_watch *watch)
@@ -220,13 +240,18 @@ static uint64_t tell(struct repository_watch *watch)
     if (!watch->scan_good) {
         log_error("repository", "%s", watch->error.message);
         watch->changed(watch->context, NULL);
-        return watch->rescan_ms;
+        return retry_ms(watch);
     }
     if (!is_believed(watch))
         return GONE_MS;
     watch->version_count = watch->scan.version_count;
     watch->changed(watch->context, &watch->scan);
-    return all_complete(&watch->scan) ? watch->rescan_ms : INCOMPLETE_MS;
+    if (!all_complete(&watch->scan))
+        return INCOMPLETE_MS;
+    if (any_unreadable(&watch->scan))
+        return retry_ms(watch);
+    watch->retry_ms = 0;
+    return watch->rescan_ms;
 }
 
 static void end_look(struct repository_watch *watch, uint64_t wait_ms)
@@ -258,7 +283,7 @@ void repository_watch_looked(struct repository_watch *watch)
     if (loop_work_start(watch->loop, &watch->work, answer_thread, answer_done, &error))
         return;
     log_error("repository", "cannot read what the look has found: %s", error.message);
-    end_look(watch, watch->rescan_ms);
+    end_look(watch, retry_ms(watch));
     watch->changed(watch->context, NULL);
 }
 
