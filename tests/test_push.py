@@ -373,7 +373,6 @@ def test_a_folder_that_may_not_be_written(server, tmp_path):
     assert answers(started, "here")
 
 
-@pytest.mark.xfail(strict=False, reason="a known defect: now and then an upload over HTTP/2 ends with a stream error")
 def test_an_upload_by_curl(served):
     """Which asks first whether it may (Expect: 100-continue), and over HTTP/2 too."""
     server, pusher = served

@@ -32,13 +32,18 @@ static struct room app_room(struct http_exchange *exchange)
     struct call *call = exchange->state;
     if (call->paused)
         return (struct room){0};
-    return (struct room){call->piece, sizeof call->piece};
+    bool sips = call->sip_bytes && call->sip_bytes < sizeof call->piece;
+    return (struct room){call->piece, sips ? call->sip_bytes : sizeof call->piece};
 }
 
 static void app_received(struct http_exchange *exchange, size_t count)
 {
     struct call *call = exchange->state;
     assert_true(buf_append(&call->body, (struct span){call->piece, count}));
+    if (call->sip_bytes) {
+        call->sip_bytes -= count;
+        call->paused = call->sip_bytes == 0;
+    }
     if (path_is(call, "/chat")) { /* echoes each piece at once */
         char *copy = arena_alloc(&exchange->arena, count);
         memcpy(copy, call->piece, count);

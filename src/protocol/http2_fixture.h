@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { STREAMS_MAX = 256, BODY_BYTES = 2 << 20 };
+enum { STREAMS_MAX = 256, BODY_BYTES = 2 << 20, WINDOW_BYTES = 1 << 20 /* of a stream */ };
 
 /* What the client saw of one stream. */
 struct answer {
@@ -38,6 +38,7 @@ struct call {
     struct buf body;
     char piece[4096];
     unsigned chunks_left;
+    size_t sip_bytes; /* so much more is taken, then no more until it is asked again; 0: all */
     bool paused, ended, drained, closed, complete;
 };
 

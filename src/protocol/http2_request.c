@@ -32,7 +32,7 @@ static struct http2_stream *stream_new(struct http2_conn *conn, int32_t id)
     stream->conn = conn;
     stream->id = id;
     stream->opened_ns = http2_now_ns(conn);
-    buf_init(&stream->pending, HTTP2_STREAM_WINDOW_BYTES);
+    buf_init(&stream->pending, 2 * HTTP2_STREAM_WINDOW_BYTES); /* half of it may be taken */
     list_add(&conn->streams, &stream->link);
     nghttp2_session_set_stream_user_data(conn->nghttp2, id, stream);
     return stream;
@@ -244,12 +244,24 @@ static void consume(struct http2_stream *stream, size_t count)
         nghttp2_session_consume(stream->conn->nghttp2, stream->id, count);
 }
 
+/* What the handler has taken leaves the buffer when that is most of it: its windows have opened
+ * again, so that as much may come. */
+static void forget_taken(struct http2_stream *stream)
+{
+    if (stream->pending_taken <= stream->pending.size / 2)
+        return;
+    stream->conn->shared->kept_bytes -= stream->pending_taken;
+    buf_consume(&stream->pending, stream->pending_taken);
+    stream->pending_taken = 0;
+}
+
 /* Keeps what the handler has no room for. Only the stream's window stays shut: the connection goes
  * on, since others may have to get on before this one's handler has room; unless the client has to
  * read first. False when all streams of the server keep too much. */
 static bool keep(struct http2_stream *stream, struct span bytes)
 {
     struct http2_shared *shared = stream->conn->shared;
+    forget_taken(stream);
     if (bytes.size > HTTP2_KEPT_BYTES - shared->kept_bytes || !buf_append(&stream->pending, bytes))
         return false;
     shared->kept_bytes += bytes.size;

@@ -127,6 +127,50 @@ static void paused_handler_holds_only_its_stream(void **state)
     free(body);
 }
 
+static bool last_answer_closed(struct test *test)
+{
+    return test->answers[test->answer_count - 1].closed;
+}
+
+/* The client has sent all that it may: a window, but for what is not announced yet. */
+static bool client_waits(struct test *test)
+{
+    const struct call *call = &test->calls[0];
+    size_t sent = test->answers[0].sent_bytes;
+    return call->ended ||
+           (call->paused && (sent == BODY_BYTES || sent - call->body.size > WINDOW_BYTES / 4 * 3));
+}
+
+/* Runs until the server has read what the client has sent. */
+static void fall_behind(struct test *test)
+{
+    test_run_until(test, client_waits);
+    test_request(test, "/echo", "go", 2, NULL, 0);
+    test_run_until(test, last_answer_closed);
+}
+
+/* What a handler takes opens the window for as much again, while the rest is still kept for it. */
+static void slow_handler_gets_everything(void **state)
+{
+    struct test *test = test_new(false);
+    char *body = malloc(BODY_BYTES);
+    for (size_t i = 0; i < BODY_BYTES; i++)
+        body[i] = (char)(i * 7 + i / 251);
+    test_start(test);
+    test_request(test, "/hold", body, BODY_BYTES, NULL, 0);
+    fall_behind(test);
+    while (!test->calls[0].ended) {
+        test->calls[0].sip_bytes = 600 << 10;
+        test->calls[0].paused = false;
+        http_resume(test->calls[0].exchange);
+        fall_behind(test);
+    }
+    assert_int_equal(test->calls[0].body.size, BODY_BYTES);
+    assert_memory_equal(test->calls[0].body.data, body, BODY_BYTES);
+    test_end(test);
+    free(body);
+}
+
 /* Sends so many bodies to handlers that have no room, each larger than a stream's window. */
 static void hold(struct test *test, const char *body, unsigned count)
 {
@@ -142,11 +186,6 @@ static bool held_windows_are_used_up(struct test *test)
             return false;
     }
     return test->answer_count == test->call_count;
-}
-
-static bool last_answer_closed(struct test *test)
-{
-    return test->answers[test->answer_count - 1].closed;
 }
 
 /* Else those that wait for room would keep those who have it from ever giving it back. */
@@ -365,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_hundred_streams_at_once),
         cmocka_unit_test(written_stream_is_pulled),
         cmocka_unit_test(paused_handler_holds_only_its_stream),
+        cmocka_unit_test(slow_handler_gets_everything),
         cmocka_unit_test(paused_handlers_leave_the_connection_to_others),
         cmocka_unit_test(what_is_kept_for_paused_handlers_is_bounded),
         cmocka_unit_test(reset_is_told),
