@@ -1,5 +1,6 @@
 """What the server's extras cost a small request: metrics and a token, traces, TLS. Servers with them and without, the
-same program, under the same load in turn; all listen all the time, and are idle when it is another's turn."""
+same program, under the same load in turn; all listen all the time, and are idle when it is another's turn. All are started
+several times: where its memory happens to lie makes more of a difference to a process than what is measured."""
 import http.server
 import threading
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from comparisons import GRPC_CONNS, GRPC_STREAMS, SMALL, SMALL_CONNS, interleave
 from tls import certificate
 
 TRACED_PERMILLE = 10
+STARTS = 5
 
 # Two ways of serving, and the most that the first may cost of the second.
 BOUNDS = (("metrics and a token", "neither", 1.05), ("1 % traced", "metrics", 1.03), ("TLS", "metrics", 1.5))
@@ -48,6 +50,7 @@ def collector():
 @contextmanager
 def servers(build, models, folder):
     """{way of serving: (server, with a token)}."""
+    folder.mkdir()
     with ExitStack() as stack:
         def start(name, *flags):
             return stack.enter_context(subjects.tensord(build, models, "--state-dir", folder / name, *flags))
@@ -73,14 +76,20 @@ def rows(report, options, build, models, folder):
     def h2load(server, request):
         return lambda: load.h2load(server, messages.GRPC_PATH, request, GRPC_CONNS, GRPC_STREAMS, options.seconds)
 
+    def measure(ways, run, request, rounds):
+        return interleave(rounds, {way: run(server, messages.with_token(request, token) if token else request)
+                                   for way, (server, token) in ways.items()})
+
+    protocols = {"HTTP/1.1": (wrk, rest), "gRPC": (h2load, grpc)}
+    samples = {protocol: {} for protocol in protocols}
+    for start in range(min(STARTS, options.rounds)):
+        with servers(build, models, folder / f"start-{start}") as ways:
+            for protocol, (run, request) in protocols.items():
+                for way, measured in measure(ways, run, request, max(1, options.rounds // STARTS)).items():
+                    samples[protocol].setdefault(way, []).extend(measured)
     report.heading("What metrics, a token, traces and TLS cost a request of 64 bytes, on connections that stay")
-    with servers(build, models, folder) as ways:
-        for protocol, run, request in (("HTTP/1.1", wrk, rest), ("gRPC", h2load, grpc)):
-            samples = interleave(options.rounds, {
-                way: run(server, messages.with_token(request, token) if token else request)
-                for way, (server, token) in ways.items()})
-            for way in ways:
-                report.add(f"{protocol}, {way}: CPU per request", median(samples[way], "cpu_us"), " µs")
-            for way, without, bound in BOUNDS:
-                report.add(f"{protocol}: CPU per request, {way} ÷ {without}", ratio(samples[way], samples[without], "cpu_us"),
-                           "", bound)
+    for protocol, of_way in samples.items():
+        for way in of_way:
+            report.add(f"{protocol}, {way}: CPU per request", median(of_way[way], "cpu_us"), " µs")
+        for way, without, bound in BOUNDS:
+            report.add(f"{protocol}: CPU per request, {way} ÷ {without}", ratio(of_way[way], of_way[without], "cpu_us"), "", bound)

@@ -6,6 +6,7 @@ was killed (503 "may be sent again"), or the server was told to stop. Memory and
 asks, must not grow. SOAK_MINUTES says for how long; each event and what was asked is printed at the end.
 """
 import collections
+import datetime
 import http.client
 import json
 import os
@@ -38,6 +39,11 @@ MAY_BE_SENT_AGAIN = "may be sent again"
 
 class Refused(Exception):
     """The server said that a worker ended under the request."""
+
+
+def utc_now():
+    """As the server's log writes it."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
 
 def checked(status, text, good):
@@ -73,7 +79,7 @@ class Clients:
                 next(ask)
                 self.counts[kind.__name__] += 1
             except Refused:
-                self.refusals.append(time.monotonic())
+                self.refusals.append((time.monotonic(), utc_now(), kind.__name__))
                 ask = kind()
             except Exception as error:
                 self.errors.append((time.monotonic(), kind.__name__, repr(error)))
@@ -284,8 +290,8 @@ def test_nothing_fails_and_nothing_grows(folder, tmp_path):
         clients.stop()
         print(dict(clients.counts), dict(events.counts), f"{len(clients.refusals)} refused")
     assert not clients.errors
-    unexplained = [at for at in clients.refusals if not any(0 <= at - kill < 10 for kill in events.kills)]
-    assert not unexplained
+    unexplained = [refusal for refusal in clients.refusals if not any(0 <= refusal[0] - kill < 10 for kill in events.kills)]
+    assert not unexplained, (unexplained, [line for line in server.err.text().splitlines() if "worker" in line])
     server.stop()
     warm = seen[WARM_ROUNDS - 1:]
     if len(warm) > 1:
