@@ -2,6 +2,7 @@
 worker does takes more than it was given."""
 import json
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import processes
+from support.http2 import END_HEADERS, Http2, data, grpc_block, grpc_message, headers
 from support.repositories import request, tensor_config, write_config, write_model
 from support.server import is_sanitized
 from support.sockets import Connection, request as http_request
@@ -178,6 +180,28 @@ def test_nobody_waits_for_ever(started):
     metrics = server.fetch("/metrics")[2].decode()
     for limit in ("memory_limit_mib", "memory_wait_ms"):
         assert f'tensord_limit_hits_total{{limit="{limit}"}} 1\n' in metrics
+
+
+def test_a_call_that_ends_while_it_waits_has_ended(started):
+    """Even when memory comes for it at the same moment."""
+    server = started()
+    [front] = [p for p in server.descendants() if "front" in processes.cmdline(p)]
+    whole = service_pb2.ModelInferRequest(model_name="echo", raw_input_contents=[bytes(4 * MIB)])
+    whole.inputs.add(name="x", datatype="UINT8", shape=[4 * MIB])
+    head = whole.SerializeToString()[:-4 * MIB]
+    for _ in range(5):
+        with Held(server, 5 * MIB) as first, Http2(server.address, timeout_s=TIMEOUT_S) as second:
+            assert first.has_memory()
+            second.send(headers(1, grpc_block(), END_HEADERS))
+            second.send(data(1, grpc_message(head, size=len(head) + 4 * MIB), flags=0))
+            processes.until(lambda: 'limit="memory_limit_mib"' in server.fetch("/metrics")[2].decode(), TIMEOUT_S, "its wait")
+            front.suspend()
+            first.socket.shutdown(socket.SHUT_WR)
+            second.send(data(1, b""))
+            front.resume()
+            while not second.stream(1).over:
+                assert second.step()
+            assert second.stream(1).fields["grpc-message"] == "the request ends before its message does"
 
 
 def test_the_clock_of_a_body_does_not_run_while_it_waits(started):

@@ -174,6 +174,8 @@ static void reserved(struct inference *inference, const struct error *error)
     struct grpc_infer *infer = infer_of(call);
     struct error failure = *error;
     infer->reserving = false;
+    if (infer->step == STEP_DONE) /* the body has ended before the message */
+        return;
     if (error->code != ERROR_OK || (infer->scanned && !place_tensors(call, &failure)))
         fail(call, &failure);
     else if (infer->body_ended)
