@@ -88,7 +88,7 @@ def rest_steps():
         for method in METHODS:
             model = "absent" if path.endswith(("load", "/events", "/logs")) or method == "DELETE" else "iris"
             scope = REST.get((("GET" if method == "HEAD" else method), path))
-            yield method, path.replace("{model}", model).replace("{version}", "1").replace("{sha256}", "0" * 64), scope
+            yield method, path.replace("{model}", model).replace("{version}", "1").replace("{sha256}", "0" * 64).replace("{path}", "x"), scope
 
 
 def check(step, who, status, expected, scope):

@@ -38,7 +38,7 @@ static bool check_coding(const struct http_request *request, struct error *ret_e
 static void begin_rest(struct api_call *call)
 {
     struct error error UNSET;
-    if (!check_coding(&call->exchange->request, &error))
+    if (call->route->begin != begin_proxy && !check_coding(&call->exchange->request, &error))
         refuse(call, false, &error);
     else if (call->route->begin)
         call->route->begin(call);

@@ -18,7 +18,7 @@ struct api_call;
 struct route {
     enum http_method method;
     const char *path; /* "/v2/models/{model}/infer": a segment in braces matches any one segment,
-                         {sha256} any of that length */
+                         {sha256} any of that length, {path} at the end all that follows */
     enum scope scope;
     void (*serve)(struct api_call *call); /* the body is in call->body */
     void (*begin)(
@@ -36,6 +36,7 @@ struct api_call {
     struct span model;           /* from the path; data NULL when it has none */
     struct span version;         /* likewise, as written */
     struct span sha256;          /* likewise */
+    struct span rest;            /* of the path, behind the model: empty, or from its slash on */
     struct buf body;             /* as far as it was collected */
     struct buf reply;            /* the body of the answer; freed when the exchange has closed */
     void *detail;                /* the protocol's own: struct infer_call, struct grpc_state */

@@ -36,6 +36,12 @@ static const struct route table[] = {
     {HTTP_DELETE, "/tensord/v1/models/{model}", SCOPE_DEPLOY, serve_removal, NULL},
     {HTTP_GET, "/tensord/v1/models/{model}/events", SCOPE_DEPLOY, serve_events, NULL},
     {HTTP_GET, "/tensord/v1/models/{model}/logs", SCOPE_DEPLOY, serve_logs, NULL},
+    {HTTP_GET, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
+    {HTTP_POST, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
+    {HTTP_PUT, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
+    {HTTP_PATCH, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
+    {HTTP_DELETE, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
+    {HTTP_OPTIONS, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
     {HTTP_GET, "/", SCOPE_OPEN, serve_alive, NULL},
 };
 
@@ -61,7 +67,8 @@ static struct span take_segment(struct span *path)
 static bool matches(const char *pattern_text, struct span path, struct api_call *call)
 {
     struct span pattern = span_of(pattern_text), model = {0}, version = {0}, sha256 = {0};
-    while (pattern.size && path.size && path.data[0] == '/') {
+    while (pattern.size && path.size && path.data[0] == '/' &&
+           !span_equal(pattern, SPAN("/{path}"))) {
         struct span expected = take_segment(&pattern), got = take_segment(&path);
         if (span_equal(expected, SPAN("{model}")))
             model = got;
@@ -72,8 +79,10 @@ static bool matches(const char *pattern_text, struct span path, struct api_call 
         else if (!span_equal(expected, got))
             return false;
     }
-    if (pattern.size || path.size || (model.data && !model.size))
+    bool takes_rest = span_equal(pattern, SPAN("/{path}"));
+    if ((!takes_rest && (pattern.size || path.size)) || (model.data && !model.size))
         return false;
+    call->rest = takes_rest ? path : (struct span){NULL, 0};
     call->model = model;
     call->version = version;
     call->sha256 = sha256;

@@ -38,5 +38,6 @@ void serve_removal(struct api_call *call);
 void serve_models(struct api_call *call); /* push_list.c */
 void serve_events(struct api_call *call); /* push_events.c */
 void serve_logs(struct api_call *call);
+void begin_proxy(struct api_call *call); /* proxy.c */
 
 #endif

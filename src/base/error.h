@@ -33,9 +33,11 @@
     ROW(INTERNAL, 500, 13, "server_error", "Internal error")                                       \
     ROW(UNKNOWN, 400, 2, "server_error", "Unknown error")                                          \
     ROW(UNIMPLEMENTED, 501, 12, "invalid_request_error", "Not implemented")                        \
+    ROW(BAD_GATEWAY, 502, 14, "server_error", "Bad Gateway")                                       \
     ROW(UNAVAILABLE, 503, 14, "server_error", "Unavailable")                                       \
     ROW(INTERRUPTED, 503, 14, "server_error", "Interrupted")                                       \
     ROW(DEADLINE_EXCEEDED, 503, 4, "server_error", "Request timeout expired")                      \
+    ROW(GATEWAY_TIMEOUT, 504, 4, "server_error", "Gateway Timeout")                                \
     ROW(HTTP_VERSION, 505, 12, "invalid_request_error", "HTTP Version Not Supported")              \
     ROW(NO_SPACE, 507, 8, "server_error", "Insufficient Storage")
 

@@ -48,6 +48,27 @@ void conn_own(struct conn *conn, const struct conn_owner *calls, void *owner)
     conn_resume(conn);
 }
 
+static struct room no_room(void *owner)
+{
+    return (struct room){NULL, 0};
+}
+
+static void no_bytes(void *owner, size_t count)
+{
+}
+
+static void no_event(void *owner)
+{
+}
+
+void conn_disown(struct conn *conn)
+{
+    static const struct conn_owner nobody = {no_room, no_bytes, no_event, no_event, no_event};
+    conn->calls = &nobody;
+    conn->owner = NULL;
+    conn_pause(conn);
+}
+
 void conn_peer(const struct conn *conn, char *text, size_t size)
 {
     conn->kind->peer(conn, text, size);

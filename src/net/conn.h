@@ -51,6 +51,9 @@ struct loop *conn_loop(const struct conn *conn);
  * the former is told nothing more. */
 void conn_own(struct conn *conn, const struct conn_owner *calls, void *owner);
 
+/* Nobody owns the connection for now: nothing is read or told. */
+void conn_disown(struct conn *conn);
+
 /* Sends the vectors in order, after what is unsent already. What the kernel does not take at once
  * is kept by reference: the memory must stay until `drained`; the vector array itself is copied
  * when needed. Returns true when all was taken at once (then `drained` is not called for it); false
@@ -123,6 +126,11 @@ bool conn_client(const struct conn *conn, struct arena *arena, struct tls_client
 /* In `closed`: whether the connection ended because the peer did not keep to TLS, or was refused,
  * and why; conn_peer still knows whom. */
 bool conn_failure(const struct conn *conn, struct error *ret_error);
+
+/* A connection over a stream socket that somebody else has connected, TCP or unix, which must not
+ * block; takes the descriptor in any case. It has no owner yet. What goes over it is not counted as
+ * clients' traffic. NULL when there is no memory. */
+struct conn *conn_adopt(struct loop *loop, int fd, bool is_unix);
 
 /* Two connections joined in memory; what one sends the other receives, in the loop's later turns.
  * Up to 64 KiB are taken that the other has not received; the rest is unsent. False when there is

@@ -134,7 +134,7 @@ static void join_by(struct test *test, const char *listen_on)
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_return_code(fd, errno);
     assert_return_code(connect(fd, (struct sockaddr *)&to, to_size), errno);
-    struct conn *conn = conn_socket_new(test->loop, fd, to.ss_family == AF_UNIX);
+    struct conn *conn = conn_adopt(test->loop, fd, to.ss_family == AF_UNIX);
     assert_non_null(conn);
     own(test, &test->a, conn);
     run_until(test, b_is_there);

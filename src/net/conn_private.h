@@ -72,10 +72,6 @@ void conn_taken(struct conn *conn, size_t count);
 /* Everything is released; the kind frees the connection next. */
 void conn_gone(struct conn *conn);
 
-/* A connection over a connected stream socket, TCP or unix; takes the descriptor in
- * any case. NULL when there is no memory. */
-struct conn *conn_socket_new(struct loop *loop, int fd, bool is_unix);
-
 /* One connection of the listener's is gone. */
 struct listener;
 void listener_release(struct listener *listener);

@@ -38,6 +38,19 @@ static struct socket_conn *socket_of(struct conn *conn)
     return list_entry(conn, struct socket_conn, conn);
 }
 
+/* Clients' traffic: what came by a listener. */
+static void count_received(const struct conn *conn, size_t count)
+{
+    if (conn->listener)
+        metrics.received_bytes += count;
+}
+
+static void count_sent(const struct conn *conn, size_t count)
+{
+    if (conn->listener)
+        metrics.sent_bytes += count;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
 {
     struct socket_conn *socket = handle->data;
@@ -50,7 +63,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     struct socket_conn *socket = stream->data;
     struct conn *conn = &socket->conn;
     if (count > 0) {
-        metrics.received_bytes += (size_t)count;
+        count_received(conn, (size_t)count);
         conn_received(conn, (size_t)count);
     } else if (count == UV_EOF)
         conn_ended(conn);
@@ -72,7 +85,7 @@ static ssize_t socket_write(struct conn *conn, const struct iovec *vectors, size
     unsigned some = count < IOV_MAX ? (unsigned)count : IOV_MAX;
     int taken = uv_try_write(&socket_of(conn)->uv.stream, (const uv_buf_t *)vectors, some);
     if (taken >= 0) {
-        metrics.sent_bytes += (unsigned)taken;
+        count_sent(conn, (size_t)taken);
         return taken;
     }
     return taken == UV_EAGAIN ? 0 : -1;
@@ -82,7 +95,7 @@ static void on_piece(uv_write_t *piece, int status)
 {
     struct socket_conn *socket = piece->data;
     if (status == 0) {
-        metrics.sent_bytes += socket->piece_bytes;
+        count_sent(&socket->conn, socket->piece_bytes);
         conn_taken(&socket->conn, socket->piece_bytes);
     } else {
         conn_abort(&socket->conn);
@@ -183,7 +196,7 @@ static struct conn_origin find_origin(int fd, bool is_unix)
     return origin;
 }
 
-struct conn *conn_socket_new(struct loop *loop, int fd, bool is_unix)
+struct conn *conn_adopt(struct loop *loop, int fd, bool is_unix)
 {
     struct socket_conn *socket = calloc(1, sizeof *socket);
     if (!socket) {

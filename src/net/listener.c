@@ -108,7 +108,7 @@ static bool accept_one(struct listener *listener)
             take_rest(listener);
         return false;
     }
-    struct conn *conn = conn_socket_new(listener->loop, fd, is_unix(listener));
+    struct conn *conn = conn_adopt(listener->loop, fd, is_unix(listener));
     if (!conn) {
         errno = ENOMEM;
         take_rest(listener);

@@ -117,6 +117,42 @@ bool http1_write_head(struct arena *arena, const struct http1_response *response
     return true;
 }
 
+static bool is_safe(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] == '\r' || text.data[i] == '\n' || text.data[i] == '\0')
+            return false;
+    return true;
+}
+
+static bool all_safe(struct span target, const struct http_field *fields, size_t count)
+{
+    bool safe = is_safe(target) && !(target.size && memchr(target.data, ' ', target.size));
+    for (size_t i = 0; i < count; i++)
+        safe = safe && is_safe(fields[i].name) && is_safe(fields[i].value);
+    return safe;
+}
+
+bool http1_write_request(struct arena *arena, struct span method, struct span target,
+                         const struct http_field *fields, size_t count, struct span *ret_head)
+{
+    size_t size;
+    if (!all_safe(target, fields, count) || !head_size(fields, count, &size) ||
+        __builtin_add_overflow(size, method.size + target.size, &size))
+        return false;
+    char *head = arena_alloc(arena, size);
+    if (!head)
+        return false;
+    char *at = put(put(head, method), SPAN(" "));
+    at = put(put(at, target), SPAN(" HTTP/1.1\r\n"));
+    for (size_t i = 0; i < count; i++)
+        at = put_field(at, fields[i]);
+    at = put(at, SPAN("\r\n"));
+    assert((size_t)(at - head) <= size);
+    *ret_head = (struct span){head, (size_t)(at - head)};
+    return true;
+}
+
 bool http1_write_error(struct arena *arena, const struct error *error, struct span date,
                        struct span request_id, struct span *ret_response)
 {

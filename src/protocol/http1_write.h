@@ -26,6 +26,12 @@ struct http1_response {
 bool http1_write_head(struct arena *arena, const struct http1_response *response,
                       const struct http_field *fields, size_t count, struct span *ret_head);
 
+/* Writes the head of a request that we make, from the request line to the empty line, into the
+ * arena. False when there is no memory, and for a target or a value that holds what would end it.
+ */
+bool http1_write_request(struct arena *arena, struct span method, struct span target,
+                         const struct http_field *fields, size_t count, struct span *ret_head);
+
 /* Writes a whole error response, {"error":"…"}, that closes the connection. The message is a fixed
  * sentence or was cleaned of bytes that JSON escapes. False when there is no memory. */
 bool http1_write_error(struct arena *arena, const struct error *error, struct span date,

@@ -10,6 +10,7 @@
 enum format_runtime {
     RUNTIME_NATIVE, /* a worker of this program, with an engine that is a shared library */
     RUNTIME_PYTHON, /* a worker that is a Python interpreter */
+    RUNTIME_SERVER, /* a worker that keeps a program which speaks HTTP */
     RUNTIME_COUNT
 };
 

@@ -7,6 +7,7 @@
 #include "codec/model_sections.pb.h"
 #include "codec/protobuf_text.h"
 #include "repository/model_config.h"
+#include "repository/model_server.h"
 #include "repository/model_yaml.h"
 
 #include <limits.h>
@@ -327,6 +328,19 @@ static bool make_python(struct maker *maker)
     return true;
 }
 
+static bool make_server(struct maker *maker)
+{
+    const struct model_config *config = maker->config;
+    if (!maker->sections->server)
+        return true;
+    if (config->engine.size || config->input_count || config->output_count)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'server' excludes 'backend', 'platform', 'input' and 'output': the "
+                         "program answers requests in its own way");
+    return model_server_read(maker->sections->server, maker->arena, &maker->config->server,
+                             maker->error);
+}
+
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error)
 {
@@ -342,7 +356,8 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     struct maker maker = {&message, &sections, arena, &config, ret_error};
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
         !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
-        !make_instances(&maker) || !make_parameters(&maker) || !make_python(&maker))
+        !make_instances(&maker) || !make_parameters(&maker) || !make_python(&maker) ||
+        !make_server(&maker))
         return false;
     *ret_config = config;
     return true;

@@ -38,7 +38,10 @@ struct reader {
 
 /* Sections of later versions, refused with a sentence of their own. */
 static const char *const later_sections[] = {
-    "server", "steps", "rollout", "sandbox", "residency",
+    "steps",
+    "rollout",
+    "sandbox",
+    "residency",
 };
 
 #define fail(reader, ...) yaml_reader_fail(&(reader)->yaml, __VA_ARGS__)

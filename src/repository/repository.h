@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/parameter.h"
+#include "base/server_config.h"
 #include "base/tensor.h"
 #include "repository/format.h"
 
@@ -43,6 +44,7 @@ struct model_config {
     bool dynamic_batching;   /* a dynamic_batching section is there */
     uint64_t max_queue_delay_us;
     struct model_python python;
+    struct server_config server; /* of a model that is a program which speaks HTTP */
 };
 
 /* One version of one model as the files lie now. Lives until the next scan's `changed` returns. */
@@ -66,7 +68,8 @@ struct repository_version {
     struct span format;          /* the format's name, or the engine that the config names; empty:
                                     its engine will find out */
     bool code;                   /* loading it runs code that it brings */
-    bool doubled; /* another file or folder has its name and number: it is left out */
+    bool packages; /* files beside it, or its config, say which packages of Python it needs */
+    bool doubled;  /* another file or folder has its name and number: it is left out */
     const struct model_config *config;
     const struct error *error; /* NULL, or why it cannot be served: the config is wrong (the
                                   sentence has line, key and suggestion), files are not as they

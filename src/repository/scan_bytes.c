@@ -6,7 +6,7 @@
 #include "repository/model_config.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 176, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 264, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -65,6 +65,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_number(buf, config->dynamic_batching);
     pack_number(buf, config->max_queue_delay_us);
     write_python(&config->python, buf);
+    server_config_write(&config->server, buf);
 }
 
 static const struct model_config *read_config(struct unpack *unpack)
@@ -89,6 +90,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->dynamic_batching = unpack_bool(unpack);
     config->max_queue_delay_us = unpack_number(unpack, UINT64_MAX);
     read_python(unpack, &config->python);
+    server_config_read(unpack, &config->server);
     return config;
 }
 
@@ -122,6 +124,7 @@ static void write_version(const struct repository_version *version, struct buf *
     pack_number(buf, version->runtime);
     pack_string(buf, version->format);
     pack_number(buf, version->code);
+    pack_number(buf, version->packages);
     pack_number(buf, version->doubled);
     write_config(version->config, buf);
     pack_number(buf, version->error != NULL);
@@ -154,6 +157,7 @@ static void read_version(struct unpack *unpack, struct repository_version *versi
     version->runtime = (enum format_runtime)unpack_number(unpack, RUNTIME_COUNT - 1);
     version->format = unpack_string(unpack);
     version->code = unpack_bool(unpack);
+    version->packages = unpack_bool(unpack);
     version->doubled = unpack_bool(unpack);
     version->config = read_config(unpack);
     if (unpack_bool(unpack))

@@ -281,6 +281,12 @@ static bool names_a_python(const struct model_python *python)
 /* What serves the files of a folder: its config says so, or they do. */
 static void recognise(struct repository_version *version, const char *path)
 {
+    if (version->config->server.command_count) {
+        version->runtime = RUNTIME_SERVER;
+        version->format = SPAN("server");
+        version->code = true;
+        return;
+    }
     struct span engine = version->config->engine;
     set_format(version, engine.size ? format_named(engine) : format_of_version(version, path));
     if (engine.size)
@@ -312,18 +318,6 @@ static const char *const beside_versions[] = {
 
 /* Does a file there name packages? They bring code, whatever the model's own format. */
 static bool has_packages(const char *folder)
-{
-    char path[PATH_MAX];
-    for (size_t i = 0; beside_versions[i]; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, beside_versions[i]);
-        if (access(path, F_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Packages that are named beside a model are code, whatever its format is. */
-static bool names_packages(const char *folder)
 {
     char path[PATH_MAX];
     for (size_t i = 0; beside_versions[i]; i++) {
@@ -402,12 +396,11 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
         !look_into(scanner, folder, path, version, &summary, &error))
         set_error(scanner, version, &error);
     recognise(version, path);
-    if (version->runtime == RUNTIME_PYTHON)
-        version->code = version->code || names_packages(path) || names_packages(folder);
+    version->packages =
+        names_a_python(&version->config->python) || has_packages(path) || has_packages(folder);
     if (version->runtime == RUNTIME_PYTHON) {
         version->root = version->folder; /* what its versions share lies beside them */
-        version->code |=
-            names_a_python(&version->config->python) || has_packages(path) || has_packages(folder);
+        version->code |= version->packages;
     }
     version->fingerprint = summary.fingerprint;
     version->size_bytes = summary.size_bytes;

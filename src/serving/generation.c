@@ -68,6 +68,8 @@ static void give_up(struct generation *generation, const struct error *error)
 static void settle(struct generation *generation)
 {
     generation_dispatch(generation);
+    if (generation->pool)
+        server_pool_rest(generation->pool);
     if (!generation->state.retired)
         version_settle(generation->version, generation);
 }
@@ -110,6 +112,12 @@ static void act(struct generation *generation, struct generation_action action,
     assert(!generation->replica == !generation_has_worker(&generation->state));
     assert(timer_running(&generation->retry) == generation_has_timer(&generation->state));
     generation_unref(generation);
+}
+
+void generation_break(struct generation *generation, const char *what)
+{
+    if (generation->replica)
+        replica_kill(generation->replica, "%s", what);
 }
 
 void generation_notice(struct generation *generation, enum generation_event event)
@@ -169,6 +177,15 @@ void generation_lost(struct generation *generation, bool loaded, uint64_t lived_
 
 /* ---- life ---- */
 
+static bool make_pool(struct generation *generation, struct error *ret_error)
+{
+    generation->pool = calloc(1, sizeof *generation->pool);
+    if (!generation->pool)
+        return error_no_memory(ret_error);
+    server_pool_init(generation->pool, generation);
+    return true;
+}
+
 struct generation *generation_new(struct version *version, const struct repository_version *found,
                                   struct error *ret_error)
 {
@@ -190,6 +207,8 @@ struct generation *generation_new(struct version *version, const struct reposito
     bool copied =
         generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error) &&
         generation_question_copy(&generation->arena, found, &generation->question, ret_error);
+    if (copied && generation->spec.server.command_count)
+        copied = make_pool(generation, ret_error);
     if (copied)
         generation->memory = tensor_memory_new(options->memory_limit_bytes, ret_error);
     if (!generation->memory) {
@@ -229,6 +248,9 @@ void generation_reclaim(struct generation *generation)
 static void destroy(struct generation *generation)
 {
     assert(!generation->replica && list_empty(&generation->queue));
+    if (generation->pool)
+        server_pool_fini(generation->pool);
+    free(generation->pool);
     environment_leave(&generation->environment);
     timer_stop(&generation->retry);
     timer_stop(&generation->watch);

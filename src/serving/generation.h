@@ -9,12 +9,14 @@
 #include "serving/admission.h"
 #include "serving/generation_state.h"
 #include "serving/inference.h"
+#include "serving/server_pool.h"
 #include "serving/serving.h"
 #include "worker/spawner.h"
 
 struct repository_version;
 
 struct replica;
+struct visit;
 
 struct generation {
     struct version *version;
@@ -42,6 +44,7 @@ struct generation {
     struct loop_task dispatch;
     struct timer dispatch_again; /* after an idle worker could be sent nothing */
     uint64_t dispatched_ns;      /* when dispatch last ran, monotonic */
+    struct server_pool *pool;    /* of a managed server, whose requests are visits; else NULL */
 };
 
 /* A cold generation of the files of `found`, with one reference, the version's. */
@@ -78,6 +81,10 @@ void generation_admit(struct generation *generation);
 /* Takes an inference into the queue, or refuses it. */
 void generation_submit(struct generation *generation, struct inference *inference);
 
+/* The same for visits, of a managed server. */
+void generation_submit_visit(struct generation *generation, struct visit *visit);
+void generation_withdraw_visit(struct generation *generation, struct visit *visit);
+
 /* Takes an inference that waits out of the queue. */
 void generation_withdraw(struct generation *generation, struct inference *inference);
 
@@ -96,6 +103,9 @@ void generation_refuse(struct generation *generation);
 
 /* Refuses what waits and does not meet the schema, which has just become known. */
 void generation_check_queue(struct generation *generation);
+
+/* Its worker did what it must not: kills it. */
+void generation_break(struct generation *generation, const char *what);
 
 /* An event for its state machine that needs no more telling. */
 void generation_notice(struct generation *generation, enum generation_event event);

@@ -5,6 +5,7 @@
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
 #include "serving/replica.h"
+#include "serving/visit.h"
 
 #include <assert.h>
 
@@ -60,27 +61,57 @@ static void failed_error(const struct generation *generation, struct error *ret_
               SPAN_ARGS(generation->spec.name), generation->failure.message);
 }
 
+/* Whether the queue takes another request. */
+static bool has_room(const struct generation *generation, struct error *ret_error)
+{
+    if (generation_has_failed(generation)) {
+        failed_error(generation, ret_error);
+        return false;
+    }
+    if (generation->state.queued < serving_of(generation)->options.queue_limit)
+        return true;
+    limit_hit(LIMIT_queue_limit);
+    return error_set(ret_error, ERROR_UNAVAILABLE, "Exceeds maximum queue size");
+}
+
+/* One more request is in the queue. */
+static void queued(struct generation *generation)
+{
+    generation->state.queued++;
+    generation_dispatch(generation);
+    generation_notice(generation, GENERATION_REQUEST);
+}
+
 void generation_submit(struct generation *generation, struct inference *inference)
 {
-    struct serving *serving = serving_of(generation);
     struct error error UNSET;
-    error.code = ERROR_OK;
     generation->active = true;
-    if (generation_has_failed(generation))
-        failed_error(generation, &error);
-    else if (generation->state.queued >= serving->options.queue_limit) {
-        limit_hit(LIMIT_queue_limit);
-        error_set(&error, ERROR_UNAVAILABLE, "Exceeds maximum queue size");
-    } else if (generation->schema)
-        inference_check(inference, &error);
-    if (error.code != ERROR_OK) {
+    if (!has_room(generation, &error) ||
+        (generation->schema && !inference_check(inference, &error))) {
         inference_refuse(inference, &error);
         return;
     }
     list_add(&generation->queue, &inference->link);
-    generation->state.queued++;
-    generation_dispatch(generation);
-    generation_notice(generation, GENERATION_REQUEST);
+    queued(generation);
+}
+
+void generation_submit_visit(struct generation *generation, struct visit *visit)
+{
+    struct error error UNSET;
+    if (!has_room(generation, &error)) {
+        visit_refuse(visit, &error);
+        return;
+    }
+    list_add(&generation->pool->waiting, &visit->link);
+    queued(generation);
+}
+
+void generation_withdraw_visit(struct generation *generation, struct visit *visit)
+{
+    list_remove(&visit->link);
+    generation->state.queued--;
+    generation_notice(generation, GENERATION_LEFT);
+    server_pool_rest(generation->pool);
 }
 
 void generation_withdraw(struct generation *generation, struct inference *inference)
@@ -94,6 +125,8 @@ void generation_refuse(struct generation *generation)
 {
     struct error error;
     failed_error(generation, &error);
+    if (generation->pool)
+        server_pool_refuse(generation->pool, &error);
     list_each(link, &generation->queue)
     {
         list_remove(link);
@@ -165,6 +198,10 @@ static void dispatch(struct loop_task *task)
 {
     struct generation *generation = list_entry(task, struct generation, dispatch);
     struct inference *batch[BATCH_MAX_REQUESTS] UNSET;
+    if (generation->pool) {
+        server_pool_dispatch(generation->pool);
+        return;
+    }
     if (generation->state.queued)
         generation->dispatched_ns = clock_now_ns();
     while (generation->state.phase == GENERATION_READY && replica_has_room(generation->replica)) {

@@ -65,13 +65,14 @@ static bool copy_interpreter(struct arena *arena, const struct repository_versio
                              const struct serving_options *options, struct worker_spec *spec,
                              struct error *ret_error)
 {
-    if (found->runtime != RUNTIME_PYTHON)
+    bool server = found->runtime == RUNTIME_SERVER && found->packages;
+    if (found->runtime != RUNTIME_PYTHON && !server)
         return true;
     if (!options->python)
         return error_set(ret_error, ERROR_UNIMPLEMENTED,
                          "no Python was found to run it on: install python3 (3.11 or newer), or "
                          "name one with --python");
-    return arena_copy(arena, span_of(options->python), &spec->interpreter) ||
+    return server || arena_copy(arena, span_of(options->python), &spec->interpreter) ||
            error_no_memory(ret_error);
 }
 
@@ -100,6 +101,9 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
         .keep_limit_bytes = keep_limit_bytes(options),
         .renamed_in = found->renamed_in,
     };
+    if (found->runtime == RUNTIME_SERVER &&
+        !server_config_copy(arena, &config->server, &spec->server))
+        return error_no_memory(ret_error);
     return (copy_texts(arena, found, spec) || error_no_memory(ret_error)) &&
            copy_interpreter(arena, found, options, spec, ret_error);
 }
@@ -122,7 +126,8 @@ static struct model_python *copy_python(struct arena *arena, const struct model_
 bool generation_question_copy(struct arena *arena, const struct repository_version *found,
                               struct environment_question *ret_question, struct error *ret_error)
 {
-    if (found->runtime != RUNTIME_PYTHON)
+    bool server = found->runtime == RUNTIME_SERVER && found->packages;
+    if (found->runtime != RUNTIME_PYTHON && !server)
         return true;
     ret_question->python = copy_python(arena, &found->config->python);
     return (ret_question->python && arena_copy(arena, found->model, &ret_question->model) &&

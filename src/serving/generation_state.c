@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { PHASES = GENERATION_FAILED + 1, EVENTS = GENERATION_UNUSED + 1 };
+enum { PHASES = GENERATION_FAILED + 1, EVENTS = GENERATION_IDLE + 1 };
 
 struct step {
     bool possible;
@@ -45,7 +45,8 @@ static const struct step steps[PHASES][EVENTS] = {
                           [GENERATION_REQUEST] = STAY(READY),
                           [GENERATION_LEFT] = STAY(READY),
                           [GENERATION_RETIRE] = STAY(READY),
-                          [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER)},
+                          [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER),
+                          [GENERATION_IDLE] = STEP(RESTING, STOP_WORKER)},
     [GENERATION_RETRYING] = {[GENERATION_LOAD] = STAY(RETRYING),
                              [GENERATION_REQUEST] = STAY(RETRYING),
                              [GENERATION_LEFT] = STAY(RETRYING),
@@ -54,6 +55,11 @@ static const struct step steps[PHASES][EVENTS] = {
     [GENERATION_STOPPING] = {[GENERATION_LOADED] = STAY(STOPPING),
                              [GENERATION_UNFIT] = STAY(STOPPING),
                              [GENERATION_UNUSED] = STAY(STOPPING)},
+    [GENERATION_RESTING] = {[GENERATION_LOAD] = STAY(RESTING),
+                            [GENERATION_REQUEST] = STAY(RESTING),
+                            [GENERATION_LEFT] = STAY(RESTING),
+                            [GENERATION_RETIRE] = STAY(RESTING),
+                            [GENERATION_UNUSED] = STAY(RESTING)},
     [GENERATION_REJECTED] =
         {[GENERATION_RETIRE] = STAY(REJECTED), [GENERATION_UNUSED] = STAY(REJECTED)},
     [GENERATION_FAILED] = {[GENERATION_RETIRE] = STAY(FAILED)},
@@ -67,8 +73,9 @@ static bool is_wanted(const struct generation_state *state)
 bool generation_has_worker(const struct generation_state *state)
 {
     static const bool has[PHASES] = {
-        [GENERATION_PROBING] = true, [GENERATION_PROBED] = true,   [GENERATION_LOADING] = true,
-        [GENERATION_READY] = true,   [GENERATION_STOPPING] = true, [GENERATION_REJECTED] = true,
+        [GENERATION_PROBING] = true,  [GENERATION_PROBED] = true,   [GENERATION_LOADING] = true,
+        [GENERATION_READY] = true,    [GENERATION_STOPPING] = true, [GENERATION_RESTING] = true,
+        [GENERATION_REJECTED] = true,
     };
     return has[state->phase];
 }
@@ -171,6 +178,10 @@ struct generation_action generation_ended(struct generation_state *state, enum g
         state->phase = GENERATION_COLD;
     else if (state->phase == GENERATION_REJECTED)
         state->phase = GENERATION_FAILED;
+    else if (state->phase == GENERATION_RESTING && state->queued == 0)
+        state->phase = GENERATION_COLD;
+    else if (state->phase == GENERATION_RESTING)
+        action.deed = start(state);
     else if (state->phase != GENERATION_PROBED)
         action = lost(state, how, lived_ms);
     else if (state->probe_only || !is_wanted(state))

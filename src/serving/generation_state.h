@@ -7,15 +7,16 @@
  *        │ load, request
  *        ▼     loaded           unused            ended
  *     LOADING ─────────► READY ─────────► STOPPING ─────► COLD
- *        ▲                 │
+ *        ▲                 │ ╲
+ *        │                 │  ╲ idle           ended
+ *        │                 │   ╰──────► RESTING ────────► COLD, or LOADING when somebody waits
  *        │ time            │ ended, as any worker may
  *        └─── RETRYING ◄───┤
  *                          └─► FAILED, when it is hopeless; REJECTED while such a worker still ends
  *
- * A worker runs in PROBING, PROBED, LOADING, READY, STOPPING and REJECTED, the timer in RETRYING,
- * and what waits is waited for by one of them. Residency adds a way from READY to COLD for a
- * generation that is still wanted; more workers than one have one such state each, with the queue
- * in common. */
+ * A worker runs in PROBING, PROBED, LOADING, READY, STOPPING, RESTING and REJECTED, the timer in
+ * RETRYING, and what waits is waited for by one of them. More workers than one have one such state
+ * each, with the queue in common. */
 #ifndef TENSORD_SERVING_GENERATION_STATE_H
 #define TENSORD_SERVING_GENERATION_STATE_H
 
@@ -31,6 +32,7 @@ enum generation_phase {
     GENERATION_READY,    /* a worker serves it */
     GENERATION_RETRYING, /* a worker has ended; after some time there is another */
     GENERATION_STOPPING, /* nobody uses it any more: the worker was asked to end */
+    GENERATION_RESTING,  /* nobody used it for a while: the worker was asked to end */
     GENERATION_REJECTED, /* given up; the worker was asked to end */
     GENERATION_FAILED,   /* given up */
 };
@@ -45,6 +47,8 @@ enum generation_event {
     GENERATION_TIME,    /* the time to retry has come */
     GENERATION_RETIRE,  /* the version lets go: what is bound is still served */
     GENERATION_UNUSED,  /* retired, and nothing but its worker holds it */
+    GENERATION_IDLE, /* nobody has used it for so long that its worker may end until somebody does
+                      */
 };
 
 /* How a worker has ended. */

@@ -95,6 +95,19 @@ static void a_worker_that_dies_is_followed_by_another(void **unused)
     assert_int_equal(later, GENERATION_BACK_OFF_MS);
 }
 
+static void an_idle_one_rests_until_somebody_comes(void **unused)
+{
+    make_ready();
+    assert_step(GENERATION_IDLE, GENERATION_STOP_WORKER, GENERATION_RESTING);
+    assert_end(GENERATION_END_DIED, 60000, GENERATION_NOTHING, GENERATION_COLD);
+    request_comes(GENERATION_START_WORKER, GENERATION_LOADING);
+    assert_step(GENERATION_LOADED, GENERATION_SETTLE, GENERATION_READY);
+    state.queued = 0;
+    assert_step(GENERATION_IDLE, GENERATION_STOP_WORKER, GENERATION_RESTING);
+    request_comes(GENERATION_NOTHING, GENERATION_RESTING);
+    assert_end(GENERATION_END_DIED, 60000, GENERATION_START_WORKER, GENERATION_LOADING);
+}
+
 static void deaths_in_a_row_end_it(void **unused)
 {
     uint64_t last = 0;
@@ -299,7 +312,10 @@ static unsigned happen(struct world *world, bool *loaded)
             worker_ends(world);
         break;
     default:
-        if (!state.retired && draw(world, 30) == 0)
+        if (state.phase == GENERATION_READY && !state.queued && !state.retired &&
+            draw(world, 4) == 0)
+            tell(world, GENERATION_IDLE);
+        else if (!state.retired && draw(world, 30) == 0)
             tell(world, GENERATION_RETIRE);
         else if (state.retired && world->worker && !state.queued)
             tell(world, GENERATION_UNUSED);
@@ -326,7 +342,7 @@ static void assert_ends(struct world *world, bool loaded)
             world->refused += (unsigned)state.queued, state.queued = 0;
         else if (world->timer)
             world->timer = false, tell(world, GENERATION_TIME);
-        else if (state.phase == GENERATION_PROBED)
+        else if (state.phase == GENERATION_PROBED || state.phase == GENERATION_RESTING)
             worker_ends(world);
         else if (!loaded)
             tell(world, GENERATION_LOADED);
@@ -373,6 +389,7 @@ int main(void)
         TEST(a_request_while_the_probe_ends_loads_it_afterwards),
         TEST(a_probe_that_dies_is_a_probe_again),
         TEST(a_worker_that_dies_is_followed_by_another),
+        TEST(an_idle_one_rests_until_somebody_comes),
         TEST(deaths_in_a_row_end_it),
         TEST(deaths_far_apart_do_not),
         TEST(files_that_are_being_written_are_tried_without_end),

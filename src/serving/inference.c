@@ -19,13 +19,13 @@ static bool bind(struct inference *inference, struct version *version, struct ar
                  struct error *ret_error)
 {
     *inference = (struct inference){.arena = arena, .deadline_ns = CLOCK_NEVER};
-    if (!version->current) {
-        const char *reason = version_reason(version);
-        return error_set(ret_error, ERROR_UNAVAILABLE,
-                         "Request for unknown model: '%.*s' version %llu is not at ready state%s%s",
-                         SPAN_ARGS(version->model->name), (unsigned long long)version->number,
-                         reason[0] ? ": " : "", reason);
-    }
+    if (version->current && version->current->pool)
+        return error_set(ret_error, ERROR_UNIMPLEMENTED,
+                         "model '%.*s' is a managed server, which answers in its own way: its "
+                         "paths are beneath /tensord/v1/servers/%.*s/",
+                         SPAN_ARGS(version->model->name), SPAN_ARGS(version->model->name));
+    if (!version->current)
+        return version_not_ready(version, ret_error);
     inference->generation = generation_ref(version->current);
     serving_inference_began(version->model->serving);
     return true;
@@ -34,12 +34,9 @@ static bool bind(struct inference *inference, struct version *version, struct ar
 bool inference_init(struct inference *inference, struct version *version, struct arena *arena,
                     struct error *ret_error)
 {
-    if (version->model->serving->draining) {
-        *inference = (struct inference){.generation = NULL};
-        return error_set(ret_error, ERROR_UNAVAILABLE,
-                         "the server is shutting down and has stopped accepting new requests");
-    }
-    return bind(inference, version, arena, ret_error);
+    *inference = (struct inference){.generation = NULL};
+    return serving_takes_requests(version->model->serving, ret_error) &&
+           bind(inference, version, arena, ret_error);
 }
 
 bool inference_init_nested(struct inference *inference, struct version *version,

@@ -197,6 +197,38 @@ void measure_answer(struct inference *inference, const struct error *error,
     to->failures[failure_of(inference, error->code)]++;
 }
 
+/* The server's time is the engine's: what there is of parsing and writing is its own, too. */
+static void add_visit(struct model_metrics *to, const struct visit *visit, uint64_t now_ns)
+{
+    uint64_t queue_ns = visit->given_ns - visit->submitted_ns, with_ns = now_ns - visit->given_ns;
+    duration_add(&to->success, now_ns - visit->submitted_ns);
+    duration_add(&to->queue, queue_ns);
+    duration_add(&to->compute, with_ns);
+    duration_add(&to->any_compute, with_ns);
+    to->rows++;
+    to->executions++;
+    observe(to, STAGE_queue, queue_ns);
+    observe(to, STAGE_execute, with_ns);
+    observe(to, STAGE_total, now_ns - visit->submitted_ns);
+}
+
+void measure_visit(const struct visit *visit, enum visit_end end)
+{
+    struct model_metrics *to = &visit->generation->version->statistics.metrics;
+    uint64_t now_ns = clock_now_ns();
+    to->last_inference_ms = epoch_ms();
+    if (!metrics_measure)
+        return;
+    if (end == VISIT_ANSWERED && visit->given_ns) {
+        add_visit(to, visit, now_ns);
+        return;
+    }
+    duration_add(&to->fail, now_ns - visit->submitted_ns);
+    to->failures[end == VISIT_LEFT  ? FAILURE_CANCELED
+                 : !visit->given_ns ? FAILURE_REJECTED
+                                    : FAILURE_BACKEND]++;
+}
+
 void measure_response(struct inference *inference)
 {
     struct inference_times *times = &inference->times;
@@ -244,6 +276,7 @@ void measure_generation(const struct generation *generation, struct model_metric
     to->pending += generation->state.queued;
     to->tensor_used_bytes += tensor_memory_used_bytes(generation->memory);
     to->tensor_committed_bytes += tensor_memory_committed_bytes(generation->memory);
+    to->running += generation->pool ? generation->pool->lent : 0;
     if (generation->replica)
         replica_measure(generation->replica, to);
 }

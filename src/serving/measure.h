@@ -13,6 +13,7 @@
 #define TENSORD_SERVING_MEASURE_H
 
 #include "serving/inference.h"
+#include "serving/visit.h"
 #include "telemetry/metrics.h"
 #include "telemetry/span_record.h"
 #include "telemetry/summary.h"
@@ -66,6 +67,9 @@ uint64_t measure_stage_ns(const struct inference *inference, enum stage stage, u
 /* Fills in what the inference, which is bound, knows of the record of its trace: ids, stages up to
  * now_ns, the model. */
 void measure_trace(const struct inference *inference, uint64_t now_ns, struct span_record *record);
+
+/* A visit to a managed server has ended, so. */
+void measure_visit(const struct visit *visit, enum visit_end end);
 
 /* Adds a generation's gauges. */
 void measure_generation(const struct generation *generation, struct model_metrics *to);

@@ -10,9 +10,12 @@
 #include "telemetry/log.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     AHEAD_NS = 200000,    /* work that may wait inside the worker, beyond its slots: hides the
@@ -219,6 +222,8 @@ static void finish(struct replica *replica, const char *reason)
     nested_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
     fail_requests(replica, error.message);
+    if (generation->pool)
+        server_pool_close(generation->pool);
     channel_close(replica->channel);
     bool loaded = replica->loaded;
     free(replica);
@@ -234,10 +239,30 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     finish(list_entry(process, struct replica, process), reason);
 }
 
+/* The worker that keeps a managed server has a line beside the channel. */
+static bool start_keeper(struct replica *replica, struct error *ret_error)
+{
+    struct generation *generation = replica->generation;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "a socket: %s",
+                         strerrordesc_np(errno));
+    bool started =
+        server_pool_open(generation->pool, pair[0], ret_error) &&
+        spawner_start_server(serving_of(replica)->spawner, &replica->process, &generation->spec,
+                             channel_fds(replica->channel), pair[1], ret_error);
+    close(pair[1]);
+    if (!started)
+        server_pool_close(generation->pool);
+    return started;
+}
+
 static bool start_process(struct replica *replica, struct error *ret_error)
 {
     struct serving *serving = serving_of(replica);
     replica->started_ns = loop_now_ns(serving->loop);
+    if (replica->generation->pool)
+        return start_keeper(replica, ret_error);
     return spawner_start(serving->spawner, &replica->process, &replica->generation->spec,
                          channel_fds(replica->channel), ret_error);
 }

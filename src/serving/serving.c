@@ -428,6 +428,22 @@ void serving_drain(struct serving *serving)
     serving->draining = true;
 }
 
+bool serving_takes_requests(const struct serving *serving, struct error *ret_error)
+{
+    return !serving->draining ||
+           error_set(ret_error, ERROR_UNAVAILABLE,
+                     "the server is shutting down and has stopped accepting new requests");
+}
+
+bool version_not_ready(const struct version *version, struct error *ret_error)
+{
+    const char *reason = version_reason(version);
+    return error_set(ret_error, ERROR_UNAVAILABLE,
+                     "Request for unknown model: '%.*s' version %llu is not at ready state%s%s",
+                     SPAN_ARGS(version->model->name), (unsigned long long)version->number,
+                     reason[0] ? ": " : "", reason);
+}
+
 void serving_inference_began(struct serving *serving)
 {
     serving->inferences++;
@@ -577,6 +593,7 @@ enum version_state version_state(const struct version *version)
         return VERSION_FAILED;
     case GENERATION_COLD:
     case GENERATION_PROBED:
+    case GENERATION_RESTING:
         break;
     }
     return current->schema ? VERSION_ASLEEP : VERSION_FOUND;

@@ -188,7 +188,14 @@ struct model_metrics version_metrics(const struct version *version);
 const char *version_state_name(enum version_state state);
 const char *version_state_index_name(enum version_state state);
 
-/* ---- for inference.c ---- */
+/* ---- for inference.c and visit.c ---- */
+
+/* Whether clients' requests are still taken. */
+bool serving_takes_requests(const struct serving *serving, struct error *ret_error);
+
+/* The version has no generation that a request could be bound to: UNAVAILABLE with the reason.
+ * Returns false. */
+bool version_not_ready(const struct version *version, struct error *ret_error);
 
 /* An inference was bound, or gave back all it had. */
 void serving_inference_began(struct serving *serving);

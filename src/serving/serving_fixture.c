@@ -51,6 +51,19 @@ bool spawner_start(struct spawner_client *client, struct worker_process *process
     return true;
 }
 
+bool spawner_start_server(struct spawner_client *client, struct worker_process *process,
+                          const struct worker_spec *spec, struct channel_fds fds, int line,
+                          struct error *ret_error)
+{
+    struct fixture *f = fixture_of(client);
+    if (!spawner_start(client, process, spec, fds, ret_error))
+        return false;
+    struct played_worker *worker = list_entry(f->workers.head.previous, struct played_worker, link);
+    worker->line = fcntl(line, F_DUPFD_CLOEXEC, 0);
+    worker->keeps = true;
+    return true;
+}
+
 struct errand *errand_start(struct loop *loop, struct spawner_client *spawner, unsigned task,
                             const char *path, struct span question,
                             const struct errand_events *events, void *owner,
@@ -202,6 +215,11 @@ struct found *fixture_put(struct fixture *f, const char *name, uint64_t version)
 void fixture_scan(struct fixture *f)
 {
     static const struct model_config config = {.max_batch_size = -1, .device = SPAN("cpu")};
+    static struct span command[] = {SPAN("serve"), SPAN("{port}")};
+    static const struct model_config server = {
+        .max_batch_size = -1,
+        .device = SPAN("cpu"),
+        .server = {.command = command, .command_count = 2, .connections = 2, .idle_after_s = 60}};
     static const struct error wrong = {ERROR_INVALID_ARGUMENT, "line 1: unknown key"};
     static const struct error unreadable = {ERROR_UNAVAILABLE, "too many open files"};
     struct repository_version versions[FOUND_MAX] = {0};
@@ -215,6 +233,10 @@ void fixture_scan(struct fixture *f)
                                                   .runtime = f->found[i].python ? RUNTIME_PYTHON
                                                                                 : RUNTIME_NATIVE,
                                                   .config = &config};
+        if (f->found[i].server) {
+            versions[i].runtime = RUNTIME_SERVER;
+            versions[i].config = &server;
+        }
         if (f->found[i].wrong)
             versions[i].error = &wrong;
         if (f->found[i].unreadable) {
@@ -302,8 +324,10 @@ static void say_ready(struct fixture *f, struct played_worker *worker, const cha
     struct record_writer writer;
     const struct record_ready head = {.concurrency = 1, .max_batch_size = max_rows};
     worker->ready = true;
-    send_schema(f, worker, false, "x");
-    send_schema(f, worker, true, output);
+    if (!worker->keeps) {
+        send_schema(f, worker, false, "x");
+        send_schema(f, worker, true, output);
+    }
     begin(worker, &writer, RECORD_READY);
     record_put(&writer, &head, sizeof head);
     for (int i = 0; i < 3; i++)
@@ -482,6 +506,8 @@ void worker_end(struct fixture *f, struct played_worker *worker, const char *rea
     list_remove(&worker->link);
     worker->process->ended(worker->process, true, reason);
     munmap(worker->shared, CHANNEL_RINGS_SIZE);
+    if (worker->keeps)
+        close(worker->line);
     for (size_t i = 0; i < 4; i++)
         close(worker->fds[i]);
     free(worker->record);

@@ -44,6 +44,8 @@ struct played_worker {
     unsigned call_answers, failed_call_answers, grants, refused_grants;
     struct extent granted; /* the last */
     unsigned char *record;
+    bool keeps; /* a managed server, with */
+    int line;   /* its end of the line */
 };
 
 /* A version as the next scan finds it. */
@@ -53,6 +55,7 @@ struct found {
     uint64_t fingerprint;
     bool complete;
     bool python;     /* it runs on a Python */
+    bool server;     /* it is a managed server: two connections, idle after a minute */
     bool wrong;      /* its config */
     bool unreadable; /* it cannot be looked into */
 };

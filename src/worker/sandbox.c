@@ -153,6 +153,12 @@ static const struct limit worker_limits[] = {
     {RLIMIT_RTPRIO, 0},    /* no real-time priority */
 };
 
+/* Servers have many connections and processes. */
+static const struct limit server_limits[] = {
+    {RLIMIT_CORE, 0},     {RLIMIT_NOFILE, 65536}, {RLIMIT_NPROC, 16384},
+    {RLIMIT_MSGQUEUE, 0}, {RLIMIT_RTPRIO, 0},
+};
+
 static const struct limit front_limits[] = {
     {RLIMIT_CORE, 0},
     {RLIMIT_MSGQUEUE, 0},
@@ -229,7 +235,7 @@ static bool forbid_new_privileges(struct error *ret_error)
 
 /* Landlock with the role's own rows and those of the caller. */
 static bool bound_files(const struct sandbox_path *own, size_t own_count,
-                        const struct sandbox_path *paths, size_t count, bool connects,
+                        const struct sandbox_path *paths, size_t count, enum sandbox_tcp tcp,
                         struct error *ret_error)
 {
     struct sandbox_path rows[MAX_PATHS];
@@ -238,8 +244,7 @@ static bool bound_files(const struct sandbox_path *own, size_t own_count,
     memcpy(rows, own, own_count * sizeof *own);
     if (count)
         memcpy(rows + own_count, paths, count * sizeof *paths);
-    return sandbox_landlock_enter(sandbox_landlock_abi(), rows, own_count + count, connects,
-                                  ret_error);
+    return sandbox_landlock_enter(sandbox_landlock_abi(), rows, own_count + count, tcp, ret_error);
 }
 
 static bool set_capabilities(uint32_t effective, uint32_t permitted, struct error *ret_error)
@@ -318,7 +323,7 @@ bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *p
     return sandbox_check(mode, ret_error) &&
            limit(worker_limits, COUNT(worker_limits), ret_error) &&
            forbid_new_privileges(ret_error) &&
-           bound_files(worker_paths, COUNT(worker_paths), paths, count, false, ret_error);
+           bound_files(worker_paths, COUNT(worker_paths), paths, count, SANDBOX_NO_TCP, ret_error);
 }
 
 bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, bool scratch,
@@ -331,6 +336,44 @@ bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, bool scratch
            drop_capabilities(&(struct sandbox_path){root, SANDBOX_READ}, 1, files_bounded,
                              ret_error) &&
            bound_calls(scratch ? SANDBOX_PYTHON : SANDBOX_WORKER, files_bounded, ret_error);
+}
+
+bool sandbox_confine_keeper(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                            struct error *ret_error)
+{
+    if (mode == SANDBOX_OFF)
+        return true;
+    return sandbox_check(mode, ret_error) &&
+           limit(worker_limits, COUNT(worker_limits), ret_error) &&
+           forbid_new_privileges(ret_error) &&
+           bound_files(worker_paths, COUNT(worker_paths), paths, count, SANDBOX_CONNECTS,
+                       ret_error);
+}
+
+bool sandbox_enter_keeper(enum sandbox_mode mode, struct error *ret_error)
+{
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
+           drop_capabilities(NULL, 0, files_bounded, ret_error) &&
+           bound_calls(SANDBOX_KEEPER, files_bounded, ret_error);
+}
+
+bool sandbox_enter_server(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                          const char *root, struct error *ret_error)
+{
+    const struct sandbox_path row = {root, SANDBOX_READ};
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    return sandbox_check(mode, ret_error) &&
+           limit(server_limits, COUNT(server_limits), ret_error) &&
+           forbid_new_privileges(ret_error) &&
+           bound_files(installer_paths, COUNT(installer_paths), paths, count, SANDBOX_ALL_TCP,
+                       ret_error) &&
+           drop_capabilities(&row, 1, files_bounded, ret_error) &&
+           bound_calls(SANDBOX_SERVER, files_bounded, ret_error);
 }
 
 bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error)
@@ -353,10 +396,10 @@ bool sandbox_enter_script(enum sandbox_mode mode, const struct sandbox_path *pat
     if (!sandbox_check(mode, ret_error) || !limit(worker_limits, COUNT(worker_limits), ret_error) ||
         !forbid_new_privileges(ret_error))
         return false;
-    bool bounded =
-        installs
-            ? bound_files(installer_paths, COUNT(installer_paths), paths, count, true, ret_error)
-            : bound_files(worker_paths, COUNT(worker_paths), paths, count, false, ret_error);
+    bool bounded = installs ? bound_files(installer_paths, COUNT(installer_paths), paths, count,
+                                          SANDBOX_CONNECTS, ret_error)
+                            : bound_files(worker_paths, COUNT(worker_paths), paths, count,
+                                          SANDBOX_NO_TCP, ret_error);
     return bounded && drop_capabilities(&row, installs ? 0 : 1, files_bounded, ret_error) &&
            bound_calls(installs ? SANDBOX_INSTALLER : SANDBOX_SCRIPT, files_bounded, ret_error);
 }
@@ -369,7 +412,7 @@ bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *path
     bool files_bounded = sandbox_landlock_abi() > 0;
     if (!sandbox_check(mode, ret_error) || !limit(front_limits, COUNT(front_limits), ret_error) ||
         !forbid_new_privileges(ret_error) || !hide(ret_error) ||
-        !bound_files(front_paths, COUNT(front_paths), paths, count, false, ret_error) ||
+        !bound_files(front_paths, COUNT(front_paths), paths, count, SANDBOX_NO_TCP, ret_error) ||
         !drop_capabilities(paths, count, files_bounded, ret_error))
         return false;
     /* From Linux 6.3 on: memory that was writable never becomes executable. */
@@ -386,7 +429,8 @@ bool sandbox_enter_exporter(enum sandbox_mode mode, const struct sandbox_path *p
     if (!sandbox_check(mode, ret_error) ||
         !limit(exporter_limits, COUNT(exporter_limits), ret_error) ||
         !forbid_new_privileges(ret_error) || !hide(ret_error) ||
-        !bound_files(exporter_paths, COUNT(exporter_paths), paths, count, true, ret_error) ||
+        !bound_files(exporter_paths, COUNT(exporter_paths), paths, count, SANDBOX_CONNECTS,
+                     ret_error) ||
         !drop_capabilities(NULL, 0, files_bounded, ret_error))
         return false;
     prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);

@@ -21,6 +21,7 @@ enum sandbox_rights {
     SANDBOX_READ = 1,    /* open and list; enough for dlopen */
     SANDBOX_WRITE = 2,   /* also create, rename and remove */
     SANDBOX_EXECUTE = 4, /* execve */
+    SANDBOX_SOCKETS = 8, /* make unix sockets and named pipes */
 };
 
 struct sandbox_path {
@@ -63,6 +64,19 @@ bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *p
  * without privilege keeps the capability to read, which Landlock bounds. */
 bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, bool scratch,
                           struct error *ret_error);
+
+/* The two steps of a worker that keeps a managed server (keeper.h): it may connect to where that
+ * one listens, and has no use for a model's files. */
+bool sandbox_confine_keeper(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                            struct error *ret_error);
+bool sandbox_enter_keeper(enum sandbox_mode mode, struct error *ret_error);
+
+/* The sandbox of a managed server, in the child of a fork whose parent had one thread and before
+ * its command is executed: it may execute programs, listen and connect, and open what `paths` say
+ * beside what programs need of a system. Which machines it reaches is said by namespaces.h. `root`
+ * is as for sandbox_enter_worker. */
+bool sandbox_enter_server(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
+                          const char *root, struct error *ret_error);
 
 /* Second step of a process that changes folders, in the worker's place: the same, but that files
  * may be made, linked, renamed and removed where Landlock lets it. It keeps no capability. */

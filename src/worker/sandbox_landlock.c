@@ -29,6 +29,8 @@ enum {
     FS_REMOVE_FILE = 1 << 5,
     FS_MAKE_DIR = 1 << 7,
     FS_MAKE_REG = 1 << 8,
+    FS_MAKE_SOCK = 1 << 9,
+    FS_MAKE_FIFO = 1 << 10,
     FS_MAKE_SYM = 1 << 12,
     FS_REFER = 1 << 13,
     FS_TRUNCATE = 1 << 14,
@@ -80,6 +82,8 @@ static uint64_t rights_of(unsigned rights)
               FS_MAKE_REG | FS_MAKE_SYM | FS_REFER;
     if (rights & SANDBOX_EXECUTE)
         fs |= FS_EXECUTE;
+    if (rights & SANDBOX_SOCKETS)
+        fs |= FS_MAKE_SOCK | FS_MAKE_FIFO;
     return fs;
 }
 
@@ -124,14 +128,17 @@ static bool restrict_self(int ruleset, uint64_t known, const struct sandbox_path
     return true;
 }
 
-bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t count, bool connects,
-                            struct error *ret_error)
+bool sandbox_landlock_enter(int abi, const struct sandbox_path *paths, size_t count,
+                            enum sandbox_tcp tcp, struct error *ret_error)
 {
+    static const uint64_t refused[] = {[SANDBOX_NO_TCP] = NET_BIND_TCP | NET_CONNECT_TCP,
+                                       [SANDBOX_CONNECTS] = NET_BIND_TCP,
+                                       [SANDBOX_ALL_TCP] = 0};
     if (abi == 0)
         return true;
     struct ruleset_attr attr = {.handled_fs = known_rights(abi)};
     if (abi >= 4)
-        attr.handled_net = connects ? NET_BIND_TCP : NET_BIND_TCP | NET_CONNECT_TCP;
+        attr.handled_net = refused[tcp];
     if (abi >= 6)
         attr.scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);

@@ -85,15 +85,15 @@ static const char refused[] =
     /* IPC by name */
     "shmget shmat shmctl semget semop semctl msgget msgsnd msgrcv mq_open ";
 
-/* Of the above, what an installer and its compilers never need. */
-static const char refused_in_installer[] =
+/* Of the above, what an installer and its compilers, and a server, never need. */
+static const char refused_to_programs[] =
     "ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd bpf "
     "perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register keyctl add_key "
     "request_key init_module finit_module delete_module kexec_load kexec_file_load reboot syslog "
     "modify_ldt iopl ioperm vmsplice fanotify_init open_by_handle_at name_to_handle_at quotactl "
     "acct swapon swapoff settimeofday clock_settime adjtimex unshare setns mount umount2 "
     "move_mount fsopen fsmount fspick open_tree mount_setattr pivot_root chroot mknod mknodat "
-    "sethostname setdomainname shmget shmat shmctl msgget mq_open listen ";
+    "sethostname setdomainname shmget shmat shmctl msgget mq_open ";
 
 static const char refused_network[] = "socket connect bind listen ";
 static const char allowed_in_exporter[] = "connect sendmmsg recvmmsg ";
@@ -161,7 +161,7 @@ static const struct condition conditions_in_front[] = {
 };
 
 /* No namespace: what lies in a struct, no filter can see. */
-static const struct condition conditions_in_installer[] = {
+static const struct condition conditions_refusing[] = {
     {"clone3", REFUSE(ENOSYS), 0, {{0, 0, 0}}},
     {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWNS, CLONE_NEWNS)}},
     {"clone", REFUSE(EPERM), 1, {BITS(0, CLONE_NEWCGROUP, CLONE_NEWCGROUP)}},
@@ -178,6 +178,12 @@ static const struct condition conditions_in_exporter[] = {
     {"socket", ALLOW, 1, {EQUAL(0, AF_INET6)}},
     {"socket", REFUSE(EAFNOSUPPORT), 1, {EQUAL(0, AF_UNIX)}},
     {"socket", REFUSE(EAFNOSUPPORT), 1, {EQUAL(0, AF_NETLINK)}},
+};
+
+/* To where its server listens. */
+static const struct condition conditions_in_keeper[] = {
+    {"socket", ALLOW, 1, {EQUAL(0, AF_INET)}},
+    {"socket", ALLOW, 1, {EQUAL(0, AF_UNIX)}},
 };
 
 /* Where Landlock does not say which files may be written: none. openat2 is not there at all, as its
@@ -267,15 +273,22 @@ static void fill(struct filter *filter, enum sandbox_role role, bool files_bound
         add_names(filter, ALLOW, allowed_in_exporter);
         add_conditions(filter, conditions_in_exporter, COUNT(conditions_in_exporter));
     }
+    if (role == SANDBOX_KEEPER) {
+        add_names(filter, ALLOW, "connect ");
+        add_conditions(filter, conditions_in_keeper, COUNT(conditions_in_keeper));
+    }
     add_names(filter, REFUSE(EACCES),
               role == SANDBOX_EXPORTER ? refused_in_exporter : refused_network);
     add_names(filter, REFUSE(EPERM), refused);
 }
 
-static void fill_installer(struct filter *filter)
+/* All is allowed but this: for programs of others. */
+static void fill_refusing(struct filter *filter, enum sandbox_role role)
 {
-    add_names(filter, REFUSE(EPERM), refused_in_installer);
-    add_conditions(filter, conditions_in_installer, COUNT(conditions_in_installer));
+    if (role == SANDBOX_INSTALLER)
+        add_names(filter, REFUSE(EPERM), "listen ");
+    add_names(filter, REFUSE(EPERM), refused_to_programs);
+    add_conditions(filter, conditions_refusing, COUNT(conditions_refusing));
 #ifdef __x86_64__
     enum { X32 = 0x40000000 }; /* the same calls under other numbers */
     for (size_t i = 0, count = filter->rule_count; i < count; i++) {
@@ -295,12 +308,12 @@ bool sandbox_seccomp_available(void)
 bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, struct error *ret_error)
 {
     static struct filter filter; /* each process enters once */
-    bool installs = role == SANDBOX_INSTALLER;
-    if (installs)
-        fill_installer(&filter);
+    bool refusing = role == SANDBOX_INSTALLER || role == SANDBOX_SERVER;
+    if (refusing)
+        fill_refusing(&filter, role);
     else
         fill(&filter, role, files_bounded);
-    if (!filter_compile(&filter, seccomp_arch_native(), installs ? ALLOW : REFUSE(ENOSYS)))
+    if (!filter_compile(&filter, seccomp_arch_native(), refusing ? ALLOW : REFUSE(ENOSYS)))
         return error_set(ret_error, ERROR_INTERNAL, "seccomp: too many rules");
     const struct sock_fprog program = {filter.code_count, filter.code};
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)

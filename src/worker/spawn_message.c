@@ -23,7 +23,13 @@ static uint64_t get(const char *from, size_t size)
 
 static bool has_text(enum spawn_type type)
 {
-    return type == SPAWN_START || type == SPAWN_TASK || type == SPAWN_NOT_STARTED;
+    return type == SPAWN_START || type == SPAWN_SERVER || type == SPAWN_TASK ||
+           type == SPAWN_NOT_STARTED;
+}
+
+static bool has_interpreter(enum spawn_type type)
+{
+    return type == SPAWN_START || type == SPAWN_SERVER;
 }
 
 static bool has_number(enum spawn_type type)
@@ -34,7 +40,7 @@ static bool has_number(enum spawn_type type)
 /* The others are about the front itself. */
 static bool has_id(enum spawn_type type)
 {
-    return type < SPAWN_READY || type == SPAWN_TASK || type == SPAWN_EXPORT;
+    return type < SPAWN_READY || type == SPAWN_TASK || type == SPAWN_EXPORT || type == SPAWN_SERVER;
 }
 
 size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES])
@@ -42,10 +48,10 @@ size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_ME
     assert(message->text.size <= SPAWN_TEXT_MAX_BYTES);
     assert(message->interpreter.size <= SPAWN_TEXT_MAX_BYTES);
     put(to, message->type, 1);
-    put(to + 1, 0, 1);
+    put(to + 1, message->network, 1);
     put(to + 2, message->text.size, 2);
     put(to + 4,
-        message->type == SPAWN_START ? message->interpreter.size : (uint32_t)message->number, 4);
+        has_interpreter(message->type) ? message->interpreter.size : (uint32_t)message->number, 4);
     put(to + 8, message->id, 8);
     if (message->text.size)
         memcpy(to + SPAWN_HEAD_BYTES, message->text.data, message->text.size);
@@ -63,7 +69,7 @@ static bool take_texts(struct span rest, uint64_t text_size, struct spawn_messag
         return false;
     message->text = (struct span){rest.data, text_size};
     message->interpreter = span_after(rest, text_size);
-    if (message->type != SPAWN_START)
+    if (!has_interpreter(message->type))
         return message->interpreter.size == 0;
     bool sized = message->interpreter.size == (uint32_t)message->number;
     message->number = 0;
@@ -75,12 +81,14 @@ bool spawn_message_read(struct span packet, struct spawn_message *ret_message)
     if (packet.size < SPAWN_HEAD_BYTES || packet.size > SPAWN_MESSAGE_MAX_BYTES)
         return false;
     uint64_t type = get(packet.data, 1);
-    if (type < SPAWN_START || type >= SPAWN_TYPE_END || packet.data[1] != 0)
+    uint64_t flags = get(packet.data + 1, 1);
+    if (type < SPAWN_START || type >= SPAWN_TYPE_END || flags > (type == SPAWN_SERVER))
         return false;
     struct spawn_message message = {
         .type = (enum spawn_type)type,
         .number = (int32_t)(uint32_t)get(packet.data + 4, 4),
         .id = get(packet.data + 8, 8),
+        .network = flags != 0,
     };
     if (!take_texts(span_after(packet, SPAWN_HEAD_BYTES), get(packet.data + 2, 2), &message) ||
         has_id(message.type) != (message.id != 0))

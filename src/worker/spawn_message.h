@@ -1,7 +1,8 @@
 /* The messages between the front and the spawner: one per packet of a SOCK_SEQPACKET pair.
  *
- * Layout, little-endian: type u8, zero u8, size of the text u16, number i32 (of a START, the size
- * of the interpreter), id u64, text, interpreter. A message has exactly one form: fields that its
+ * Layout, little-endian: type u8, flags u8 (of a SERVER, bit 0: it has the network), size of the
+ * text u16, number i32 (of a START or SERVER, the size of the interpreter), id u64, text,
+ * interpreter. A message has exactly one form: fields that its
  * type does not use are zero or empty. Neither side trusts the other with more than this page:
  * sizes are bounded, and the descriptors that a START or TASK carries are counted by the receiver.
  * Pure. */
@@ -25,7 +26,9 @@ enum spawn_fd {
     SPAWN_FD_TO_WORKER,
     SPAWN_FD_TO_FRONT,
     SPAWN_FD_SPEC, /* sealed memfd of the worker_spec, which the spawner does not read */
-    SPAWN_FD_COUNT
+    SPAWN_FD_COUNT,
+    SPAWN_FD_LINE = SPAWN_FD_COUNT, /* of a SERVER besides: the line that hands out connections */
+    SPAWN_FD_MOST
 };
 
 enum spawn_type {
@@ -41,6 +44,7 @@ enum spawn_type {
     SPAWN_RETIRE,      /* spawner → front: another front has taken its place */
     SPAWN_TASK,   /* front → spawner; number: which of its tasks; text: a path; one descriptor */
     SPAWN_EXPORT, /* front → spawner: start an exporter; its descriptor */
+    SPAWN_SERVER, /* front → spawner: a START of a worker that keeps a managed server */
     SPAWN_TYPE_END
 };
 
@@ -49,7 +53,8 @@ struct spawn_message {
     uint64_t id;      /* of the worker, chosen by the front, never 0; 0 where there is none */
     int32_t number;   /* 0 unless the type says what it is */
     struct span text; /* no NUL inside; empty unless the type says what it is */
-    struct span interpreter; /* a path; only of a START */
+    struct span interpreter; /* a path; only of a START or SERVER */
+    bool network;            /* only of a SERVER */
 };
 
 /* Writes the message, whose texts are at most SPAWN_TEXT_MAX_BYTES long each, and returns its size.

@@ -7,6 +7,7 @@
 #ifndef TENSORD_WORKER_SPAWNER_H
 #define TENSORD_WORKER_SPAWNER_H
 
+#include "base/server_config.h"
 #include "net/loop.h"
 #include "worker/channel.h"
 
@@ -36,6 +37,8 @@ struct worker_spec {
     struct span device;   /* "cpu" */
     bool probe;           /* open, describe, exit */
     bool renamed_in;      /* the files were moved there whole: no writer need be looked for */
+    struct server_config server; /* the program that the worker keeps, instead of an engine; a
+                                    command of no words: none */
 };
 
 /* ---- in the front ---- */
@@ -78,6 +81,12 @@ void spawner_client_free(struct spawner_client *client);
  * no room for waits in a queue. */
 bool spawner_start(struct spawner_client *client, struct worker_process *process,
                    const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error);
+
+/* The same for a worker that keeps a managed server (keeper.h): `line` is its end of the line by
+ * which it hands out connections, and stays the caller's. */
+bool spawner_start_server(struct spawner_client *client, struct worker_process *process,
+                          const struct worker_spec *spec, struct channel_fds fds, int line,
+                          struct error *ret_error);
 
 /* Asks for an exporter of traces, in the same way; `line` is its descriptor, which stays the
  * caller's. */

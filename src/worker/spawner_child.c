@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "worker/spawner_python.h"
 #include "worker/spawner_script.h"
 #include "worker/spawner_sockets.h"
+#include "worker/warden.h"
 #include "worker/worker_main.h"
 
 enum {
@@ -134,8 +136,9 @@ static void folder_of(const char *path, char *folder, size_t size)
         *slash = '\0';
 }
 
+/* `keeps`: the worker keeps a managed server. */
 static bool confine_native(const struct spawner_child *child, const char *root, int program,
-                           struct error *ret_error)
+                           bool keeps, struct error *ret_error)
 {
     char self[32], onnxruntime[SPAWN_TEXT_MAX_BYTES], user_packages[SPAWN_TEXT_MAX_BYTES];
     const char *home = getenv("HOME");
@@ -151,7 +154,9 @@ static bool confine_native(const struct spawner_child *child, const char *root, 
         {getenv("CONDA_PREFIX"), SANDBOX_READ},
         {user_packages, SANDBOX_READ}, /* pip install --user */
     };
-    return sandbox_confine_worker(child->sandbox, paths, sizeof paths / sizeof *paths, ret_error);
+    size_t count = sizeof paths / sizeof *paths;
+    return keeps ? sandbox_confine_keeper(child->sandbox, paths, count, ret_error)
+                 : sandbox_confine_worker(child->sandbox, paths, count, ret_error);
 }
 
 static bool confine_python(const struct spawner_child *child, const struct spawner_worker *worker,
@@ -179,7 +184,7 @@ static bool confine(const struct spawner_child *child, const struct spawner_work
                     int program, struct error *ret_error)
 {
     return worker->interpreter[0] ? confine_python(child, worker, ret_error)
-                                  : confine_native(child, worker->root, program, ret_error);
+                                  : confine_native(child, worker->root, program, false, ret_error);
 }
 
 static void offer_to_oom_killer(void)
@@ -248,6 +253,56 @@ _Noreturn void spawner_child_worker(const struct spawner_child *child,
     if (!confine(child, worker, program, &error))
         die(last_words, "cannot confine the worker", error.message);
     execute_worker(child, worker, program);
+    die(last_words, "cannot execute the worker", strerrordesc_np(errno));
+}
+
+/* Moved out of the way of the numbers that are given next. */
+static bool move_away(int *fd)
+{
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    if (moved < 0)
+        return false;
+    *fd = moved;
+    return true;
+}
+
+/* The pairs of descriptors between a keeper and its warden, whose ends are moved out of the way. */
+static bool make_ends(int control[2], int output[2], int *spec)
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) == 0 &&
+           pipe2(output, O_CLOEXEC) == 0 && move_away(&control[1]) && move_away(&output[1]) &&
+           move_away(spec);
+}
+
+_Noreturn void spawner_child_server(const struct spawner_child *child,
+                                    const struct spawner_worker *worker,
+                                    const int fds[SPAWN_FD_MOST], int last_words)
+{
+    struct error error;
+    int control[2], output[2], program, spec = fds[SPAWN_FD_SPEC];
+    if (!make_ends(control, output, &spec))
+        die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
+    int all[SPAWN_FD_COUNT + 4] = {
+        [SPAWN_FD_COUNT] = last_words, fds[SPAWN_FD_LINE], control[0], output[0]};
+    memcpy(all, fds, SPAWN_FD_COUNT * sizeof *fds);
+    if (!bind_to_spawner(child) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+        !place_fds(child, all, SPAWN_FD_COUNT + 4, &program))
+        die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
+    last_words = WORKER_FD_LAST_WORDS;
+    offer_to_oom_killer();
+    if (chdir(worker->root) < 0)
+        die(last_words, "cannot enter the model's folder", strerrordesc_np(errno));
+    if (mkdir(worker->scratch, 0700) < 0)
+        die(last_words, "cannot make a scratch folder", strerrordesc_np(errno));
+    const struct warden_order order = {child, worker, spec, control[1], output[1]};
+    if (!warden_start(&order, &error))
+        die(last_words, "cannot start the server", error.message);
+    close(control[1]);
+    close(output[1]);
+    if (!confine_native(child, worker->root, program, true, &error))
+        die(last_words, "cannot confine the worker", error.message);
+    const struct spawner_worker keeper = {worker->root, "", worker->scratch, false};
+    execute_worker(child, &keeper, program);
     die(last_words, "cannot execute the worker", strerrordesc_np(errno));
 }
 

@@ -27,6 +27,7 @@ struct spawner_worker {
     const char *root;        /* the folder that it may read */
     const char *interpreter; /* the Python that it is; empty: it is this program */
     const char *scratch;     /* the folder that it may write to, yet to be made; empty: none */
+    bool network;            /* of one that keeps a server: that one may reach other machines */
 };
 
 /* Becomes a worker, with the descriptors of a START. What keeps it from starting is written to
@@ -34,6 +35,12 @@ struct spawner_worker {
 _Noreturn void spawner_child_worker(const struct spawner_child *child,
                                     const struct spawner_worker *worker,
                                     const int fds[SPAWN_FD_COUNT], int last_words);
+
+/* Becomes a worker that keeps a managed server, with the descriptors of a SERVER; and, in a child
+ * of its own, the process that starts the server's command. In spawner_server.c. */
+_Noreturn void spawner_child_server(const struct spawner_child *child,
+                                    const struct spawner_worker *worker,
+                                    const int fds[SPAWN_FD_MOST], int last_words);
 
 /* Becomes a process that runs a task on the path and fd, and exits. It executes nothing: the
  * spawner has nothing to hide from it, and it lives for a moment. */

@@ -25,9 +25,10 @@ enum { HEARTBEAT_MS = 2000, HEARTBEATS_PER_TIMEOUT = 4, RETRY_MS = 10 };
 
 struct start {
     struct list_link link;
-    enum spawn_type type; /* SPAWN_START, SPAWN_TASK or SPAWN_EXPORT */
+    enum spawn_type type; /* SPAWN_START, SPAWN_SERVER, SPAWN_TASK or SPAWN_EXPORT */
     unsigned task;
-    int fds[SPAWN_FD_COUNT];
+    bool network;
+    int fds[SPAWN_FD_MOST];
     size_t fd_count;
     uint64_t id;
     size_t path_size, interpreter_size;
@@ -70,7 +71,7 @@ static int send_packet(int fd, const struct spawn_message *message, const int *f
 {
     char packet[SPAWN_MESSAGE_MAX_BYTES];
     union {
-        char bytes[CMSG_SPACE(SPAWN_FD_COUNT * sizeof(int))];
+        char bytes[CMSG_SPACE(SPAWN_FD_MOST * sizeof(int))];
         struct cmsghdr align;
     } control = {.bytes = {0}};
     struct iovec vector = {packet, spawn_message_write(message, packet)};
@@ -99,7 +100,8 @@ static int send_start(struct spawner_client *client, struct start *start)
         .number = (int32_t)start->task,
         .id = start->id,
         .text = {start->path, start->path_size},
-        .interpreter = {start->path + start->path_size, start->interpreter_size}};
+        .interpreter = {start->path + start->path_size, start->interpreter_size},
+        .network = start->network};
     int failure = send_packet(client->fd, &message, start->fds, start->fd_count);
     if (!failure) {
         assert(list_linked(&start->link));
@@ -434,6 +436,22 @@ bool spawner_start(struct spawner_client *client, struct worker_process *process
         return false;
     }
     /* The last places are those of tasks. */
+    return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - SPAWN_PLACES_FOR_TASKS,
+                                 ret_error);
+}
+
+bool spawner_start_server(struct spawner_client *client, struct worker_process *process,
+                          const struct worker_spec *spec, struct channel_fds fds, int line,
+                          struct error *ret_error)
+{
+    struct start *start = start_new(SPAWN_SERVER, spec->root, spec->interpreter, ret_error);
+    if (start && (!attach_channel(start, fds, spec, ret_error) ||
+                  !attach_copies(start, &line, 1, ret_error))) {
+        start_free(start);
+        return false;
+    }
+    if (start)
+        start->network = spec->server.network;
     return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - SPAWN_PLACES_FOR_TASKS,
                                  ret_error);
 }

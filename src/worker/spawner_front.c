@@ -108,7 +108,7 @@ static bool find_scratch(const struct spawner_front *front, struct spawner_slot 
 {
     struct error error;
     path[0] = '\0';
-    slot->has_scratch = message->interpreter.size > 0;
+    slot->has_scratch = message->interpreter.size > 0 || message->type == SPAWN_SERVER;
     if (!slot->has_scratch ||
         scratch_path(front->child->spawner, front->pid, slot->id, path, &error))
         return true;
@@ -120,7 +120,7 @@ static bool find_scratch(const struct spawner_front *front, struct spawner_slot 
 
 /* Starts a worker that may read path, a task on it, or an exporter, which has no path. */
 static void start(struct spawner_front *front, const struct spawn_message *message,
-                  const char *path, const int fds[SPAWN_FD_COUNT])
+                  const char *path, const int fds[SPAWN_FD_MOST])
 {
     int words[2];
     char interpreter[SPAWN_TEXT_MAX_BYTES + 1], scratch[SCRATCH_PATH_BYTES];
@@ -140,9 +140,11 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
                            fds[0], words[1]);
     if (pid == 0 && message->type == SPAWN_EXPORT)
         spawner_child_exporter(front->child, fds[0], words[1]);
+    const struct spawner_worker worker = {path, interpreter, scratch, message->network};
+    if (pid == 0 && message->type == SPAWN_SERVER)
+        spawner_child_server(front->child, &worker, fds, words[1]);
     if (pid == 0)
-        spawner_child_worker(front->child, &(struct spawner_worker){path, interpreter, scratch},
-                             fds, words[1]);
+        spawner_child_worker(front->child, &worker, fds, words[1]);
     close(words[1]);
     if (pid < 0) {
         close(words[0]);
@@ -193,8 +195,8 @@ bool spawner_front_reaped(struct spawner_front *front, pid_t pid, int status)
 /* ---- from the front ---- */
 
 /* Takes the descriptors out of a control message. Returns how many there are; those beyond
- * SPAWN_FD_COUNT were never delivered (MSG_CTRUNC). */
-static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_COUNT])
+ * SPAWN_FD_MOST were never delivered (MSG_CTRUNC). */
+static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_MOST])
 {
     size_t count = 0;
     for (struct cmsghdr *control = CMSG_FIRSTHDR(head); control;
@@ -202,7 +204,7 @@ static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_COUNT])
         if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
             continue;
         count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        assert(count <= SPAWN_FD_COUNT);
+        assert(count <= SPAWN_FD_MOST);
         memcpy(fds, CMSG_DATA(control), count * sizeof(int));
     }
     return count;
@@ -214,19 +216,26 @@ static bool is_known(const struct spawner_options *options, const struct spawn_m
 {
     if (message->type == SPAWN_START)
         return fd_count == SPAWN_FD_COUNT;
+    if (message->type == SPAWN_SERVER)
+        return fd_count == SPAWN_FD_MOST;
     if (message->type == SPAWN_TASK)
         return fd_count == 1 && message->number >= 0 &&
                (size_t)message->number < options->task_count;
     return fd_count == 1 && options->exporter_arguments != NULL;
 }
 
+/* Whether it asks for a process. */
+static bool is_start(enum spawn_type type)
+{
+    return type == SPAWN_START || type == SPAWN_SERVER || type == SPAWN_TASK ||
+           type == SPAWN_EXPORT;
+}
+
 /* Some of the message's descriptors found no place here: that start fails, nothing else. */
 static bool refuse_start(struct spawner_front *front, const struct spawn_message *message)
 {
     struct spawner_slot *slot = find(front, message->id) ? NULL : find(front, 0);
-    bool starts = message->type == SPAWN_START || message->type == SPAWN_TASK ||
-                  message->type == SPAWN_EXPORT;
-    if (!starts || !slot)
+    if (!is_start(message->type) || !slot)
         return false;
     *slot = (struct spawner_slot){.id = message->id};
     errno = EMFILE;
@@ -260,8 +269,7 @@ static bool obey(struct spawner_front *front, const struct spawn_message *messag
 {
     front->alive_ns = clock_now_ns();
     front->keeps_pace = !front->adopted;
-    if (message->type == SPAWN_START || message->type == SPAWN_TASK ||
-        message->type == SPAWN_EXPORT)
+    if (is_start(message->type))
         return obey_start(front, message, fds, fd_count);
     if (fd_count)
         return false;
@@ -290,7 +298,7 @@ static enum received receive(struct spawner_front *front)
 {
     char packet[SPAWN_MESSAGE_MAX_BYTES];
     union {
-        char bytes[CMSG_SPACE(SPAWN_FD_COUNT * sizeof(int))];
+        char bytes[CMSG_SPACE(SPAWN_FD_MOST * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct iovec vector = {packet, sizeof packet};
@@ -298,7 +306,7 @@ static enum received receive(struct spawner_front *front)
                           .msg_iovlen = 1,
                           .msg_control = control.bytes,
                           .msg_controllen = sizeof control.bytes};
-    int fds[SPAWN_FD_COUNT];
+    int fds[SPAWN_FD_MOST];
     struct spawn_message message;
     ssize_t size = recvmsg(front->socket, &head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (size < 0)

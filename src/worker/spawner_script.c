@@ -13,27 +13,9 @@
 #include <unistd.h>
 
 #include "worker/spawner_python.h"
+#include "worker/spawner_rows.h"
 
-enum { MAX_ROWS = 160, MAX_VARIABLES = 128 };
-
-struct rows {
-    struct sandbox_path items[MAX_ROWS];
-    size_t count;
-};
-
-static void add(struct rows *rows, const char *path, unsigned rights)
-{
-    if (path && path[0] == '/' && rows->count < MAX_ROWS)
-        rows->items[rows->count++] = (struct sandbox_path){path, rights};
-}
-
-/* A path that is put together; it stays until this process is another program. */
-static void add_joined(struct rows *rows, const char *folder, const char *name, unsigned rights)
-{
-    char *path;
-    if (folder && asprintf(&path, "%s/%s", folder, name) >= 0)
-        add(rows, path, rights);
-}
+enum { MAX_VARIABLES = 128 };
 
 /* ---- what every script gets ---- */
 
@@ -89,37 +71,10 @@ static void keep_environment(bool installs, char *environment[MAX_VARIABLES])
     environment[count] = NULL;
 }
 
-static void add_python(struct rows *rows, const struct spawner_options *options,
-                       const struct spawner_python *python)
-{
-    static char package[PATH_MAX], modules[PATH_MAX];
-    struct sandbox_path paths[SPAWNER_PYTHON_PATHS];
-    size_t count = spawner_python_paths(python, paths);
-    for (size_t i = 0; i < count; i++)
-        add(rows, paths[i].path, paths[i].rights | SANDBOX_EXECUTE);
-    spawner_python_file(options, "", package);
-    spawner_python_file(options, "/tensord", modules);
-    add(rows, package, SANDBOX_READ);
-    add(rows, modules, SANDBOX_READ); /* may be a link elsewhere */
-}
-
 /* ---- what an installer gets ---- */
 
-/* Programs on PATH: uv, compilers, other Pythons. */
-static void add_programs(struct rows *rows)
-{
-    const char *path = getenv("PATH");
-    char *copy = path ? strdup(path) : NULL;
-    for (char *part = copy, *end; part; part = end) {
-        end = strchr(part, ':');
-        if (end)
-            *end++ = '\0';
-        add(rows, part, SANDBOX_READ | SANDBOX_EXECUTE);
-    }
-}
-
 /* Files and folders that a variable names. */
-static void add_named(struct rows *rows)
+static void add_named(struct spawner_rows *rows)
 {
     for (char **variable = environ; *variable; variable++) {
         const char *value = strchr(*variable, '=');
@@ -127,29 +82,29 @@ static void add_named(struct rows *rows)
             is_named(*variable, kept_for_installing, COUNT(kept_for_installing)) &&
             !is_named(*variable, (const char *const[]){"HOME=", "XDG_CONFIG_HOME=", "PYENV_ROOT="},
                       3))
-            add(rows, value + 1, SANDBOX_READ);
+            spawner_rows_add(rows, value + 1, SANDBOX_READ);
     }
 }
 
-static void add_users_files(struct rows *rows)
+static void add_users_files(struct spawner_rows *rows)
 {
     const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
     const char *pyenv = getenv("PYENV_ROOT");
-    add_joined(rows, home, ".config/uv", SANDBOX_READ);
-    add_joined(rows, home, ".config/pip", SANDBOX_READ);
-    add_joined(rows, home, ".pip", SANDBOX_READ);
-    add_joined(rows, home, ".netrc", SANDBOX_READ);
-    add_joined(rows, config, "uv", SANDBOX_READ);
-    add_joined(rows, config, "pip", SANDBOX_READ);
-    add_joined(rows, home, ".pyenv/versions", SANDBOX_READ | SANDBOX_EXECUTE);
-    add_joined(rows, pyenv, "versions", SANDBOX_READ | SANDBOX_EXECUTE);
-    add_joined(rows, home, ".local/share/uv/python", SANDBOX_READ | SANDBOX_EXECUTE);
+    spawner_rows_add_joined(rows, home, ".config/uv", SANDBOX_READ);
+    spawner_rows_add_joined(rows, home, ".config/pip", SANDBOX_READ);
+    spawner_rows_add_joined(rows, home, ".pip", SANDBOX_READ);
+    spawner_rows_add_joined(rows, home, ".netrc", SANDBOX_READ);
+    spawner_rows_add_joined(rows, config, "uv", SANDBOX_READ);
+    spawner_rows_add_joined(rows, config, "pip", SANDBOX_READ);
+    spawner_rows_add_joined(rows, home, ".pyenv/versions", SANDBOX_READ | SANDBOX_EXECUTE);
+    spawner_rows_add_joined(rows, pyenv, "versions", SANDBOX_READ | SANDBOX_EXECUTE);
+    spawner_rows_add_joined(rows, home, ".local/share/uv/python", SANDBOX_READ | SANDBOX_EXECUTE);
 }
 
-static void add_installers(struct rows *rows, const char *uv)
+static void add_installers(struct spawner_rows *rows, const char *uv)
 {
-    add(rows, uv, SANDBOX_READ | SANDBOX_EXECUTE);
-    add_programs(rows);
+    spawner_rows_add(rows, uv, SANDBOX_READ | SANDBOX_EXECUTE);
+    spawner_rows_add_programs(rows);
     add_named(rows);
     add_users_files(rows);
 }
@@ -166,16 +121,16 @@ static bool confine(enum sandbox_mode mode, const struct spawner_options *option
                     const struct spawner_task *task, const char *path, struct error *ret_error)
 {
     static struct spawner_python python;
-    static struct rows rows;
+    static struct spawner_rows rows;
     if (!spawner_python_find(options->python, options, &python, ret_error))
         return false;
     make_folder(task->writes[0]);
-    add_python(&rows, options, &python);
+    spawner_rows_add_python(&rows, options, &python);
     if (!task->installs)
-        add(&rows, path, SANDBOX_READ);
-    add(&rows, task->reads, SANDBOX_READ);
+        spawner_rows_add(&rows, path, SANDBOX_READ);
+    spawner_rows_add(&rows, task->reads, SANDBOX_READ);
     for (size_t i = 0; i < COUNT(task->writes); i++)
-        add(&rows, task->writes[i], SANDBOX_READ | SANDBOX_WRITE | SANDBOX_EXECUTE);
+        spawner_rows_add(&rows, task->writes[i], SANDBOX_READ | SANDBOX_WRITE | SANDBOX_EXECUTE);
     if (task->installs)
         add_installers(&rows, options->uv);
     return sandbox_enter_script(mode, rows.items, rows.count, path, task->installs, ret_error);

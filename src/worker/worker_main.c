@@ -58,6 +58,8 @@ static bool enter_sandbox(const char *mode_name, const struct worker_spec *spec,
     enum sandbox_mode mode;
     if (!sandbox_mode_of_name(span_of(mode_name), &mode) || spec->root.size >= sizeof root)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "bad worker arguments");
+    if (spec->server.command_count)
+        return sandbox_enter_keeper(mode, ret_error);
     snprintf(root, sizeof root, "%.*s", SPAN_ARGS(spec->root));
     return sandbox_enter_worker(mode, root, spec->interpreter.size > 0, ret_error);
 }

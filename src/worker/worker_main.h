@@ -13,6 +13,10 @@ enum {
     WORKER_FD_TO_FRONT,
     WORKER_FD_SPEC,
     WORKER_FD_LAST_WORDS, /* pipe: why it cannot start, as a sentence; read by the spawner */
+    /* Of one that keeps a managed server besides. */
+    WORKER_FD_LINE,    /* to the front, which asks for connections (keeper_line.h) */
+    WORKER_FD_CONTROL, /* to the warden (warden.h) */
+    WORKER_FD_OUTPUT,  /* pipe: what the server's command writes */
 };
 
 /* What a worker knows when it is caged and may begin. ONNX Runtime, when the user named one, is in

@@ -4,7 +4,7 @@
 
 #include "base/pack.h"
 
-enum { VERSION = 4 };
+enum { VERSION = 5 };
 
 bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
 {
@@ -30,6 +30,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_string(buf, spec->device);
     pack_number(buf, spec->probe);
     pack_number(buf, spec->renamed_in);
+    server_config_write(&spec->server, buf);
     return buf_ok(buf);
 }
 
@@ -58,6 +59,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
     spec.device = unpack_string(&unpack);
     spec.probe = unpack_bool(&unpack);
     spec.renamed_in = unpack_bool(&unpack);
+    server_config_read(&unpack, &spec.server);
     if (!unpack_end(&unpack))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "broken worker's specification");
     *ret_spec = spec;
