@@ -1,0 +1,259 @@
+/* Learning which batches a model likes; see learner.h. */
+#include "schedule/learner.h"
+
+#include <string.h>
+
+enum {
+    KNOWN_SAMPLES = 3,     /* make a point known */
+    TRIAL_SAMPLES = 5,     /* end a trial: they outvote what was known before */
+    TRIAL_EXECUTIONS = 16, /* end it too: the point cannot be reached with what comes */
+    FIRST_PAUSE = 8,
+    LONGEST_PAUSE = 2048,
+};
+
+static const float SLACK = 1.02F; /* dearer than the cheapest, for less waiting */
+
+/* ---- sizes and widths ---- */
+
+static unsigned log2_ceiling(uint64_t number)
+{
+    return number <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(number - 1);
+}
+
+static unsigned size_of(uint64_t rows)
+{
+    unsigned size = log2_ceiling(rows);
+    return size < LEARNER_SIZES ? size : LEARNER_SIZES - 1;
+}
+
+static unsigned largest_size(const struct learner *learner)
+{
+    return size_of(learner->max_rows);
+}
+
+static unsigned largest_width(const struct learner *learner)
+{
+    unsigned width = log2_ceiling(learner->max_slots);
+    return width < LEARNER_WIDTHS ? width : LEARNER_WIDTHS - 1;
+}
+
+/* The nearest width, on a scale of powers. */
+static unsigned width_of(const struct learner *learner, double at_once)
+{
+    unsigned width = 0, largest = largest_width(learner);
+    for (double bound = 1.414; width < largest && at_once > bound; bound *= 2)
+        width++;
+    return width;
+}
+
+static void use_point(struct learner *learner, unsigned size, unsigned width)
+{
+    learner->size = (uint8_t)size;
+    learner->width = (uint8_t)width;
+    learner->rows = size == largest_size(learner) ? learner->max_rows : UINT64_C(1) << size;
+    learner->slots = width == largest_width(learner) ? learner->max_slots : UINT64_C(1) << width;
+}
+
+void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots)
+{
+    memset(learner, 0, sizeof *learner);
+    learner->max_rows = max_rows ? max_rows : 1;
+    learner->max_slots = max_slots ? max_slots : 1;
+    use_point(learner, 0, largest_width(learner));
+}
+
+/* ---- what is known ---- */
+
+static float median(const float *values, size_t count)
+{
+    float sorted[LEARNER_SAMPLES];
+    for (size_t i = 0; i < count; i++) {
+        size_t at = i;
+        for (; at > 0 && sorted[at - 1] > values[i]; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = values[i];
+    }
+    return sorted[count / 2];
+}
+
+static void add_sample(struct learner *learner, struct learner_cell *cell, float row_ns)
+{
+    cell->samples_ns[cell->next] = row_ns;
+    cell->next = (uint8_t)((cell->next + 1) % LEARNER_SAMPLES);
+    if (cell->count < LEARNER_SAMPLES)
+        cell->count++;
+    if (cell->count >= KNOWN_SAMPLES)
+        cell->row_ns = median(cell->samples_ns, cell->count);
+    cell->seen = learner->executions;
+}
+
+static float cheapest(const struct learner *learner)
+{
+    float row_ns = 0;
+    for (unsigned size = 0; size <= largest_size(learner); size++) {
+        for (unsigned width = 0; width <= largest_width(learner); width++) {
+            float known = learner->cells[size][width].row_ns;
+            if (known > 0 && (row_ns == 0 || known < row_ns))
+                row_ns = known;
+        }
+    }
+    return row_ns;
+}
+
+/* Uses the smallest point that is cheap enough. Slots of which nothing is known are used: what is
+ * free takes what waits until that is known to be dearer. */
+static void choose(struct learner *learner)
+{
+    unsigned best_size = 0, best_width = largest_width(learner), smallest = UINT8_MAX;
+    float enough_ns = cheapest(learner) * SLACK;
+    for (unsigned size = 0; size <= largest_size(learner); size++) {
+        for (unsigned width = 0; width <= largest_width(learner); width++) {
+            float known = learner->cells[size][width].row_ns;
+            if (known > 0 && known <= enough_ns && size + width < smallest) {
+                best_size = size;
+                best_width = width;
+                smallest = size + width;
+            }
+        }
+    }
+    while (best_width < largest_width(learner) &&
+           learner->cells[best_size][best_width + 1].row_ns == 0)
+        best_width++;
+    use_point(learner, best_size, best_width);
+}
+
+/* ---- trials ---- */
+
+/* The neighbour of the point in use that is worth a trial most: one that is not known, else the one
+ * that was not seen for longest. False: it has none. */
+static bool find_neighbour(const struct learner *learner, unsigned *ret_size, unsigned *ret_width)
+{
+    static const int steps[][2] = {{1, 0}, {0, 1}, {-1, 0}, {0, -1}};
+    const struct learner_cell *found = NULL;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int size = learner->size + steps[i][0], width = learner->width + steps[i][1];
+        if (size < 0 || width < 0 || size > (int)largest_size(learner) ||
+            width > (int)largest_width(learner))
+            continue;
+        const struct learner_cell *cell = &learner->cells[size][width];
+        if (found && (found->row_ns == 0 || (cell->row_ns > 0 && cell->seen >= found->seen)))
+            continue;
+        found = cell;
+        *ret_size = (unsigned)size;
+        *ret_width = (unsigned)width;
+    }
+    return found != NULL;
+}
+
+static void begin_trial(struct learner *learner)
+{
+    unsigned size, width;
+    if (!find_neighbour(learner, &size, &width))
+        return;
+    learner->trial_left = TRIAL_EXECUTIONS;
+    learner->trial_new = 0;
+    learner->trial_size = (uint8_t)size;
+    learner->trial_width = (uint8_t)width;
+    use_point(learner, size, width);
+}
+
+/* Where a trial has won, the next follows at once; else it is longer and longer until then. */
+static void end_trial(struct learner *learner)
+{
+    learner->trial_left = 0;
+    choose(learner);
+    bool won = learner->trial_size == learner->size && learner->trial_width == learner->width;
+    if (won)
+        learner->pause = 0;
+    else if (learner->pause < LONGEST_PAUSE)
+        learner->pause = learner->pause ? learner->pause * 2 : FIRST_PAUSE;
+    learner->next_trial = learner->executions + learner->pause;
+}
+
+void learner_observe(struct learner *learner, uint64_t rows, double at_once, uint64_t duration_ns,
+                     bool contended)
+{
+    unsigned size = size_of(rows), width = width_of(learner, at_once);
+    learner->executions++;
+    if (rows == 0 || at_once < 1 || duration_ns == 0)
+        return;
+    add_sample(learner, &learner->cells[size][width],
+               (float)((double)duration_ns / ((double)rows * at_once)));
+    if (learner->trial_left) {
+        learner->trial_left--;
+        if (size == learner->trial_size && width == learner->trial_width)
+            learner->trial_new++;
+        if (learner->trial_left == 0 || learner->trial_new == TRIAL_SAMPLES)
+            end_trial(learner);
+        return;
+    }
+    choose(learner);
+    if (contended && learner->executions >= learner->next_trial &&
+        learner->cells[learner->size][learner->width].row_ns > 0)
+        begin_trial(learner);
+}
+
+/* ---- foreseeing ---- */
+
+/* What a row costs in batches of this size. Where that was not measured, a larger batch is taken to
+ * cost what a smaller one does: too little waiting foreseen refuses nobody. */
+static double row_ns_at(const struct learner *learner, unsigned size)
+{
+    for (unsigned smaller = size + 1; smaller-- > 0;) {
+        float row_ns = 0;
+        for (unsigned width = 0; width < LEARNER_WIDTHS; width++) {
+            float known = learner->cells[smaller][width].row_ns;
+            if (known > 0 && (row_ns == 0 || known < row_ns))
+                row_ns = known;
+        }
+        if (row_ns > 0)
+            return (double)row_ns / (double)(UINT64_C(1) << (size - smaller));
+    }
+    return 0;
+}
+
+uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows)
+{
+    uint64_t batch = rows < learner->rows ? rows : learner->rows;
+    double wait_ns = (double)rows * row_ns_at(learner, size_of(batch));
+    return wait_ns < 1e18 ? (uint64_t)wait_ns : UINT64_C(1000000000000000000);
+}
+
+uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows)
+{
+    unsigned size = size_of(rows < learner->rows ? rows : learner->rows);
+    for (unsigned width = learner->width + 1U; width-- > 0;) {
+        double row_ns = (double)learner->cells[size][width].row_ns;
+        if (row_ns > 0)
+            return (uint64_t)(row_ns * (double)rows * (double)(UINT64_C(1) << width));
+    }
+    return 0;
+}
+
+/* ---- over restarts ---- */
+
+size_t learner_save(const struct learner *learner, struct learner_point ret_points[LEARNER_POINTS])
+{
+    size_t count = 0;
+    for (unsigned size = 0; size < LEARNER_SIZES; size++) {
+        for (unsigned width = 0; width < LEARNER_WIDTHS; width++) {
+            if (learner->cells[size][width].row_ns > 0)
+                ret_points[count++] = (struct learner_point){1U << size, 1U << width,
+                                                             learner->cells[size][width].row_ns};
+        }
+    }
+    return count;
+}
+
+void learner_restore(struct learner *learner, const struct learner_point *points, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned size = log2_ceiling(points[i].rows), width = log2_ceiling(points[i].slots);
+        if (size >= LEARNER_SIZES || width >= LEARNER_WIDTHS || !(points[i].row_ns > 0) ||
+            points[i].row_ns > 1e15F)
+            continue;
+        for (unsigned sample = 0; sample < KNOWN_SAMPLES; sample++)
+            add_sample(learner, &learner->cells[size][width], points[i].row_ns);
+    }
+    choose(learner);
+}

@@ -1,0 +1,76 @@
+/* Which batches a model likes, and how long it takes for them: learned from its executions.
+ *
+ * An operating point is a largest batch (rows) and a largest number of executions at once (slots);
+ * both are powers of two, or the most that the model allows. For each point there is the time that
+ * a row costs there: what an execution took, divided by its rows and by how many executions ran at
+ * once meanwhile. That is the time between two rows' ends, so it counts all that keeps a slot busy.
+ * The median of the last few measurements stands for a point: one that was slow because memory was
+ * made or code compiled, or because the machine had other things to do, does not count.
+ *
+ * The point in use is the smallest that is within a fiftieth of the cheapest known. While requests
+ * wait, a neighbour of it is tried for a few executions; where that gains nothing, ever less often.
+ * It starts with single rows in all slots, and grows.
+ *
+ * Pure: times go in. Bounded: nothing is allocated. */
+#ifndef TENSORD_SCHEDULE_LEARNER_H
+#define TENSORD_SCHEDULE_LEARNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LEARNER_SIZES = 9,  /* of batches: 1, 2, 4 ... 128, more */
+    LEARNER_WIDTHS = 5, /* of slots: 1, 2, 4, 8, more */
+    LEARNER_SAMPLES = 7,
+    LEARNER_POINTS = LEARNER_SIZES * LEARNER_WIDTHS,
+};
+
+struct learner_cell {
+    float samples_ns[LEARNER_SAMPLES]; /* per row */
+    float row_ns;                      /* their median; 0: not known yet */
+    uint8_t count, next;               /* samples there are; which is replaced next */
+    uint64_t seen;                     /* when it got the last one, in executions */
+};
+
+struct learner {
+    uint64_t max_rows, max_slots;
+    uint64_t rows, slots; /* the point in use: may be read */
+    struct learner_cell cells[LEARNER_SIZES][LEARNER_WIDTHS];
+    uint8_t size, width; /* of the point in use */
+    uint64_t executions; /* measured */
+    uint64_t pause;      /* executions between two trials */
+    uint64_t next_trial; /* in executions */
+    uint8_t trial_left;  /* executions that the running one has left; 0: none runs */
+    uint8_t trial_new;   /* samples that it has got */
+    uint8_t trial_size, trial_width;
+};
+
+/* What is known of one point, to be kept over restarts. */
+struct learner_point {
+    uint32_t rows, slots;
+    float row_ns;
+};
+
+/* Knows nothing. max_rows and max_slots are at least 1. */
+void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots);
+
+/* An execution has ended that took duration_ns, with `at_once` executions running on average
+ * meanwhile, itself among them. `contended`: more waits than is executed. */
+void learner_observe(struct learner *learner, uint64_t rows, double at_once, uint64_t duration_ns,
+                     bool contended);
+
+/* How long it will be until `rows` rows that wait, and no others, have ended; 0: nobody knows. */
+uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows);
+
+/* How long an execution of so many rows is with the worker; 0: nobody knows. */
+uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows);
+
+/* Writes what is known. Returns how many points. */
+size_t learner_save(const struct learner *learner, struct learner_point ret_points[LEARNER_POINTS]);
+
+/* Takes back what learner_save gave, in a learner that knows nothing. Points that make no sense are
+ * passed over; new measurements soon outweigh these. */
+void learner_restore(struct learner *learner, const struct learner_point *points, size_t count);
+
+#endif

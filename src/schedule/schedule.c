@@ -1,0 +1,397 @@
+/* Letting requests in, forming batches, ending what takes too long; see schedule.h. */
+#include "schedule/schedule.h"
+
+#include "base/clock.h"
+#include "schedule/plant.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { LOOKS = 4 * SCHEDULE_MAX_BATCH }; /* at waiting requests, to form one batch */
+
+void schedule_init(struct schedule *schedule, const struct schedule_policy *policy,
+                   schedule_joins *joins)
+{
+    memset(schedule, 0, sizeof *schedule);
+    schedule->policy = *policy;
+    schedule->joins = joins;
+    queue_init(&schedule->queue);
+    schedule_set_model(schedule, 0, 1);
+}
+
+void schedule_set_model(struct schedule *schedule, uint64_t max_rows, uint64_t max_slots)
+{
+    if (max_rows == schedule->max_rows && max_slots == schedule->max_slots)
+        return;
+    schedule->max_rows = max_rows;
+    schedule->max_slots = max_slots;
+    learner_init(&schedule->learner, max_rows, max_slots);
+}
+
+/* ---- in ---- */
+
+static uint64_t add_ns(uint64_t time_ns, uint64_t more_ns)
+{
+    return time_ns > CLOCK_NEVER - more_ns ? CLOCK_NEVER : time_ns + more_ns;
+}
+
+uint64_t schedule_backlog_ns(const struct schedule *schedule)
+{
+    return learner_wait_ns(&schedule->learner, schedule->queue.rows);
+}
+
+/* Until what runs leaves a slot: half of an execution, on average. */
+static uint64_t slot_ns(const struct schedule *schedule)
+{
+    const struct learner *learner = &schedule->learner;
+    if (schedule->running < learner->slots)
+        return 0;
+    return learner_execution_ns(learner, learner->rows) / 2;
+}
+
+static bool is_full(const struct schedule *schedule, const struct queue_entry *entry)
+{
+    const struct policy_rule *rule = policy_rule(&schedule->policy, entry->level);
+    size_t limit = schedule->policy.queue_limit;
+    if (SCHEDULE_PLANT == PLANT_EXCEEDED)
+        limit++;
+    if (schedule->queue.count >= limit)
+        return true;
+    return rule && rule->queue_size &&
+           queue_level_count(&schedule->queue, entry->level) >= rule->queue_size;
+}
+
+/* By how much the entry, which waits, will be too late; 0: it will not, as far as is known. */
+static uint64_t lateness_ns(const struct schedule *schedule, const struct queue_entry *entry,
+                            uint64_t now_ns)
+{
+    const struct schedule_policy *policy = &schedule->policy;
+    uint64_t before = queue_rows_before(&schedule->queue, entry);
+    if (before == 0 && schedule->running < schedule->learner.slots)
+        return 0; /* it runs now: there is nothing to be gained by refusing it */
+    uint64_t wait_ns = slot_ns(schedule) + learner_wait_ns(&schedule->learner, before);
+    if (policy->wait_limit_ns && wait_ns > policy->wait_limit_ns)
+        return wait_ns - policy->wait_limit_ns;
+    uint64_t end_ns =
+        add_ns(now_ns + wait_ns, learner_execution_ns(&schedule->learner, entry->node.size));
+    return end_ns > entry->deadline_ns ? end_ns - entry->deadline_ns : 0;
+}
+
+enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_entry *entry,
+                                      uint64_t now_ns, uint64_t *ret_retry_ns)
+{
+    if (is_full(schedule, entry)) {
+        *ret_retry_ns = schedule_backlog_ns(schedule);
+        return SCHEDULE_FULL;
+    }
+    queue_add(&schedule->queue, entry, &schedule->policy, now_ns);
+    uint64_t late_ns = lateness_ns(schedule, entry, now_ns);
+    if (late_ns == 0)
+        return SCHEDULE_ADMITTED;
+    queue_remove(&schedule->queue, entry, false);
+    *ret_retry_ns = late_ns;
+    return SCHEDULE_LATE;
+}
+
+/* ---- out ---- */
+
+void schedule_leave(struct schedule *schedule, struct queue_entry *entry)
+{
+    queue_remove(&schedule->queue, entry, false);
+}
+
+uint64_t schedule_expires_ns(const struct queue_entry *entry)
+{
+    return entry->deadline_ns < entry->expires_ns ? entry->deadline_ns : entry->expires_ns;
+}
+
+/* Its time in the queue is over: it goes behind all others that wait. */
+static void delay(struct schedule *schedule, struct queue_entry *entry)
+{
+    const struct schedule_policy *policy = &schedule->policy;
+    entry->expires_ns = CLOCK_NEVER;
+    queue_delay(&schedule->queue, entry, policy->patience_ns + policy->levels * policy->aging_ns);
+}
+
+enum schedule_expiry schedule_expire(struct schedule *schedule, struct queue_entry *entry,
+                                     uint64_t now_ns)
+{
+    if (entry->deadline_ns <= now_ns) {
+        queue_remove(&schedule->queue, entry, false);
+        return SCHEDULE_TOO_LATE;
+    }
+    if (entry->expires_ns > now_ns)
+        return SCHEDULE_WAITS;
+    if (entry->action == POLICY_DELAY) {
+        delay(schedule, entry);
+        return SCHEDULE_WAITS;
+    }
+    queue_remove(&schedule->queue, entry, false);
+    return SCHEDULE_TIMED_OUT;
+}
+
+/* ---- batches ---- */
+
+/* A batch that is being formed, of entries that are in the queue still. */
+struct forming {
+    struct schedule_batch *batch;
+    uint64_t limit;   /* rows */
+    bool passed_over; /* something that waits did not fit or join: more waiting may be in vain */
+};
+
+static bool is_over(const struct queue_entry *entry, uint64_t now_ns)
+{
+    return schedule_expires_ns(entry) <= now_ns;
+}
+
+/* It would not end in time, were it started now. */
+static bool is_hopeless(const struct schedule *schedule, const struct queue_entry *entry,
+                        uint64_t now_ns)
+{
+    return entry->deadline_ns != CLOCK_NEVER &&
+           add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->node.size)) >
+               entry->deadline_ns;
+}
+
+static bool fits(const struct schedule *schedule, const struct forming *forming,
+                 const struct queue_entry *entry)
+{
+    const struct schedule_batch *batch = forming->batch;
+    uint64_t limit = forming->limit;
+    if (batch->count == 0)
+        return true;
+    if (SCHEDULE_PLANT == PLANT_EXCEEDED)
+        limit++;
+    return entry->rows <= limit - batch->rows && !entry->alone && !batch->entries[0]->alone &&
+           schedule->joins(batch->entries[0], entry);
+}
+
+static bool is_complete(const struct schedule *schedule, const struct forming *forming)
+{
+    const struct schedule_batch *batch = forming->batch;
+    if (forming->passed_over && schedule->policy.preserve_order)
+        return true;
+    return batch->count == SCHEDULE_MAX_BATCH || batch->late_count == SCHEDULE_MAX_BATCH ||
+           (batch->count > 0 && (batch->rows >= forming->limit || batch->entries[0]->alone));
+}
+
+static void gather(struct schedule *schedule, uint64_t now_ns, struct forming *forming)
+{
+    struct schedule_batch *batch = forming->batch;
+    struct queue_entry *entry = queue_look_first(&schedule->queue, forming->limit);
+    for (int looks = 0; entry && looks < LOOKS && !is_complete(schedule, forming); looks++) {
+        bool taken = false;
+        if (is_over(entry, now_ns) || is_hopeless(schedule, entry, now_ns)) {
+            batch->late[batch->late_count++] = entry;
+        } else if (fits(schedule, forming, entry)) {
+            batch->entries[batch->count++] = entry;
+            batch->rows += entry->rows;
+            taken = true;
+        } else {
+            forming->passed_over = true;
+        }
+        entry = queue_look_next(&schedule->queue, entry, taken);
+    }
+}
+
+/* When nothing else waits, what is hopeless is tried: perhaps the model is faster than it was. */
+static void try_hopeless(struct schedule_batch *batch, uint64_t now_ns)
+{
+    for (size_t i = 0; i < batch->late_count && batch->count == 0; i++) {
+        struct queue_entry *entry = batch->late[i];
+        if (is_over(entry, now_ns))
+            continue;
+        batch->entries[batch->count++] = entry;
+        batch->rows = entry->rows;
+        memmove(&batch->late[i], &batch->late[i + 1],
+                (--batch->late_count - i) * sizeof batch->late[0]);
+    }
+}
+
+/* Takes what is late out of the queue, or puts it behind all others. Returns how many of those. */
+static size_t settle_late(struct schedule *schedule, struct schedule_batch *batch, uint64_t now_ns)
+{
+    size_t kept = 0, count = batch->late_count;
+    for (size_t i = 0; i < count; i++) {
+        struct queue_entry *entry = batch->late[i];
+        if (entry->deadline_ns > now_ns && entry->expires_ns <= now_ns &&
+            entry->action == POLICY_DELAY)
+            delay(schedule, entry);
+        else {
+            queue_remove(&schedule->queue, entry, false);
+            batch->late[kept++] = entry;
+        }
+    }
+    batch->late_count = kept;
+    return count - kept;
+}
+
+/* ---- sizes that a config asks for ---- */
+
+static bool is_explicit(const struct schedule_policy *policy)
+{
+    return policy->preferred_count > 0 || policy->delay_ns > 0;
+}
+
+/* The most requests, from the first on, whose rows make a preferred size; 0: none do. */
+static size_t preferred_count(const struct schedule_policy *policy,
+                              const struct schedule_batch *batch)
+{
+    size_t best = 0, next = 0;
+    uint64_t rows = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        rows += batch->entries[i]->rows;
+        while (next < policy->preferred_count && policy->preferred_rows[next] < rows)
+            next++;
+        if (next < policy->preferred_count && policy->preferred_rows[next] == rows)
+            best = i + 1;
+    }
+    return best;
+}
+
+/* When the batch goes, whatever its size: its oldest request has waited long enough, or one would
+ * be too late. */
+static uint64_t goes_ns(const struct schedule *schedule, const struct schedule_batch *batch)
+{
+    uint64_t goes = CLOCK_NEVER,
+             execution_ns = learner_execution_ns(&schedule->learner, batch->rows);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct queue_entry *entry = batch->entries[i];
+        uint64_t over_ns = schedule_expires_ns(entry),
+                 latest = add_ns(entry->arrived_ns, schedule->policy.delay_ns);
+        if (over_ns != CLOCK_NEVER)
+            over_ns = over_ns > 2 * execution_ns ? over_ns - 2 * execution_ns : 0;
+        latest = over_ns < latest ? over_ns : latest;
+        goes = latest < goes ? latest : goes;
+    }
+    return goes;
+}
+
+/* How many of the requests go now; 0: they wait until wake_ns. */
+static size_t explicit_count(const struct schedule *schedule, const struct forming *forming,
+                             uint64_t now_ns)
+{
+    const struct schedule_policy *policy = &schedule->policy;
+    struct schedule_batch *batch = forming->batch;
+    size_t preferred = preferred_count(policy, batch);
+    if (preferred)
+        return preferred;
+    uint64_t enough = forming->limit;
+    if (policy->preferred_count && policy->preferred_rows[policy->preferred_count - 1] < enough)
+        enough = policy->preferred_rows[policy->preferred_count - 1];
+    uint64_t goes = goes_ns(schedule, batch);
+    if (batch->rows >= enough || forming->passed_over || is_complete(schedule, forming) ||
+        goes <= now_ns)
+        return batch->count;
+    batch->wake_ns = goes;
+    return 0;
+}
+
+/* ---- taking ---- */
+
+/* How many executions may be started now. */
+static uint64_t free_slots(const struct schedule *schedule, uint64_t room)
+{
+    uint64_t slots = schedule->policy.preserve_order ? 1 : schedule->learner.slots, left;
+    if (slots == schedule->max_slots && !schedule->policy.preserve_order)
+        return room; /* the workers know best, and may take some ahead */
+    left = slots > schedule->running ? slots - schedule->running : 0;
+    return left < room ? left : room;
+}
+
+/* The most rows of the next batch: what the model likes, or this slot's part of what waits. */
+static uint64_t row_limit(const struct schedule *schedule, uint64_t free)
+{
+    const struct learner *learner = &schedule->learner;
+    if (schedule->max_rows == 0 || is_explicit(&schedule->policy))
+        return schedule->max_rows;
+    uint64_t part = (schedule->queue.rows + free - 1) / free;
+    return part < learner->rows ? part : learner->rows;
+}
+
+static void commit(struct schedule *schedule, struct schedule_batch *batch, size_t count)
+{
+    batch->count = count;
+    batch->rows = 0;
+    for (size_t i = 0; i < count; i++) {
+        batch->rows += batch->entries[i]->rows;
+        if (SCHEDULE_PLANT == PLANT_DOUBLED && i == 3)
+            continue;
+        queue_remove(&schedule->queue, batch->entries[i], true);
+    }
+}
+
+void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
+                   struct schedule_batch *ret_batch)
+{
+    ret_batch->count = ret_batch->late_count = 0;
+    ret_batch->rows = 0;
+    ret_batch->wake_ns = CLOCK_NEVER;
+    uint64_t free = free_slots(schedule, room);
+    struct forming forming = {.batch = ret_batch};
+    if (free == 0 || schedule->queue.count == 0)
+        return;
+    do {
+        forming.limit = row_limit(schedule, free);
+        gather(schedule, now_ns, &forming);
+        try_hopeless(ret_batch, now_ns);
+    } while (settle_late(schedule, ret_batch, now_ns) > 0 && ret_batch->count == 0 &&
+             ret_batch->late_count == 0);
+    size_t count = ret_batch->count;
+    if (count > 0 && is_explicit(&schedule->policy))
+        count = explicit_count(schedule, &forming, now_ns);
+    commit(schedule, ret_batch, count);
+}
+
+void schedule_put_back(struct schedule *schedule, struct queue_entry *entry)
+{
+    queue_return(&schedule->queue, entry);
+}
+
+/* ---- executions ---- */
+
+static void count_busy(struct schedule *schedule, uint64_t now_ns)
+{
+    schedule->busy_ns += schedule->running * (now_ns - schedule->changed_ns);
+    schedule->changed_ns = now_ns;
+}
+
+void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_t rows,
+                    uint64_t now_ns)
+{
+    count_busy(schedule, now_ns);
+    schedule->running++;
+    *run = (struct schedule_run){rows, now_ns, schedule->busy_ns};
+}
+
+void schedule_end(struct schedule *schedule, const struct schedule_run *run, bool failed,
+                  uint64_t now_ns)
+{
+    assert(schedule->running > 0);
+    count_busy(schedule, now_ns);
+    schedule->running--;
+    uint64_t duration_ns = now_ns - run->started_ns;
+    if (failed || duration_ns == 0)
+        return;
+    double at_once = (double)(schedule->busy_ns - run->busy_ns) / (double)duration_ns;
+    learner_observe(&schedule->learner, run->rows, at_once, duration_ns, schedule->queue.count > 0);
+}
+
+enum schedule_deed schedule_watch(const struct schedule *schedule, uint64_t deadline_ns,
+                                  uint64_t cancelled_ns, uint64_t now_ns, uint64_t *ret_next_ns)
+{
+    uint64_t grace_ns = schedule->policy.grace_ns;
+    *ret_next_ns = CLOCK_NEVER;
+    if (!cancelled_ns) {
+        if (deadline_ns <= now_ns)
+            return SCHEDULE_CANCEL;
+        *ret_next_ns = deadline_ns;
+        return SCHEDULE_GO_ON;
+    }
+    if (!grace_ns)
+        return SCHEDULE_GO_ON;
+    if (add_ns(cancelled_ns, grace_ns) <= now_ns)
+        return SCHEDULE_REPLACE;
+    *ret_next_ns = cancelled_ns + grace_ns;
+    return SCHEDULE_GO_ON;
+}

@@ -1,0 +1,222 @@
+/* What must hold in every world of the simulator, told apart by a word for each rule; see
+ * simulator.h. The rules speak of what clients and workers see, not of how the scheduler does it.
+ */
+#include "schedule/simulator.h"
+
+#include "base/clock.h"
+
+#include <stdarg.h>
+
+void simulator_fail(struct simulator *simulator, const char *word, const char *format, ...)
+{
+    va_list args;
+    if (simulator->failure)
+        return;
+    simulator->failure = word;
+    va_start(args, format);
+    vsnprintf(simulator->detail, sizeof simulator->detail, format, args);
+    va_end(args);
+}
+
+static size_t index_of(const struct simulator *simulator, const struct simulator_request *request)
+{
+    return (size_t)(request - simulator->requests);
+}
+
+static const struct simulator_request *request_of(const struct queue_entry *entry)
+{
+    return list_entry(entry, struct simulator_request, entry);
+}
+
+/* ---- a batch ---- */
+
+static void check_size(struct simulator *simulator, const struct schedule_batch *batch)
+{
+    const struct simulator_world *world = &simulator->world;
+    const struct simulator_request *first = request_of(batch->entries[0]);
+    uint64_t rows = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct simulator_request *request = request_of(batch->entries[i]);
+        rows += request->entry.rows;
+        if (batch->count > 1 && (request->entry.alone || request->shape != first->shape))
+            simulator_fail(simulator, "exceeded", "request %zu cannot be joined with %zu",
+                           index_of(simulator, request), index_of(simulator, first));
+    }
+    if (rows != batch->rows || (batch->count > 1 && rows > world->max_rows))
+        simulator_fail(simulator, "exceeded", "a batch of %llu rows, of at most %llu",
+                       (unsigned long long)rows, (unsigned long long)world->max_rows);
+    if (simulator->running >= world->slots * world->worker_count ||
+        (world->policy.preserve_order && simulator->running > 0))
+        simulator_fail(simulator, "exceeded", "%zu executions run already", simulator->running);
+}
+
+static void check_member(struct simulator *simulator, const struct simulator_request *request)
+{
+    size_t index = index_of(simulator, request);
+    if (request->state != WAITING)
+        simulator_fail(simulator, "doubled", "request %zu is executed again", index);
+    if (request->entry.deadline_ns <= simulator->now_ns)
+        simulator_fail(simulator, "deadline", "request %zu is executed too late", index);
+}
+
+/* Its time in the queue is over, and it waits on. */
+static bool was_delayed(const struct simulator_request *request)
+{
+    return request->expires_ns != request->entry.expires_ns;
+}
+
+/* Requests of one kind are begun as they came: with preserved order all are of one kind, else those
+ * of a caller that are equal in all that may change their turn. */
+static void check_order(struct simulator *simulator, const struct simulator_request *request)
+{
+    const struct queue_entry *entry = &request->entry;
+    size_t *last = &simulator->last_begun[entry->caller.id][entry->level][request->shape];
+    size_t number = index_of(simulator, request) + 1;
+    bool preserved = simulator->world.policy.preserve_order;
+    if (preserved)
+        last = &simulator->last_begun[0][0][0];
+    else if (entry->rows != 1 || entry->alone || entry->deadline_ns != CLOCK_NEVER ||
+             entry->timeout_ns || simulator->world.policy.rule_count)
+        return;
+    if (preserved && was_delayed(request))
+        return;
+    if (number < *last)
+        simulator_fail(simulator, "reordered", "request %zu is begun after %zu", number - 1,
+                       *last - 1);
+    *last = number;
+}
+
+/* When a request is due, as the policy says. */
+static uint64_t due_ns(const struct simulator *simulator, const struct simulator_request *request)
+{
+    const struct schedule_policy *policy = &simulator->world.policy;
+    uint64_t due = request->arrives_ns + policy->patience_ns;
+    if (policy->preserve_order)
+        due = request->arrives_ns;
+    else if (request->entry.deadline_ns < due)
+        due = request->entry.deadline_ns;
+    if (!policy->preserve_order && request->expires_ns < due)
+        due = request->expires_ns;
+    if (was_delayed(request))
+        due += policy->patience_ns + policy->levels * policy->aging_ns;
+    return due + (request->entry.level - 1) * policy->aging_ns;
+}
+
+/* Once a request is due, what is due later may be begun first only for the sake of fairness: in
+ * proportion to what was due before it. */
+static void check_starving(struct simulator *simulator, const struct schedule_batch *batch)
+{
+    const struct simulator_world *world = &simulator->world;
+    uint64_t heaviest = 1, begun_due = due_ns(simulator, request_of(batch->entries[0]));
+    for (size_t i = 0; i < world->callers; i++)
+        heaviest = world->weights[i] > heaviest ? world->weights[i] : heaviest;
+    uint64_t largest = world->max_rows > 4 ? world->max_rows : 4;
+    for (size_t i = 0; i < world->request_count; i++) {
+        struct simulator_request *request = &simulator->requests[i];
+        uint64_t due = due_ns(simulator, request);
+        if (request->state != WAITING || due >= simulator->now_ns)
+            continue;
+        if (begun_due <= due) {
+            request->earlier_rows += batch->rows;
+            continue;
+        }
+        request->later_rows += batch->rows;
+        uint64_t share = world->callers > 1 ? world->callers * heaviest : 1;
+        if (request->later_rows > share * (request->earlier_rows + 4 * largest))
+            simulator_fail(simulator, "starved", "request %zu waits, and %llu rows went before it",
+                           i, (unsigned long long)request->later_rows);
+    }
+}
+
+void simulator_check_batch(struct simulator *simulator, const struct schedule_batch *batch)
+{
+    check_size(simulator, batch);
+    for (size_t i = 0; i < batch->count; i++)
+        check_member(simulator, request_of(batch->entries[i]));
+    if (simulator->failure)
+        return;
+    check_starving(simulator, batch);
+}
+
+void simulator_check_begun(struct simulator *simulator, const struct schedule_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        check_order(simulator, request_of(batch->entries[i]));
+}
+
+/* ---- single requests ---- */
+
+void simulator_check_refusal(struct simulator *simulator, const struct simulator_request *request,
+                             enum schedule_verdict verdict)
+{
+    const struct schedule_policy *policy = &simulator->world.policy;
+    size_t index = index_of(simulator, request);
+    if (verdict == SCHEDULE_LATE && simulator->waiting == 0 && simulator->running == 0)
+        simulator_fail(simulator, "idle", "request %zu is refused, and nothing else is to be done",
+                       index);
+    if (verdict == SCHEDULE_LATE && request->entry.deadline_ns == CLOCK_NEVER &&
+        !policy->wait_limit_ns)
+        simulator_fail(simulator, "idle", "request %zu is refused, and has time", index);
+    if (verdict == SCHEDULE_FULL && simulator->waiting < policy->queue_limit && !policy->rule_count)
+        simulator_fail(simulator, "idle", "request %zu is refused, and there is room", index);
+}
+
+void simulator_check_answer(struct simulator *simulator, const struct simulator_request *request)
+{
+    const struct queue_entry *entry = &request->entry;
+    size_t index = index_of(simulator, request);
+    uint64_t latest_ns = entry->deadline_ns, grace_ns = simulator->world.policy.grace_ns;
+    if (request->state == ANSWERED)
+        simulator_fail(simulator, "doubled", "request %zu is answered again", index);
+    if (latest_ns == CLOCK_NEVER || (request->state == RUNNING && grace_ns == 0))
+        return;
+    latest_ns += request->state == RUNNING ? grace_ns : 0;
+    if (simulator->now_ns > latest_ns)
+        simulator_fail(simulator, "deadline", "request %zu is answered too late", index);
+}
+
+/* ---- between events ---- */
+
+static bool is_up(const struct simulator *simulator)
+{
+    for (size_t i = 0; i < simulator->world.worker_count; i++) {
+        if (simulator->workers[i].up)
+            return true;
+    }
+    return false;
+}
+
+/* Where nothing runs though something could, what waits is waiting for company. */
+static void check_idling(struct simulator *simulator)
+{
+    const struct schedule_policy *policy = &simulator->world.policy;
+    for (size_t i = 0; i < simulator->world.request_count; i++) {
+        const struct simulator_request *request = &simulator->requests[i];
+        if (request->state == WAITING &&
+            request->entry.arrived_ns + policy->delay_ns <= simulator->now_ns)
+            simulator_fail(simulator, "idle", "request %zu waits for nothing", i);
+    }
+}
+
+void simulator_check_rest(struct simulator *simulator)
+{
+    size_t queued = simulator->schedule.queue.count;
+    if (queued < simulator->waiting)
+        simulator_fail(simulator, "lost", "%zu requests wait, and %zu are in the queue",
+                       simulator->waiting, queued);
+    if (queued > simulator->waiting)
+        simulator_fail(simulator, "doubled", "%zu requests wait, and %zu are in the queue",
+                       simulator->waiting, queued);
+    if (queued > simulator->world.policy.queue_limit)
+        simulator_fail(simulator, "exceeded", "%zu requests are in the queue", queued);
+    if (simulator->waiting && !simulator->running && !simulator->retries && is_up(simulator))
+        check_idling(simulator);
+}
+
+void simulator_check_end(struct simulator *simulator)
+{
+    for (size_t i = 0; i < simulator->world.request_count; i++) {
+        if (simulator->requests[i].state != ANSWERED)
+            simulator_fail(simulator, "lost", "request %zu has no answer", i);
+    }
+}
