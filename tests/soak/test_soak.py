@@ -263,12 +263,19 @@ def start(folder, state):
     return server
 
 
-def facts(server):
-    """(PSS, descriptors but for connections, processes), while nobody asks and every worker is up again."""
+def descriptors(server):
+    """Open ones but for connections."""
+    return processes.fd_count(server.pid) - processes.connection_count(server.pid)
+
+
+def facts(server, warm):
+    """(PSS, descriptors, processes), while nobody asks and every worker is up again; as few descriptors as when it was
+    warm, if that is known: one or two may be on their way from one process to another."""
     for name in ("echo", "chaos", "onnx", "other"):
         server.wait_ready(name)
-    descriptors = processes.fd_count(server.pid) - processes.connection_count(server.pid)
-    return processes.pss_bytes(server.pid), descriptors, len(server.descendants())
+    if warm:
+        processes.until(lambda: descriptors(server) <= warm[1], 60, f"{warm[1]} descriptors again")
+    return processes.pss_bytes(server.pid), descriptors(server), len(server.descendants())
 
 
 def test_nothing_fails_and_nothing_grows(folder, tmp_path):
@@ -283,7 +290,7 @@ def test_nothing_fails_and_nothing_grows(folder, tmp_path):
                 assert not clients.errors, clients.errors
                 time.sleep(PAUSE_S)  # the clients' turn
             clients.hold()
-            seen.append(facts(server))
+            seen.append(facts(server, seen[WARM_ROUNDS - 1] if len(seen) >= WARM_ROUNDS else None))
             print(f"{len(seen)}: PSS {seen[-1][0] / 2**20:.1f} MiB, {seen[-1][1]} descriptors,"
                   f" {seen[-1][2]} processes", flush=True)
     finally:
@@ -296,4 +303,4 @@ def test_nothing_fails_and_nothing_grows(folder, tmp_path):
     warm = seen[WARM_ROUNDS - 1:]
     if len(warm) > 1:
         assert max(one[0] for one in warm[1:]) <= warm[0][0] + max(DRIFT_SHARE * warm[0][0], DRIFT_BYTES), seen
-        assert {one[1:] for one in warm} == {warm[0][1:]}, seen
+        assert all(one[1] <= warm[0][1] and one[2] == warm[0][2] for one in warm), seen

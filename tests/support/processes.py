@@ -1,8 +1,9 @@
 """Looks at a tree of processes from outside, by /proc."""
+import re
 import time
+from pathlib import Path
 
 import psutil
-
 
 MOMENTARY = {"tensord-look", "tensord-install"}
 
@@ -47,8 +48,17 @@ def measured(pid, measure):
 
 
 def pss_bytes(pid):
-    """Proportional memory of the tree: shared pages are counted once."""
-    return measured(pid, lambda process: process.memory_full_info().pss)
+    """Proportional memory of the tree: shared pages are counted once. Not with the pages of files: their part depends on
+    who else on the machine has the same programs and libraries open."""
+    return measured(pid, own_pss_bytes)
+
+
+def own_pss_bytes(process):
+    try:
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    except OSError as error:
+        raise psutil.NoSuchProcess(process.pid) from error
+    return sum(int(kib) << 10 for kib in re.findall(r"^Pss_(?:Anon|Shmem): +(\d+) kB", rollup, re.MULTILINE))
 
 
 def rss_bytes(pid):
