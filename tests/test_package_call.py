@@ -2,6 +2,7 @@
 import asyncio
 import pickle
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -299,11 +300,6 @@ def test_a_model_that_was_replaced_by_one_with_other_inputs(running, gpu):
     assert changing([1, 2, 3]) == [1, 2, 3]
 
 
-def test_a_stream_is_refused_clearly_where_the_server_has_none(gpu):
-    with pytest.raises(tensord.Error, match="cannot stream answers yet"):
-        gpu.model("echo").stream([1, 2, 3, 4])
-
-
 def test_a_token_is_wanted(server, repository, monkeypatch, tmp_path):
     monkeypatch.setenv("TENSORD_STATE_DIR", str(tmp_path))
     (tmp_path / "admin-token").write_text("that-of-another-server")
@@ -444,13 +440,39 @@ def test_addresses():
         tensord.connect("http://me:secret@host")
 
 
-def test_streams_are_read_where_the_server_has_them():
-    events = b'data: {"model_name":"m","y":1.5}\n\ndata: {"y":[2.5]}\n\n'
-    scripted = Scripted(answer(INFOS), answer(events), answer(b'data: {"error":"boom"}\n\n'))
+def part(head, tensors=b""):
+    """One answer of a stream."""
+    return len(head).to_bytes(4, "little") + head + tensors
+
+
+def part_of(value):
+    return part(b'{"outputs":[{"name":"y","datatype":"FP32","shape":[1],"parameters":{"binary_data_size":4}}]}', struct.pack("<f", value))
+
+
+def test_streams_are_read_to_their_end():
+    boom = part(b'{"error":"boom"}')
+    late = part(b'{"error":"Request timeout expired"}')
+    scripted = Scripted(answer(INFOS), answer(part_of(1.5) + part_of(2.5)), answer(part_of(3.5) + boom), answer(late))
     model = tensord.connect(scripted.url).model("m")
     assert list(model.stream(1.0)) == [1.5, 2.5]
+    parts = model.stream(1.0)
+    assert next(parts) == 3.5
     with pytest.raises(tensord.ModelError, match="model 'm': boom"):
+        next(parts)
+    with pytest.raises(tensord.TimedOut):
         list(model.stream(1.0))
+
+
+@pytest.mark.parametrize("body", [part_of(1)[:-1], part_of(1)[:9], b"ab", part(b"{}"), part(b"[]"), part(b"x")])
+def test_a_stream_that_cannot_be_read(body):
+    with pytest.raises(tensord.Error, match="the server's answer"):
+        list(tensord.connect(Scripted(answer(INFOS), answer(body)).url).model("m").stream(1.0))
+
+
+def test_a_stream_is_refused_clearly_where_the_server_has_none():
+    scripted = Scripted(answer(INFOS), answer(b'{"error":"Not Found"}', b"404 Not Found"))
+    with pytest.raises(tensord.Error, match="cannot stream answers yet"):
+        tensord.connect(scripted.url).model("m").stream(1.0)
 
 
 # ---- the package itself ----

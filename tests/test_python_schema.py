@@ -320,7 +320,9 @@ def test_text_must_be_utf8(served):
 def test_a_generator_answers_several_times(served):
     status, error = ask(served, "stream", tensor("n", "INT64", [1], [1000000]))
     assert status == 501 and "several times" in error  # and the rest of it is not made
-    assert ask(served, "stream", tensor("n", "INT64", [1], [1]))[0] == 501
+    assert data(ask(served, "stream", tensor("n", "INT64", [1], [1]))) == ["item 0"]  # one is what was asked for
+    status, error = ask(served, "stream", tensor("n", "INT64", [1], [0]))
+    assert status == 500 and "no answer" in error
 
 
 WRONG = {

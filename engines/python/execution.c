@@ -224,6 +224,21 @@ bool run_owns(const struct run *run, const void *data, size_t size_bytes)
     return false;
 }
 
+/* Forgets rooms that the host has given again, in whole or in part: what lay there was sent. */
+static void forget_rooms_within(struct run *run, const void *data, size_t size)
+{
+    struct room **at = &run->rooms;
+    while (*at) {
+        struct room *room = *at;
+        if (!within(room->data, 1, data, size) && !within(data, 1, room->data, room->size_bytes)) {
+            at = &room->next;
+            continue;
+        }
+        *at = room->next;
+        free(room);
+    }
+}
+
 PyObject *run_room(struct run *run, const struct tensord_tensor *tensor)
 {
     struct tensord_tensor made = *tensor;
@@ -240,6 +255,7 @@ PyObject *run_room(struct run *run, const struct tensord_tensor *tensor)
         free(room);
         return NULL;
     }
+    forget_rooms_within(run, made.data, made.size_bytes);
     *room = (struct room){run->rooms, made.data, made.size_bytes};
     run->rooms = room;
     return view_new(&made, run->lease, NULL, true);

@@ -23,15 +23,24 @@ static bool is_server_fault(int grpc_status)
 
 enum outcome { OUTCOME_GOOD, OUTCOME_GONE, OUTCOME_CLIENT, OUTCOME_SERVER };
 
+/* A stream that was begun well may tell of a failure later: of one of its requests, by gRPC, which
+ * is nearly always the request's own, or else of the model's. */
+static enum outcome outcome_of_stream(const struct http_exchange *exchange)
+{
+    if (!exchange->failure.size)
+        return OUTCOME_GOOD;
+    return exchange->grpc_status == 0 ? OUTCOME_CLIENT : OUTCOME_SERVER;
+}
+
 static enum outcome outcome_of(const struct http_exchange *exchange)
 {
     if (exchange->grpc_status > 0)
         return is_server_fault(exchange->grpc_status) ? OUTCOME_SERVER : OUTCOME_CLIENT;
     if (exchange->status == 0)
         return OUTCOME_GONE;
-    return exchange->status >= 500   ? OUTCOME_SERVER
-           : exchange->status >= 400 ? OUTCOME_CLIENT
-                                     : OUTCOME_GOOD;
+    if (exchange->status >= 400)
+        return exchange->status >= 500 ? OUTCOME_SERVER : OUTCOME_CLIENT;
+    return outcome_of_stream(exchange);
 }
 
 static const char *protocol_of(const struct http_exchange *exchange)

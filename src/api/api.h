@@ -25,12 +25,18 @@ struct api {
     size_t max_body_bytes; /* of a body with binary tensors, and of a gRPC message */
     struct blobs *blobs;
     struct installer *installer;
-    size_t max_push_files; /* of a model that is pushed */
+    size_t max_push_files;      /* of a model that is pushed */
+    size_t max_stream_requests; /* that run at once on one ModelStreamInfer */
+    struct list streams;        /* of ModelStreamInfer that are open */
 };
 
 /* Whether the server is ready for requests: the first scan of the repository is done, and it is not
  * about to end. No single model changes that. */
 bool api_is_ready(const struct api *api);
+
+/* Ends all open ModelStreamInfer, which may be idle for as long as their clients like, when what
+ * runs on them has been answered. */
+void api_end_streams(struct api *api);
 
 /* Takes in a request from a transport: http_server.on_request, whose context is a struct api. */
 void api_request(struct http_server *server, struct http_exchange *exchange);

@@ -195,18 +195,25 @@ static void retry_after(struct api_call *call, uint64_t wait_ns)
         arena_printf(&call->exchange->arena, "%llu", (unsigned long long)(wait_s ? wait_s : 1)));
 }
 
-static bool take_quota(struct api_call *call, struct error *ret_error)
+static bool take_quota(const struct api_call *call, uint64_t *ret_wait_ns, struct error *ret_error)
 {
-    uint64_t wait_ns = 0, now_ns = loop_now_ns(http_loop(call->exchange));
+    uint64_t now_ns = loop_now_ns(http_loop(call->exchange));
     struct token *token = call->token;
-    enum quota_answer answer = quota_take(&token->quota, &token->record.limits, now_ns, &wait_ns);
-    call->admitted = answer == QUOTA_GIVEN;
-    if (answer == QUOTA_GIVEN)
-        return true;
-    retry_after(call, wait_ns);
-    return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
+    enum quota_answer answer =
+        quota_take(&token->quota, &token->record.limits, now_ns, ret_wait_ns);
+    return answer == QUOTA_GIVEN ||
+           error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
                      answer == QUOTA_RATE ? "the token's rate of requests is used up"
                                           : "as many requests as the token may have are running");
+}
+
+static bool admit(struct api_call *call, struct error *ret_error)
+{
+    uint64_t wait_ns = 0;
+    call->admitted = take_quota(call, &wait_ns, ret_error);
+    if (!call->admitted)
+        retry_after(call, wait_ns);
+    return call->admitted;
 }
 
 static bool check_caller(struct gate *gate, struct api_call *call, const struct fields *fields,
@@ -221,7 +228,7 @@ static bool check_caller(struct gate *gate, struct api_call *call, const struct 
     }
     if (!scope_allows(call->scopes, scope))
         return refuse_scope(call, scope, ret_error);
-    return !call->token || take_quota(call, ret_error);
+    return !call->token || admit(call, ret_error);
 }
 
 enum gate_answer gate_ask(struct gate *gate, struct api_call *call, enum scope scope,
@@ -239,6 +246,30 @@ enum gate_answer gate_ask(struct gate *gate, struct api_call *call, enum scope s
     if (scope >= SCOPE_DEPLOY)
         audit_call(&gate->audit, call, "refused", request->path, ret_error);
     return GATE_CLOSED;
+}
+
+bool gate_take(struct gate *gate, struct api_call *call, enum scope scope, struct error *ret_error)
+{
+    const struct token *token = call->token;
+    uint64_t wait_ns;
+    if (!token)
+        return true;
+    if (!token_table_holds(&gate->tokens, token))
+        return error_set(ret_error, ERROR_UNAUTHENTICATED, "the token was revoked");
+    if (!token_record_current(&token->record, time(NULL)))
+        return error_set(ret_error, ERROR_UNAUTHENTICATED, "the token has expired");
+    if (!scope_allows(token->record.scopes, scope))
+        return error_set(ret_error, ERROR_PERMISSION_DENIED, "the token lacks the scope '%s'",
+                         scope_name(scope));
+    bool paid = call->admitted;
+    call->admitted = false;
+    return paid || take_quota(call, &wait_ns, ret_error);
+}
+
+void gate_give_back(struct api_call *call)
+{
+    if (call->token)
+        quota_release(&call->token->quota);
 }
 
 void gate_leave(struct api_call *call)

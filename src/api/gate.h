@@ -42,6 +42,12 @@ enum gate_answer {
 enum gate_answer gate_ask(struct gate *gate, struct api_call *call, enum scope scope,
                           struct error *ret_error);
 
+/* For calls that carry one request after the other: asks for one more, which counts among those of
+ * the token until gate_give_back. What gate_ask has taken is for the first. A token that was
+ * revoked, has expired or has lost its scope since is refused. */
+bool gate_take(struct gate *gate, struct api_call *call, enum scope scope, struct error *ret_error);
+void gate_give_back(struct api_call *call);
+
 /* The call is over, however it ended: its place among those that run at once is free. May be called
  * for a call that the gate never let in. */
 void gate_leave(struct api_call *call);

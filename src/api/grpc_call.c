@@ -60,8 +60,8 @@ void grpc_call_reply(struct api_call *call, const struct pb_message *table, cons
 bool grpc_call_deadline(const struct api_call *call, uint64_t *ret_deadline_ns,
                         struct error *ret_error)
 {
-    return grpc_deadline(&call->exchange->request, loop_now_ns(http_loop(call->exchange)),
-                         ret_deadline_ns, ret_error);
+    return grpc_deadline(&call->exchange->request, call->exchange->started_ns, ret_deadline_ns,
+                         ret_error);
 }
 
 /* ---- messages ---- */

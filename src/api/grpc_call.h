@@ -52,5 +52,6 @@ void grpc_repository_load(struct api_call *call, const void *message);
 void grpc_repository_unload(struct api_call *call, const void *message);
 void grpc_reflection(struct api_call *call, const void *message); /* grpc_reflection.c */
 void grpc_infer_begin(struct api_call *call);                     /* infer_grpc.c */
+void grpc_stream_infer_begin(struct api_call *call);              /* infer_grpc_stream.c */
 
 #endif

@@ -5,6 +5,7 @@
 
 static const struct grpc_route table[] = {
     {INFERENCE "ModelInfer", SCOPE_INFER, NULL, grpc_infer_begin},
+    {INFERENCE "ModelStreamInfer", SCOPE_INFER, NULL, grpc_stream_infer_begin},
     {INFERENCE "ServerLive", SCOPE_OPEN, grpc_server_live, NULL},
     {INFERENCE "ServerReady", SCOPE_OPEN, grpc_server_ready, NULL},
     {INFERENCE "ModelReady", SCOPE_READ, grpc_model_ready, NULL},

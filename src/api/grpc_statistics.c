@@ -59,6 +59,41 @@ static void put_batches(struct building *building, const struct version_statisti
     }
 }
 
+static struct inference_infer_response_statistics *
+make_response(struct building *building, const struct response_statistics *of)
+{
+    struct inference_infer_response_statistics *message =
+        arena_calloc(building->arena, 1, sizeof *message);
+    building->failed = building->failed || !message;
+    if (!message)
+        return NULL;
+    message->compute_infer = put_duration(building, statistics_response_compute(of));
+    message->compute_output = put_duration(building, (struct duration){of->success.count, 0});
+    message->success = put_duration(building, of->success);
+    message->fail = put_duration(building, of->fail);
+    message->empty_response = put_duration(building, of->empty);
+    message->cancel = put_duration(building, of->cancel);
+    return message;
+}
+
+static void put_responses(struct building *building, const struct version_statistics *statistics,
+                          struct inference_model_statistics *message)
+{
+    size_t count = statistics->response_count;
+    message->response_stats.items =
+        arena_calloc(building->arena, count, sizeof *message->response_stats.items);
+    building->failed = building->failed || !message->response_stats.items;
+    for (size_t i = 0; i < count && message->response_stats.items; i++) {
+        char *place = arena_printf(building->arena, "%zu", i);
+        building->failed = building->failed || !place;
+        message->response_stats.items[message->response_stats.count++] =
+            (struct inference_string_infer_response_statistics_entry){
+                .key = span_of(place ? place : ""),
+                .value = make_response(building, &statistics->responses[i]),
+            };
+    }
+}
+
 static void put_memory(struct building *building, const struct model_metrics *of,
                        struct inference_model_statistics *message)
 {
@@ -100,6 +135,7 @@ static void put_version(void *context, const struct version *version)
         .inference_stats = put_inferences(building, &now),
     };
     put_batches(building, &version->statistics, message);
+    put_responses(building, &version->statistics, message);
     put_memory(building, &now, message);
 }
 

@@ -3,7 +3,7 @@
 
 #include "api/grpc_call.h"
 
-enum { PARAMETER_LIMIT = 256 };
+enum { PARAMETER_LIMIT = 256, BOOL_PARAM = 1 };
 
 static struct span parameter_text(struct arena *arena,
                                   const struct inference_infer_parameter *value)
@@ -41,11 +41,11 @@ static void take_timeout(const struct api_call *call, struct inference *inferenc
         inference->deadline_ns = deadline_ns;
 }
 
-static bool take_parameters(const struct api_call *call,
-                            const struct inference_model_infer_request *message,
+static bool take_parameters(const struct api_call *call, struct infer_grpc_request *request,
                             struct inference *inference, struct error *ret_error)
 {
-    struct arena *arena = &call->exchange->arena;
+    const struct inference_model_infer_request *message = &request->message;
+    struct arena *arena = inference->arena;
     struct parameter *list = arena_calloc(arena, message->parameters.count, sizeof *list);
     if (!list)
         return error_no_memory(ret_error);
@@ -57,6 +57,9 @@ static bool take_parameters(const struct api_call *call,
         const struct inference_infer_parameter *value = message->parameters.items[i].value;
         if (span_equal(key, SPAN("timeout")))
             take_timeout(call, inference, value);
+        else if (span_equal(key, SPAN("triton_enable_empty_final_response")))
+            request->wants_empty_final =
+                value && value->which_parameter_choice == BOOL_PARAM && value->bool_param;
         else if (!span_starts_with(key, SPAN("triton_")))
             list[inference->parameter_count++] =
                 (struct parameter){key, parameter_text(arena, value)};
@@ -65,12 +68,10 @@ static bool take_parameters(const struct api_call *call,
     return true;
 }
 
-static bool take_outputs(const struct api_call *call,
-                         const struct inference_model_infer_request *message,
+static bool take_outputs(const struct inference_model_infer_request *message,
                          struct inference *inference, struct error *ret_error)
 {
-    struct span *names =
-        arena_calloc(&call->exchange->arena, message->outputs.count, sizeof *names);
+    struct span *names = arena_calloc(inference->arena, message->outputs.count, sizeof *names);
     if (!names)
         return error_no_memory(ret_error);
     for (uint32_t i = 0; i < message->outputs.count; i++)
@@ -80,23 +81,47 @@ static bool take_outputs(const struct api_call *call,
 }
 
 bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call *call,
-                             struct inference *inference, struct error *ret_error)
+                             struct span bytes, struct arena *arena, struct inference *inference,
+                             struct error *ret_error)
 {
     struct inference_model_infer_request *message = &request->message;
-    struct arena *arena = &call->exchange->arena;
-    if (!pb_decode(&inference_model_infer_request_pb, buf_span(&call->body), arena, message,
-                   ret_error))
+    if (!pb_decode(&inference_model_infer_request_pb, bytes, arena, message, ret_error))
         return false;
     call->model = message->model_name;
     call->version = message->model_version.size ? message->model_version : (struct span){NULL, 0};
     struct version *version = call_version(call, ret_error);
+    call->model = call->version = (struct span){NULL, 0}; /* the next message has its own */
     if (!version || !inference_init(inference, version, arena, ret_error))
         return false;
     inference->id = message->id;
     inference->caller = call->caller;
     return grpc_call_deadline(call, &inference->deadline_ns, ret_error) &&
-           take_parameters(call, message, inference, ret_error) &&
-           take_outputs(call, message, inference, ret_error);
+           take_parameters(call, request, inference, ret_error) &&
+           take_outputs(message, inference, ret_error);
+}
+
+static bool keep_spans(struct arena *arena, struct span *spans, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!arena_copy(arena, spans[i], &spans[i]))
+            return false;
+    }
+    return true;
+}
+
+bool infer_grpc_request_keep(struct infer_grpc_request *request, struct arena *arena,
+                             struct inference *inference, struct error *ret_error)
+{
+    struct parameter *parameters = (struct parameter *)(uintptr_t)inference->parameters;
+    bool kept = keep_spans(arena, &inference->id, 1) &&
+                keep_spans(arena, inference->input_names, inference->input_count) &&
+                keep_spans(arena, (struct span *)(uintptr_t)inference->output_names,
+                           inference->output_name_count);
+    for (size_t i = 0; kept && i < inference->parameter_count; i++)
+        kept =
+            keep_spans(arena, &parameters[i].key, 1) && keep_spans(arena, &parameters[i].value, 1);
+    request->message = (struct inference_model_infer_request){.id = inference->id};
+    return kept || error_no_memory(ret_error);
 }
 
 int64_t infer_grpc_request_rows(const struct infer_grpc_request *request)

@@ -9,13 +9,20 @@
 
 /* Zeroed at first. */
 struct infer_grpc_request {
-    struct inference_model_infer_request message; /* points into call->body */
+    struct inference_model_infer_request message; /* points into its bytes */
     size_t next_input;                            /* that the next raw tensor is for */
+    bool wants_empty_final; /* triton_enable_empty_final_response, of a stream */
 };
 
-/* Decodes the message in call->body, which stays in place, finds its model and starts the
- * inference: from here on tensors have a place to go. */
+/* Decodes the message, whose bytes stay in place, finds its model and starts the inference: from
+ * here on tensors have a place to go. What it takes comes from the arena. */
 bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call *call,
+                             struct span bytes, struct arena *arena, struct inference *inference,
+                             struct error *ret_error);
+
+/* Copies what the request and the inference still need of the message's bytes into the arena, so
+ * that these may go; the inputs are made. */
+bool infer_grpc_request_keep(struct infer_grpc_request *request, struct arena *arena,
                              struct inference *inference, struct error *ret_error);
 
 /* The first dimension of the first input; 0 when there is none. */

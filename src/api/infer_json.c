@@ -8,20 +8,28 @@
 
 enum { PARAMETER_LIMIT = 256, NUMBER_BYTES = 32 };
 
-struct reader {
-    struct json json;
-    struct arena *arena;
-    struct infer_json *request;
-};
+bool infer_json_output_is_binary(const struct infer_json *request, size_t output)
+{
+    return request->output_count ? request->outputs[output].binary : request->binary_output;
+}
 
-static bool no_memory(struct reader *reader)
+bool infer_json_wants_binary(const struct infer_json *request)
+{
+    for (size_t i = 0; i < request->output_count; i++) {
+        if (request->outputs[i].binary)
+            return true;
+    }
+    return !request->output_count && request->binary_output;
+}
+
+static bool no_memory(struct infer_json_reader *reader)
 {
     return json_fail(&reader->json, "out of memory");
 }
 
 /* ---- inputs ---- */
 
-static bool read_shape(struct reader *reader, struct shape *shape)
+static bool read_shape(struct infer_json_reader *reader, struct shape *shape)
 {
     struct json *json = &reader->json;
     uint64_t dim;
@@ -39,7 +47,7 @@ static bool read_shape(struct reader *reader, struct shape *shape)
     return json_ok(json);
 }
 
-static bool read_datatype(struct reader *reader, enum tensord_datatype *ret_datatype)
+static bool read_datatype(struct infer_json_reader *reader, enum tensord_datatype *ret_datatype)
 {
     struct span name;
     if (!json_string(&reader->json, &name))
@@ -49,7 +57,7 @@ static bool read_datatype(struct reader *reader, enum tensord_datatype *ret_data
            json_fail(&reader->json, "'%.*s' is no datatype", SPAN_ARGS(name));
 }
 
-static bool read_input_parameters(struct reader *reader, struct infer_json_input *input,
+static bool read_input_parameters(struct infer_json_reader *reader, struct infer_json_input *input,
                                   bool *ret_binary)
 {
     struct json *json = &reader->json;
@@ -66,8 +74,8 @@ static bool read_input_parameters(struct reader *reader, struct infer_json_input
     return json_ok(json);
 }
 
-static bool check_input(struct reader *reader, const struct infer_json_input *input, bool shaped,
-                        bool binary)
+static bool check_input(struct infer_json_reader *reader, const struct infer_json_input *input,
+                        bool shaped, bool binary)
 {
     struct json *json = &reader->json;
     if (!input->name.size)
@@ -85,7 +93,7 @@ static bool check_input(struct reader *reader, const struct infer_json_input *in
     return true;
 }
 
-static bool read_input(struct reader *reader)
+static bool read_input(struct infer_json_reader *reader)
 {
     struct json *json = &reader->json;
     struct infer_json *request = reader->request;
@@ -118,7 +126,8 @@ static bool read_input(struct reader *reader)
 
 /* ---- outputs ---- */
 
-static bool read_output_parameters(struct reader *reader, struct infer_json_output *output)
+static bool read_output_parameters(struct infer_json_reader *reader,
+                                   struct infer_json_output *output)
 {
     struct json *json = &reader->json;
     struct span key;
@@ -136,7 +145,7 @@ static bool read_output_parameters(struct reader *reader, struct infer_json_outp
     return json_ok(json);
 }
 
-static bool read_output(struct reader *reader)
+static bool read_output(struct infer_json_reader *reader)
 {
     struct json *json = &reader->json;
     struct infer_json *request = reader->request;
@@ -163,7 +172,7 @@ static bool read_output(struct reader *reader)
 /* ---- parameters of the request ---- */
 
 /* A parameter that is for the model: its value as text. */
-static bool read_model_parameter(struct reader *reader, struct span key)
+static bool read_model_parameter(struct infer_json_reader *reader, struct span key)
 {
     struct json *json = &reader->json;
     struct infer_json *request = reader->request;
@@ -184,7 +193,14 @@ static bool read_model_parameter(struct reader *reader, struct span key)
     return true;
 }
 
-static bool read_parameters(struct reader *reader)
+bool infer_json_read_parameter(struct infer_json_reader *reader, struct span key)
+{
+    if (span_equal(key, SPAN("timeout")))
+        return json_u64(&reader->json, &reader->request->timeout_us);
+    return read_model_parameter(reader, key);
+}
+
+static bool read_parameters(struct infer_json_reader *reader)
 {
     struct json *json = &reader->json;
     struct span key;
@@ -192,17 +208,15 @@ static bool read_parameters(struct reader *reader)
     while (json_next_key(json, &key)) {
         if (span_equal(key, SPAN("binary_data_output")))
             json_bool(json, &reader->request->binary_output);
-        else if (span_equal(key, SPAN("timeout")))
-            json_u64(json, &reader->request->timeout_us);
         else
-            read_model_parameter(reader, key);
+            infer_json_read_parameter(reader, key);
     }
     return json_ok(json);
 }
 
 /* ---- the whole ---- */
 
-static bool read_id(struct reader *reader)
+bool infer_json_read_id(struct infer_json_reader *reader)
 {
     uint64_t number;
     char text[NUMBER_BYTES];
@@ -214,7 +228,8 @@ static bool read_id(struct reader *reader)
     return arena_copy(reader->arena, span_of(text), &reader->request->id) || no_memory(reader);
 }
 
-static void read_list(struct reader *reader, bool (*read_one)(struct reader *))
+static void read_list(struct infer_json_reader *reader,
+                      bool (*read_one)(struct infer_json_reader *))
 {
     json_enter_array(&reader->json);
     while (json_next_element(&reader->json) && read_one(reader))
@@ -225,7 +240,7 @@ bool infer_json_read(struct span text, struct arena *arena, struct infer_json *r
                      struct error *ret_error)
 {
     struct infer_json request = {0};
-    struct reader reader = {.arena = arena, .request = &request};
+    struct infer_json_reader reader = {.arena = arena, .request = &request};
     struct json *json = &reader.json;
     struct span key;
     bool inputs = false;
@@ -233,7 +248,7 @@ bool infer_json_read(struct span text, struct arena *arena, struct infer_json *r
     json_enter_object(json);
     while (json_next_key(json, &key)) {
         if (span_equal(key, SPAN("id"))) {
-            read_id(&reader);
+            infer_json_read_id(&reader);
         } else if (span_equal(key, SPAN("inputs"))) {
             if (inputs)
                 return json_fail(json, "'inputs' is given twice");

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/parameter.h"
 #include "base/tensor.h"
+#include "codec/json.h"
 
 /* An input as the JSON tells it: its data stands in the JSON, or follows it as binary. */
 struct infer_json_input {
@@ -13,6 +14,7 @@ struct infer_json_input {
     enum tensord_datatype datatype;
     struct shape shape;
     struct span data;    /* the JSON value; data.data NULL when it is binary */
+    bool alone;          /* data is the one element, without brackets */
     uint64_t size_bytes; /* of a binary one */
 };
 
@@ -33,9 +35,29 @@ struct infer_json {
     size_t parameter_count, parameter_capacity;
 };
 
+/* Whether any output is wanted as binary. */
+bool infer_json_wants_binary(const struct infer_json *request);
+
+/* Whether that output of an answer is. */
+bool infer_json_output_is_binary(const struct infer_json *request, size_t output);
+
 /* Reads `text`. Everything points into text or lies in arena. False with INVALID_ARGUMENT and what
  * is wrong where. */
 bool infer_json_read(struct span text, struct arena *arena, struct infer_json *ret_request,
                      struct error *ret_error);
+
+/* ---- for generate_json.c, which reads the same of other JSON ---- */
+
+struct infer_json_reader {
+    struct json json;
+    struct arena *arena;
+    struct infer_json *request;
+};
+
+/* The request's id comes next: a string or a whole number. */
+bool infer_json_read_id(struct infer_json_reader *reader);
+
+/* The value of a parameter of the request comes next: `timeout`, or one that is for the model. */
+bool infer_json_read_parameter(struct infer_json_reader *reader, struct span key);
 
 #endif

@@ -1,100 +1,23 @@
-/* POST /v2/models/{model}/infer: the JSON is collected, tensors that follow it go straight to where
- * they stay.
+/* Reading the request of POST …/infer, infer_stream, generate and generate_stream: the JSON is
+ * collected, tensors that follow it go straight to where they stay.
  *
  * Steps of a call: JSON (all of the body, or the first Inference-Header-Content-Length bytes), then
  * MEMORY (the body stands still until there is memory for all inputs), TENSORS (one input after the
- * other, received into memory that the worker shares), then WAITING for the answer, then the answer
- * is written from where the worker left it. */
-#include "api/infer_json.h"
-#include "api/infer_reply.h"
+ * other, received into memory that the worker shares), then SUBMITTED: the rest is
+ * infer_answer.c's.
+ */
+#include "api/infer_call.h"
 #include "api/routes.h"
-#include "api/trace.h"
 #include "base/unset.h"
 #include "codec/tensor_json.h"
 
 #include <assert.h>
 
-enum step { STEP_JSON, STEP_MEMORY, STEP_TENSORS, STEP_WAITING, STEP_REFUSED };
-
-/* Where the bytes of one binary input go. */
-struct destination {
-    char *data;
-    uint64_t size;
-};
-
-struct infer_call {
-    struct inference inference;
-    struct infer_json request;
-    enum step step;
-    uint64_t json_bytes; /* length of the JSON; UINT64_MAX: all of the body */
-    bool raw;            /* the whole body is the one input */
-    bool body_ended;
-    struct shape raw_shape; /* of the input that a raw body is */
-    struct destination *destinations;
-    size_t destination_count;
-    size_t at;       /* the destination that is being filled */
-    uint64_t filled; /* bytes of it */
-    bool client_gone;
-};
-
-static struct infer_call *infer_of(const struct http_exchange *exchange)
+void infer_refuse(struct api_call *call, const struct error *error)
 {
-    return call_of(exchange)->detail;
-}
-
-/* Ends the call with an error; what still comes of the body is dropped. */
-static void refuse(struct api_call *call, const struct error *error)
-{
-    struct infer_call *infer = call->detail;
-    infer->step = STEP_REFUSED;
+    infer_of(call)->step = INFER_REFUSED;
+    infer_of(call)->told = true;
     reply_error(call, error);
-}
-
-/* ---- the answer ---- */
-
-/* What the answer does not need goes before it is sent, which takes as long as the client likes. */
-static void forget_request(struct api_call *call, const struct inference_answer *answer)
-{
-    struct infer_call *infer = call->detail;
-    buf_fini(&call->body);
-    if (infer->step == STEP_REFUSED || !infer_reply_is_binary(&infer->request, answer))
-        inference_forget_tensors(&infer->inference);
-}
-
-static void answered(struct inference *inference, const struct inference_answer *answer)
-{
-    struct api_call *call = inference->owner;
-    struct infer_call *infer = call->detail;
-    struct http_exchange *exchange = call->exchange;
-    struct error error = answer->error;
-    bool late = infer->step != STEP_WAITING;
-    if (!answer->final && !late) {
-        error_set(&error, ERROR_UNIMPLEMENTED,
-                  "the model answers several times; use a streaming call");
-        inference_cancel(inference);
-    }
-    if (!late && error.code != ERROR_OK)
-        refuse(call, &error);
-    else if (!late && !infer_reply(call, inference, &infer->request, answer, &error))
-        refuse(call, &error);
-    if (!answer->final)
-        return;
-    if (infer->client_gone) /* nothing reads the outputs any more */
-        inference_fini(inference);
-    else
-        forget_request(call, answer);
-    http_unref(exchange);
-}
-
-static void submit(struct api_call *call)
-{
-    struct infer_call *infer = call->detail;
-    struct inference *inference = &infer->inference;
-    infer->step = STEP_WAITING;
-    inference->answered = answered;
-    trace_inference(call, inference);
-    http_ref(call->exchange); /* until the final answer */
-    inference_submit(inference);
 }
 
 /* ---- from JSON to inputs ---- */
@@ -115,13 +38,14 @@ static bool measure_json_input(struct api_call *call, struct infer_json_input *i
 static bool json_input(struct api_call *call, const struct infer_json_input *input,
                        struct error *ret_error)
 {
-    struct infer_call *infer = call->detail;
+    static const struct shape scalar = {.ndim = 0};
+    struct infer_call *infer = infer_of(call);
     struct json json;
     char *data;
     json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
     return inference_input(&infer->inference, input->name, input->datatype, &input->shape,
                            input->size_bytes, &data, ret_error) &&
-           tensor_from_json(&json, input->datatype, &input->shape,
+           tensor_from_json(&json, input->datatype, input->alone ? &scalar : &input->shape,
                             (struct room){data, input->size_bytes});
 }
 
@@ -132,13 +56,14 @@ static bool binary_input(struct infer_call *infer, const struct infer_json_input
     if (!inference_input(&infer->inference, input->name, input->datatype, &input->shape,
                          input->size_bytes, &data, ret_error))
         return false;
-    infer->destinations[infer->destination_count++] = (struct destination){data, input->size_bytes};
+    infer->destinations[infer->destination_count++] =
+        (struct infer_destination){data, input->size_bytes};
     return true;
 }
 
 static bool name_outputs(struct api_call *call, struct error *ret_error)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     size_t count = infer->request.output_count;
     struct span *names = arena_calloc(&call->exchange->arena, count, sizeof *names);
     if (!names)
@@ -168,7 +93,7 @@ static bool check_length(const struct api_call *call, uint64_t binary_bytes,
 static bool measure_inputs(struct api_call *call, uint64_t *ret_needed_bytes,
                            struct error *ret_error)
 {
-    struct infer_json *request = &((struct infer_call *)call->detail)->request;
+    struct infer_json *request = &infer_of(call)->request;
     uint64_t needed = 0, binary = 0;
     for (size_t i = 0; i < request->input_count; i++) {
         struct infer_json_input *input = &request->inputs[i];
@@ -186,7 +111,7 @@ static bool measure_inputs(struct api_call *call, uint64_t *ret_needed_bytes,
 
 static void set_deadline(struct api_call *call)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     uint64_t deadline_ns;
     if (infer->request.timeout_us &&
         !__builtin_mul_overflow(infer->request.timeout_us, CLOCK_NS_PER_US, &deadline_ns) &&
@@ -196,7 +121,7 @@ static void set_deadline(struct api_call *call)
 
 static bool make_inputs(struct api_call *call, struct error *ret_error)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     const struct infer_json *request = &infer->request;
     infer->destinations =
         arena_calloc(&call->exchange->arena, request->input_count, sizeof *infer->destinations);
@@ -213,28 +138,27 @@ static bool make_inputs(struct api_call *call, struct error *ret_error)
 
 /* ---- memory ---- */
 
-static bool make_raw_input(struct api_call *call, struct error *ret_error);
 static void complete(struct api_call *call);
 
 /* The memory for all inputs is there. */
 static void fill(struct api_call *call)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     struct error error UNSET;
-    if (infer->raw ? make_raw_input(call, &error) : make_inputs(call, &error))
-        infer->step = STEP_TENSORS;
+    if (infer->raw ? infer_raw_make(call, &error) : make_inputs(call, &error))
+        infer->step = INFER_TENSORS;
     else
-        refuse(call, &error);
+        infer_refuse(call, &error);
 }
 
 static void reserved(struct inference *inference, const struct error *error)
 {
     struct api_call *call = inference->owner;
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     if (error->code == ERROR_OK)
         fill(call);
     else
-        refuse(call, error);
+        infer_refuse(call, error);
     if (infer->body_ended)
         complete(call);
     else
@@ -244,10 +168,10 @@ static void reserved(struct inference *inference, const struct error *error)
 /* Goes on with fill, now or later. */
 static void reserve(struct api_call *call, uint64_t needed_bytes, const struct shape *first)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     struct inference *inference = &infer->inference;
     struct error error UNSET;
-    infer->step = STEP_MEMORY;
+    infer->step = INFER_MEMORY;
     inference->reserved = reserved;
     inference->owner = call;
     switch (inference_reserve(inference, needed_bytes, first && first->ndim ? first->dims[0] : 0,
@@ -258,7 +182,7 @@ static void reserve(struct api_call *call, uint64_t needed_bytes, const struct s
     case INFERENCE_MEMORY_WAITS:
         break;
     case INFERENCE_MEMORY_REFUSED:
-        refuse(call, &error);
+        infer_refuse(call, &error);
         break;
     }
 }
@@ -266,13 +190,13 @@ static void reserve(struct api_call *call, uint64_t needed_bytes, const struct s
 /* The JSON is complete. */
 static void take_json(struct api_call *call)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     struct inference *inference = &infer->inference;
     struct error error UNSET;
     struct version *version = call_version(call, &error);
     if (!version || !inference_init(inference, version, &call->exchange->arena, &error) ||
-        !infer_json_read(buf_span(&call->body), &call->exchange->arena, &infer->request, &error)) {
-        refuse(call, &error);
+        !infer->form->read(call, &error)) {
+        infer_refuse(call, &error);
         return;
     }
     inference->id = infer->request.id;
@@ -282,113 +206,25 @@ static void take_json(struct api_call *call)
     set_deadline(call);
     uint64_t needed = 0;
     if (!measure_inputs(call, &needed, &error) || !name_outputs(call, &error))
-        refuse(call, &error);
+        infer_refuse(call, &error);
     else
         reserve(call, needed, infer->request.input_count ? &infer->request.inputs[0].shape : NULL);
 }
 
-/* ---- a raw body: no JSON at all, the body is the model's one input ---- */
-
-/* The shape that a raw body of `size` bytes has: the schema's, with at most one free dimension. */
-static bool raw_shape(const struct tensor_info *info, uint64_t size, struct shape *ret_shape,
-                      struct error *ret_error)
-{
-    struct shape shape = info->shape;
-    uint64_t fixed;
-    int64_t *free_dim = NULL;
-    for (uint32_t i = 0; i < shape.ndim; i++) {
-        if (shape.dims[i] >= 0)
-            continue;
-        if (free_dim) /* a batch dimension before another free one: one row */
-            *free_dim = 1;
-        free_dim = &shape.dims[i];
-        *free_dim = 1;
-    }
-    if (!shape_size_bytes(&shape, info->datatype, &fixed) || fixed == 0 ||
-        (!free_dim && fixed != size) || size % fixed != 0)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "a raw body of %llu bytes does not fit input '%.*s'",
-                         (unsigned long long)size, SPAN_ARGS(info->name));
-    if (free_dim)
-        *free_dim = (int64_t)(size / fixed);
-    *ret_shape = shape;
-    return true;
-}
-
-/* A raw body for a BYTES input is its one element. */
-static bool raw_bytes_shape(const struct tensor_info *info, uint64_t size, struct shape *ret_shape,
-                            struct error *ret_error)
-{
-    if (size > UINT32_MAX)
-        return error_set(ret_error, ERROR_TOO_LARGE, "a BYTES element is shorter than 4 GiB");
-    *ret_shape = info->shape;
-    for (uint32_t i = 0; i < info->shape.ndim; i++)
-        ret_shape->dims[i] = 1;
-    return true;
-}
-
-static bool check_raw_input(struct api_call *call, struct error *ret_error)
-{
-    struct infer_call *infer = call->detail;
-    const struct schema *schema = inference_schema(&infer->inference);
-    int64_t length = call->exchange->request.content_length;
-    if (length < 0)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a raw body needs a content-length");
-    if (!schema)
-        return error_set(ret_error, ERROR_UNAVAILABLE,
-                         "the model is loading; its inputs are not known yet");
-    if (schema->input_count != 1)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "a raw body needs a model with exactly one input; this one has %zu",
-                         schema->input_count);
-    const struct tensor_info *info = &schema->inputs[0];
-    if (info->datatype == TENSORD_BYTES)
-        return raw_bytes_shape(info, (uint64_t)length, &infer->raw_shape, ret_error);
-    return raw_shape(info, (uint64_t)length, &infer->raw_shape, ret_error);
-}
-
-/* What stands before a raw body in its tensor: the length of a BYTES element. */
-static size_t raw_prefix_bytes(const struct infer_call *infer)
-{
-    const struct tensor_info *info = &inference_schema(&infer->inference)->inputs[0];
-    return info->datatype == TENSORD_BYTES ? sizeof(uint32_t) : 0;
-}
-
-static bool make_raw_input(struct api_call *call, struct error *ret_error)
-{
-    struct infer_call *infer = call->detail;
-    const struct tensor_info *info = &inference_schema(&infer->inference)->inputs[0];
-    uint64_t size = (uint64_t)call->exchange->request.content_length;
-    size_t prefix = raw_prefix_bytes(infer);
-    char *data;
-    if (!inference_input(&infer->inference, info->name, info->datatype, &infer->raw_shape,
-                         size + prefix, &data, ret_error))
-        return false;
-    if (prefix)
-        memcpy(data, &(uint32_t){(uint32_t)size}, prefix);
-    infer->destinations[0] = (struct destination){prefix ? data + prefix : data, size};
-    infer->destination_count = 1;
-    return true;
-}
-
 static void take_raw(struct api_call *call)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     struct error error UNSET;
     struct version *version = call_version(call, &error);
+    uint64_t needed = 0;
     infer->request.binary_output = true;
-    infer->destinations = arena_calloc(&call->exchange->arena, 1, sizeof *infer->destinations);
-    if (!infer->destinations)
-        error_no_memory(&error);
-    if (!infer->destinations || !version ||
-        !inference_init(&infer->inference, version, &call->exchange->arena, &error) ||
-        !check_raw_input(call, &error)) {
-        refuse(call, &error);
+    if (!version || !inference_init(&infer->inference, version, &call->exchange->arena, &error) ||
+        !infer_raw_measure(call, &needed, &error)) {
+        infer_refuse(call, &error);
         return;
     }
     infer->inference.caller = call->caller;
-    uint64_t size = (uint64_t)call->exchange->request.content_length + raw_prefix_bytes(infer);
-    reserve(call, tensor_memory_charge(size), &infer->raw_shape);
+    reserve(call, needed, &infer->raw_shape);
 }
 
 /* ---- the body ---- */
@@ -401,7 +237,7 @@ static struct room sink(void)
 
 static struct room json_room(struct api_call *call)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     int64_t length = call->exchange->request.content_length;
     uint64_t total = infer->json_bytes;
     if (total == UINT64_MAX && length >= 0)
@@ -411,40 +247,40 @@ static struct room json_room(struct api_call *call)
         return room;
     struct error error;
     call_body_error(call, total, "the request's JSON", &error);
-    refuse(call, &error);
+    infer_refuse(call, &error);
     return sink();
 }
 
 static struct room body_room(struct http_exchange *exchange)
 {
     struct api_call *call = call_of(exchange);
-    struct infer_call *infer = call->detail;
-    if (infer->step == STEP_JSON)
+    struct infer_call *infer = infer_of(call);
+    if (infer->step == INFER_JSON)
         return json_room(call);
-    if (infer->step == STEP_MEMORY)
+    if (infer->step == INFER_MEMORY)
         return (struct room){NULL, 0};
-    if (infer->step != STEP_TENSORS)
+    if (infer->step != INFER_TENSORS)
         return sink();
     while (infer->at < infer->destination_count &&
            infer->filled == infer->destinations[infer->at].size)
         infer->at++, infer->filled = 0;
     if (infer->at < infer->destination_count) {
-        const struct destination *to = &infer->destinations[infer->at];
+        const struct infer_destination *to = &infer->destinations[infer->at];
         return (struct room){to->data + infer->filled, to->size - infer->filled};
     }
     struct error error;
     error_set(&error, ERROR_INVALID_ARGUMENT, "the body is longer than its JSON and binary inputs");
-    refuse(call, &error);
+    infer_refuse(call, &error);
     return sink();
 }
 
 static void body_received(struct http_exchange *exchange, size_t count)
 {
     struct api_call *call = call_of(exchange);
-    struct infer_call *infer = call->detail;
-    if (infer->step == STEP_TENSORS) {
+    struct infer_call *infer = infer_of(call);
+    if (infer->step == INFER_TENSORS) {
         infer->filled += count;
-    } else if (infer->step == STEP_JSON) {
+    } else if (infer->step == INFER_JSON) {
         call->body.size += count;
         if (call->body.size == infer->json_bytes)
             take_json(call);
@@ -463,57 +299,40 @@ static bool tensors_complete(const struct infer_call *infer)
 /* The body has ended, and the memory for its inputs was there or will not come. */
 static void complete(struct api_call *call)
 {
-    struct infer_call *infer = call->detail;
-    if (infer->step == STEP_REFUSED)
+    struct infer_call *infer = infer_of(call);
+    if (infer->step == INFER_REFUSED)
         return;
-    if (infer->step == STEP_TENSORS && tensors_complete(infer)) {
-        submit(call);
+    if (infer->step == INFER_TENSORS && tensors_complete(infer)) {
+        infer_answer_begin(call);
         return;
     }
     struct error error;
     error_set(&error, ERROR_INVALID_ARGUMENT, "the body ends before its JSON and binary inputs do");
-    refuse(call, &error);
+    infer_refuse(call, &error);
 }
 
 static void body_end(struct http_exchange *exchange)
 {
     struct api_call *call = call_of(exchange);
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     infer->body_ended = true;
-    if (infer->step == STEP_JSON && infer->json_bytes == UINT64_MAX)
+    if (infer->step == INFER_JSON && infer->json_bytes == UINT64_MAX)
         take_json(call);
-    if (infer->step != STEP_MEMORY)
+    if (infer->step != INFER_MEMORY)
         complete(call);
 }
 
-static void exchange_closed(struct http_exchange *exchange, bool complete)
-{
-    struct api_call *call = call_of(exchange);
-    struct infer_call *infer = infer_of(exchange);
-    struct inference *inference = &infer->inference;
-    infer->client_gone = true;
-    if (infer->step == STEP_WAITING)
-        infer->step = STEP_REFUSED;
-    inference_disconnect(inference);
-    if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
-        inference_cancel(inference);
-    else
-        inference_fini(inference);
-    call_close(call);
-}
-
-static const struct http_handler infer_handler = {body_room, body_received, body_end, call_drained,
-                                                  exchange_closed};
+static const struct http_handler infer_handler = {body_room, body_received, body_end,
+                                                  infer_answer_drained, infer_answer_closed};
 
 /* ---- the beginning ---- */
 
 /* Reads Inference-Header-Content-Length: how much of the body is JSON. */
 static bool read_json_length(struct api_call *call, struct error *ret_error)
 {
-    struct infer_call *infer = call->detail;
+    struct infer_call *infer = infer_of(call);
     const struct http_request *request = &call->exchange->request;
     struct span text = http_field(request, SPAN("inference-header-content-length"));
-    infer->json_bytes = UINT64_MAX;
     if (!http_field_is_single(request, SPAN("inference-header-content-length")))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "Inference-Header-Content-Length is given more than once");
@@ -524,7 +343,16 @@ static bool read_json_length(struct api_call *call, struct error *ret_error)
         infer->json_bytes > (uint64_t)request->content_length)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "Inference-Header-Content-Length is larger than the body");
-    uint64_t json = text.data ? infer->json_bytes : (uint64_t)request->content_length;
+    infer->raw = infer->json_bytes == 0;
+    return true;
+}
+
+static bool check_length_limits(const struct api_call *call, struct error *ret_error)
+{
+    const struct http_request *request = &call->exchange->request;
+    uint64_t json = infer_of(call)->json_bytes;
+    if (json == UINT64_MAX)
+        json = (uint64_t)request->content_length;
     if (request->content_length >= 0 && json > call->api->max_json_bytes) {
         limit_hit(LIMIT_max_json_mib);
         return error_set(ret_error, ERROR_TOO_LARGE,
@@ -538,11 +366,10 @@ static bool read_json_length(struct api_call *call, struct error *ret_error)
                          "the body is longer than the %zu bytes that are allowed",
                          call->api->max_body_bytes);
     }
-    infer->raw = infer->json_bytes == 0;
     return true;
 }
 
-void begin_infer(struct api_call *call)
+static void begin(struct api_call *call, const struct infer_form *form, bool streams)
 {
     struct error error UNSET;
     struct infer_call *infer = arena_calloc(&call->exchange->arena, 1, sizeof *infer);
@@ -551,10 +378,35 @@ void begin_infer(struct api_call *call)
         reply_error(call, &error);
         return;
     }
+    infer->form = form;
+    infer->streams = streams;
+    infer->json_bytes = UINT64_MAX;
+    answer_flow_init(&infer->flow, &infer->inference);
     call->detail = infer;
     call->exchange->handler = &infer_handler;
-    if (!read_json_length(call, &error))
-        refuse(call, &error);
+    if ((form->may_be_binary && !read_json_length(call, &error)) ||
+        !check_length_limits(call, &error))
+        infer_refuse(call, &error);
     else if (infer->raw)
         take_raw(call);
+}
+
+void begin_infer(struct api_call *call)
+{
+    begin(call, &infer_form, false);
+}
+
+void begin_infer_stream(struct api_call *call)
+{
+    begin(call, &infer_form, true);
+}
+
+void begin_generate(struct api_call *call)
+{
+    begin(call, &generate_form, false);
+}
+
+void begin_generate_stream(struct api_call *call)
+{
+    begin(call, &generate_form, true);
 }

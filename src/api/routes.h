@@ -25,7 +25,10 @@ void serve_metrics(struct api_call *call);       /* metrics_rest.c */
 void serve_statistics(struct api_call *call);    /* statistics.c */
 void serve_trace_setting(struct api_call *call); /* settings_rest.c */
 void serve_log_settings(struct api_call *call);
-void begin_infer(struct api_call *call);            /* infer_rest.c */
+void begin_infer(struct api_call *call); /* infer_rest.c */
+void begin_infer_stream(struct api_call *call);
+void begin_generate(struct api_call *call);
+void begin_generate_stream(struct api_call *call);
 void serve_repository_index(struct api_call *call); /* repository_rest.c */
 void serve_repository_load(struct api_call *call);
 void serve_repository_unload(struct api_call *call);

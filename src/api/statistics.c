@@ -35,6 +35,14 @@ bool statistics_each(const struct api_call *call,
     return true;
 }
 
+struct duration statistics_response_compute(const struct response_statistics *response)
+{
+    struct duration sum = response->success;
+    sum.count += response->fail.count + response->empty.count;
+    sum.ns += response->fail.ns + response->empty.ns;
+    return sum;
+}
+
 static void put_duration(struct json_writer *json, struct span key, struct duration duration)
 {
     json_put_key(json, key);
@@ -79,6 +87,29 @@ static void put_batches(struct json_writer *json, const struct version_statistic
     json_put_array_end(json);
 }
 
+/* By the answer's place; what an answer took is the model's own time, since outputs are sent from
+ * where they lie. */
+static void put_responses(struct json_writer *json, const struct version_statistics *statistics)
+{
+    json_put_key(json, SPAN("response_stats"));
+    json_put_object(json);
+    for (size_t i = 0; i < statistics->response_count; i++) {
+        const struct response_statistics *response = &statistics->responses[i];
+        char place[24];
+        snprintf(place, sizeof place, "%zu", i);
+        json_put_key(json, span_of(place));
+        json_put_object(json);
+        put_duration(json, SPAN("compute_infer"), statistics_response_compute(response));
+        put_duration(json, SPAN("compute_output"), (struct duration){response->success.count, 0});
+        put_duration(json, SPAN("success"), response->success);
+        put_duration(json, SPAN("fail"), response->fail);
+        put_duration(json, SPAN("empty_response"), response->empty);
+        put_duration(json, SPAN("cancel"), response->cancel);
+        json_put_object_end(json);
+    }
+    json_put_object_end(json);
+}
+
 static void put_memory(struct json_writer *json, struct span type, uint64_t bytes)
 {
     if (!bytes)
@@ -111,9 +142,7 @@ static void put_version(void *context, const struct version *version)
     json_put_key(json, SPAN("execution_count"));
     json_put_u64(json, now.executions);
     put_inferences(json, &now);
-    json_put_key(json, SPAN("response_stats"));
-    json_put_object(json);
-    json_put_object_end(json);
+    put_responses(json, &version->statistics);
     put_batches(json, &version->statistics);
     json_put_key(json, SPAN("memory_usage"));
     json_put_array(json);

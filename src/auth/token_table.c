@@ -76,6 +76,11 @@ struct token *token_table_find(const struct token_table *table, struct span secr
     return find_hash(table, hash);
 }
 
+bool token_table_holds(const struct token_table *table, const struct token *token)
+{
+    return find_hash(table, token->record.hash) == token;
+}
+
 /* ---- replacing ---- */
 
 /* Copies name and models into memory of their own, which goes to *ret_text. */

@@ -41,6 +41,9 @@ bool token_table_replace(struct token_table *table, const struct token_record *r
  * how near to one a secret is: secrets are compared by their hashes. */
 struct token *token_table_find(const struct token_table *table, struct span secret);
 
+/* Whether the token is still in force: it has not been revoked since it was found. */
+bool token_table_holds(const struct token_table *table, const struct token *token);
+
 /* Takes and drops a reference. token_unref accepts NULL. */
 struct token *token_ref(struct token *token);
 void token_unref(struct token *token);

@@ -48,6 +48,7 @@ static void enter(struct drain *drain, enum drain_step step)
         break;
     case DRAIN_CLOSING:
         drain->stop_listening();
+        api_end_streams(drain->api);
         http_server_drain(drain->http);
         break;
     case DRAIN_STOPPING:

@@ -275,6 +275,7 @@ static void make_http(void)
         .blobs = &front.pushing.blobs,
         .installer = &front.pushing.installer,
     };
+    list_init(&front.api.streams);
     http_server_init(&front.http, api_request, &front.api);
     front.http.on_closed = access_closed;
     front.http.emptied = on_emptied;

@@ -72,6 +72,7 @@ void front_limits_apply(const struct settings *settings, struct api *api, struct
     api->max_json_bytes = (size_t)settings->max_json_mib * MIB;
     api->max_body_bytes = (size_t)(body_mib * MIB);
     api->max_push_files = (size_t)settings->max_push_files;
+    api->max_stream_requests = (size_t)settings->max_stream_requests;
     serving->options.queue_limit = (size_t)settings->queue_limit;
     serving->options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;
     limits->header_bytes = (size_t)settings->max_header_bytes;

@@ -70,12 +70,19 @@ void json_put_array_end(struct json_writer *writer)
     put_close(writer, ']');
 }
 
-void json_put_key(struct json_writer *writer, struct span key)
+bool json_put_name(struct json_writer *writer, struct span name)
 {
-    bool valid = json_put_string(writer, key);
-    assert(valid);
+    if (!json_put_string(writer, name))
+        return false;
     buf_append_char(writer->buf, ':');
     writer->comma = false;
+    return true;
+}
+
+void json_put_key(struct json_writer *writer, struct span key)
+{
+    bool valid = json_put_name(writer, key);
+    assert(valid);
 }
 
 /* The letter of the two-byte escape of c, 'u' when it has none, 0 when c stands for itself. */

@@ -26,6 +26,9 @@ void json_put_array_end(struct json_writer *writer);
 /* A member's key; its value comes next. The key is a literal of ours: valid UTF-8. */
 void json_put_key(struct json_writer *writer, struct span key);
 
+/* A key of somebody else's. False, and nothing written, when it is not UTF-8. */
+bool json_put_name(struct json_writer *writer, struct span name);
+
 /* A string. False, and nothing written, when it is not UTF-8. Its bytes are read once, so they may
  * lie in memory that another process writes. */
 bool json_put_string(struct json_writer *writer, struct span string);

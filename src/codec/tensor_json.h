@@ -35,4 +35,8 @@ bool tensor_from_json(struct json *json, enum tensord_datatype datatype, const s
 bool tensor_to_json(struct json_writer *writer, enum tensord_datatype datatype,
                     const struct shape *shape, struct span data, struct error *ret_error);
 
+/* The same, but a tensor of one element is written as the element alone. */
+bool tensor_to_json_or_value(struct json_writer *writer, enum tensord_datatype datatype,
+                             const struct shape *shape, struct span data, struct error *ret_error);
+
 #endif

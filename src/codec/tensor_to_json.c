@@ -108,17 +108,42 @@ static bool put_strings(struct json_writer *writer, uint64_t count, struct span 
     return !buf_ok(writer->buf) || data.size == 0 || fail_size(ret_error);
 }
 
+/* False when the tensor is none. */
+static bool count_elements(enum tensord_datatype datatype, const struct shape *shape,
+                           struct span data, uint64_t *ret_count, struct error *ret_error)
+{
+    uint64_t size;
+    assert(datatype > TENSORD_INVALID && datatype < TENSORD_DATATYPE_COUNT);
+    return (shape_count(shape, ret_count) && shape_size_bytes(shape, datatype, &size) &&
+            (datatype == TENSORD_BYTES || size == data.size)) ||
+           fail_size(ret_error);
+}
+
+static bool put_elements(struct json_writer *writer, enum tensord_datatype datatype, uint64_t count,
+                         struct span data, struct error *ret_error)
+{
+    return datatype == TENSORD_BYTES ? put_strings(writer, count, data, ret_error)
+                                     : put_numbers(writer, datatype, data, ret_error);
+}
+
 bool tensor_to_json(struct json_writer *writer, enum tensord_datatype datatype,
                     const struct shape *shape, struct span data, struct error *ret_error)
 {
-    assert(datatype > TENSORD_INVALID && datatype < TENSORD_DATATYPE_COUNT);
-    uint64_t count, size;
-    if (!shape_count(shape, &count) || !shape_size_bytes(shape, datatype, &size) ||
-        (datatype != TENSORD_BYTES && size != data.size))
-        return fail_size(ret_error);
+    uint64_t count;
+    if (!count_elements(datatype, shape, data, &count, ret_error))
+        return false;
     json_put_array(writer);
-    bool put = datatype == TENSORD_BYTES ? put_strings(writer, count, data, ret_error)
-                                         : put_numbers(writer, datatype, data, ret_error);
+    bool put = put_elements(writer, datatype, count, data, ret_error);
     json_put_array_end(writer);
     return put;
+}
+
+bool tensor_to_json_or_value(struct json_writer *writer, enum tensord_datatype datatype,
+                             const struct shape *shape, struct span data, struct error *ret_error)
+{
+    uint64_t count;
+    if (!count_elements(datatype, shape, data, &count, ret_error))
+        return false;
+    return count == 1 ? put_elements(writer, datatype, 1, data, ret_error)
+                      : tensor_to_json(writer, datatype, shape, data, ret_error);
 }

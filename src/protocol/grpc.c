@@ -70,6 +70,11 @@ static void write_prefix(char prefix[GRPC_PREFIX_BYTES], bool compressed, size_t
         prefix[1 + i] = (char)(size >> (24 - 8 * i));
 }
 
+void grpc_prefix(char prefix[GRPC_PREFIX_BYTES], size_t size_bytes)
+{
+    write_prefix(prefix, false, size_bytes);
+}
+
 /* Compresses where that is wanted and helps; what finds no memory goes as it is. */
 static bool compress(struct grpc_writer *writer, const struct iovec *vectors, size_t count,
                      size_t size)

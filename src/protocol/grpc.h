@@ -140,6 +140,10 @@ void grpc_reply(struct http_exchange *exchange, const struct grpc_writer *writer
 bool grpc_message(struct http_exchange *exchange, struct grpc_writer *writer,
                   const struct iovec *vectors, size_t count);
 
+/* Writes the prefix of a message that is sent as it is, for callers that put several together with
+ * http_body. size_bytes ≤ 2³²-1. */
+void grpc_prefix(char prefix[GRPC_PREFIX_BYTES], size_t size_bytes);
+
 /* Ends the call: OK when error is NULL. Without grpc_reply before, the response is a lone head
  * (Trailers-Only). The error's text is copied. */
 void grpc_end(struct http_exchange *exchange, const struct error *error);

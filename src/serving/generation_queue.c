@@ -9,7 +9,10 @@
 
 #include <assert.h>
 
-enum { NO_MEMORY_MS = 10 }; /* before another try to hand requests to an idle worker */
+enum {
+    NO_MEMORY_MS = 10, /* before another try to hand requests to an idle worker */
+    STREAM_ROOM_BYTES = 64 << 10,
+};
 
 static struct serving *serving_of(const struct generation *generation)
 {
@@ -18,7 +21,8 @@ static struct serving *serving_of(const struct generation *generation)
 
 /* ---- memory ---- */
 
-uint64_t generation_room(const struct generation *generation, int64_t rows)
+/* Room for one answer. */
+static uint64_t answer_room(const struct generation *generation, int64_t rows)
 {
     const struct schema *schema = generation->schema;
     uint64_t room = 0;
@@ -33,6 +37,17 @@ uint64_t generation_room(const struct generation *generation, int64_t rows)
         room += tensor_memory_charge(size);
     }
     return room;
+}
+
+/* A model that streams has room for several answers as long as they are small: it then need not
+ * wait until the client has each. */
+uint64_t generation_room(const struct generation *generation, int64_t rows)
+{
+    uint64_t room = answer_room(generation, rows);
+    if (!generation->schema || !generation->schema->streams || room >= STREAM_ROOM_BYTES)
+        return room;
+    uint64_t ahead = room * INFERENCE_ANSWERS_AHEAD;
+    return ahead < STREAM_ROOM_BYTES ? ahead : STREAM_ROOM_BYTES;
 }
 
 static void admit(struct loop_task *task)
@@ -160,7 +175,7 @@ static bool prepare(struct generation *generation, struct inference *inference,
     request->parameters = inference->parameters;
     request->parameter_count = inference->parameter_count;
     request->deadline_ns = inference->deadline_ns;
-    request->credits = 1;
+    request->credits = INFERENCE_ANSWERS_AHEAD;
     if (!channel_fitting(&alone, 1))
         return error_set(ret_error, ERROR_TOO_LARGE,
                          "the request's parameters are longer than a worker can be sent");

@@ -87,12 +87,36 @@ const struct schema *inference_schema(const struct inference *inference)
     return inference->generation->schema;
 }
 
+/* Keeps what the final answer will say. */
+static void keep_error(struct inference *inference, const struct error *error)
+{
+    inference->fails = true;
+    inference->early_error = arena_alloc(inference->arena, sizeof *error);
+    if (inference->early_error)
+        *inference->early_error = *error;
+}
+
+static void take_kept_error(const struct inference *inference, struct error *ret_error)
+{
+    if (inference->early_error)
+        *ret_error = *inference->early_error;
+    else
+        error_no_memory(ret_error);
+}
+
+bool inference_answer_is_end(const struct inference *inference,
+                             const struct inference_answer *answer)
+{
+    const struct schema *schema = inference->generation->schema;
+    return answer->final && answer->error.code == ERROR_OK && answer->outputs.count == 0 &&
+           (inference->times.responses > 0 || (schema && schema->streams));
+}
+
 static void refuse(struct loop_task *task)
 {
     struct inference *inference = list_entry(task, struct inference, refusal);
-    struct inference_answer answer = {.final = true, .error = {.code = ERROR_RESOURCE_EXHAUSTED}};
-    if (inference->early_error)
-        answer.error = *inference->early_error;
+    struct inference_answer answer = {.final = true};
+    take_kept_error(inference, &answer.error);
     timer_stop(&inference->deadline);
     inference->state = INFERENCE_DONE;
     measure_answer(inference, &answer.error, NULL);
@@ -101,9 +125,7 @@ static void refuse(struct loop_task *task)
 
 void inference_refuse(struct inference *inference, const struct error *error)
 {
-    inference->early_error = arena_alloc(inference->arena, sizeof *error);
-    if (inference->early_error)
-        *inference->early_error = *error;
+    keep_error(inference, error);
     inference->refusal.run = refuse;
     loop_defer(model_of(inference)->serving->loop, &inference->refusal);
 }
@@ -177,6 +199,12 @@ void inference_submit(struct inference *inference)
     generation_submit(inference->generation, inference);
 }
 
+void inference_more(struct inference *inference, uint32_t count)
+{
+    if (inference->state == INFERENCE_RUNNING && count)
+        channel_credit(inference->request.channel, &inference->request, count);
+}
+
 void inference_cancel(struct inference *inference)
 {
     if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
@@ -229,32 +257,79 @@ static bool list_outputs(const struct inference *inference, const struct channel
     return true;
 }
 
+/* Room for `count` outputs of one answer; answer after answer uses the same. */
+static bool outputs_room(struct inference *inference, size_t count)
+{
+    if (count <= inference->output_capacity)
+        return true;
+    struct inference_output *outputs = arena_calloc(inference->arena, count, sizeof *outputs);
+    if (!outputs)
+        return false;
+    inference->outputs = outputs;
+    inference->output_capacity = count;
+    return true;
+}
+
+/* Fills in the outputs, or why there are none. */
+static void take_outputs(struct inference *inference, const struct channel_response *response,
+                         struct inference_answer *answer)
+{
+    size_t count = response->output_count > inference->output_name_count
+                       ? response->output_count
+                       : inference->output_name_count;
+    if (answer->error.code != ERROR_OK || !response->output_count)
+        return;
+    if (!outputs_room(inference, count))
+        error_no_memory(&answer->error);
+    else if (list_outputs(inference, response, inference->outputs, &answer->outputs.count,
+                          &answer->error))
+        answer->outputs.items = inference->outputs;
+}
+
+/* The request ends with this error when its worker has heard that it was cancelled. */
+static void fail_running(struct inference *inference, const struct error *error)
+{
+    keep_error(inference, error);
+    inference_cancel(inference);
+}
+
+static void answer_more(struct inference *inference, const struct inference_answer *answer)
+{
+    if (inference->cancelled)
+        return;
+    if (answer->error.code != ERROR_OK) {
+        fail_running(inference, &answer->error);
+        return;
+    }
+    measure_response(inference);
+    inference->answered(inference, answer);
+}
+
+static void answer_last(struct inference *inference, struct inference_answer *answer,
+                        const struct channel_times *times)
+{
+    if (inference->cancelled)
+        generation_reclaim(inference->generation);
+    timer_stop(&inference->deadline);
+    inference->state = INFERENCE_DONE;
+    if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns)
+        error_set(&answer->error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
+    else if (inference->fails)
+        take_kept_error(inference, &answer->error);
+    measure_last_response(inference, answer);
+    measure_answer(inference, &answer->error, times);
+    inference->answered(inference, answer);
+}
+
 void inference_answer(struct inference *inference, const struct channel_response *response)
 {
     struct inference_answer answer UNSET;
-    answer.outputs = NULL;
-    answer.output_count = 0;
+    answer.outputs = (struct inference_outputs){NULL, 0};
     answer.final = response->final;
     answer.error = response->error;
-    size_t capacity = response->output_count > inference->output_name_count
-                          ? response->output_count
-                          : inference->output_name_count;
-    struct inference_output *outputs = arena_calloc(inference->arena, capacity, sizeof *outputs);
-    if (!outputs)
-        error_no_memory(&answer.error);
-    else if (answer.error.code == ERROR_OK && response->output_count &&
-             list_outputs(inference, response, outputs, &answer.output_count, &answer.error))
-        answer.outputs = outputs;
-    if (answer.final) {
-        if (inference->cancelled)
-            generation_reclaim(inference->generation);
-        timer_stop(&inference->deadline);
-        inference->state = INFERENCE_DONE;
-        if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns)
-            error_set(&answer.error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
-        measure_answer(inference, &answer.error, &response->times);
-    } else {
-        measure_response(inference);
-    }
-    inference->answered(inference, &answer);
+    take_outputs(inference, response, &answer);
+    if (answer.final)
+        answer_last(inference, &answer, &response->times);
+    else
+        answer_more(inference, &answer);
 }

@@ -7,6 +7,11 @@
  * outlive the worker's interest in it, so inference_fini may be called before inference_submit or
  * after the final answer, never between.
  *
+ * Answers: a model may give any number before the final one, which then often has no outputs and
+ * only says that it was the last. They are pulled: the outputs of each lie still until
+ * inference_more returns them, and with INFERENCE_ANSWERS_AHEAD of them unreturned the model waits.
+ * An error is always final. Who wants exactly one answer uses only_answer.h.
+ *
  * All calls are for the loop's thread. */
 #ifndef TENSORD_SERVING_INFERENCE_H
 #define TENSORD_SERVING_INFERENCE_H
@@ -24,13 +29,21 @@ struct generation;
 struct inference;
 struct version;
 
+enum { INFERENCE_ANSWERS_AHEAD = 32 }; /* that a model may give before the first was returned */
+
 /* An output as the API sees it. data may change at any time (the worker can write it), so whoever
- * parses it reads each byte once; it is valid until inference_fini. */
+ * parses it reads each byte once; it is valid until inference_more returns it or inference_fini. */
 struct inference_output {
     const struct tensor_info *info; /* name; of the generation's schema */
     enum tensord_datatype datatype;
     struct shape shape;
     struct span data;
+};
+
+/* The outputs of an answer, in the order in which they were asked for. */
+struct inference_outputs {
+    const struct inference_output *items;
+    size_t count;
 };
 
 /* When an inference changed its stage, ns of the monotonic clock; 0: not yet. See measure.h. */
@@ -41,16 +54,16 @@ struct inference_times {
     uint64_t answered_ns;
     struct channel_times worker; /* of the time between the last two */
     uint64_t batch_rows;         /* of its execution; 0: another request stands for that */
-    bool responded;              /* once already */
+    uint64_t responded_ns;       /* its latest answer that was not final */
+    size_t responses;            /* so far */
     bool failed;
 };
 
-/* One answer. Valid during the call of `answered`; the data of outputs until inference_fini. */
+/* One answer. Valid during the call of `answered`; the data of its outputs for longer. */
 struct inference_answer {
     bool final;
-    struct error error; /* ERROR_OK when it went well */
-    const struct inference_output *outputs;
-    size_t output_count;
+    struct error error; /* ERROR_OK when it went well; else it is final */
+    struct inference_outputs outputs;
 };
 
 struct inference {
@@ -81,14 +94,17 @@ struct inference {
     uint64_t room_bytes;          /* of it, for outputs */
     struct extent *extras;        /* room that the worker asked for beyond its grant */
     size_t extra_count, extra_capacity;
+    struct inference_output *outputs; /* of the answer that is being told */
+    size_t output_capacity;
     struct channel_request request;
     struct list_link link; /* in the generation's queue */
     struct timer deadline;
-    struct kept *kept;        /* its worker still looks at its memory; NULL: it does not */
-    struct loop_task refusal; /* gives early_error as the final answer */
-    struct error *early_error;
+    struct kept *kept;         /* its worker still looks at its memory; NULL: it does not */
+    struct loop_task refusal;  /* gives early_error as the final answer */
+    struct error *early_error; /* NULL: there was no memory for it */
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
     bool cancelled;
+    bool fails;                     /* with early_error, whatever its worker says */
     bool released;                  /* its memory has gone back */
     bool runs_alone;                /* it is not joined with others, whatever they are */
     unsigned depth;                 /* of nested calls above it; 0: a client's own */
@@ -146,10 +162,19 @@ void inference_outputs(struct inference *inference, const struct span *names, si
  * this call. */
 void inference_submit(struct inference *inference);
 
+/* The outputs of the `count` oldest answers that were not final are no longer looked at: the model
+ * may use their room, and give as many answers more. Does nothing after the final answer. */
+void inference_more(struct inference *inference, uint32_t count);
+
 /* Nobody waits any more: a waiting inference gets its final answer (CANCELLED) in this loop turn's
- * end, a running one when its worker gives it. Does nothing before submit or after the final
- * answer. */
+ * end, a running one when its worker gives it; other answers are not told any more. Does nothing
+ * before submit or after the final answer. */
 void inference_cancel(struct inference *inference);
+
+/* Whether the answer only says that it was the last: it has no outputs, and the model has answered
+ * before, or is one that may give none. */
+bool inference_answer_is_end(const struct inference *inference,
+                             const struct inference_answer *answer);
 
 /* The model and the version that it is bound to. */
 struct span inference_model(const struct inference *inference);

@@ -4,6 +4,7 @@
 #include "serving/generation.h"
 #include "serving/replica.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -31,6 +32,7 @@ void measure_fini(struct version_statistics *statistics)
         series_count--;
     free(statistics->summaries);
     free(statistics->batches);
+    free(statistics->responses);
 }
 
 void measure_submit(struct inference *inference)
@@ -229,14 +231,62 @@ void measure_visit(const struct visit *visit, enum visit_end end)
                                     : FAILURE_BACKEND]++;
 }
 
+/* ---- several answers ---- */
+
+/* Where the statistics of the request's next answer are; NULL without memory. */
+static struct response_statistics *response_of(struct version_statistics *statistics, size_t place)
+{
+    if (place >= MEASURE_RESPONSES)
+        place = MEASURE_RESPONSES - 1;
+    if (!statistics->responses)
+        statistics->responses = calloc(MEASURE_RESPONSES, sizeof *statistics->responses);
+    if (!statistics->responses)
+        return NULL;
+    if (place >= statistics->response_count)
+        statistics->response_count = place + 1;
+    return &statistics->responses[place];
+}
+
+/* How long the answer that has come now took. */
+static uint64_t response_ns(const struct inference_times *times, uint64_t now_ns)
+{
+    uint64_t since_ns = times->responded_ns  ? times->responded_ns
+                        : times->executed_ns ? times->executed_ns
+                                             : times->submitted_ns;
+    return now_ns - since_ns;
+}
+
 void measure_response(struct inference *inference)
 {
     struct inference_times *times = &inference->times;
-    if (times->responded || !metrics_measure)
+    struct version_statistics *statistics = statistics_of(inference);
+    size_t place = times->responses++;
+    if (!metrics_measure)
         return;
-    times->responded = true;
-    histogram_observe(&statistics_of(inference)->metrics.first_response, &histogram_first_response,
-                      clock_now_ns() - times->submitted_ns);
+    uint64_t now_ns = clock_now_ns();
+    struct response_statistics *response = response_of(statistics, place);
+    if (place == 0)
+        histogram_observe(&statistics->metrics.first_response, &histogram_first_response,
+                          now_ns - times->submitted_ns);
+    if (response)
+        duration_add(&response->success, response_ns(times, now_ns));
+    times->responded_ns = now_ns;
+}
+
+void measure_last_response(struct inference *inference, const struct inference_answer *answer)
+{
+    const struct inference_times *times = &inference->times;
+    const struct schema *schema = inference->generation->schema;
+    if (!metrics_measure || (!times->responses && !(schema && schema->streams)))
+        return;
+    struct response_statistics *response = response_of(statistics_of(inference), times->responses);
+    if (!response)
+        return;
+    duration_add(inference->cancelled             ? &response->cancel
+                 : answer->error.code != ERROR_OK ? &response->fail
+                 : answer->outputs.count == 0     ? &response->empty
+                                                  : &response->success,
+                 response_ns(times, clock_now_ns()));
 }
 
 void measure_written(struct inference *inference, uint64_t now_ns)
@@ -295,4 +345,24 @@ void measure_trace(const struct inference *inference, uint64_t now_ns, struct sp
     memcpy(record->span_id, inference->trace.span_id, sizeof record->span_id);
     record->texts[SPAN_TEXT_STATE] = inference->trace.state;
     record->texts[SPAN_TEXT_MODEL] = inference->generation->spec.name;
+}
+
+void measure_span(const struct inference *inference, const struct error *error, uint64_t now_ns)
+{
+    struct tracer *tracer = inference->generation->version->model->serving->tracer;
+    if (!tracer || !tracer->available || !inference->trace.sampled)
+        return;
+    struct span_record record = {
+        .flags = error->code == ERROR_OK ? 0 : SPAN_FAILED,
+        .start_ns = tracer_epoch_ns(inference->times.received_ns, now_ns),
+        .grpc_status = -1,
+    };
+    char version[24];
+    int size = snprintf(version, sizeof version, "%llu",
+                        (unsigned long long)inference->generation->spec.version);
+    record.texts[SPAN_TEXT_NAME] = SPAN("infer");
+    record.texts[SPAN_TEXT_VERSION] = (struct span){version, (size_t)size};
+    record.texts[SPAN_TEXT_FAILURE] = span_of(error->code == ERROR_OK ? "" : error->message);
+    measure_trace(inference, now_ns, &record);
+    tracer_add(tracer, &record);
 }

@@ -20,12 +20,21 @@
 
 struct generation;
 
-enum { MEASURE_BATCH_SIZES = 64 }; /* that a version keeps apart; larger ones share the last */
+enum {
+    MEASURE_BATCH_SIZES = 64, /* that a version keeps apart; larger ones share the last */
+    MEASURE_RESPONSES = 64,   /* likewise, by their place among a request's answers */
+};
 
 /* Executions of one batch size. */
 struct batch_statistics {
     uint64_t rows;
     struct duration input, compute, output;
+};
+
+/* The n-th answers of requests that were, or may be, answered several times. Each took from the one
+ * before it, or from the start of its execution. */
+struct response_statistics {
+    struct duration success, fail, empty, cancel;
 };
 
 /* What is known of a version's inferences. */
@@ -34,6 +43,8 @@ struct version_statistics {
     struct model_summaries *summaries; /* NULL: not kept */
     struct batch_statistics *batches;  /* by rows, ascending */
     size_t batch_count;
+    struct response_statistics *responses; /* by their place; MEASURE_RESPONSES, or NULL */
+    size_t response_count;
     bool has_series; /* of its own; else /metrics shows it together with others */
 };
 
@@ -57,6 +68,9 @@ void measure_answer(struct inference *inference, const struct error *error,
 /* A response that is not the last has come. */
 void measure_response(struct inference *inference);
 
+/* The last has; measure_answer follows. */
+void measure_last_response(struct inference *inference, const struct inference_answer *answer);
+
 /* The answer was taken by the kernel at now_ns. Does nothing unless it was answered well. */
 void measure_written(struct inference *inference, uint64_t now_ns);
 
@@ -70,6 +84,10 @@ void measure_trace(const struct inference *inference, uint64_t now_ns, struct sp
 
 /* A visit to a managed server has ended, so. */
 void measure_visit(const struct visit *visit, enum visit_end end);
+
+/* Gives the tracer the span of an inference that is a part of a larger request, below that one's:
+ * ended at now_ns, well or with the error. Does nothing when it is not traced. */
+void measure_span(const struct inference *inference, const struct error *error, uint64_t now_ns);
 
 /* Adds a generation's gauges. */
 void measure_generation(const struct generation *generation, struct model_metrics *to);

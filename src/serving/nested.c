@@ -1,10 +1,12 @@
 /* Nested inferences; see nested.h. */
 #include "serving/nested.h"
 
+#include "base/unset.h"
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
+#include "serving/measure.h"
+#include "serving/only_answer.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { ARENA_BYTES = 1 << 20 };
@@ -12,6 +14,7 @@ enum { ARENA_BYTES = 1 << 20 };
 struct nested {
     struct list_link link; /* in the caller's list; unlinked: nobody waits for the answer */
     struct inference inference;
+    struct only_answer only;
     struct arena arena;
     struct channel *channel; /* of the caller */
     struct inference *parent;
@@ -46,65 +49,61 @@ static bool copy_output(struct inference *parent, const struct inference_output 
     return true;
 }
 
-static bool send_outputs(struct nested *nested, const struct inference_answer *answer,
+static bool send_outputs(struct nested *nested, const struct inference_outputs *outputs,
                          struct error *ret_error)
 {
-    size_t count = answer->output_count;
+    size_t count = outputs->count;
     struct channel_tensor *tensors = arena_calloc(&nested->arena, count, sizeof *tensors);
     struct span *names = arena_calloc(&nested->arena, count, sizeof *names);
     if (!tensors || !names)
         return error_no_memory(ret_error);
     for (size_t i = 0; i < count; i++) {
-        names[i] = answer->outputs[i].info->name;
-        if (!copy_output(nested->parent, &answer->outputs[i], (uint32_t)i, &tensors[i], ret_error))
+        names[i] = outputs->items[i].info->name;
+        if (!copy_output(nested->parent, &outputs->items[i], (uint32_t)i, &tensors[i], ret_error))
             return false;
     }
     channel_call_answer(nested->channel, nested->call_id, NULL, names, tensors, count);
     return true;
 }
 
-/* The call's span stands below that of the request which it was made for. */
-static void trace(const struct nested *nested, const struct error *error)
+/* Answers the call, if anybody still waits for that. False: another answer has to come first. */
+static bool answer_call(struct nested *nested, const struct inference_answer *answer,
+                        struct error *ret_error)
 {
-    const struct inference *inference = &nested->inference;
-    struct model *model = inference->generation->version->model;
-    struct tracer *tracer = model->serving->tracer;
-    uint64_t now_ns = inference->times.answered_ns;
-    if (!tracer || !tracer->available || !inference->trace.sampled)
-        return;
-    struct span_record record = {
-        .flags = error->code == ERROR_OK ? 0 : SPAN_FAILED,
-        .start_ns = tracer_epoch_ns(inference->times.received_ns, now_ns),
-        .grpc_status = -1,
-    };
-    char version[24];
-    int size = snprintf(version, sizeof version, "%llu",
-                        (unsigned long long)inference->generation->spec.version);
-    record.texts[SPAN_TEXT_NAME] = SPAN("infer");
-    record.texts[SPAN_TEXT_VERSION] = (struct span){version, (size_t)size};
-    record.texts[SPAN_TEXT_FAILURE] = span_of(error->code == ERROR_OK ? "" : error->message);
-    measure_trace(inference, now_ns, &record);
-    tracer_add(tracer, &record);
+    struct inference_outputs only;
+    ret_error->code = ERROR_OK;
+    if (!list_linked(&nested->link)) {
+        *ret_error = answer->error;
+        return true;
+    }
+    switch (only_answer_take(&nested->only, &nested->inference, answer, &only, ret_error)) {
+    case ONLY_ANSWER_WAITS:
+        return false;
+    case ONLY_ANSWER_GIVEN:
+        if (send_outputs(nested, &only, ret_error))
+            break;
+        answer_error(nested->channel, nested->call_id, ret_error);
+        break;
+    case ONLY_ANSWER_FAILED:
+        answer_error(nested->channel, nested->call_id, ret_error);
+        break;
+    }
+    list_remove(&nested->link);
+    nested->inference.parent = NULL; /* it may go before this one's last answer comes */
+    return true;
 }
 
 static void answered(struct inference *inference, const struct inference_answer *answer)
 {
     struct nested *nested = list_entry(inference, struct nested, inference);
-    struct error error = answer->error;
-    bool waiting = list_linked(&nested->link);
-    if (!answer->final)
-        error_set(&error, ERROR_UNIMPLEMENTED,
-                  "a nested call is for models that answer once; this one streams");
-    if (waiting && (error.code != ERROR_OK || !send_outputs(nested, answer, &error)))
-        answer_error(nested->channel, nested->call_id, &error);
-    list_remove(&nested->link);
-    inference->parent = NULL; /* it may go before this one's last answer comes */
-    if (answer->final)
-        trace(nested, &error);
-    if (answer->final)
+    struct error error UNSET;
+    bool told = answer_call(nested, answer, &error);
+    if (answer->final) {
+        measure_span(inference, &error, inference->times.answered_ns);
         nested_free(nested);
-    else
+    } else if (told) {
         inference_cancel(inference);
+    }
 }
 
 /* ---- the call ---- */

@@ -110,6 +110,9 @@ static void a_callee_that_streams_outlives_its_caller(void **state)
     worker_read(&f, inner);
     worker_answer(&f, inner, TENSORD_OK, false);
     worker_read(&f, outer);
+    assert_int_equal(outer->call_answers, 0); /* it may have been the only one */
+    worker_answer(&f, inner, TENSORD_OK, false);
+    worker_read(&f, outer);
     assert_int_equal(outer->failed_call_answers, 1);
     worker_answer(&f, outer, TENSORD_OK, true);
     client_expect(client, ERROR_OK);
@@ -121,6 +124,23 @@ static void a_callee_that_streams_outlives_its_caller(void **state)
     worker_read(&f, inner);
     assert_int_equal(inner->call_answers, 1);
     worker_answer(&f, inner, TENSORD_CANCELLED, true);
+    fixture_fini(&f);
+}
+
+static void a_callee_that_gives_one_answer_and_ends_has_answered(void **state)
+{
+    struct played_worker *outer, *inner;
+    struct client *client = make_caller(&outer);
+    inner = worker_of(&f, "inner");
+    worker_call(&f, outer, 7, "inner");
+    worker_read(&f, inner);
+    worker_answer(&f, inner, TENSORD_OK, false);
+    worker_end_answers(&f, inner);
+    worker_read(&f, outer);
+    assert_int_equal(outer->call_answers, 1);
+    assert_int_equal(outer->failed_call_answers, 0);
+    worker_answer(&f, outer, TENSORD_OK, true);
+    client_expect(client, ERROR_OK);
     fixture_fini(&f);
 }
 
@@ -172,6 +192,7 @@ int main(void)
         cmocka_unit_test(the_callers_death_cancels_its_calls),
         cmocka_unit_test(the_callees_death_is_the_answer),
         cmocka_unit_test(a_callee_that_streams_outlives_its_caller),
+        cmocka_unit_test(a_callee_that_gives_one_answer_and_ends_has_answered),
         cmocka_unit_test(a_request_may_end_before_its_calls_do_for_ever),
         cmocka_unit_test(too_many_calls_at_once_break_the_rules),
     };

@@ -319,10 +319,11 @@ static void send_schema(struct fixture *f, struct played_worker *worker, bool ou
 }
 
 static void say_ready(struct fixture *f, struct played_worker *worker, const char *output,
-                      uint32_t max_rows)
+                      uint32_t max_rows, bool streams)
 {
     struct record_writer writer;
-    const struct record_ready head = {.concurrency = 1, .max_batch_size = max_rows};
+    const struct record_ready head = {
+        .concurrency = 1, .max_batch_size = max_rows, .streams = streams};
     worker->ready = true;
     if (!worker->keeps) {
         send_schema(f, worker, false, "x");
@@ -337,12 +338,17 @@ static void say_ready(struct fixture *f, struct played_worker *worker, const cha
 
 void worker_ready(struct fixture *f, struct played_worker *worker, uint32_t max_rows)
 {
-    say_ready(f, worker, "y", max_rows);
+    say_ready(f, worker, "y", max_rows, false);
+}
+
+void worker_ready_to_stream(struct fixture *f, struct played_worker *worker)
+{
+    say_ready(f, worker, "y", 0, true);
 }
 
 void worker_ready_otherwise(struct fixture *f, struct played_worker *worker)
 {
-    say_ready(f, worker, "z", 0);
+    say_ready(f, worker, "z", 0, false);
 }
 
 void worker_fail(struct fixture *f, struct played_worker *worker, enum tensord_status status)
@@ -355,28 +361,29 @@ void worker_fail(struct fixture *f, struct played_worker *worker, enum tensord_s
     send(f, worker, &writer);
 }
 
-void worker_answer(struct fixture *f, struct played_worker *worker, enum tensord_status status,
-                   bool final)
+static void respond(struct fixture *f, struct played_worker *worker, enum tensord_status status,
+                    bool final, bool outputs)
 {
     struct record_writer writer;
     assert_true(worker->request_count > 0);
     struct played_request request = worker->requests[0];
-    bool good = status == TENSORD_OK;
     const struct record_response head = {.request = request.id,
                                          .final = final,
                                          .status = status,
-                                         .message_size = good ? 0 : 4,
-                                         .output_count = good};
+                                         .message_size = status == TENSORD_OK ? 0 : 4,
+                                         .output_count = outputs};
     begin(worker, &writer, RECORD_RESPONSE);
     record_put(&writer, &head, sizeof head);
-    record_put_string(&writer, good ? SPAN("") : SPAN("oops"));
+    record_put_string(&writer, status == TENSORD_OK ? SPAN("") : SPAN("oops"));
     request.input.index = 0;
-    if (good)
+    if (outputs)
         record_put_tensor(&writer, &request.input, (struct span){0});
     if (final) {
         worker->request_count--;
         memmove(worker->requests, worker->requests + 1,
                 worker->request_count * sizeof *worker->requests);
+    } else {
+        worker->requests[0].credits--;
     }
     send(f, worker, &writer);
     if (!final || (worker->request_count && worker->requests[0].execution == request.execution))
@@ -385,6 +392,17 @@ void worker_answer(struct fixture *f, struct played_worker *worker, enum tensord
     record_put(&writer, &(struct record_executed){request.execution, 1000},
                sizeof(struct record_executed));
     send(f, worker, &writer);
+}
+
+void worker_answer(struct fixture *f, struct played_worker *worker, enum tensord_status status,
+                   bool final)
+{
+    respond(f, worker, status, final, status == TENSORD_OK);
+}
+
+void worker_end_answers(struct fixture *f, struct played_worker *worker)
+{
+    respond(f, worker, TENSORD_OK, true, false);
 }
 
 void worker_need_room(struct fixture *f, struct played_worker *worker, uint64_t size)
@@ -438,6 +456,7 @@ static void take_execute(struct played_worker *worker, struct record_reader *rea
         struct played_request *taken = &worker->requests[worker->request_count++];
         *taken = (struct played_request){.id = request->request,
                                          .execution = head->execution,
+                                         .credits = request->credits,
                                          .grant = {request->grant_offset, request->grant_size}};
         assert_int_equal(request->input_count, 1);
         assert_true(record_take_tensor(reader, &taken->input, &name));
@@ -449,6 +468,15 @@ static void take_cancel(struct played_worker *worker, struct record_reader *read
     const struct record_request_id *head = record_take(reader, sizeof *head);
     for (size_t i = 0; i < worker->request_count; i++)
         worker->requests[i].cancelled |= worker->requests[i].id == head->request;
+}
+
+static void take_credit(struct played_worker *worker, struct record_reader *reader)
+{
+    const struct record_credit *head = record_take(reader, sizeof *head);
+    for (size_t i = 0; i < worker->request_count; i++) {
+        if (worker->requests[i].id == head->request)
+            worker->requests[i].credits += head->count;
+    }
 }
 
 static void take_grant(struct played_worker *worker, struct record_reader *reader)
@@ -476,6 +504,9 @@ static void take(struct played_worker *worker)
         break;
     case RECORD_CANCEL:
         take_cancel(worker, &reader);
+        break;
+    case RECORD_CREDIT:
+        take_credit(worker, &reader);
         break;
     case RECORD_GRANT:
         take_grant(worker, &reader);

@@ -23,6 +23,7 @@ struct played_request {
     uint64_t execution;
     struct channel_tensor input; /* the first */
     struct extent grant;
+    uint32_t credits; /* answers that it may give beside the last */
     bool cancelled;
 };
 
@@ -131,6 +132,9 @@ struct played_worker *worker_of(struct fixture *f, const char *name);
  * rows, and runs one execution at a time. */
 void worker_ready(struct fixture *f, struct played_worker *worker, uint32_t max_rows);
 
+/* The same, and it may answer several times. */
+void worker_ready_to_stream(struct fixture *f, struct played_worker *worker);
+
 /* The same with an output named otherwise. */
 void worker_ready_otherwise(struct fixture *f, struct played_worker *worker);
 
@@ -144,6 +148,9 @@ void worker_read(struct fixture *f, struct played_worker *worker);
  * for the last time. It is freed from it when final. */
 void worker_answer(struct fixture *f, struct played_worker *worker, enum tensord_status status,
                    bool final);
+
+/* It ends its oldest request with an answer without outputs. */
+void worker_end_answers(struct fixture *f, struct played_worker *worker);
 
 /* It asks for room, or calls another model with its input, for its oldest request. */
 void worker_need_room(struct fixture *f, struct played_worker *worker, uint64_t size);

@@ -171,9 +171,7 @@ void host_batch_scatter(struct host_execution *execution)
     for (size_t i = 0; i < execution->request_count; i++) {
         struct host_request *request = &execution->requests[i];
         request->output_count = 0;
-        request->outputs =
-            arena_alloc(&execution->arena, execution->output_count * sizeof *request->outputs);
-        if (!request->outputs)
+        if (!host_request_has_room(request, execution->output_count))
             request->status = TENSORD_UNAVAILABLE;
     }
     for (size_t i = 0; i < execution->output_count; i++)

@@ -285,6 +285,19 @@ void host_execution_free(struct host_execution *execution)
     arena_fini(&arena);
 }
 
+bool host_request_has_room(struct host_request *request, size_t count)
+{
+    if (count <= request->output_capacity)
+        return true;
+    struct channel_tensor *outputs =
+        arena_alloc(&request->execution->arena, count * sizeof *outputs);
+    if (!outputs)
+        return false;
+    request->outputs = outputs;
+    request->output_capacity = count;
+    return true;
+}
+
 /* Puts the outputs of the only request, or each request's rows, where send_response finds them. */
 static void deal_outputs(struct host_execution *execution)
 {
@@ -293,9 +306,7 @@ static void deal_outputs(struct host_execution *execution)
         return;
     }
     struct host_request *request = execution->requests;
-    request->outputs =
-        arena_alloc(&execution->arena, execution->output_count * sizeof *request->outputs);
-    if (!request->outputs) {
+    if (!host_request_has_room(request, execution->output_count)) {
         request->status = on_reason(TENSORD_UNAVAILABLE, "out of memory");
         return;
     }

@@ -38,7 +38,7 @@ struct host_request {
     struct host_room *rooms;       /* its grant, and what was granted later */
     size_t room_count, room_capacity;
     struct channel_tensor *outputs; /* of its next response */
-    size_t output_count;
+    size_t output_count, output_capacity;
     enum tensord_status status; /* why it alone fails */
     bool cancelled;
     uint32_t credits;
@@ -176,6 +176,9 @@ void host_log_line(struct host *host, enum tensord_log_level level, struct span 
 
 /* Frees an execution that nobody knows any more. */
 void host_execution_free(struct host_execution *execution);
+
+/* Makes room for a response of `count` outputs; each response uses the same. */
+bool host_request_has_room(struct host_request *request, size_t count);
 
 /* ---- host_room.c: memory for outputs ---- */
 

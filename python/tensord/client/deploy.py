@@ -51,7 +51,7 @@ class Deployed:
 
     def astream(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
         """stream() without blocking the event loop."""
-        return self.model.run_astream(lambda: self.stream(*values, **named))
+        return self.model.run_astream(self._make(values, named), self._finish)
 
 
 def deploy(server: "Server", path: Union[str, Path], name: Optional[str] = None, *, version: Optional[int] = None,

@@ -4,12 +4,11 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterator, Mapping, Optional, Sequence
 
 from tensord.client import arrays, wire
 from tensord.client.address import segment
-from tensord.client.datatypes import Tensor, TensorInfo, flatten, pack, shape_of
+from tensord.client.datatypes import Tensor, TensorInfo
 from tensord.client.transport import Cancel, Response, error_text
 from tensord.errors import Error, InvalidInput, ModelError, ModelNotFound, ModelUnavailable, TimedOut
 
@@ -125,15 +124,15 @@ class Model:
         return await self.run_aio(lambda: self._inputs(values, named), self.finish)
 
     def stream(self, *values: Any, **named: Any) -> Iterator[Any]:
-        """The parts of the answer, as the model gives them. Leaving the loop ends the request at the server.
+        """The parts of the answer, as the model gives them, of any datatype. Leaving the loop ends the request at the server.
 
-        Goes over the server's /generate_stream; a server that has none is refused with a clear error.
+        Goes over the server's …/infer_stream; a server that has none is refused with a clear error.
         """
         return self.run_stream(self._inputs(values, named), self.finish)
 
     def astream(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
-        """stream() without blocking the event loop."""
-        return self.run_astream(lambda: self.stream(*values, **named))
+        """stream() without blocking the event loop. Cancelling the task cancels the request at the server."""
+        return self.run_astream(lambda: self._inputs(values, named), self.finish)
 
     # What follows are the same calls for whoever makes inputs and results by rules of their own: `make` gives the inputs by
     # name, `finish` makes the result of the outputs, these inputs, and whether they were single rows or values.
@@ -162,14 +161,12 @@ class Model:
             cancel.cancel()
             raise
 
-    def run_stream(self, given: Mapping[str, Any], finish: Finish) -> Iterator[Any]:
+    def run_stream(self, given: Mapping[str, Any], finish: Finish, cancel: Optional[Cancel] = None) -> Iterator[Any]:
         """A call with several answers."""
         tensors, single = self._encode(given)
-        body = wire.encode_json(tensors)
-        if parameters := self._parameters():
-            body["parameters"] = parameters
+        fields, body = wire.encode_request(tensors, self._parameters())
         response = self.server.transport.request(
-            "POST", self.path + "/generate_stream", json_body=body, timeout_s=self._timeout_s())
+            "POST", self.path + "/infer_stream", headers=fields, body=body, timeout_s=self._timeout_s(), cancel=cancel)
         if response.status == 200:
             return self._parts(response, lambda outputs: finish(outputs, single, given))
         sentence = error_text(response)
@@ -177,28 +174,30 @@ class Model:
             raise Error(f"the server at {self.server.url} cannot stream answers yet; call the model instead")
         raise self._error(response.status, sentence)
 
-    async def run_astream(self, begin: Callable[[], Iterator[Any]]) -> AsyncIterator[Any]:
+    async def run_astream(self, make: Callable[[], Mapping[str, Any]], finish: Finish) -> AsyncIterator[Any]:
         """A stream that does not block."""
         import asyncio
 
-        loop, end = asyncio.get_running_loop(), object()
-        parts = await loop.run_in_executor(self.server.executor, begin)
+        loop, executor = asyncio.get_running_loop(), self.server.executor
+        cancel, end = Cancel(), object()
+        parts: Any = None
         try:
-            while (part := await loop.run_in_executor(self.server.executor, next, parts, end)) is not end:
+            parts = await loop.run_in_executor(executor, lambda: self.run_stream(make(), finish, cancel))
+            while (part := await loop.run_in_executor(executor, next, parts, end)) is not end:
                 yield part
+        except asyncio.CancelledError:
+            cancel.cancel()  # a thread may still wait for the next part, and then ends
+            raise
         finally:
-            parts.close()  # type: ignore[attr-defined]
+            if parts is not None and not cancel.cancelled:
+                parts.close()
 
     def _parts(self, response: Response, finish: Callable[[list[Tensor]], Any]) -> Iterator[Any]:
-        infos = {info.name: info for info in self.outputs}
         try:
-            for line in response.lines():
-                if not line.startswith("data:"):
-                    continue
-                part = json.loads(line[len("data:"):])
-                if "error" in part and "error" not in infos:
-                    raise ModelError(self.name, str(part["error"]))
-                yield finish([_from_flat(part[name], info) for name, info in infos.items() if name in part])
+            for outputs in wire.decode_answers(response.pieces()):
+                yield finish(outputs)
+        except wire.StreamError as error:
+            raise self._error(500, str(error)) from None
         finally:
             response.close()
 
@@ -287,14 +286,3 @@ class Model:
         if status in (429, 503):
             return ModelUnavailable(self.name, sentence, status)
         return ModelError(self.name, sentence, status)
-
-
-def _from_flat(value: Any, info: TensorInfo) -> Tensor:
-    """An output of a streamed part: JSON that is flat, a single value for one element."""
-    shape = shape_of(value)
-    flat = flatten(value, len(shape))
-    fixed = prod(size for size in info.shape if size >= 0)
-    free = sum(size < 0 for size in info.shape)
-    if len(shape) != len(info.shape) and free <= 1 and fixed and len(flat) % fixed == 0:
-        shape = tuple(len(flat) // fixed if size < 0 else size for size in info.shape)
-    return Tensor(info.name, info.datatype, tuple(shape), pack(flat, info.datatype))

@@ -108,6 +108,13 @@ class Response:
                  raw: http.client.HTTPResponse, timer: Timer) -> None:
         self.transport, self.connection, self.raw, self.timer = transport, connection, raw, timer
         self.sock, self.status = sock, raw.status
+        self._given_back = False
+
+    def _give_back(self, keep: bool) -> None:
+        """Once: afterwards the connection may be somebody else's."""
+        if not self._given_back:
+            self._given_back = True
+            self.transport._give_back(self.connection, keep)
 
     def header(self, name: str) -> Optional[str]:
         """A field of the head."""
@@ -120,7 +127,7 @@ class Response:
         except BaseException as error:
             self.close()
             _reraise(error, self.transport.address)
-        self.transport._give_back(self.connection, keep=not self.raw.will_close)
+        self._give_back(keep=not self.raw.will_close)
         return body
 
     def _read_all(self) -> bytearray:
@@ -154,7 +161,7 @@ class Response:
             _reraise(error, self.transport.address)
         finally:
             self.raw.close()
-            self.transport._give_back(self.connection, keep=ended and not self.raw.will_close)
+            self._give_back(keep=ended and not self.raw.will_close)
 
     def lines(self) -> Iterator[str]:
         """The body's lines, as they come, without their ends."""
@@ -169,7 +176,7 @@ class Response:
     def close(self) -> None:
         """Ends the connection, and with it the request, if it still runs at the server."""
         self.raw.close()
-        self.transport._give_back(self.connection, keep=False)
+        self._give_back(keep=False)
 
 
 def error_text(response: Response) -> str:

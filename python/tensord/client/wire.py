@@ -1,10 +1,10 @@
-"""The Open Inference Protocol over REST with binary tensors: requests as bytes, answers as tensors."""
+"""The Open Inference Protocol over REST with binary tensors: requests as bytes, answers, one or a stream, as tensors."""
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
-from tensord.client.datatypes import Buffer, Tensor, TensorInfo, flatten, nest, pack, shape_of, unpack
+from tensord.client.datatypes import Buffer, Tensor, TensorInfo, flatten, pack, shape_of
 from tensord.errors import Error
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -25,30 +25,72 @@ def encode_request(tensors: Sequence[Tensor], parameters: Optional[Mapping[str, 
     return fields, [text, *(tensor.data for tensor in tensors)]
 
 
-def encode_json(tensors: Sequence[Tensor]) -> dict[str, Any]:
-    """The same inputs as values by name, for the surfaces that take only JSON."""
-    return {tensor.name: nest(unpack(tensor.data, tensor.datatype), tensor.shape) for tensor in tensors}
-
-
 def decode_answer(body: Buffer, head_length: Optional[str]) -> list[Tensor]:
     """The outputs of an answer; those in binary stay where they lie in the body."""
     view = memoryview(body)
     try:
         at = len(view) if head_length is None else int(head_length)
         head = json.loads(bytes(view[:at]))
-        outputs = []
+    except ValueError as error:
+        raise _unreadable(error) from error
+
+    def take(size: int) -> Buffer:
+        nonlocal at
+        at += size
+        if size < 0 or at > len(view):
+            raise Error("the server's answer ends within a tensor")
+        return view[at - size:at]
+
+    return _outputs(head, take)
+
+
+def decode_answers(pieces: Iterator[bytes]) -> Iterator[list[Tensor]]:
+    """The outputs of each answer of a stream: four bytes, the length of its JSON; the JSON; the tensors. StreamError when
+    the last one says that the rest cannot be had."""
+    rest = bytearray()
+
+    def more() -> bool:
+        piece = next(pieces, b"")
+        rest.extend(piece)
+        return bool(piece)
+
+    def take(size: int) -> bytearray:
+        while len(rest) < size:
+            if not more():
+                raise Error("the server's answer ends within a part")
+        taken = rest[:size]
+        del rest[:size]
+        return taken
+
+    while rest or more():
+        try:
+            head = json.loads(take(int.from_bytes(take(4), "little")))
+        except ValueError as error:
+            raise _unreadable(error) from error
+        if isinstance(head, dict) and "error" in head:
+            raise StreamError(str(head["error"]))
+        yield _outputs(head, take)
+
+
+class StreamError(Exception):
+    """What the server says of the rest of a stream."""
+
+
+def _outputs(head: Any, take: Callable[[int], Buffer]) -> list[Tensor]:
+    """The outputs that the JSON of an answer describes; take(size) gives the next bytes behind it."""
+    outputs = []
+    try:
         for output in head["outputs"]:
             size = output.get("parameters", {}).get("binary_data_size")
-            if size is None:
-                data: Any = _from_json(output)
-            else:
-                data, at = view[at:at + size], at + size
+            data: Any = _from_json(output) if size is None else take(int(size))
             outputs.append(Tensor(output["name"], output["datatype"], tuple(output["shape"]), data))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Error(f"the server's answer cannot be read: {error}") from error
-    if at > len(view):
-        raise Error("the server's answer ends within a tensor")
+        raise _unreadable(error) from error
     return outputs
+
+
+def _unreadable(error: Exception) -> Error:
+    return Error(f"the server's answer cannot be read: {error}")
 
 
 def _from_json(output: Mapping[str, Any]) -> bytes:

@@ -12,9 +12,10 @@ from tensord.client.datatypes import Tensor, TensorInfo, nest, unpack
 from tensord.client.model import Model
 from tensord.commands.common import Parser, connected, safe
 from tensord.commands.table import COMMANDS
-from tensord.errors import Error, InvalidInput
+from tensord.errors import Error, InvalidInput, ModelError
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_SEVERAL = 501  # the status of a call for one answer that has several
 _EDGE = 4  # how many elements of a long dimension are shown at each end
 _EXAMPLES = """
 A value is JSON ('[5.1, 3.5]', 3, '["a", "b"]'), numbers with commas (5.1,3.5), a text for an input of texts, or a file:
@@ -45,7 +46,12 @@ def main(arguments: Sequence[str]) -> int:
         for part in model.stream(**inputs):
             print(json.dumps(_plain(part)) if given.json else readable(part), flush=True)
         return 0
-    outputs, _ = model.infer(inputs)
+    try:
+        outputs, _ = model.infer(inputs)
+    except ModelError as error:
+        if error.status == _SEVERAL:
+            raise Error(f"model '{model.name}' answers several times; --stream prints its answers as they come") from error
+        raise
     if given.output:
         write(given.output, outputs)
     elif given.json:

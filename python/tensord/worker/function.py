@@ -144,9 +144,10 @@ class FunctionModel:
         if signature.flags & (_COROUTINE | _ASYNC_GENERATOR):
             from tensord.worker.loop import AsyncRunner
 
-            runner = AsyncRunner(called, signature.output.give, bool(signature.flags & _ASYNC_GENERATOR))
-            self.start, self.cancel = runner.start, runner.cancel
             self.concurrency = self.concurrency or 64
+            is_stream = bool(signature.flags & _ASYNC_GENERATOR)
+            runner = AsyncRunner(called, signature.output.give, is_stream, self.concurrency)
+            self.start, self.cancel = runner.start, runner.cancel
         else:
             self.call = finish(called, signature)
 

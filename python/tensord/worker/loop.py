@@ -2,6 +2,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tensord.worker.requests import of_task
@@ -10,9 +11,12 @@ from tensord.worker.requests import of_task
 class AsyncRunner:
     """Runs a coroutine function, or one that is an async generator, for each request."""
 
-    def __init__(self, function: Callable[..., Any], give: Callable[[Any], Any] | None, streams: bool) -> None:
+    def __init__(self, function: Callable[..., Any], give: Callable[[Any], Any] | None, streams: bool,
+                 concurrency: int) -> None:
         self.function, self.give = function, give
         self.run = self._stream if streams else self._once
+        # One for each request, so that those whose clients do not read keep nobody else waiting.
+        self.senders = ThreadPoolExecutor(concurrency, thread_name_prefix="answers") if streams else None
         self.tasks: dict[Any, asyncio.Task[None]] = {}
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="asyncio", daemon=True).start()
@@ -48,7 +52,7 @@ class AsyncRunner:
             async for item in self.function(*values):
                 item = self.give(item) if self.give else item
                 # It may wait until the client has room.
-                if not await self.loop.run_in_executor(None, request.answer, item, False):
+                if not await self.loop.run_in_executor(self.senders, request.answer, item, False):
                     break
             request.answer(None, True)
         except BaseException as error:

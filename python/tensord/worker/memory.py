@@ -15,7 +15,7 @@ def empty(shape: int | Sequence[int], dtype: Any = "FP32") -> Any:
     """A numpy array whose bytes are sent as they lie when the model gives it; what it holds is undefined.
 
     It belongs to the request that is being executed. Where there is no room, and outside of a request, it is an
-    ordinary array, which costs a copy. Of what a generator gives, it may be used again once that was sent.
+    ordinary array, which costs a copy. What a generator has given is the server's: make another for the next answer.
     """
     import numpy
 

@@ -1,0 +1,592 @@
+/* inference.GRPCInferenceService/ModelStreamInfer: any number of requests over one call, each with
+ * any number of answers.
+ *
+ * Each message becomes an item, which lives from its first byte until its last answer was sent:
+ *
+ *     incoming ── the message is whole ─▶ running ── final answer ─▶ answered ── sent ─▶ gone
+ *         └────────────── it cannot be served ───────────────────────────▲
+ *
+ * What is wrong with a request is its answer, and the stream goes on; a client that sends
+ * triton_grpc_error: true wants the first such to be the stream's status. Items stand in the order
+ * of their messages. Answers of models that answer once keep that order: such an item sends nothing
+ * before those of its kind that came earlier have sent all. Decoupled models' answers go as they
+ * come. Answers are not compressed, which costs more than it saves where they are many and small.
+ *
+ * max_stream_requests items may exist at once; then the body is not read until one has gone. All
+ * that waits to be sent goes at once, and the next when that has been taken. */
+#include "api/answer_flow.h"
+#include "api/gate.h"
+#include "api/grpc_call.h"
+#include "api/infer_grpc_reply.h"
+#include "api/infer_message.h"
+#include "base/unset.h"
+#include "codec/inference.pb.h"
+#include "serving/measure.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    ITEM_ARENA_BYTES = 4096,
+    ITEM_ARENA_MAX_BYTES = 1 << 20,
+    ITEM_KEPT_BYTES = 64 << 10, /* a larger message does not stay while its request runs */
+    INFER_RESPONSE = 2,         /* the field of ModelStreamInferResponse */
+};
+
+struct stream;
+
+struct item {
+    struct infer_message message; /* first */
+    struct stream *stream;
+    struct list_link link;
+    struct arena arena;
+    struct answer_flow flow;
+    uint64_t received_ns;
+    bool admitted;  /* it counts among those of the token */
+    bool submitted; /* its inference has, or has had, a final answer to come */
+    bool told;      /* its last answer was put, or nobody wants it */
+    bool done;      /* its inference needs it no more */
+    struct error failure;
+};
+
+struct stream {
+    struct api_call *call;
+    struct list_link link; /* in api->streams */
+    struct grpc_reader reader;
+    struct list items;
+    size_t item_count;
+    struct item *incoming; /* whose message comes, or waits for memory */
+    struct timer deadline;
+    uint64_t deadline_ns;
+    struct arena scratch_arena; /* of the answer that is being put */
+    struct buf scratch;
+    bool fails_as_a_whole; /* triton_grpc_error */
+    bool sending;
+    bool half_closed; /* the client sends no more messages */
+    bool leaving;     /* the server does */
+    bool ended;       /* its status was written */
+    bool closed;
+};
+
+static struct stream *stream_of(const struct http_exchange *exchange)
+{
+    return call_of(exchange)->detail;
+}
+
+/* ---- items ---- */
+
+static void item_resumed(struct infer_message *message, const struct error *error);
+
+static struct item *item_new(struct stream *stream)
+{
+    struct item *item = calloc(1, sizeof *item);
+    if (!item)
+        return NULL;
+    item->stream = stream;
+    item->received_ns = clock_now_ns();
+    arena_init(&item->arena, ITEM_ARENA_BYTES, ITEM_ARENA_MAX_BYTES);
+    infer_message_init(&item->message, stream->call, &item->arena, item_resumed);
+    answer_flow_init(&item->flow, &item->message.inference);
+    list_add(&stream->items, &item->link);
+    stream->item_count++;
+    return item;
+}
+
+static void item_free(struct item *item)
+{
+    list_remove(&item->link);
+    item->stream->item_count--;
+    answer_flow_fini(&item->flow);
+    inference_fini(&item->message.inference);
+    infer_message_fini(&item->message);
+    arena_fini(&item->arena);
+    free(item);
+}
+
+/* Its place among the requests of the token is free. */
+static void item_leave(struct item *item)
+{
+    if (item->admitted)
+        gate_give_back(item->stream->call);
+    item->admitted = false;
+}
+
+/* Whether its answers keep the order of requests. */
+static bool item_is_ordered(const struct item *item)
+{
+    const struct inference *inference = &item->message.inference;
+    const struct schema *schema = inference->generation ? inference_schema(inference) : NULL;
+    return !schema || !schema->streams;
+}
+
+/* ---- answers ---- */
+
+/* Appends the message in stream->scratch, whose tensors stand at the cuts, to what the item sends.
+ */
+static bool put_scratch(struct item *item, const struct inference_outputs *outputs,
+                        const size_t *cuts, struct error *ret_error)
+{
+    struct stream *stream = item->stream;
+    struct buf *text = answer_flow_text(&item->flow);
+    size_t start = text->size, tensor_count = item->flow.next.tensor_count, at = 0;
+    uint64_t size = stream->scratch.size;
+    char prefix[GRPC_PREFIX_BYTES] = {0};
+    for (size_t i = 0; i < outputs->count; i++)
+        size += outputs->items[i].data.size;
+    bool put = buf_append(text, (struct span){prefix, sizeof prefix}) &&
+               pb_encode_bytes_head(text, INFER_RESPONSE, size);
+    uint64_t whole = text->size - start - sizeof prefix + size;
+    for (size_t i = 0; put && i < outputs->count; i++) {
+        put = buf_append(text, (struct span){stream->scratch.data + at, cuts[i] - at}) &&
+              answer_flow_tensor(&item->flow, outputs->items[i].data);
+        at = cuts[i];
+    }
+    put = put &&
+          buf_append(text, (struct span){stream->scratch.data + at, stream->scratch.size - at});
+    if (put && whole <= INT32_MAX) { /* more, gRPC's clients do not take */
+        grpc_prefix(text->data + start, whole);
+        return true;
+    }
+    answer_flow_cut(&item->flow, start, tensor_count);
+    return put ? error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
+                           "the answer is larger than a gRPC message may be")
+               : error_no_memory(ret_error);
+}
+
+static bool put_outputs(struct item *item, const struct inference_outputs *outputs, bool final,
+                        struct error *ret_error)
+{
+    struct stream *stream = item->stream;
+    size_t *cuts;
+    bool put = infer_grpc_encode(&item->message.inference, outputs, &final, &stream->scratch_arena,
+                                 &stream->scratch, &cuts, ret_error) &&
+               put_scratch(item, outputs, cuts, ret_error);
+    buf_clear(&stream->scratch);
+    arena_clear(&stream->scratch_arena);
+    return put;
+}
+
+/* The request has failed: infer_response says which it was. */
+static bool put_failure(struct item *item, const struct error *error)
+{
+    struct inference_infer_parameter is_final = {.which_parameter_choice = 1, .bool_param = true};
+    struct inference_string_infer_parameter_entry parameter = {SPAN("triton_final_response"),
+                                                               &is_final};
+    struct inference_model_infer_response response = {
+        .id = item->message.request.message.id, .parameters = {.count = 1, .items = &parameter}};
+    const struct inference_model_stream_infer_response message = {span_of(error->message),
+                                                                  &response};
+    struct buf *text = answer_flow_text(&item->flow);
+    size_t start = text->size;
+    char prefix[GRPC_PREFIX_BYTES] = {0};
+    if (!buf_append(text, (struct span){prefix, sizeof prefix}) ||
+        !pb_encode(&inference_model_stream_infer_response_pb, &message, text)) {
+        answer_flow_cut(&item->flow, start, item->flow.next.tensor_count);
+        return false;
+    }
+    grpc_prefix(text->data + start, text->size - start - sizeof prefix);
+    return true;
+}
+
+/* ---- sending ---- */
+
+static void end(struct stream *stream, const struct error *error);
+
+/* Frees what has sent all that it had to say. */
+static void reap(struct stream *stream)
+{
+    uint64_t now_ns = clock_now_ns();
+    list_each(link, &stream->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        if (!item->told || !item->done || answer_flow_waits(&item->flow) ||
+            answer_flow_sending(&item->flow))
+            continue;
+        if (item->submitted) {
+            measure_written(&item->message.inference, now_ns);
+            measure_span(&item->message.inference, &item->failure, now_ns);
+        }
+        item_free(item);
+    }
+}
+
+static bool is_full(const struct stream *stream)
+{
+    return stream->item_count >= stream->call->api->max_stream_requests;
+}
+
+/* Sends what may be sent now, and ends the stream when there is nothing left to say. */
+static void flush(struct stream *stream)
+{
+    struct http_exchange *exchange = stream->call->exchange;
+    bool behind = false; /* an earlier ordered item has more to say */
+    bool was_full = is_full(stream);
+    if (stream->sending || stream->ended || stream->closed)
+        return;
+    list_each(link, &stream->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        bool ordered = item_is_ordered(item);
+        if (!(ordered && behind) && answer_flow_send(&item->flow, exchange))
+            stream->sending = true;
+        behind = behind || (ordered && !item->told);
+    }
+    reap(stream);
+    if (was_full && !is_full(stream))
+        http_resume(exchange);
+    if (stream->item_count)
+        return;
+    if (stream->half_closed) {
+        end(stream, NULL);
+    } else if (stream->leaving) {
+        struct error error UNSET;
+        error_set(&error, ERROR_UNAVAILABLE,
+                  "GRPC server is shutting down and has stopped accepting new requests.");
+        end(stream, &error);
+    }
+}
+
+/* Nobody wants the item's answers any more. */
+static void abandon(struct item *item)
+{
+    struct inference *inference = &item->message.inference;
+    item->told = true;
+    item_leave(item);
+    if (item->submitted && !item->done)
+        inference_cancel(inference);
+    else if (!item->submitted)
+        inference_fini(inference);
+    item->done = item->done || !item->submitted;
+}
+
+/* Writes the stream's status. Answers that have been written go before it; items stay until the
+ * exchange has closed, since these may lie in their memory. */
+static void end(struct stream *stream, const struct error *error)
+{
+    if (stream->ended || stream->closed)
+        return;
+    stream->ended = true;
+    stream->incoming = NULL;
+    timer_stop(&stream->deadline);
+    list_remove(&stream->link);
+    list_each(link, &stream->items) abandon(list_entry(link, struct item, link));
+    grpc_end(stream->call->exchange, error);
+    http_resume(stream->call->exchange);
+}
+
+/* The call's own deadline has passed, which its requests may hear of first. */
+static bool is_over(const struct stream *stream, const struct error *error)
+{
+    return error->code == ERROR_DEADLINE_EXCEEDED && clock_now_ns() >= stream->deadline_ns;
+}
+
+/* The item's request has failed, and this is its last answer. */
+static void fail_item(struct item *item, const struct error *error)
+{
+    struct stream *stream = item->stream;
+    item->failure = *error;
+    item->told = true;
+    http_note_failure(stream->call->exchange, span_of(error->message));
+    if (stream->fails_as_a_whole || is_over(stream, error) || !put_failure(item, error))
+        end(stream, error);
+    if (!item->submitted)
+        abandon(item);
+}
+
+/* ---- the answers of an inference ---- */
+
+static void tell(struct item *item, const struct inference_answer *answer)
+{
+    const struct inference *inference = &item->message.inference;
+    struct error error UNSET;
+    if (answer->error.code != ERROR_OK) {
+        fail_item(item, &answer->error);
+        return;
+    }
+    bool silent =
+        inference_answer_is_end(inference, answer) && !item->message.request.wants_empty_final;
+    if (!silent && !put_outputs(item, &answer->outputs, answer->final, &error)) {
+        fail_item(item, &error);
+        return;
+    }
+    if (!answer->final)
+        answer_flow_owe(&item->flow);
+    item->told = answer->final;
+}
+
+static void answered(struct inference *inference, const struct inference_answer *answer)
+{
+    struct item *item = inference->owner;
+    struct stream *stream = item->stream;
+    struct http_exchange *exchange = stream->call->exchange;
+    bool closed = stream->closed;
+    if (!item->told)
+        tell(item, answer);
+    if (!answer->final) {
+        if (item->told)
+            inference_cancel(inference);
+        flush(stream);
+        return;
+    }
+    item->done = true;
+    item_leave(item);
+    if (closed)
+        item_free(item);
+    else
+        flush(stream);
+    http_unref(exchange);
+}
+
+/* ---- messages ---- */
+
+/* The message is whole, and its memory is there. */
+static void submit(struct item *item)
+{
+    struct stream *stream = item->stream;
+    struct infer_message *message = &item->message;
+    struct inference *inference = &message->inference;
+    struct error error UNSET;
+    stream->incoming = NULL;
+    if (!infer_message_finish(message, &error) ||
+        (message->body.size + message->tail.size > ITEM_KEPT_BYTES &&
+         !infer_grpc_request_keep(&message->request, &item->arena, inference, &error))) {
+        fail_item(item, &error);
+        return;
+    }
+    if (message->body.size + message->tail.size > ITEM_KEPT_BYTES)
+        infer_message_fini(message);
+    item->submitted = true;
+    inference->owner = item;
+    inference->answered = answered;
+    inference->times.received_ns = item->received_ns;
+    inference->trace = trace_context_child(&stream->call->exchange->trace);
+    http_ref(stream->call->exchange); /* until the final answer */
+    inference_submit(inference);
+}
+
+static void item_resumed(struct infer_message *message, const struct error *error)
+{
+    struct item *item = (struct item *)(void *)message;
+    struct stream *stream = item->stream;
+    struct http_exchange *exchange = stream->call->exchange;
+    bool whole = stream->reader.left_bytes == 0;
+    if (error) {
+        stream->incoming = NULL; /* what still comes of it is dropped */
+        fail_item(item, error);
+    } else if (whole) {
+        submit(item);
+    }
+    flush(stream);
+    http_resume(exchange);
+}
+
+/* A message begins. NULL when the stream has ended for want of memory. */
+static struct item *begin_item(struct stream *stream)
+{
+    struct api_call *call = stream->call;
+    struct error error UNSET;
+    struct item *item = item_new(stream);
+    if (!item) {
+        error_no_memory(&error);
+        end(stream, &error);
+        return NULL;
+    }
+    item->admitted = gate_take(call->api->gate, call, SCOPE_INFER, &error);
+    if (item->admitted)
+        stream->incoming = item;
+    else
+        fail_item(item, &error);
+    return item;
+}
+
+/* The incoming message is whole. */
+static void take_message(struct stream *stream)
+{
+    struct item *item = stream->incoming;
+    struct error error UNSET;
+    infer_message_take(&item->message, &stream->reader);
+    if (!infer_message_end(&item->message, &error)) {
+        stream->incoming = NULL;
+        fail_item(item, &error);
+    } else if (!item->message.waits) {
+        submit(item);
+    }
+}
+
+static void advance(struct stream *stream, size_t count)
+{
+    bool inside = stream->reader.left_bytes > 0 && !stream->reader.compressed;
+    struct error error UNSET;
+    enum grpc_read read = grpc_reader_advance(&stream->reader, count, &error);
+    struct item *item = stream->incoming;
+    if (read == GRPC_READ_ERROR) {
+        end(stream, &error);
+        return;
+    }
+    if (inside && item && !infer_message_advance(&item->message, count, &error)) {
+        stream->incoming = NULL; /* what still comes of it is dropped */
+        fail_item(item, &error);
+    }
+    if (read == GRPC_READ_STARTED && begin_item(stream) && stream->incoming)
+        infer_message_begin(&stream->incoming->message, &stream->reader);
+    if (read == GRPC_READ_MESSAGE && (inside || begin_item(stream)) && stream->incoming)
+        take_message(stream);
+}
+
+/* ---- the body ---- */
+
+static struct room sink(size_t most)
+{
+    static char bytes[16384];
+    return (struct room){bytes, most < sizeof bytes ? most : sizeof bytes};
+}
+
+static struct room body_room(struct http_exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    struct grpc_reader *reader = &stream->reader;
+    if (stream->ended)
+        return sink(SIZE_MAX);
+    if (grpc_reader_idle(reader) && is_full(stream)) {
+        limit_hit(LIMIT_max_stream_requests);
+        return (struct room){NULL, 0};
+    }
+    if (stream->incoming && stream->incoming->message.waits)
+        return (struct room){NULL, 0};
+    struct room room = grpc_reader_room(reader);
+    if (!room.size && !stream->incoming)
+        return sink(reader->left_bytes);
+    if (!room.size)
+        room = infer_message_room(&stream->incoming->message, reader->left_bytes);
+    if (room.size)
+        return room;
+    struct item *item = stream->incoming;
+    struct error error UNSET;
+    stream->incoming = NULL;
+    infer_message_no_room(&item->message, &error);
+    fail_item(item, &error);
+    return sink(stream->ended ? SIZE_MAX : reader->left_bytes);
+}
+
+static void body_received(struct http_exchange *exchange, size_t count)
+{
+    struct stream *stream = stream_of(exchange);
+    if (stream->ended)
+        return;
+    advance(stream, count);
+    flush(stream);
+    /* Between two messages the client may take its time. */
+    exchange->body_idle = grpc_reader_idle(&stream->reader);
+}
+
+static void body_end(struct http_exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    struct error error UNSET;
+    stream->half_closed = true;
+    if (stream->ended)
+        return;
+    if (!grpc_reader_end(&stream->reader, &error))
+        end(stream, &error);
+    else
+        flush(stream);
+}
+
+static void drained(struct http_exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    stream->sending = false;
+    list_each(link, &stream->items) answer_flow_drained(&list_entry(link, struct item, link)->flow);
+    flush(stream);
+}
+
+static void closed(struct http_exchange *exchange, bool complete)
+{
+    struct stream *stream = stream_of(exchange);
+    stream->closed = true;
+    timer_stop(&stream->deadline);
+    list_remove(&stream->link);
+    list_each(link, &stream->items)
+    {
+        struct item *item = list_entry(link, struct item, link);
+        inference_disconnect(&item->message.inference);
+        abandon(item);
+        if (item->done)
+            item_free(item);
+    }
+    grpc_reader_fini(&stream->reader);
+    arena_fini(&stream->scratch_arena);
+    buf_fini(&stream->scratch);
+    call_close(stream->call);
+}
+
+static const struct http_handler stream_handler = {body_room, body_received, body_end, drained,
+                                                   closed};
+
+/* ---- the beginning and the end ---- */
+
+static void deadline_passed(struct timer *timer)
+{
+    struct stream *stream = list_entry(timer, struct stream, deadline);
+    struct error error UNSET;
+    error_set(&error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
+    end(stream, &error);
+}
+
+static void watch_deadline(struct stream *stream)
+{
+    struct loop *loop = http_loop(stream->call->exchange);
+    uint64_t now_ns = loop_now_ns(loop), deadline_ns = stream->deadline_ns;
+    uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    if (deadline_ns != CLOCK_NEVER)
+        timer_start(&stream->deadline, loop, left_ns / CLOCK_NS_PER_MS + 1, deadline_passed);
+}
+
+/* Whether the stream's messages belong to a sampled trace is decided for all of them. */
+static void decide_trace(struct api_call *call)
+{
+    struct tracer *tracer = call->api->serving->tracer;
+    if (tracer && tracer->available)
+        tracer_decide(tracer, NULL, &call->exchange->trace);
+}
+
+void grpc_stream_infer_begin(struct api_call *call)
+{
+    struct http_exchange *exchange = call->exchange;
+    struct error error UNSET;
+    uint64_t deadline_ns = CLOCK_NEVER;
+    struct stream *stream = arena_calloc(&exchange->arena, 1, sizeof *stream);
+    if (!stream)
+        error_no_memory(&error);
+    if (!stream || !grpc_call_deadline(call, &deadline_ns, &error)) {
+        exchange->handler = &call_drop_handler;
+        grpc_end(exchange, &error);
+        return;
+    }
+    call->detail = stream;
+    stream->call = call;
+    stream->deadline_ns = deadline_ns;
+    stream->fails_as_a_whole =
+        span_equal_nocase(http_field(&exchange->request, SPAN("triton_grpc_error")), SPAN("true"));
+    list_init(&stream->items);
+    list_add(&call->api->streams, &stream->link);
+    infer_reader_init(&stream->reader, call);
+    arena_init(&stream->scratch_arena, 1024, ITEM_ARENA_MAX_BYTES);
+    buf_init(&stream->scratch, SIZE_MAX / 2);
+    exchange->handler = &stream_handler;
+    exchange->body_idle = true;
+    decide_trace(call);
+    watch_deadline(stream);
+    const struct grpc_writer plain = {.encoding = GRPC_IDENTITY};
+    grpc_reply(exchange, &plain, NULL, 0); /* some clients wait for it before their first message */
+}
+
+void api_end_streams(struct api *api)
+{
+    list_each(link, &api->streams)
+    {
+        struct stream *stream = list_entry(link, struct stream, link);
+        stream->leaving = true;
+        flush(stream);
+    }
+}
