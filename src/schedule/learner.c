@@ -8,10 +8,11 @@ enum {
     TRIAL_SAMPLES = 5,     /* end a trial: they outvote what was known before */
     TRIAL_EXECUTIONS = 16, /* end it too: the point cannot be reached with what comes */
     FIRST_PAUSE = 8,
-    LONGEST_PAUSE = 2048,
+    LONGEST_PAUSE = 1024,
 };
 
 static const float SLACK = 1.02F; /* dearer than the cheapest, for less waiting */
+static const float CHANGE = 1.5F;
 
 /* ---- sizes and widths ---- */
 
@@ -59,7 +60,7 @@ void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots
     memset(learner, 0, sizeof *learner);
     learner->max_rows = max_rows ? max_rows : 1;
     learner->max_slots = max_slots ? max_slots : 1;
-    use_point(learner, 0, largest_width(learner));
+    use_point(learner, largest_size(learner), largest_width(learner));
 }
 
 /* ---- what is known ---- */
@@ -100,11 +101,25 @@ static float cheapest(const struct learner *learner)
     return row_ns;
 }
 
-/* Uses the smallest point that is cheap enough. Slots of which nothing is known are used: what is
- * free takes what waits until that is known to be dearer. */
+/* Whether something is known of larger batches. */
+static bool knows_larger(const struct learner *learner, unsigned size)
+{
+    while (++size <= largest_size(learner)) {
+        for (unsigned width = 0; width <= largest_width(learner); width++) {
+            if (learner->cells[size][width].row_ns > 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Uses the smallest point that is cheap enough. Larger batches and more slots than anything is
+ * known of are used as they come: what is free takes what waits until that is known to be dearer.
+ */
 static void choose(struct learner *learner)
 {
-    unsigned best_size = 0, best_width = largest_width(learner), smallest = UINT8_MAX;
+    unsigned best_size = largest_size(learner), best_width = largest_width(learner);
+    unsigned smallest = UINT8_MAX;
     float enough_ns = cheapest(learner) * SLACK;
     for (unsigned size = 0; size <= largest_size(learner); size++) {
         for (unsigned width = 0; width <= largest_width(learner); width++) {
@@ -120,6 +135,8 @@ static void choose(struct learner *learner)
            learner->cells[best_size][best_width + 1].row_ns == 0)
         best_width++;
     use_point(learner, best_size, best_width);
+    if (!knows_larger(learner, best_size))
+        learner->rows = learner->max_rows;
 }
 
 /* ---- trials ---- */
@@ -133,8 +150,9 @@ static bool find_neighbour(const struct learner *learner, unsigned *ret_size, un
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int size = learner->size + steps[i][0], width = learner->width + steps[i][1];
         if (size < 0 || width < 0 || size > (int)largest_size(learner) ||
-            width > (int)largest_width(learner))
-            continue;
+            width > (int)largest_width(learner) ||
+            (size > learner->size && learner->rows == learner->max_rows))
+            continue; /* there is none, or it is tried as it comes */
         const struct learner_cell *cell = &learner->cells[size][width];
         if (found && (found->row_ns == 0 || (cell->row_ns > 0 && cell->seen >= found->seen)))
             continue;
@@ -168,6 +186,15 @@ static void end_trial(struct learner *learner)
     else if (learner->pause < LONGEST_PAUSE)
         learner->pause = learner->pause ? learner->pause * 2 : FIRST_PAUSE;
     learner->next_trial = learner->executions + learner->pause;
+    learner->settled_ns = learner->cells[learner->size][learner->width].row_ns;
+}
+
+/* Whether the point in use costs something else than after the last trial: then others may, too. */
+static bool has_changed(const struct learner *learner)
+{
+    float row_ns = learner->cells[learner->size][learner->width].row_ns;
+    return learner->pause &&
+           (row_ns > learner->settled_ns * CHANGE || row_ns * CHANGE < learner->settled_ns);
 }
 
 void learner_observe(struct learner *learner, uint64_t rows, double at_once, uint64_t duration_ns,
@@ -188,6 +215,10 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
         return;
     }
     choose(learner);
+    if (has_changed(learner)) {
+        learner->pause = 0;
+        learner->next_trial = learner->executions;
+    }
     if (contended && learner->executions >= learner->next_trial &&
         learner->cells[learner->size][learner->width].row_ns > 0)
         begin_trial(learner);
@@ -219,13 +250,22 @@ uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows)
     return wait_ns < 1e18 ? (uint64_t)wait_ns : UINT64_C(1000000000000000000);
 }
 
+static float fastest(const struct learner_cell *cell)
+{
+    float row_ns = cell->samples_ns[0];
+    for (size_t i = 1; i < cell->count; i++)
+        row_ns = cell->samples_ns[i] < row_ns ? cell->samples_ns[i] : row_ns;
+    return row_ns;
+}
+
 uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows)
 {
     unsigned size = size_of(rows < learner->rows ? rows : learner->rows);
     for (unsigned width = learner->width + 1U; width-- > 0;) {
-        double row_ns = (double)learner->cells[size][width].row_ns;
-        if (row_ns > 0)
-            return (uint64_t)(row_ns * (double)rows * (double)(UINT64_C(1) << width));
+        const struct learner_cell *cell = &learner->cells[size][width];
+        if (cell->row_ns > 0)
+            return (uint64_t)((double)fastest(cell) * (double)rows *
+                              (double)(UINT64_C(1) << width));
     }
     return 0;
 }

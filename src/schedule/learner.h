@@ -7,9 +7,10 @@
  * The median of the last few measurements stands for a point: one that was slow because memory was
  * made or code compiled, or because the machine had other things to do, does not count.
  *
- * The point in use is the smallest that is within a fiftieth of the cheapest known. While requests
- * wait, a neighbour of it is tried for a few executions; where that gains nothing, ever less often.
- * It starts with single rows in all slots, and grows.
+ * The point in use is the smallest that is within a fiftieth of the cheapest known; beyond all that
+ * is known, whatever comes is executed as it comes, in all slots, and so becomes known. While
+ * requests wait, a neighbour of the point is tried for a few executions; where that gains nothing,
+ * ever less often.
  *
  * Pure: times go in. Bounded: nothing is allocated. */
 #ifndef TENSORD_SCHEDULE_LEARNER_H
@@ -41,6 +42,7 @@ struct learner {
     uint64_t executions; /* measured */
     uint64_t pause;      /* executions between two trials */
     uint64_t next_trial; /* in executions */
+    float settled_ns;    /* what a row cost after the last trial */
     uint8_t trial_left;  /* executions that the running one has left; 0: none runs */
     uint8_t trial_new;   /* samples that it has got */
     uint8_t trial_size, trial_width;
@@ -63,7 +65,8 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
 /* How long it will be until `rows` rows that wait, and no others, have ended; 0: nobody knows. */
 uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows);
 
-/* How long an execution of so many rows is with the worker; 0: nobody knows. */
+/* How long an execution of so many rows is with the worker at least: the shortest of the last few,
+ * as what a model takes may depend on what it is asked. 0: nobody knows. */
 uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows);
 
 /* Writes what is known. Returns how many points. */

@@ -180,7 +180,7 @@ static void it_remembers_over_a_restart(void **state)
     run(likes_batches, 1000, 0);
     uint64_t rows = learner.rows, wait_ns = learner_wait_ns(&learner, 500);
     size_t count = learner_save(&learner, points);
-    assert_true(count > 5);
+    assert_true(count >= 3);
     points[count++] = (struct learner_point){1U << 20, 1, 1};
     points[count++] = (struct learner_point){1, 1, NAN};
     points[count++] = (struct learner_point){1, 1, -1};

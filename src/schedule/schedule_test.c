@@ -126,9 +126,18 @@ static void free_slots_take_their_parts(void **state)
     assert_int_equal(take(1), 3);
 }
 
-static void a_model_that_is_not_known_is_tried_with_single_rows(void **state)
+static void a_model_that_is_not_known_is_given_what_waits(void **state)
 {
     begin(&plain, 8, 1);
+    add_many(6);
+    assert_int_equal(take(1), 6);
+}
+
+static void a_model_that_likes_single_rows_gets_them(void **state)
+{
+    struct learner_point points[] = {{1, 1, MS}, {4, 1, 2 * MS}};
+    begin(&plain, 8, 1);
+    learner_restore(&schedule.learner, points, 2);
     add_many(6);
     assert_int_equal(take(1), 1);
 }
@@ -494,7 +503,8 @@ int main(void)
         cmocka_unit_test_setup(an_empty_queue_gives_nothing, set_up),
         cmocka_unit_test_setup(what_waits_goes_up_to_the_largest_batch, set_up),
         cmocka_unit_test_setup(free_slots_take_their_parts, set_up),
-        cmocka_unit_test_setup(a_model_that_is_not_known_is_tried_with_single_rows, set_up),
+        cmocka_unit_test_setup(a_model_that_is_not_known_is_given_what_waits, set_up),
+        cmocka_unit_test_setup(a_model_that_likes_single_rows_gets_them, set_up),
         cmocka_unit_test_setup(without_batching_requests_go_alone, set_up),
         cmocka_unit_test_setup(rows_count_and_not_requests, set_up),
         cmocka_unit_test_setup(others_are_passed_over_and_keep_their_turn, set_up),

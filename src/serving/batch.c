@@ -1,10 +1,5 @@
-/* Forming batches: work-conserving, without delay; see batch.h.
- *
- * The oldest request always goes, so none starves; the search for companions looks at a bounded
- * part of the queue. */
+/* Comparing requests; see batch.h. */
 #include "serving/batch.h"
-
-enum { SEARCH_LIMIT = 4 * BATCH_MAX_REQUESTS };
 
 static bool same_but_rows(const struct channel_tensor *a, const struct channel_tensor *b)
 {
@@ -29,39 +24,16 @@ bool batch_joinable(const struct inference *a, const struct inference *b)
     return a->input_count > 0;
 }
 
-static uint64_t rows_of(const struct inference *inference)
+bool batch_joins(const struct queue_entry *a, const struct queue_entry *b)
 {
-    if (inference->input_count == 0 || inference->inputs[0].shape.ndim == 0)
+    return batch_joinable(list_entry(a, struct inference, entry),
+                          list_entry(b, struct inference, entry));
+}
+
+uint64_t batch_rows(const struct inference *inference)
+{
+    if (inference->input_count == 0 || inference->inputs[0].shape.ndim == 0 ||
+        inference->inputs[0].shape.dims[0] < 1)
         return 1;
     return (uint64_t)inference->inputs[0].shape.dims[0];
-}
-
-static struct inference *take(struct list_link *link)
-{
-    list_remove(link);
-    return list_entry(link, struct inference, link);
-}
-
-size_t batch_take(struct list *queue, uint32_t max_rows,
-                  struct inference *ret_batch[BATCH_MAX_REQUESTS])
-{
-    struct list_link *oldest = list_first(queue);
-    if (!oldest)
-        return 0;
-    size_t count = 0, looked = 0;
-    uint64_t rows = rows_of(list_entry(oldest, struct inference, link));
-    ret_batch[count++] = take(oldest);
-    if (rows >= max_rows || ret_batch[0]->runs_alone)
-        return count;
-    list_each(link, queue)
-    {
-        struct inference *next = list_entry(link, struct inference, link);
-        if (count == BATCH_MAX_REQUESTS || rows >= max_rows || looked++ == SEARCH_LIMIT)
-            break;
-        if (rows_of(next) <= max_rows - rows && batch_joinable(ret_batch[0], next)) {
-            rows += rows_of(next);
-            ret_batch[count++] = take(link);
-        }
-    }
-    return count;
 }

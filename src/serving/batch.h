@@ -1,19 +1,19 @@
-/* Which waiting requests may run as one execution. Pure. */
+/* Which requests may run as one execution. Pure; who does, and when, the scheduler says. */
 #ifndef TENSORD_SERVING_BATCH_H
 #define TENSORD_SERVING_BATCH_H
 
-#include "base/list.h"
+#include "schedule/schedule.h"
 #include "serving/inference.h"
 
-enum { BATCH_MAX_REQUESTS = 64 }; /* joined into one execution */
+enum { BATCH_MAX_REQUESTS = SCHEDULE_MAX_BATCH }; /* joined into one execution */
 
 /* True when the two requests differ in nothing but the first dimension of their inputs. */
 bool batch_joinable(const struct inference *a, const struct inference *b);
 
-/* Takes the oldest request off the queue and with it those that may join it, oldest first, up to
- * max_rows rows in all (0: no joining). Returns how many are in ret_batch, 0 when the queue is
- * empty. A request that has more rows than max_rows runs alone. */
-size_t batch_take(struct list *queue, uint32_t max_rows,
-                  struct inference *ret_batch[BATCH_MAX_REQUESTS]);
+/* The same of their entries in the queue. */
+bool batch_joins(const struct queue_entry *a, const struct queue_entry *b);
+
+/* The first dimension of a request's first input; 1 where it has none, and where it is empty. */
+uint64_t batch_rows(const struct inference *inference);
 
 #endif

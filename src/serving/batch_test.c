@@ -7,104 +7,87 @@
 
 #include <cmocka.h>
 
-struct fixture {
-    struct list queue;
-    struct inference requests[300];
-    struct channel_tensor inputs[300];
-    size_t count;
-};
+static struct channel_tensor inputs[2];
+static struct inference requests[2];
 
-static void add(struct fixture *f, int64_t rows, int64_t columns)
+static int set_up(void **state)
 {
-    size_t i = f->count++;
-    f->inputs[i] = (struct channel_tensor){.datatype = TENSORD_FP32, .shape = {2, {rows, columns}}};
-    f->requests[i] = (struct inference){.inputs = &f->inputs[i], .input_count = 1};
-    list_add(&f->queue, &f->requests[i].link);
-}
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    list_init(&f->queue);
-    *state = f;
+    for (size_t i = 0; i < 2; i++) {
+        inputs[i] = (struct channel_tensor){.datatype = TENSORD_FP32, .shape = {2, {3, 16}}};
+        requests[i] = (struct inference){.inputs = &inputs[i], .input_count = 1};
+    }
     return 0;
 }
 
-static int teardown(void **state)
+static bool join(void)
 {
-    free(*state);
-    return 0;
+    bool joins = batch_joinable(&requests[0], &requests[1]);
+    assert_true(joins == batch_joinable(&requests[1], &requests[0]));
+    assert_true(joins == batch_joins(&requests[0].entry, &requests[1].entry));
+    return joins;
 }
 
-static void an_empty_queue_gives_nothing(void **state)
+static void equals_join(void **state)
 {
-    struct fixture *f = *state;
-    struct inference *batch[BATCH_MAX_REQUESTS];
-    assert_int_equal(batch_take(&f->queue, 8, batch), 0);
+    assert_true(join());
+    inputs[1].shape.dims[0] = 8; /* rows may differ */
+    assert_true(join());
 }
 
-static void equals_join_up_to_the_limit(void **state)
+static void what_differs_does_not(void **state)
 {
-    struct fixture *f = *state;
-    struct inference *batch[BATCH_MAX_REQUESTS];
-    for (int i = 0; i < 10; i++)
-        add(f, 3, 16);
-    assert_int_equal(batch_take(&f->queue, 8, batch), 2); /* 3 + 3 rows; a third would make 9 */
-    assert_ptr_equal(batch[0], &f->requests[0]);
-    assert_ptr_equal(batch[1], &f->requests[1]);
-    assert_int_equal(batch_take(&f->queue, 0, batch), 1); /* no joining */
-    assert_int_equal(batch_take(&f->queue, 2, batch), 1); /* larger than the limit: alone */
+    inputs[1].shape.dims[1] = 17;
+    assert_false(join());
+    set_up(state);
+    inputs[1].shape.ndim = 1;
+    assert_false(join());
+    set_up(state);
+    inputs[1].datatype = TENSORD_INT32;
+    assert_false(join());
+    set_up(state);
+    inputs[1].index = 1;
+    assert_false(join());
+    set_up(state);
+    requests[1].request.wanted_outputs = 1;
+    assert_false(join());
+    set_up(state);
+    requests[1].parameter_count = 1; /* a model is told one request's parameters */
+    assert_false(join());
 }
 
-static void others_are_passed_over_but_keep_their_turn(void **state)
+static void what_runs_alone_does_not(void **state)
 {
-    struct fixture *f = *state;
-    struct inference *batch[BATCH_MAX_REQUESTS];
-    add(f, 1, 16);
-    add(f, 1, 17);
-    add(f, 1, 16);
-    assert_int_equal(batch_take(&f->queue, 8, batch), 2);
-    assert_ptr_equal(batch[1], &f->requests[2]);
-    assert_int_equal(batch_take(&f->queue, 8, batch), 1);
-    assert_ptr_equal(batch[0], &f->requests[1]);
-    assert_true(list_empty(&f->queue));
+    requests[1].runs_alone = true;
+    assert_false(join());
 }
 
-static void a_batch_is_bounded(void **state)
+static void without_rows_there_is_nothing_to_join(void **state)
 {
-    struct fixture *f = *state;
-    struct inference *batch[BATCH_MAX_REQUESTS];
-    for (int i = 0; i < 300; i++)
-        add(f, 1, 1);
-    assert_int_equal(batch_take(&f->queue, 10000, batch), BATCH_MAX_REQUESTS);
+    inputs[0].shape.ndim = inputs[1].shape.ndim = 0;
+    assert_false(join());
+    requests[0].input_count = requests[1].input_count = 0;
+    assert_false(join());
 }
 
-static void what_runs_alone_joins_nobody(void **state)
+static void rows_are_the_first_dimension(void **state)
 {
-    struct fixture *f = *state;
-    struct inference *batch[BATCH_MAX_REQUESTS];
-    for (int i = 0; i < 4; i++)
-        add(f, 1, 3);
-    f->requests[1].runs_alone = true;
-    assert_int_equal(batch_take(&f->queue, 8, batch), 3);
-    assert_int_equal(batch_take(&f->queue, 8, batch), 1);
-    assert_ptr_equal(batch[0], &f->requests[1]);
-    add(f, 1, 3);
-    f->requests[4].runs_alone = true;
-    add(f, 1, 3);
-    assert_int_equal(batch_take(&f->queue, 8, batch), 1);
-    assert_ptr_equal(batch[0], &f->requests[4]);
+    assert_int_equal(batch_rows(&requests[0]), 3);
+    inputs[0].shape.dims[0] = 0;
+    assert_int_equal(batch_rows(&requests[0]), 1);
+    inputs[0].shape.ndim = 0;
+    assert_int_equal(batch_rows(&requests[0]), 1);
+    requests[0].input_count = 0;
+    assert_int_equal(batch_rows(&requests[0]), 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_empty_queue_gives_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_runs_alone_joins_nobody, setup, teardown),
-        cmocka_unit_test_setup_teardown(equals_join_up_to_the_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(others_are_passed_over_but_keep_their_turn, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_batch_is_bounded, setup, teardown),
+        cmocka_unit_test_setup(equals_join, set_up),
+        cmocka_unit_test_setup(what_differs_does_not, set_up),
+        cmocka_unit_test_setup(what_runs_alone_does_not, set_up),
+        cmocka_unit_test_setup(without_rows_there_is_nothing_to_join, set_up),
+        cmocka_unit_test_setup(rows_are_the_first_dimension, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,9 @@
 #include "serving/generation.h"
 
 #include "repository/repository.h"
+#include "serving/batch.h"
 #include "serving/generation_spec.h"
+#include "serving/queue_policy.h"
 #include "serving/replica.h"
 
 #include <assert.h>
@@ -141,6 +143,7 @@ static bool take_schema(struct generation *generation, const struct schema *sche
     generation->schema = schema_copy(schema);
     if (!generation->schema)
         return error_no_memory(ret_error);
+    schedule_set_model(&generation->schedule, schema->max_batch_size, schema->concurrency);
     generation_check_queue(generation);
     return true;
 }
@@ -201,7 +204,9 @@ struct generation *generation_new(struct version *version, const struct reposito
     generation->fingerprint = found->fingerprint;
     generation->idle_since_ns = loop_now_ns(version->model->serving->loop);
     generation->output_bytes = DEFAULT_OUTPUT_BYTES;
-    list_init(&generation->queue);
+    struct schedule_policy policy;
+    queue_policy(options, &policy);
+    schedule_init(&generation->schedule, &policy, batch_joins);
     admission_init(&generation->admission, options->memory_limit_bytes);
     arena_init(&generation->arena, 1024, SPEC_BYTES);
     bool copied =
@@ -247,7 +252,7 @@ void generation_reclaim(struct generation *generation)
 
 static void destroy(struct generation *generation)
 {
-    assert(!generation->replica && list_empty(&generation->queue));
+    assert(!generation->replica && generation->schedule.queue.count == 0);
     if (generation->pool)
         server_pool_fini(generation->pool);
     free(generation->pool);

@@ -6,6 +6,7 @@
 #ifndef TENSORD_SERVING_GENERATION_H
 #define TENSORD_SERVING_GENERATION_H
 
+#include "schedule/schedule.h"
 #include "serving/admission.h"
 #include "serving/generation_state.h"
 #include "serving/inference.h"
@@ -40,9 +41,9 @@ struct generation {
     bool active;                /* since it last looked */
     uint64_t idle_since_ns;     /* CLOCK_NEVER: the free memory has gone back to the kernel */
     uint64_t output_bytes;      /* room that outputs needed lately, where the schema does not say */
-    struct list queue;          /* of struct inference; state.queued are in it */
+    struct schedule schedule;   /* of its requests; state.queued of them wait */
     struct loop_task dispatch;
-    struct timer dispatch_again; /* after an idle worker could be sent nothing */
+    struct timer dispatch_again; /* after an idle worker could be sent nothing, or to end a delay */
     uint64_t dispatched_ns;      /* when dispatch last ran, monotonic */
     struct server_pool *pool;    /* of a managed server, whose requests are visits; else NULL */
 };
@@ -87,6 +88,9 @@ void generation_withdraw_visit(struct generation *generation, struct visit *visi
 
 /* Takes an inference that waits out of the queue. */
 void generation_withdraw(struct generation *generation, struct inference *inference);
+
+/* Looks at an inference that waits, as time has passed: it may be refused. */
+void generation_expire(struct generation *generation, struct inference *inference);
 
 /* Nobody waits any more for a request that is with the worker. Undone by its final answer, with
  * generation_reclaim. A retired generation that has no other requests ends its worker at once,

@@ -1,5 +1,5 @@
-/* The requests of a generation: its queue, and what becomes of it when the worker has room. The
- * queue is emptied in one place, dispatch(), at the end of a loop turn. */
+/* The requests of a generation: what the scheduler says of them (schedule/schedule.h) is done here.
+ * The queue is emptied in one place, dispatch(), at the end of a loop turn. */
 #include "base/unset.h"
 #include "serving/batch.h"
 #include "serving/generation.h"
@@ -76,17 +76,54 @@ static void failed_error(const struct generation *generation, struct error *ret_
               SPAN_ARGS(generation->spec.name), generation->failure.message);
 }
 
-/* Whether the queue takes another request. */
-static bool has_room(const struct generation *generation, struct error *ret_error)
+static bool full_error(struct error *ret_error)
 {
-    if (generation_has_failed(generation)) {
-        failed_error(generation, ret_error);
-        return false;
-    }
-    if (generation->state.queued < serving_of(generation)->options.queue_limit)
-        return true;
     limit_hit(LIMIT_queue_limit);
     return error_set(ret_error, ERROR_UNAVAILABLE, "Exceeds maximum queue size");
+}
+
+static bool still_serves(const struct generation *generation, struct error *ret_error)
+{
+    if (generation_has_failed(generation))
+        failed_error(generation, ret_error);
+    return !generation_has_failed(generation);
+}
+
+static struct inference *inference_of(struct queue_entry *entry)
+{
+    return list_entry(entry, struct inference, entry);
+}
+
+/* Rows that count: those of a model whose requests have rows. */
+static uint64_t rows_of(const struct generation *generation, const struct inference *inference)
+{
+    return generation->schema && !generation->schema->max_batch_size ? 1 : batch_rows(inference);
+}
+
+/* Asks the scheduler to let it in. */
+static bool enter_queue(struct generation *generation, struct inference *inference,
+                        struct error *ret_error)
+{
+    struct schedule *schedule = &generation->schedule;
+    struct queue_entry *entry = &inference->entry;
+    uint64_t retry_ns = 0;
+    schedule->policy.queue_limit = serving_of(generation)->options.queue_limit;
+    entry->rows = rows_of(generation, inference);
+    entry->caller = inference->caller;
+    entry->level = policy_level(&schedule->policy, inference->priority);
+    entry->deadline_ns = inference->deadline_ns;
+    entry->alone = inference->runs_alone;
+    switch (schedule_submit(schedule, entry, inference->times.submitted_ns, &retry_ns)) {
+    case SCHEDULE_ADMITTED:
+        return true;
+    case SCHEDULE_FULL:
+        return full_error(ret_error);
+    case SCHEDULE_LATE:
+        break;
+    }
+    return error_set(ret_error, ERROR_UNAVAILABLE,
+                     "the request would be answered too late: come back in about %llu ms",
+                     (unsigned long long)(retry_ns / CLOCK_NS_PER_MS + 1));
 }
 
 /* One more request is in the queue. */
@@ -101,19 +138,20 @@ void generation_submit(struct generation *generation, struct inference *inferenc
 {
     struct error error UNSET;
     generation->active = true;
-    if (!has_room(generation, &error) ||
-        (generation->schema && !inference_check(inference, &error))) {
+    if (still_serves(generation, &error) &&
+        (!generation->schema || inference_check(inference, &error)) &&
+        enter_queue(generation, inference, &error))
+        queued(generation);
+    else
         inference_refuse(inference, &error);
-        return;
-    }
-    list_add(&generation->queue, &inference->link);
-    queued(generation);
 }
 
 void generation_submit_visit(struct generation *generation, struct visit *visit)
 {
     struct error error UNSET;
-    if (!has_room(generation, &error)) {
+    if (!still_serves(generation, &error) ||
+        (generation->state.queued >= serving_of(generation)->options.queue_limit &&
+         !full_error(&error))) {
         visit_refuse(visit, &error);
         return;
     }
@@ -129,34 +167,61 @@ void generation_withdraw_visit(struct generation *generation, struct visit *visi
     server_pool_rest(generation->pool);
 }
 
-void generation_withdraw(struct generation *generation, struct inference *inference)
+static void left(struct generation *generation)
 {
-    list_remove(&inference->link);
     generation->state.queued--;
     generation_notice(generation, GENERATION_LEFT);
+}
+
+void generation_withdraw(struct generation *generation, struct inference *inference)
+{
+    schedule_leave(&generation->schedule, &inference->entry);
+    left(generation);
+}
+
+/* Its time was over, or will be before it could be answered. */
+static void refuse_late(struct inference *inference, bool too_late)
+{
+    struct error error UNSET;
+    error_set(&error, too_late ? ERROR_DEADLINE_EXCEEDED : ERROR_UNAVAILABLE,
+              "Request timeout expired");
+    inference_refuse(inference, &error);
+}
+
+void generation_expire(struct generation *generation, struct inference *inference)
+{
+    enum schedule_expiry expiry =
+        schedule_expire(&generation->schedule, &inference->entry, clock_now_ns());
+    if (expiry == SCHEDULE_WAITS)
+        return;
+    left(generation);
+    refuse_late(inference, expiry == SCHEDULE_TOO_LATE);
 }
 
 void generation_refuse(struct generation *generation)
 {
     struct error error;
+    struct queue_entry *entry;
     failed_error(generation, &error);
     if (generation->pool)
         server_pool_refuse(generation->pool, &error);
-    list_each(link, &generation->queue)
-    {
-        list_remove(link);
-        inference_refuse(list_entry(link, struct inference, link), &error);
+    while ((entry = queue_first(&generation->schedule.queue))) {
+        schedule_leave(&generation->schedule, entry);
+        inference_refuse(inference_of(entry), &error);
     }
 }
 
 void generation_check_queue(struct generation *generation)
 {
-    list_each(link, &generation->queue)
-    {
-        struct inference *inference = list_entry(link, struct inference, link);
+    struct queue *queue = &generation->schedule.queue;
+    for (struct queue_entry *entry = queue_first(queue), *next; entry; entry = next) {
+        struct inference *inference = inference_of(entry);
         struct error error;
-        if (inference_check(inference, &error))
+        next = queue_after(queue, entry);
+        if (inference_check(inference, &error)) {
+            entry->alone = inference->runs_alone;
             continue;
+        }
         generation_withdraw(generation, inference);
         inference_refuse(inference, &error);
     }
@@ -182,24 +247,30 @@ static bool prepare(struct generation *generation, struct inference *inference,
     return request->grant.size || inference_take_grant(inference, ret_error);
 }
 
-/* Prepares each request of a batch and refuses those that cannot go. Returns how many are left. */
-static size_t prepare_batch(struct generation *generation, struct inference **batch, size_t count)
+/* Prepares each request of a batch and refuses those that cannot go. */
+static void prepare_batch(struct generation *generation, struct schedule_batch *batch)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < batch->count; i++) {
         struct error error UNSET;
-        if (prepare(generation, batch[i], &error))
-            batch[kept++] = batch[i];
-        else
-            inference_refuse(batch[i], &error);
+        struct queue_entry *entry = batch->entries[i];
+        if (prepare(generation, inference_of(entry), &error)) {
+            batch->entries[kept++] = entry;
+            continue;
+        }
+        batch->rows -= entry->rows;
+        inference_refuse(inference_of(entry), &error);
     }
-    return kept;
+    batch->count = kept;
 }
 
-static void put_back(struct generation *generation, struct inference **batch, size_t count)
+/* What does not go is put back where it was. */
+static void put_back(struct generation *generation, struct schedule_batch *batch, size_t kept)
 {
-    while (count-- > 0) {
-        list_insert_first(&generation->queue, &batch[count]->link);
+    while (batch->count > kept) {
+        struct queue_entry *entry = batch->entries[--batch->count];
+        batch->rows -= entry->rows;
+        schedule_put_back(&generation->schedule, entry);
         generation->state.queued++;
     }
 }
@@ -209,27 +280,60 @@ static void dispatch_again(struct timer *timer)
     generation_dispatch(list_entry(timer, struct generation, dispatch_again));
 }
 
+/* Looks again at that time: what waits then is to go. */
+static void dispatch_at(struct generation *generation, uint64_t time_ns)
+{
+    uint64_t now_ns = generation->dispatched_ns, left_ns = time_ns > now_ns ? time_ns - now_ns : 0;
+    if (time_ns != CLOCK_NEVER)
+        timer_start(&generation->dispatch_again, serving_of(generation)->loop,
+                    left_ns / CLOCK_NS_PER_MS + 1, dispatch_again);
+}
+
+/* Takes the next batch off the queue and refuses what has become too late. False: there is none. */
+static bool take_batch(struct generation *generation, uint64_t room, struct schedule_batch *batch)
+{
+    schedule_take(&generation->schedule, generation->dispatched_ns, room, batch);
+    generation->state.queued -= batch->count + batch->late_count;
+    for (size_t i = 0; i < batch->late_count; i++)
+        refuse_late(inference_of(batch->late[i]),
+                    batch->late[i]->expires_ns > generation->dispatched_ns);
+    return batch->count > 0 || batch->late_count > 0;
+}
+
+/* Hands a batch, or the first part of it, to the worker. False: it takes nothing now. */
+static bool send_batch(struct generation *generation, struct schedule_batch *batch)
+{
+    struct inference *inferences[BATCH_MAX_REQUESTS] UNSET;
+    prepare_batch(generation, batch);
+    for (size_t i = 0; i < batch->count; i++)
+        inferences[i] = inference_of(batch->entries[i]);
+    put_back(generation, batch, replica_fitting(inferences, batch->count));
+    uint64_t rows = generation->schema->max_batch_size ? batch->rows : 1;
+    if (batch->count == 0 || replica_execute(generation->replica, inferences, batch->count, rows))
+        return true;
+    put_back(generation, batch, 0);
+    return false;
+}
+
 static void dispatch(struct loop_task *task)
 {
     struct generation *generation = list_entry(task, struct generation, dispatch);
-    struct inference *batch[BATCH_MAX_REQUESTS] UNSET;
+    struct schedule_batch batch UNSET;
+    uint64_t room;
     if (generation->pool) {
         server_pool_dispatch(generation->pool);
         return;
     }
-    if (generation->state.queued)
-        generation->dispatched_ns = clock_now_ns();
-    while (generation->state.phase == GENERATION_READY && replica_has_room(generation->replica)) {
-        size_t count = batch_take(&generation->queue, generation->schema->max_batch_size, batch);
-        if (count == 0)
+    if (!generation->state.queued)
+        return;
+    generation->dispatched_ns = clock_now_ns();
+    while (generation->state.phase == GENERATION_READY &&
+           (room = replica_room(generation->replica)) > 0) {
+        if (!take_batch(generation, room, &batch)) {
+            dispatch_at(generation, batch.wake_ns);
             return;
-        generation->state.queued -= count;
-        count = prepare_batch(generation, batch, count);
-        size_t fitting = replica_fitting(batch, count);
-        put_back(generation, batch + fitting, count - fitting);
-        count = fitting;
-        if (count && !replica_execute(generation->replica, batch, count)) {
-            put_back(generation, batch, count);
+        }
+        if (!send_batch(generation, &batch)) {
             if (!replica_busy(generation->replica)) /* no answer will bring us back */
                 timer_start(&generation->dispatch_again, serving_of(generation)->loop, NO_MEMORY_MS,
                             dispatch_again);

@@ -248,7 +248,7 @@ static void the_queue_is_bounded(void **state)
     answer_all(worker);
     for (size_t i = 0; i < 64; i++)
         client_expect(clients[i], ERROR_OK);
-    assert_int_equal(worker->executed, 8);
+    assert_in_range(worker->executed, 8, 32); /* joined, in sizes that are being learned */
     fixture_fini(&f);
 }
 

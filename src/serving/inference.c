@@ -2,6 +2,7 @@
 #include "serving/inference.h"
 
 #include "base/unset.h"
+#include "schedule/schedule.h"
 #include "serving/check.h"
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
@@ -172,31 +173,45 @@ static void take_back(struct inference *inference, enum error_code code, const c
         generation_abandon(inference->generation);
         return;
     }
-    if (!list_linked(&inference->link))
+    if (!inference->entry.waits)
         return; /* refused already */
     generation_withdraw(inference->generation, inference);
     error_set(&error, code, "%s", sentence);
     inference_refuse(inference, &error);
 }
 
-static void deadline_passed(struct timer *timer)
+static void time_passed(struct timer *timer);
+
+/* Comes back to it when its time is over, in the queue or as a whole. */
+static void watch_time(struct inference *inference)
 {
-    take_back(list_entry(timer, struct inference, deadline), ERROR_DEADLINE_EXCEEDED,
-              "Request timeout expired");
+    struct loop *loop = model_of(inference)->serving->loop;
+    uint64_t until =
+        inference->entry.waits ? schedule_expires_ns(&inference->entry) : inference->deadline_ns;
+    uint64_t now = loop_now_ns(loop), left = until > now ? until - now : 0;
+    if (until != CLOCK_NEVER)
+        timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS + 1, time_passed);
+}
+
+static void time_passed(struct timer *timer)
+{
+    struct inference *inference = list_entry(timer, struct inference, deadline);
+    if (inference->entry.waits)
+        generation_expire(inference->generation, inference);
+    else if (clock_now_ns() >= inference->deadline_ns)
+        take_back(inference, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
+    if (inference->entry.waits || clock_now_ns() < inference->deadline_ns)
+        watch_time(inference);
 }
 
 void inference_submit(struct inference *inference)
 {
-    struct loop *loop = model_of(inference)->serving->loop;
     assert(inference->state == INFERENCE_FILLING && inference->answered);
     inference->state = INFERENCE_QUEUED;
     measure_submit(inference);
-    if (inference->deadline_ns != CLOCK_NEVER) {
-        uint64_t now = loop_now_ns(loop),
-                 left = inference->deadline_ns > now ? inference->deadline_ns - now : 0;
-        timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS + 1, deadline_passed);
-    }
     generation_submit(inference->generation, inference);
+    if (inference->entry.waits)
+        watch_time(inference);
 }
 
 void inference_more(struct inference *inference, uint32_t count)

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/tensor.h"
 #include "net/loop.h"
+#include "schedule/queue.h"
 #include "serving/admission.h"
 #include "telemetry/trace_context.h"
 #include "worker/channel.h"
@@ -73,6 +74,7 @@ struct inference {
     const struct parameter *parameters; /* for the model */
     size_t parameter_count;
     uint64_t deadline_ns; /* CLOCK_NEVER: none */
+    uint64_t priority;    /* 1 is the first; 0: the model's default */
     void (*answered)(struct inference *inference, const struct inference_answer *answer);
     /* The memory that it waits for is there (ERROR_OK), or did not come in time. */
     void (*reserved)(struct inference *inference, const struct error *error);
@@ -97,7 +99,7 @@ struct inference {
     struct inference_output *outputs; /* of the answer that is being told */
     size_t output_capacity;
     struct channel_request request;
-    struct list_link link; /* in the generation's queue */
+    struct queue_entry entry; /* in the generation's queue */
     struct timer deadline;
     struct kept *kept;         /* its worker still looks at its memory; NULL: it does not */
     struct loop_task refusal;  /* gives early_error as the final answer */

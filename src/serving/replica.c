@@ -25,6 +25,11 @@ enum {
     LARGEST_GUESS = 16, /* of the memory's limit: no more is kept free for unforeseen outputs */
 };
 
+struct execution {
+    uint64_t id;
+    struct schedule_run run;
+};
+
 struct replica {
     struct generation *generation;
     struct worker_process process;
@@ -35,7 +40,8 @@ struct replica {
     bool loaded;
     bool stopping;
     uint64_t started_ns;
-    uint64_t executions; /* with the worker */
+    struct execution executions[MAX_EXECUTIONS]; /* with the worker, oldest first */
+    size_t execution_count;
     uint64_t next_execution;
     uint64_t compute_ns; /* of one execution, a moving average */
     uint64_t device_bytes;
@@ -122,11 +128,22 @@ static void on_response(void *owner, struct channel_request *request,
     inference_answer(inference, response);
 }
 
+static void end_execution(struct replica *replica, size_t at, bool failed)
+{
+    struct execution *ended = &replica->executions[at];
+    schedule_end(&replica->generation->schedule, &ended->run, failed, clock_now_ns());
+    memmove(ended, ended + 1, (--replica->execution_count - at) * sizeof *ended);
+}
+
 static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
 {
     struct replica *replica = owner;
-    if (replica->executions > 0)
-        replica->executions--;
+    size_t at = 0;
+    while (at < replica->execution_count && replica->executions[at].id != execution)
+        at++;
+    if (at == replica->execution_count)
+        return; /* there is no such: a lie, which frees no slot */
+    end_execution(replica, at, false);
     replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
     if (replica->generation->state.queued)
         generation_dispatch(replica->generation);
@@ -219,6 +236,8 @@ static void finish(struct replica *replica, const char *reason)
     loop_undefer(&replica->given_up);
     timer_stop(&replica->load);
     generation_ref(generation); /* answering may drop all others */
+    while (replica->execution_count)
+        end_execution(replica, replica->execution_count - 1, true);
     nested_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
     fail_requests(replica, error.message);
@@ -375,19 +394,22 @@ void replica_stop(struct replica *replica)
 
 /* ---- requests ---- */
 
-bool replica_has_room(const struct replica *replica)
+uint64_t replica_room(const struct replica *replica)
 {
+    const struct schema *schema = replica->generation->schema;
+    uint64_t count = replica->execution_count;
     if (!replica->loaded || replica->stopping || replica->probe)
-        return false;
-    return replica->executions < replica->generation->schema->concurrency ||
-           (replica->executions < MAX_EXECUTIONS &&
-            replica->executions * replica->compute_ns < AHEAD_NS &&
-            replica->generation->schema->max_batch_size == 0);
+        return 0;
+    uint64_t slots = schema->concurrency < MAX_EXECUTIONS ? schema->concurrency : MAX_EXECUTIONS;
+    if (count < slots)
+        return slots - count;
+    return count < MAX_EXECUTIONS && count * replica->compute_ns < AHEAD_NS &&
+           schema->max_batch_size == 0;
 }
 
 bool replica_busy(const struct replica *replica)
 {
-    return replica->executions > 0;
+    return replica->execution_count > 0;
 }
 
 size_t replica_fitting(struct inference *const *batch, size_t count)
@@ -399,8 +421,10 @@ size_t replica_fitting(struct inference *const *batch, size_t count)
     return channel_fitting(requests, count);
 }
 
-bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count)
+bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count,
+                     uint64_t rows)
 {
+    struct generation *generation = replica->generation;
     struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
     assert(count > 0 && count <= BATCH_MAX_REQUESTS);
     for (size_t i = 0; i < count; i++)
@@ -410,8 +434,9 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
     for (size_t i = 0; i < count; i++)
         batch[i]->state = INFERENCE_RUNNING;
     measure_execute(batch, count);
-    replica->next_execution++;
-    replica->executions++;
+    struct execution *started = &replica->executions[replica->execution_count++];
+    started->id = replica->next_execution++;
+    schedule_start(&generation->schedule, &started->run, rows, generation->dispatched_ns);
     return true;
 }
 

@@ -18,8 +18,8 @@ void replica_stop(struct replica *replica);
 void replica_kill(struct replica *replica, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* True when it has loaded the model and can take another execution now. */
-bool replica_has_room(const struct replica *replica);
+/* How many more executions it can take now; 0 until it has loaded the model. */
+uint64_t replica_room(const struct replica *replica);
 
 /* True while the worker executes: an answer is to come. */
 bool replica_busy(const struct replica *replica);
@@ -27,8 +27,11 @@ bool replica_busy(const struct replica *replica);
 /* How many of the requests, from the first one on, fit one execution. */
 size_t replica_fitting(struct inference *const *batch, size_t count);
 
-/* Sends the requests as one execution. False when the channel is full now. */
-bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count);
+/* Sends the requests, of so many rows together, as one execution. False when the channel is full
+ * now.
+ */
+bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count,
+                     uint64_t rows);
 
 /* Asks the worker to end a request early; the calls that it makes to other models are cancelled
  * too. */

@@ -1,0 +1,12 @@
+/* How a model's requests are scheduled: what its config says, and what the server says of all. */
+#ifndef TENSORD_SERVING_QUEUE_POLICY_H
+#define TENSORD_SERVING_QUEUE_POLICY_H
+
+#include "schedule/policy.h"
+#include "serving/serving.h"
+
+/* The policy of a model whose config says nothing of it: three levels of priority, of which
+ * requests that name none have the second. */
+void queue_policy(const struct serving_options *options, struct schedule_policy *ret_policy);
+
+#endif
