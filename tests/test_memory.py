@@ -2,6 +2,7 @@
 worker does takes more than it was given."""
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import processes
-from support.http2 import END_HEADERS, Http2, data, grpc_block, grpc_message, headers
+from support.http2 import ACK, END_HEADERS, Http2, data, grpc_block, grpc_message, headers, settings
 from support.repositories import request, tensor_config, write_config, write_model
 from support.server import is_sanitized
 from support.sockets import Connection, request as http_request
@@ -291,6 +292,63 @@ def test_what_waits_outlives_an_unload(started):
         assert first.finish() == (200, True)
         assert second.has_memory() and second.finish() == (200, True)
     processes.until(lambda: sum(p.name() == "echo" for p in server.descendants()) == 0, 60, "the end of the worker")
+
+
+def held_json(server, size):
+    """A connection that has sent all of a request in JSON but its last byte, or has been answered meanwhile."""
+    body = json.dumps(request([1], datatype="UINT8")).encode().ljust(size)
+    held = Connection(server.address, timeout_s=TIMEOUT_S)
+    held.send(http_request("POST", "/v2/models/echo/infer", body=body)[:-1])
+    return held
+
+
+def held_message(server, size):
+    """The same over gRPC: values in `contents`, which are no tensors yet."""
+    held = Http2(server.address, timeout_s=TIMEOUT_S)
+    assert held.step()  # the server's settings, which give its streams a larger window
+    held.send(settings(flags=ACK))
+    made = service_pb2.ModelInferRequest(model_name="echo")
+    made.inputs.add(name="x", datatype="UINT8", shape=[size]).contents.uint_contents.extend([1] * size)
+    whole = grpc_message(made.SerializeToString())
+    held.send(headers(1, grpc_block(), END_HEADERS))
+    for at in range(0, len(whole) - 1, 16384):
+        held.send(data(1, whole[at:min(at + 16384, len(whole) - 1)], flags=0))
+    return held
+
+
+def hits(server, limit):
+    return int(re.search(rf'tensord_limit_hits_total{{limit="{limit}"}} (\d+)', server.fetch("/metrics")[2].decode())[1])
+
+
+@pytest.mark.parametrize("hold", [held_json, held_message])
+def test_messages_beside_tensors_are_bounded_together(server, tmp_path, hold):
+    """However many clients send them, and however slowly."""
+    started = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--max-json-mib", 4, "--message-memory-mib", 8)
+    started.wait_ready("echo")
+    [front] = [p for p in started.descendants() if "front" in processes.cmdline(p)]
+    before = front.memory_info().rss
+    held = [hold(started, 900_000) for _ in range(40)]
+    processes.until(lambda: hits(started, "message_memory_mib") >= 20, TIMEOUT_S, "refusals")
+    assert is_sanitized() or front.memory_info().rss - before < 24 * MIB
+    for connection in held:
+        connection.socket.close()
+    processes.until(lambda: started.infer("echo", request([1], datatype="UINT8"))[0] == 200, TIMEOUT_S, "memory")
+    values = [1] * 1_000_000
+    assert started.infer("echo", request(values, datatype="UINT8"))[1]["outputs"][0]["data"] == values
+
+
+def test_who_finds_no_memory_for_a_message_is_told_so(server, tmp_path):
+    started = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--max-json-mib", 1, "--message-memory-mib", 1)
+    started.wait_ready("echo")
+
+    def refused():
+        with held_json(started, MIB):
+            status, fields, body = started.fetch("/v2/models/echo/infer", b" " * MIB)
+            assert started.fetch("/v2/health/ready")[0] == 200
+            return status == 503 and fields["retry-after"] and "--message-memory-mib" in json.loads(body)["error"]
+
+    processes.until(refused, TIMEOUT_S, "a refusal")
+    assert started.infer("echo", request([1], datatype="UINT8"))[0] == 200
 
 
 def committed_bytes(server):

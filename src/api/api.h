@@ -3,6 +3,7 @@
 #ifndef TENSORD_API_API_H
 #define TENSORD_API_API_H
 
+#include "base/buf.h"
 #include "protocol/http.h"
 #include "serving/serving.h"
 
@@ -20,9 +21,10 @@ struct api {
     const char *server_id; /* the server's name in its metadata */
     bool leaving;          /* the server is about to end: it is not ready any more */
     enum access_log access_log;
-    bool server_timing;    /* every answer to an inference says where its time went */
-    size_t max_json_bytes; /* of a JSON body, and of the JSON head before binary tensors */
-    size_t max_body_bytes; /* of a body with binary tensors, and of a gRPC message */
+    bool server_timing;         /* every answer to an inference says where its time went */
+    size_t max_json_bytes;      /* of a JSON body, and of the JSON head before binary tensors */
+    size_t max_body_bytes;      /* of a body with binary tensors, and of a gRPC message */
+    struct buf_budget messages; /* of JSON and gRPC, received and to be sent, beside tensors */
     struct blobs *blobs;
     struct installer *installer;
     size_t max_push_files;      /* of a model that is pushed */

@@ -22,7 +22,7 @@ struct api_call *call_new(struct api *api, struct http_exchange *exchange)
     }
     call->api = api;
     call->exchange = exchange;
-    buf_init(&call->body, api->max_json_bytes);
+    buf_init_within(&call->body, api->max_json_bytes, &api->messages);
     buf_init(&call->reply, SIZE_MAX / 2);
     return call;
 }
@@ -75,8 +75,19 @@ struct room call_body_room(struct api_call *call, uint64_t total_bytes)
         wanted = total_bytes - call->body.size;
     else if (call->body.capacity > call->body.size)
         wanted = call->body.capacity - call->body.size;
-    char *data = buf_reserve(&call->body, wanted);
-    return (struct room){data, data ? wanted : 0};
+    if (wanted > call->body.limit_bytes - call->body.size)
+        return (struct room){NULL, 0};
+    return buf_room(&call->body, wanted);
+}
+
+bool call_no_memory(const struct buf *buf, struct error *ret_error)
+{
+    if (!buf->unaffordable)
+        return error_no_memory(ret_error);
+    limit_hit(LIMIT_message_memory_mib);
+    return error_set(ret_error, ERROR_UNAVAILABLE,
+                     "other requests and answers take all the memory that messages may "
+                     "(--message-memory-mib); try again later");
 }
 
 void call_body_error(const struct api_call *call, uint64_t total_bytes, const char *what,
@@ -85,7 +96,7 @@ void call_body_error(const struct api_call *call, uint64_t total_bytes, const ch
     size_t limit = call->body.limit_bytes;
     if (total_bytes == UINT64_MAX ? call->body.size + COLLECT_BYTES <= limit
                                   : total_bytes <= limit) {
-        error_no_memory(ret_error);
+        call_no_memory(&call->body, ret_error);
         return;
     }
     limit_hit(LIMIT_max_json_mib);
@@ -184,7 +195,7 @@ void reply_json(struct api_call *call, unsigned status)
 {
     if (!buf_ok(&call->reply)) {
         struct error error;
-        error_no_memory(&error);
+        call_no_memory(&call->reply, &error);
         reply_error(call, &error);
         return;
     }

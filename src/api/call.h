@@ -103,6 +103,9 @@ void reply_json(struct api_call *call, unsigned status);
 /* Answers with an empty body. */
 void reply_empty(struct api_call *call, unsigned status);
 
+/* Why a buffer of a call's has failed below its limit; returns false. */
+bool call_no_memory(const struct buf *buf, struct error *ret_error);
+
 /* Answers {"error":"…"} with the status of the error's code. */
 void reply_error(struct api_call *call, const struct error *error);
 

@@ -44,7 +44,7 @@ void grpc_call_reply(struct api_call *call, const struct pb_message *table, cons
     struct error error;
     buf_clear(&call->reply);
     if (!pb_encode(table, message, &call->reply)) {
-        error_no_memory(&error);
+        call_no_memory(&call->reply, &error);
         end(call, &error);
         return;
     }
@@ -93,8 +93,13 @@ static struct room body_room(struct http_exchange *exchange)
     struct room room = grpc_reader_room(&state->reader);
     if (room.size)
         return room;
-    char *data = buf_reserve(&call->body, state->reader.left_bytes);
-    return (struct room){data, data ? state->reader.left_bytes : 0};
+    room = buf_room(&call->body, state->reader.left_bytes);
+    if (room.size)
+        return room;
+    struct error error;
+    call_no_memory(&call->body, &error);
+    end(call, &error);
+    return (struct room){sink, sizeof sink};
 }
 
 static void unexpected_message(struct api_call *call)
@@ -119,10 +124,6 @@ static void body_received(struct http_exchange *exchange, size_t count)
         break;
     case GRPC_READ_STARTED:
         buf_clear(&call->body);
-        if (!buf_reserve(&call->body, state->reader.size_bytes)) {
-            error_no_memory(&error);
-            end(call, &error);
-        }
         break;
     case GRPC_READ_MESSAGE:
         if (!inside)
@@ -201,8 +202,8 @@ void grpc_call_begin(struct api_call *call, const struct grpc_route *route)
     state->route = route;
     state->method = pb_method_of_path(exchange->request.path);
     arena_init(&state->arena, 1024, MESSAGE_ARENA_BYTES);
-    buf_init(&call->body, call->api->max_json_bytes);
     grpc_reader_init(&state->reader, &exchange->request, call->api->max_json_bytes);
+    state->reader.plain.budget = &call->api->messages;
     grpc_writer_init(&state->writer, &exchange->request);
     exchange->handler = &grpc_handler;
 }

@@ -8,6 +8,7 @@ void infer_reader_init(struct grpc_reader *reader, const struct api_call *call)
     size_t limit = call->api->max_body_bytes < INT32_MAX ? call->api->max_body_bytes
                                                          : INT32_MAX; /* as gRPC's own servers */
     grpc_reader_init(reader, &call->exchange->request, limit);
+    reader->plain.budget = &call->api->messages;
     reader->plain.limit_bytes =
         limit < call->api->max_json_bytes ? limit : call->api->max_json_bytes;
 }
@@ -19,8 +20,8 @@ void infer_message_init(struct infer_message *message, struct api_call *call, st
     message->arena = arena;
     message->resumed = resumed;
     message->whole = true;
-    buf_init(&message->body, call->api->max_json_bytes);
-    buf_init(&message->tail, call->api->max_json_bytes);
+    buf_init_within(&message->body, call->api->max_json_bytes, &call->api->messages);
+    buf_init_within(&message->tail, call->api->max_json_bytes, &call->api->messages);
 }
 
 void infer_message_fini(struct infer_message *message)
@@ -114,9 +115,10 @@ void infer_message_no_room(const struct infer_message *message, struct error *re
 {
     const struct buf *head = message->whole ? &message->body : message->scan.head;
     uint64_t wanted = message->whole ? 0 : message->scan.run_bytes;
-    error_no_memory(ret_error);
-    if (head->limit_bytes - head->size >= (wanted ? wanted : 1))
+    if (head->limit_bytes - head->size >= (wanted ? wanted : 1)) {
+        call_no_memory(head, ret_error);
         return;
+    }
     limit_hit(LIMIT_max_json_mib);
     error_set(ret_error, ERROR_TOO_LARGE,
               "the message is longer than the %zu bytes that are allowed beside raw_input_contents",

@@ -383,6 +383,7 @@ static void begin(struct api_call *call, const struct infer_form *form, bool str
     infer->json_bytes = UINT64_MAX;
     answer_flow_init(&infer->flow, &infer->inference);
     call->detail = infer;
+    call->reply.budget = &call->api->messages;
     call->exchange->handler = &infer_handler;
     if ((form->may_be_binary && !read_json_length(call, &error)) ||
         !check_length_limits(call, &error))

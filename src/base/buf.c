@@ -6,9 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { ROOM_BYTES = 64 * 1024 };
+
 void buf_init(struct buf *buf, size_t limit_bytes)
 {
-    *buf = (struct buf){.limit_bytes = limit_bytes};
+    buf_init_within(buf, limit_bytes, NULL);
+}
+
+void buf_init_within(struct buf *buf, size_t limit_bytes, struct buf_budget *budget)
+{
+    *buf = (struct buf){.limit_bytes = limit_bytes, .budget = budget};
+}
+
+static size_t cost(size_t capacity)
+{
+    return capacity > BUF_FREE_BYTES ? capacity : 0;
 }
 
 void buf_fini(struct buf *buf)
@@ -16,7 +28,17 @@ void buf_fini(struct buf *buf)
     if (!buf)
         return;
     free(buf->data);
-    buf_init(buf, buf->limit_bytes);
+    if (buf->budget)
+        buf->budget->held_bytes -= cost(buf->capacity);
+    buf_init_within(buf, buf->limit_bytes, buf->budget);
+}
+
+/* A budget's limit may have become smaller than what is held of it. */
+static bool can_afford(const struct buf *buf, size_t more)
+{
+    const struct buf_budget *budget = buf->budget;
+    return !budget || (budget->held_bytes <= budget->limit_bytes &&
+                       more <= budget->limit_bytes - budget->held_bytes);
 }
 
 static bool grow(struct buf *buf, size_t wanted)
@@ -26,9 +48,13 @@ static bool grow(struct buf *buf, size_t wanted)
         capacity = capacity > SIZE_MAX / 2 ? wanted : capacity * 2;
     if (capacity > buf->limit_bytes)
         capacity = buf->limit_bytes;
-    char *data = realloc(buf->data, capacity);
+    size_t more = cost(capacity) - cost(buf->capacity);
+    buf->unaffordable = more && !can_afford(buf, more);
+    char *data = buf->unaffordable ? NULL : realloc(buf->data, capacity);
     if (!data)
         return false;
+    if (buf->budget)
+        buf->budget->held_bytes += more;
     buf->data = data;
     buf->capacity = capacity;
     return true;
@@ -45,6 +71,15 @@ char *buf_reserve(struct buf *buf, size_t count)
         return NULL;
     }
     return buf->data + buf->size;
+}
+
+struct room buf_room(struct buf *buf, size_t count)
+{
+    size_t most = buf->size > ROOM_BYTES ? buf->size : ROOM_BYTES;
+    if (count > most)
+        count = most;
+    char *data = buf_reserve(buf, count);
+    return (struct room){data, data ? count : 0};
 }
 
 bool buf_append(struct buf *buf, struct span bytes)

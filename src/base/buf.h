@@ -6,18 +6,32 @@
 
 #include "base/span.h"
 
+/* What several buffers hold together. Up to BUF_FREE_BYTES a buffer costs nothing of it, so that
+ * who needs little gets on, whatever others hold. */
+enum { BUF_FREE_BYTES = 4096 };
+
+struct buf_budget {
+    size_t limit_bytes;
+    size_t held_bytes;
+};
+
 struct buf {
     char *data;
     size_t size;
     size_t capacity;
     size_t limit_bytes;
-    bool failed; /* an append found no memory or passed the limit */
+    struct buf_budget *budget; /* its memory is held of this; NULL: of none */
+    bool failed;               /* an append found no memory or passed the limit */
+    bool unaffordable;         /* that was the budget's */
 };
 
 /* Starts an empty buffer; nothing is allocated yet. */
 void buf_init(struct buf *buf, size_t limit_bytes);
 
-/* Frees the memory; the buffer is empty and usable again. */
+/* The same within a budget, which outlives it. */
+void buf_init_within(struct buf *buf, size_t limit_bytes, struct buf_budget *budget);
+
+/* Frees the memory; the buffer is empty and usable again, with the same limits. */
 void buf_fini(struct buf *buf);
 
 /* True when every append since buf_init or buf_clear has succeeded. */
@@ -35,12 +49,16 @@ static inline struct span buf_span(const struct buf *buf)
 static inline void buf_clear(struct buf *buf)
 {
     buf->size = 0;
-    buf->failed = false;
+    buf->failed = buf->unaffordable = false;
 }
 
 /* Makes room for `count` more bytes and returns where they go, or NULL. The caller adds what it
  * wrote to buf->size. */
 char *buf_reserve(struct buf *buf, size_t count);
+
+/* Where bytes go of which at most `count` are to come: 64 KiB, or as much again as there is, so
+ * that memory is taken as they come. */
+struct room buf_room(struct buf *buf, size_t count);
 
 bool buf_append(struct buf *buf, struct span bytes);
 bool buf_append_char(struct buf *buf, char c);

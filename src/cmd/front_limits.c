@@ -14,11 +14,25 @@ enum { STOP_GRACE_MS = 5000 };
 
 #define MIB ((uint64_t)1 << 20)
 
+static uint64_t machine_bytes(void)
+{
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static uint64_t memory_limit_bytes(const struct settings *settings)
 {
     if (settings->memory_limit_mib)
         return (uint64_t)settings->memory_limit_mib * MIB;
-    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+    return machine_bytes() / 4;
+}
+
+/* One message of the largest size always has its place. */
+static size_t message_memory_bytes(const struct settings *settings)
+{
+    uint64_t bytes = settings->message_memory_mib ? (uint64_t)settings->message_memory_mib * MIB
+                                                  : machine_bytes() / 8;
+    uint64_t largest = (uint64_t)settings->max_json_mib * MIB;
+    return (size_t)(bytes > largest ? bytes : largest);
 }
 
 static enum load_policy load_policy(const struct settings *settings)
@@ -71,6 +85,7 @@ void front_limits_apply(const struct settings *settings, struct api *api, struct
                                                : memory_limit_bytes(settings) / MIB;
     api->max_json_bytes = (size_t)settings->max_json_mib * MIB;
     api->max_body_bytes = (size_t)(body_mib * MIB);
+    api->messages.limit_bytes = message_memory_bytes(settings);
     api->max_push_files = (size_t)settings->max_push_files;
     api->max_stream_requests = (size_t)settings->max_stream_requests;
     serving->options.queue_limit = (size_t)settings->queue_limit;

@@ -20,8 +20,9 @@ struct room infer_scan_room(struct infer_scan *scan)
         return (struct room){NULL, 0};
     if (scan->state == SCAN_TENSOR)
         return (struct room){scan->to, size};
-    char *data = buf_reserve(scan->head, size);
-    return (struct room){data, data ? size : 0};
+    if (size > scan->head->limit_bytes - scan->head->size)
+        return (struct room){NULL, 0};
+    return buf_room(scan->head, size);
 }
 
 static bool malformed(struct error *ret_error)

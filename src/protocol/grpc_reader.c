@@ -150,7 +150,7 @@ void grpc_reader_message(struct grpc_reader *reader, struct buf *message)
         return;
     buf_fini(message);
     *message = reader->plain;
-    buf_init(&reader->plain, message->limit_bytes);
+    buf_init_within(&reader->plain, message->limit_bytes, message->budget);
 }
 
 bool grpc_reader_idle(const struct grpc_reader *reader)

@@ -33,6 +33,7 @@
     ROW(max_connections, "a listener had as many connections as it may")                           \
     ROW(descriptors, "there was no descriptor or memory for a connection")                         \
     ROW(max_json_mib, "a body of JSON was too long")                                               \
+    ROW(message_memory_mib, "messages took all the memory that they may")                          \
     ROW(max_body_mib, "a body of tensors, or a gRPC message, was too long")                        \
     ROW(queue_limit, "a model's queue was full")                                                   \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
