@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -327,6 +328,21 @@ def test_scratch_folders_go(server, tmp_path):
     until(lambda: ask(started, "one", tensor("x", "INT64", [1], [1]))[0] == 200, 30, "the next worker")
     started.stop()
     assert not os.path.exists(os.path.dirname(folder))
+
+
+def test_scratch_folders_go_after_an_upgrade_too(server, tmp_path):
+    write_python(tmp_path / "models", "one", """
+        import os
+
+        def predict(x: int) -> str:
+            return os.environ["TMPDIR"]
+    """)
+    started = server(tmp_path / "models").wait_ready("one")
+    folder = ask(started, "one", tensor("x", "INT64", [1], [1]))[1]["output"]["data"][0]
+    started.process.send_signal(signal.SIGUSR2)
+    assert started.err.wait_for("upgraded", 120), started.err.text()
+    until(lambda: not os.path.exists(folder), 60, "the folder of the older worker to go")
+    assert ask(started, "one", tensor("x", "INT64", [1], [1]))[0] == 200
 
 
 def test_a_server_whose_log_is_a_file(tmp_path):

@@ -155,6 +155,7 @@ static bool read_worker(struct span *rest, struct spawner_slot *ret_slot)
         .tell_started = numbers[3] != 0,
         .tell_ended = numbers[4] != 0,
         .status = (int)numbers[5],
+        .has_scratch = true, /* it may; removing none does no harm */
     };
     memcpy(ret_slot->reason, rest->data, size);
     *rest = span_after(*rest, size + 1);
