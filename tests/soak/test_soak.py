@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import threading
 import time
 
@@ -33,7 +34,7 @@ PAUSE_S = 1.0  # between two events
 ROUND_EVENTS = 40  # then the clients pause and the server is looked at
 WARM_ROUNDS = 2
 DRIFT_SHARE = 0.02
-DRIFT_BYTES = 2 << 20  # a share of something this small is noise
+DRIFT_BYTES = 2 << 20  # a share of something this small is noise; what was just started has not its full size yet
 MAY_BE_SENT_AGAIN = "may be sent again"
 
 
@@ -302,5 +303,7 @@ def test_nothing_fails_and_nothing_grows(folder, tmp_path):
     server.stop()
     warm = seen[WARM_ROUNDS - 1:]
     if len(warm) > 1:
-        assert max(one[0] for one in warm[1:]) <= warm[0][0] + max(DRIFT_SHARE * warm[0][0], DRIFT_BYTES), seen
+        half = len(warm) // 2
+        early, late = (statistics.median(one[0] for one in part) for part in (warm[:half], warm[half:]))
+        assert late <= early + max(DRIFT_SHARE * early, DRIFT_BYTES), seen
         assert all(one[1] <= warm[0][1] and one[2] == warm[0][2] for one in warm), seen
