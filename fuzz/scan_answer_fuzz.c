@@ -53,6 +53,7 @@ static void write_sample(struct buf *buf)
         {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {2, {-1, 3}}}};
     static struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
     static struct span requirements[] = {SPAN("numpy")};
+    static struct span command[] = {SPAN("serve"), SPAN("{port}")};
     static const struct model_config config = {
         .engine = SPAN("onnx"),
         .max_batch_size = 8,
@@ -64,6 +65,10 @@ static void write_sample(struct buf *buf)
         .parameter_count = 1,
         .device = SPAN("cpu"),
         .python = {.requirements = requirements, .requirement_count = 1},
+        .server = {.command = command,
+                   .command_count = 2,
+                   .environment = parameters,
+                   .environment_count = 1},
     };
     static const struct error error = {ERROR_INVALID_ARGUMENT, "it is wrong"};
     struct repository_version versions[] = {

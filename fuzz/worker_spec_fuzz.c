@@ -16,6 +16,8 @@ static void write_sample(struct buf *buf)
         {.name = SPAN("y"), .datatype = TENSORD_BYTES, .shape = {1, {1}}, .optional = true},
     };
     static const struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
+    static struct span command[] = {SPAN("serve"), SPAN("{port}")};
+    static struct parameter variables[] = {{SPAN("A"), SPAN("b")}};
     const struct worker_spec spec = {
         .path = SPAN("/m/iris.onnx"),
         .root = SPAN("/m"),
@@ -31,6 +33,12 @@ static void write_sample(struct buf *buf)
         .max_batch_size = -1,
         .may_batch = true,
         .device = SPAN("cpu"),
+        .server = {.command = command,
+                   .command_count = 2,
+                   .environment = variables,
+                   .environment_count = 1,
+                   .health = SPAN("/health"),
+                   .network = true},
     };
     assert(worker_spec_write(&spec, buf));
 }

@@ -250,6 +250,10 @@ def test_other_models_have_no_such_paths(server, repository):
     assert ask(served, "absent", "/x")[0] == 404
 
 
+def test_what_is_said_at_the_start(echo):
+    until(lambda: f"its paths are beneath {echo.url}/tensord/v1/servers/app/" in echo.out.text(), 30, "the line")
+
+
 def test_its_sandbox(echo):
     """What the app may not: read the server's secrets, other models and files, reach the front's ports, see others."""
     def attempt(code):
@@ -263,6 +267,117 @@ def test_its_sandbox(echo):
     assert "unreachable" in attempt("socket.create_connection(('192.0.2.1', 80), 5)").lower()
     assert "PermissionError" in attempt("os.unshare(os.CLONE_NEWUSER)") or "AttributeError" in attempt("os.unshare(0)")
     assert attempt("result = [name for name in os.listdir('/proc') if name.isdigit() and int(name) > 500]") == "[]"
+
+
+# ---- who runs it, and where ----
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_as_an_ordinary_user(tmp_path, tmp_path_factory):
+    """What a user may have without privilege is enough for the whole cage."""
+    from support.server import Server
+
+    state = tmp_path_factory.mktemp("state")
+    folder = tmp_path / "models"
+    write_server(folder, "app", "/usr/bin/python3 -B app.py {port}", health="/health")
+    for path in (state, *state.parents[:2], *tmp_path.parents[:1]):
+        path.chmod(0o755)
+    for path in (state, tmp_path, folder, *folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    served = Server(folder, "--python", "/usr/bin/python3", state=state, environment={"HOME": str(state)},
+                    starter=["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
+    try:
+        served.wait_ready("app")
+        assert ask(served, "app", "/try", b"result = os.getuid(), len([n for n in os.listdir('/proc') if n.isdigit()])")[1] \
+            == b"(65534, 2)"
+        assert b"refused" in ask(served, "app", "/try", f"socket.create_connection(('127.0.0.1', {served.port}))".encode())[1]
+    finally:
+        served.stop()
+
+
+# A user namespace in which there can be no other namespaces, as in many containers.
+WITHOUT_NAMESPACES = ["unshare", "-Ur", "sh", "-c", 'for kind in user net pid mnt ipc; do echo 0 >/proc/sys/user/max_${kind}_namespaces; '
+                      'done; exec "$0" "$@"']
+
+
+def test_without_namespaces(server, tmp_path):
+    """It shares the network then, on a port of its own, and still leaves nothing behind."""
+    for name in ("one", "two"):
+        write_server(tmp_path, name, health="/health", environment={"NAME": name})
+    served = server(tmp_path, starter=WITHOUT_NAMESPACES).wait_ready("one").wait_ready("two")
+    for name in ("one", "two"):
+        assert told(served, name, "/echo")["environment"]["NAME"] == name
+    assert ask(served, "one", "/try", f"socket.create_connection(('127.0.0.1', {served.port})); result = 1".encode())[1] == b"1"
+    assert ask(served, "one", "/fork")[0] == 200
+    processes = apps(served)
+    assert len(processes) == 3
+    for name in ("one", "two"):
+        assert served.fetch(f"/v2/repository/models/{name}/unload", {}, method="POST")[0] == 200
+    assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert "the server shares this machine's network" in served.err.text()
+
+
+@pytest.mark.parametrize("option, reason", [(("--sandbox", "strict"), "--sandbox=strict"),
+                                            (("--listen", "unix:s"), "unix socket")])
+def test_what_is_refused_without_namespaces(server, tmp_path, option, reason):
+    write_server(tmp_path / "models", "app")
+    option = [word.replace("unix:s", f"unix:{tmp_path}/s") for word in option]
+    served = server(tmp_path / "models", *option, starter=WITHOUT_NAMESPACES)
+    until(lambda: row_of(served)["state"] == "failed", 60, "failed")
+    assert reason in row_of(served)["reason"]
+
+
+def test_its_own_unix_socket_is_out_of_reach(server, tmp_path):
+    """There it would be the server's own user, who may do everything."""
+    write_server(tmp_path / "models", "app")
+    served = server(tmp_path / "models", "--listen", f"unix:{tmp_path}/s").wait_ready("app")
+    code = f"s = socket.socket(socket.AF_UNIX); s.connect('{tmp_path}/s'); result = 'in'"
+    assert b"Error" in ask(served, "app", "/try", code.encode())[1]
+
+
+def test_with_the_network(server, tmp_path):
+    write_server(tmp_path, "app", network=True)
+    served = server(tmp_path).wait_ready("app")
+    assert ask(served, "app", "/try", f"socket.create_connection(('127.0.0.1', {served.port})); result = 1".encode())[1] == b"1"
+
+
+def test_without_a_sandbox(server, tmp_path):
+    write_server(tmp_path, "app", health="/health")
+    served = server(tmp_path, "--sandbox", "off").wait_ready("app")
+    assert told(served, "app", "/echo")["environment"]["HOME"]
+
+
+def test_programs_of_its_environment_come_first(server, tmp_path):
+    """As those of a requirements.txt would; here the environment is named."""
+    import venv
+
+    place = tmp_path / "environment"
+    venv.create(place, symlinks=True)
+    program = place / "bin" / "serve-it"
+    program.write_text(f"#!{place}/bin/python -B\nimport runpy, sys; sys.argv = ['app.py', sys.argv[1]]; runpy.run_path('app.py')\n")
+    program.chmod(0o755)
+    path = write_server(tmp_path / "models", "app", "serve-it {port}", health="/health")
+    config = json.loads((path / "model.yaml").read_text())
+    (path / "model.yaml").write_text(json.dumps({**config, "python": {"interpreter": str(place)}}))
+    served = server(tmp_path / "models").wait_ready("app")
+    environment = told(served, "app", "/echo")["environment"]
+    assert environment["PATH"].startswith(f"{place}/bin:") and environment["VIRTUAL_ENV"] == str(place)
+
+
+def test_pushing_one_takes_the_scope_code(server, tmp_path):
+    from support.tokens import create
+    from tensord import Error, connect
+
+    served = server(None)
+    path = write_server(tmp_path, "app", health="/health")
+    tokens = [create(served.state_dir, scope=scope) for scope in ("deploy,infer", "code,infer")]
+    until(lambda: all(served.fetch("/v2", headers={"Authorization": f"Bearer {token}"})[0] == 200 for token in tokens), 30, "tokens")
+    deploy, code = [connect(served.url, token=token) for token in tokens]
+    with pytest.raises(Error, match="scope 'code'"):
+        deploy.push(path)
+    model = code.push(path)
+    assert model.server_url == served.url + "/tensord/v1/servers/app"
+    assert ask(served, "app", "/pid")[0] == 200
 
 
 # ---- start, stop, death ----

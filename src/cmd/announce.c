@@ -64,6 +64,12 @@ static void print_curl(struct announcer *announcer, const struct version *versio
     buf_fini(&example);
 }
 
+/* A managed server answers in its own way. */
+static bool is_managed_server(const struct schema *schema)
+{
+    return span_equal(schema->platform, SPAN("server"));
+}
+
 void announcer_settled(struct announcer *announcer, const struct version *version)
 {
     const struct schema *schema = version_schema(version);
@@ -74,6 +80,10 @@ void announcer_settled(struct announcer *announcer, const struct version *versio
            SPAN_ARGS(schema->engine));
     print_infos("input", schema->inputs, schema->input_count);
     print_infos("output", schema->outputs, schema->output_count);
-    print_curl(announcer, version, schema);
+    if (is_managed_server(schema))
+        printf("  its paths are beneath %s/tensord/v1/servers/%.*s/\n", announcer->address,
+               SPAN_ARGS(version->model->name));
+    else
+        print_curl(announcer, version, schema);
     fflush(stdout);
 }

@@ -104,8 +104,10 @@ static void read_rest_of_output(void)
 
 /* ---- what the warden says ---- */
 
-static void started(int32_t port)
+static void started(int32_t port, const char *lacks)
 {
+    if (lacks[0])
+        keeper.host->log(TENSORD_LOG_WARNING, "%s", lacks);
     pthread_mutex_lock(&keeper.lock);
     keeper.place.port = (uint16_t)port;
     keeper.started = true;
@@ -142,7 +144,7 @@ static bool hear_warden(void)
     message.text[sizeof message.text - 1] = '\0';
     switch (message.type) {
     case WARDEN_STARTED:
-        started(message.number);
+        started(message.number, message.text);
         return true;
     case WARDEN_FAILED:
         ended(true, message.text);

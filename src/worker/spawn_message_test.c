@@ -23,6 +23,8 @@ static const struct spawn_message examples[] = {
     {.type = SPAWN_RETIRE},
     {.type = SPAWN_TASK, .id = 10, .number = 1, .text = {"/srv/models", 11}},
     {.type = SPAWN_EXPORT, .id = 3},
+    {.type = SPAWN_SERVER, .id = 4, .text = {"/srv", 4}, .network = true},
+    {.type = SPAWN_SERVER, .id = 5, .text = {"/srv", 4}, .interpreter = {"/usr/bin/python3", 16}},
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };
 
@@ -38,6 +40,7 @@ static void comes_back_as_it_was(void **state)
         assert_int_equal(back.number, examples[i].number);
         assert_true(span_equal(back.text, examples[i].text));
         assert_true(span_equal(back.interpreter, examples[i].interpreter));
+        assert_int_equal(back.network, examples[i].network);
     }
 }
 
@@ -85,6 +88,9 @@ static void refuses_what_a_type_does_not_have(void **state)
         .type = SPAWN_TASK, .id = 1, .text = SPAN("/m"), .interpreter = SPAN("/p")}));
     assert_false(reads(&(struct spawn_message){
         .type = SPAWN_START, .id = 1, .text = SPAN("/m"), .interpreter = SPAN("/p\0q")}));
+    assert_false(reads(&(struct spawn_message){
+        .type = SPAWN_START, .id = 1, .text = SPAN("/m"), .network = true}));
+    assert_false(reads(&(struct spawn_message){.type = SPAWN_SERVER, .id = 1, .text = SPAN("")}));
     assert_false(reads(&(struct spawn_message){.type = SPAWN_KILL, .id = 1, .text = SPAN("/m")}));
     assert_false(
         reads(&(struct spawn_message){.type = SPAWN_KILL, .id = 1, .number = 3, .text = SPAN("")}));

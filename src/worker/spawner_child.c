@@ -280,6 +280,8 @@ _Noreturn void spawner_child_server(const struct spawner_child *child,
 {
     struct error error;
     int control[2], output[2], program, spec = fds[SPAWN_FD_SPEC];
+    struct warden_order order = {.child = child, .worker = worker};
+    warden_note_sockets(&order, child->options);
     if (!make_ends(control, output, &spec))
         die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
     int all[SPAWN_FD_COUNT + 4] = {
@@ -294,7 +296,9 @@ _Noreturn void spawner_child_server(const struct spawner_child *child,
         die(last_words, "cannot enter the model's folder", strerrordesc_np(errno));
     if (mkdir(worker->scratch, 0700) < 0)
         die(last_words, "cannot make a scratch folder", strerrordesc_np(errno));
-    const struct warden_order order = {child, worker, spec, control[1], output[1]};
+    order.spec = spec;
+    order.control = control[1];
+    order.output = output[1];
     if (!warden_start(&order, &error))
         die(last_words, "cannot start the server", error.message);
     close(control[1]);

@@ -362,6 +362,18 @@ static void end_all(const struct warden *warden)
             continue;
 }
 
+static const char *what_it_lacks(const struct warden *warden)
+{
+    if (warden->child->sandbox == SANDBOX_OFF)
+        return "";
+    if (!warden->own_network && !warden->worker->network)
+        return "there are no namespaces here for this user: the server shares this machine's "
+               "network, and sees its processes";
+    return warden->own_processes ? ""
+                                 : "there are no namespaces here for this user: the server "
+                                   "sees this machine's processes";
+}
+
 static bool prepare(struct warden *warden, struct error *ret_error)
 {
     return read_spec(warden, ret_error) && make_words(warden, ret_error) &&
@@ -385,7 +397,7 @@ static _Noreturn void run(struct warden *warden)
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
     int signals = signalfd(-1, &child, SFD_CLOEXEC);
-    tell(WARDEN_STARTED, warden->port, "");
+    tell(WARDEN_STARTED, warden->port, what_it_lacks(warden));
     warden->command = fork();
     if (warden->command == 0)
         execute(warden);
@@ -403,30 +415,28 @@ static _Noreturn void run(struct warden *warden)
 
 /* ---- starting it ---- */
 
-/* Its listening unix sockets would take the command for the server's own user. */
-static bool cover_own_sockets(const struct spawner_options *options)
+void warden_note_sockets(struct warden_order *order, const struct spawner_options *options)
 {
     for (size_t i = 0; i < options->socket_count; i++) {
         struct sockaddr_un address = {.sun_path = ""};
         socklen_t size = sizeof address;
-        if (getsockname(options->sockets[i].fd, (struct sockaddr *)&address, &size) == 0 &&
-            address.sun_family == AF_UNIX && address.sun_path[0] &&
-            !namespaces_cover(address.sun_path))
-            return false;
+        if (getsockname(options->sockets[i].fd, (struct sockaddr *)&address, &size) < 0 ||
+            address.sun_family != AF_UNIX)
+            continue;
+        char *path = order->sockets[order->socket_count++];
+        memcpy(path, address.sun_path, sizeof address.sun_path);
+        path[sizeof address.sun_path] = '\0';
     }
-    return true;
 }
 
-static bool listens_on_unix_sockets(const struct spawner_options *options)
+/* There the command would be taken for the server's own user. Abstract ones lie in the network, and
+ * are kept from it by Landlock, too. */
+static bool cover_own_sockets(const struct warden_order *order)
 {
-    for (size_t i = 0; i < options->socket_count; i++) {
-        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-        socklen_t size = sizeof address;
-        if (getsockname(options->sockets[i].fd, (struct sockaddr *)&address, &size) == 0 &&
-            address.ss_family == AF_UNIX)
-            return true;
-    }
-    return false;
+    for (size_t i = 0; i < order->socket_count; i++)
+        if (order->sockets[i][0] && !namespaces_cover(order->sockets[i]))
+            return false;
+    return true;
 }
 
 /* The descriptors that are not the warden's close. */
@@ -448,8 +458,7 @@ static _Noreturn void become(struct warden *warden, const struct warden_order *o
 {
     prctl(PR_SET_NAME, "tensord-warden", 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (warden->own_processes &&
-        (!namespaces_mount() || !cover_own_sockets(warden->child->options)))
+    if (warden->own_processes && (!namespaces_mount() || !cover_own_sockets(order)))
         _exit(EXIT_FAILURE);
     if (!warden->own_processes)
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -518,7 +527,7 @@ bool warden_start(const struct warden_order *order, struct error *ret_error)
         return error_set(ret_error, ERROR_UNAVAILABLE,
                          "it cannot have processes of its own: this machine has no namespaces for "
                          "this user (--sandbox=strict)");
-    if (caged && listens_on_unix_sockets(order->child->options))
+    if (caged && order->socket_count)
         return error_set(ret_error, ERROR_UNAVAILABLE,
                          "this machine has no namespaces for this user, without which a managed "
                          "server could reach the unix socket that this server listens on, as its "

@@ -17,12 +17,13 @@
 enum warden_type {
     WARDEN_START = 1, /* keeper → warden */
     WARDEN_STOP,      /* keeper → warden: ask the command to end (SIGTERM) */
-    WARDEN_STARTED,   /* warden → keeper; number: the port that it is to listen on, 0: the socket */
+    WARDEN_STARTED,   /* warden → keeper; number: the port that it is to listen on, 0: the socket;
+                         text: what its sandbox lacks, or nothing */
     WARDEN_FAILED,    /* warden → keeper; text: why it could not be started */
     WARDEN_ENDED,     /* warden → keeper; number: its wait status. The last one, as FAILED is */
 };
 
-enum { WARDEN_TEXT_BYTES = 256 };
+enum { WARDEN_TEXT_BYTES = 256, WARDEN_PATH_BYTES = 109 /* of a unix socket */ };
 
 struct warden_message {
     uint32_t type;
@@ -34,10 +35,15 @@ struct warden_message {
 struct warden_order {
     const struct spawner_child *child;
     const struct spawner_worker *worker;
+    char sockets[SPAWNER_MAX_SOCKETS][WARDEN_PATH_BYTES]; /* unix sockets of the server's own */
+    size_t socket_count;
     int spec;    /* as a worker's */
     int control; /* its end of the pair */
     int output;  /* where the command writes to */
 };
+
+/* Notes where the server itself listens; to be called before any descriptor is given a number. */
+void warden_note_sockets(struct warden_order *order, const struct spawner_options *options);
 
 /* In the child that is to become the keeper: takes the network from this process, if the order says
  * so, and starts the warden as its child. False with the reason when the sandbox's mode does not

@@ -12,6 +12,8 @@ static const struct tensor_info inputs[] = {
     {.name = {"ids", 3}, .datatype = TENSORD_INT64, .shape = {0, {0}}},
 };
 static const struct parameter parameters[] = {{{"threads", 7}, {"4", 1}}, {{"", 0}, {"", 0}}};
+static struct span command[] = {{"serve", 5}, {"{port}", 6}};
+static struct parameter variables[] = {{{"A", 1}, {"b", 1}}};
 static const struct worker_spec example = {
     .path = {"/srv/models/iris/1/model.onnx", 29},
     .root = {"/srv/models/iris", 16},
@@ -30,6 +32,17 @@ static const struct worker_spec example = {
     .concurrency = 2,
     .device = {"cpu", 3},
     .probe = true,
+    .server = {.command = command,
+               .command_count = 2,
+               .environment = variables,
+               .environment_count = 1,
+               .health = {"/health", 7},
+               .port = 80,
+               .connections = 4,
+               .start_timeout_s = 5,
+               .idle_after_s = 6,
+               .answer_timeout_s = 7,
+               .network = true},
 };
 
 static void comes_back_as_it_was(void **state)
@@ -61,6 +74,17 @@ static void comes_back_as_it_was(void **state)
     assert_int_equal(back.keep_limit_bytes, 1 << 20);
     assert_true(span_equal(back.interpreter, SPAN("/usr/bin/python3")));
     assert_true(span_equal(back.device, SPAN("cpu")));
+    assert_int_equal(back.server.command_count, 2);
+    assert_true(span_equal(back.server.command[1], SPAN("{port}")));
+    assert_int_equal(back.server.environment_count, 1);
+    assert_true(span_equal(back.server.environment[0].value, SPAN("b")));
+    assert_true(span_equal(back.server.health, SPAN("/health")));
+    assert_int_equal(back.server.port, 80);
+    assert_int_equal(back.server.connections, 4);
+    assert_int_equal(back.server.start_timeout_s, 5);
+    assert_int_equal(back.server.idle_after_s, 6);
+    assert_int_equal(back.server.answer_timeout_s, 7);
+    assert_true(back.server.network);
     arena_fini(&arena);
     buf_fini(&buf);
 }

@@ -83,6 +83,13 @@ class Model:
         return f"/v2/models/{segment(self.name)}{version}"
 
     @property
+    def server_url(self) -> Optional[str]:
+        """Of a managed server (`server:` in its model.yaml): the URL beneath which its paths are, as base_url for its own
+        clients, with the server's token as their key. None for other models."""
+        managed = self.metadata.platform == "server"
+        return f"{self.server.url}/tensord/v1/servers/{segment(self.name)}" if managed else None
+
+    @property
     def metadata(self) -> Metadata:
         """What it takes and gives; asked once, and again when the model has changed."""
         with self._lock:

@@ -89,6 +89,9 @@ def _requirements(given: Sequence[str]) -> Any:
 def how_to_call(server: Server, model: Model, to: str) -> str:
     """Lines to paste: from a shell, and from Python."""
     token = ' -H "Authorization: Bearer $TENSORD_TOKEN"' if server.transport.token else ""
+    if model.server_url:
+        return "\n".join([f"{model.name}: a server, whose paths are beneath {model.server_url}/", "",
+                          f"  curl{token} {model.server_url}/"])
     body = json.dumps({"inputs": [
         {"name": one.name, "datatype": one.datatype, "shape": shape, "data": _example(one.datatype, shape)}
         for one, shape in ((one, [1 if size < 0 else size for size in one.shape]) for one in model.inputs)]})
