@@ -347,6 +347,7 @@ def test_without_a_sandbox(server, tmp_path):
     assert told(served, "app", "/echo")["environment"]["HOME"]
 
 
+@needs_python
 def test_programs_of_its_environment_come_first(server, tmp_path):
     """As those of a requirements.txt would; here the environment is named."""
     import venv
@@ -651,7 +652,6 @@ def test_an_answer_before_the_body_has_come(hostile):
 # ---- real apps ----
 
 
-@needs_python
 def test_fastapi(server, tmp_path):
     """A real ASGI server, with an environment of its own when it asks for one; here it is the server's Python's."""
     pytest.importorskip("fastapi")
