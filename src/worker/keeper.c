@@ -39,9 +39,11 @@ struct keeper {
 
     pthread_mutex_t lock; /* of these: */
     pthread_cond_t changed;
+    bool over; /* the host is about to go: nothing more is said */
     bool loaded;
     bool started;               /* the command has been told where to listen */
     bool ended;                 /* the command has ended, or could not be started */
+    bool stopping;              /* the host has asked for the end */
     bool refused;               /* another try would come to the same */
     char reason[256];           /* how it ended */
     char last_line[LINE_BYTES]; /* of its output */
@@ -49,6 +51,15 @@ struct keeper {
 
 static struct keeper keeper = {.lock = PTHREAD_MUTEX_INITIALIZER,
                                .changed = PTHREAD_COND_INITIALIZER};
+
+/* From the thread, which may outlive the host for a moment. */
+static void say(enum tensord_log_level level, const char *line, int size)
+{
+    pthread_mutex_lock(&keeper.lock);
+    if (!keeper.over)
+        keeper.host->log(level, "%.*s", size, line);
+    pthread_mutex_unlock(&keeper.lock);
+}
 
 /* ---- what the server writes ---- */
 
@@ -60,7 +71,7 @@ static void end_line(void)
     memcpy(keeper.last_line, keeper.line, keeper.line_size);
     keeper.last_line[keeper.line_size] = '\0';
     pthread_mutex_unlock(&keeper.lock);
-    keeper.host->log(TENSORD_LOG_INFO, "%.*s", (int)keeper.line_size, keeper.line);
+    say(TENSORD_LOG_INFO, keeper.line, (int)keeper.line_size);
     keeper.line_size = 0;
 }
 
@@ -107,7 +118,7 @@ static void read_rest_of_output(void)
 static void started(int32_t port, const char *lacks)
 {
     if (lacks[0])
-        keeper.host->log(TENSORD_LOG_WARNING, "%s", lacks);
+        say(TENSORD_LOG_WARNING, lacks, (int)strlen(lacks));
     pthread_mutex_lock(&keeper.lock);
     keeper.place.port = (uint16_t)port;
     keeper.started = true;
@@ -122,11 +133,10 @@ static void ended(bool refused, const char *reason)
     keeper.ended = true;
     keeper.refused = refused;
     snprintf(keeper.reason, sizeof keeper.reason, "%s", reason);
-    bool loaded = keeper.loaded;
+    if (keeper.loaded && !keeper.over)
+        keeper.host->log(TENSORD_LOG_ERROR, "the server %s", reason);
     pthread_cond_broadcast(&keeper.changed);
     pthread_mutex_unlock(&keeper.lock);
-    if (loaded)
-        keeper.host->log(TENSORD_LOG_ERROR, "the server %s", reason);
 }
 
 /* False when nothing more comes. */
@@ -159,31 +169,19 @@ static bool hear_warden(void)
 /* ---- the thread ---- */
 
 /* A server that has ended takes its keeper with it, unless that is about to end anyway. */
-static void look_for_end(bool stopping)
+static void end_with_server(void)
 {
-    if (stopping)
-        return;
     pthread_mutex_lock(&keeper.lock);
-    bool over = keeper.ended && keeper.loaded;
+    bool unasked = keeper.loaded && !keeper.stopping;
     pthread_mutex_unlock(&keeper.lock);
-    if (over)
+    if (unasked)
         _exit(EXIT_FAILURE);
-}
-
-static bool stopping; /* the host has asked for the end; under the lock */
-
-static bool is_stopping(void)
-{
-    pthread_mutex_lock(&keeper.lock);
-    bool now = stopping;
-    pthread_mutex_unlock(&keeper.lock);
-    return now;
 }
 
 static void *serve(void *unused)
 {
     bool control = true, output = true;
-    while (control || output) {
+    while (control) {
         struct pollfd polls[2 + KEEPER_MOST_POLLS] = {
             {.fd = control ? WORKER_FD_CONTROL : -1, .events = POLLIN},
             {.fd = output ? WORKER_FD_OUTPUT : -1, .events = POLLIN}};
@@ -194,11 +192,8 @@ static void *serve(void *unused)
         keeper_connects_polled(&keeper.connects, &keeper.place, polls + 2, count);
         if (polls[0].revents)
             control = hear_warden();
-        if (!control)
-            look_for_end(is_stopping());
-        if (!control)
-            break;
     }
+    end_with_server();
     return NULL;
 }
 
@@ -305,8 +300,9 @@ static enum tensord_status load(const struct tensord_host *host,
     tell_warden(WARDEN_START);
     enum tensord_status status = wait_until_healthy();
     pthread_mutex_lock(&keeper.lock);
-    keeper.loaded = status == TENSORD_OK;
-    bool gone = keeper.loaded && keeper.ended;
+    bool gone = status == TENSORD_OK && keeper.ended;
+    keeper.loaded = status == TENSORD_OK && !gone;
+    keeper.over = !keeper.loaded;
     pthread_mutex_unlock(&keeper.lock);
     return gone ? fail_ended() : status;
 }
@@ -323,12 +319,13 @@ static void unload(void *model)
     if (keeper.spec->probe)
         return;
     pthread_mutex_lock(&keeper.lock);
-    stopping = true;
+    keeper.stopping = true;
     pthread_mutex_unlock(&keeper.lock);
     tell_warden(WARDEN_STOP);
     pthread_mutex_lock(&keeper.lock);
     while (!keeper.ended)
         pthread_cond_wait(&keeper.changed, &keeper.lock);
+    keeper.over = true;
     pthread_mutex_unlock(&keeper.lock);
 }
 

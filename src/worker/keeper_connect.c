@@ -64,6 +64,16 @@ static bool wait_for(int fd, short events, int timeout_ms)
 
 /* ---- health ---- */
 
+/* Reads what else comes, for a while: a server whose answer is cut off complains. */
+static void read_rest(int fd)
+{
+    enum { MOST_READS = 16, REST_MS = 200 };
+    char rest[4096];
+    for (int i = 0; i < MOST_READS && wait_for(fd, POLLIN, REST_MS); i++)
+        if (recv(fd, rest, sizeof rest, 0) <= 0)
+            return;
+}
+
 /* The status of the answer; 0: there was none. */
 static int ask(int fd, struct span health)
 {
@@ -84,6 +94,7 @@ static int ask(int fd, struct span health)
         size += (size_t)count;
     }
     answer[size] = '\0';
+    read_rest(fd);
     int status = 0;
     return sscanf(answer, "HTTP/1.%*1[01] %3d", &status) == 1 ? status : 0;
 }
