@@ -367,8 +367,14 @@ def test_json_responses_name_what_is_wrong(served):
     for path in ("/v2/models/identity/", "/v3", "/v2/models/identity/infer/"):
         status, _, body = served.fetch(path)
         assert (status, json.loads(body)) == (404, {"error": "Not Found"})
-    status, _, body = served.fetch("/v2/health/live", {})
-    assert (status, json.loads(body)) == (405, {"error": "Method Not Allowed"})
+    status, headers, body = served.fetch("/v2/health/live", {})
+    assert (status, json.loads(body), headers["Allow"]) == (405, {"error": "Method Not Allowed"}, "GET, HEAD")
+    status, headers, body = served.fetch("/v2/models/identity/infer")
+    assert (status, headers["Allow"]) == (405, "POST")
+    status, headers, body = served.fetch("/v2/logging", b"{}", method="DELETE")
+    assert (status, sorted(headers["Allow"].split(", "))) == (405, ["GET", "HEAD", "POST"])
+    status, answer = served.infer("identity", {"inputs": [{"name": "INPUT0", "datatype": "FP32", "shape": [3], "data": [1, 2]}]})
+    assert status == 400 and answer["error"].startswith("data of input 'INPUT0': expected 3 elements but got 2")
 
 
 # ---- gRPC by hand ----

@@ -163,6 +163,8 @@ setup_configure()
 # setup_ninja FOLDER [TARGET]: builds. ninja says nothing when nothing is left to do, and everything when something fails.
 setup_ninja()
 {
+    ninja -C "$1" -n ${2:+"$2"} 2>/dev/null | grep -q 'no work to do' ||
+        say "building in $1; all of it takes some minutes"
     ninja -C "$1" --quiet ${2:+"$2"} >"$1/build.log" 2>&1 || {
         cat "$1/build.log" >&2
         die "the build in $1 failed"

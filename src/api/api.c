@@ -20,6 +20,14 @@ static void refuse(struct api_call *call, bool is_grpc, const struct error *erro
         reply_error(call, error);
 }
 
+/* RFC 9110 §15.5.6: which methods there are is said. */
+static void refuse_path(struct api_call *call, bool is_grpc, const struct error *error)
+{
+    if (error->code == ERROR_METHOD_NOT_ALLOWED)
+        call_add_field(call, SPAN("allow"), route_methods(call));
+    refuse(call, is_grpc, error);
+}
+
 /* A body in any coding but identity would be read as what it is not. */
 static bool check_coding(const struct http_request *request, struct error *ret_error)
 {
@@ -77,7 +85,7 @@ void api_request(struct http_server *server, struct http_exchange *exchange)
         else if (call->route)
             begin_rest(call);
         else
-            refuse(call, is_grpc, &missing);
+            refuse_path(call, is_grpc, &missing);
         break;
     }
 }

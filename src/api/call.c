@@ -191,6 +191,20 @@ struct version *call_version(const struct api_call *call, struct error *ret_erro
 
 /* ---- answers ---- */
 
+void call_add_field(struct api_call *call, struct span name, const char *value)
+{
+    struct http_exchange *exchange = call->exchange;
+    size_t count = exchange->reply_field_count;
+    struct http_field *fields = arena_calloc(&exchange->arena, count + 1, sizeof *fields);
+    if (!fields || !value)
+        return;
+    if (count)
+        memcpy(fields, exchange->reply_fields, count * sizeof *fields);
+    fields[count] = (struct http_field){name, span_of(value)};
+    exchange->reply_fields = fields;
+    exchange->reply_field_count = count + 1;
+}
+
 void reply_json(struct api_call *call, unsigned status)
 {
     if (!buf_ok(&call->reply)) {

@@ -103,6 +103,9 @@ void reply_json(struct api_call *call, unsigned status);
 /* Answers with an empty body. */
 void reply_empty(struct api_call *call, unsigned status);
 
+/* Adds a field to the answer; without memory, or a value, it is left out. */
+void call_add_field(struct api_call *call, struct span name, const char *value);
+
 /* Why a buffer of a call's has failed below its limit; returns false. */
 bool call_no_memory(const struct buf *buf, struct error *ret_error);
 

@@ -111,26 +111,12 @@ static enum gate_answer check_site(const struct gate *gate, struct api_call *cal
 
 /* ---- who ---- */
 
-/* Adds a field to the answer; without memory it is left out. */
-static void add_reply_field(struct http_exchange *exchange, struct span name, const char *value)
-{
-    size_t count = exchange->reply_field_count;
-    struct http_field *fields = arena_calloc(&exchange->arena, count + 1, sizeof *fields);
-    if (!fields || !value)
-        return;
-    if (count)
-        memcpy(fields, exchange->reply_fields, count * sizeof *fields);
-    fields[count] = (struct http_field){name, span_of(value)};
-    exchange->reply_fields = fields;
-    exchange->reply_field_count = count + 1;
-}
-
 /* RFC 6750 §3. Basic is not offered: browsers would ask people for a password. */
 static void challenge(struct api_call *call, const char *reason)
 {
     struct http_exchange *exchange = call->exchange;
-    add_reply_field(exchange, SPAN("www-authenticate"),
-                    arena_printf(&exchange->arena, "Bearer realm=\"tensord\"%s", reason));
+    call_add_field(call, SPAN("www-authenticate"),
+                   arena_printf(&exchange->arena, "Bearer realm=\"tensord\"%s", reason));
 }
 
 static bool take_token(const struct gate *gate, struct api_call *call, struct span authorization,
@@ -190,8 +176,8 @@ static bool refuse_scope(struct api_call *call, enum scope scope, struct error *
 static void retry_after(struct api_call *call, uint64_t wait_ns)
 {
     uint64_t wait_s = (wait_ns + CLOCK_NS_PER_S - 1) / CLOCK_NS_PER_S;
-    add_reply_field(
-        call->exchange, SPAN("retry-after"),
+    call_add_field(
+        call, SPAN("retry-after"),
         arena_printf(&call->exchange->arena, "%llu", (unsigned long long)(wait_s ? wait_s : 1)));
 }
 

@@ -22,6 +22,14 @@ void infer_refuse(struct api_call *call, const struct error *error)
 
 /* ---- from JSON to inputs ---- */
 
+/* Says whose data the error is in. */
+static bool fail_data(const struct infer_json_input *input, struct error *error)
+{
+    const struct error cause = *error;
+    return error_set(error, cause.code, "data of input '%.*s': %s", SPAN_ARGS(input->name),
+                     cause.message);
+}
+
 /* Finds out how many bytes the values of a JSON input take as a tensor. */
 static bool measure_json_input(struct api_call *call, struct infer_json_input *input,
                                struct error *ret_error)
@@ -32,7 +40,7 @@ static bool measure_json_input(struct api_call *call, struct infer_json_input *i
                error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "the shape of input '%.*s' is too large", SPAN_ARGS(input->name));
     json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
-    return tensor_json_bytes_size(&json, &input->size_bytes);
+    return tensor_json_bytes_size(&json, &input->size_bytes) || fail_data(input, ret_error);
 }
 
 static bool json_input(struct api_call *call, const struct infer_json_input *input,
@@ -43,10 +51,12 @@ static bool json_input(struct api_call *call, const struct infer_json_input *inp
     struct json json;
     char *data;
     json_init(&json, input->data, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
-    return inference_input(&infer->inference, input->name, input->datatype, &input->shape,
-                           input->size_bytes, &data, ret_error) &&
-           tensor_from_json(&json, input->datatype, input->alone ? &scalar : &input->shape,
-                            (struct room){data, input->size_bytes});
+    if (!inference_input(&infer->inference, input->name, input->datatype, &input->shape,
+                         input->size_bytes, &data, ret_error))
+        return false;
+    return tensor_from_json(&json, input->datatype, input->alone ? &scalar : &input->shape,
+                            (struct room){data, input->size_bytes}) ||
+           fail_data(input, ret_error);
 }
 
 static bool binary_input(struct infer_call *infer, const struct infer_json_input *input,

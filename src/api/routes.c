@@ -115,3 +115,19 @@ const struct route *route_find(const struct http_request *request, struct api_ca
               error_text(path_known ? ERROR_METHOD_NOT_ALLOWED : ERROR_NOT_FOUND));
     return NULL;
 }
+
+const char *route_methods(struct api_call *call)
+{
+    static const char *const names[] = {
+        [HTTP_GET] = "GET, HEAD", [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",
+        [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_PATCH] = "PATCH",
+    };
+    const char *list = NULL;
+    for (size_t i = 0; i < COUNT; i++) {
+        if (!matches(table[i].path, call->exchange->request.path, call))
+            continue;
+        const char *name = names[table[i].method];
+        list = list ? arena_printf(&call->exchange->arena, "%s, %s", list, name) : name;
+    }
+    return list;
+}

@@ -10,6 +10,10 @@
 const struct route *route_find(const struct http_request *request, struct api_call *call,
                                struct error *ret_error);
 
+/* The methods under which the path of the call's request is known, as the field Allow lists them;
+ * NULL when there are none, or no memory. */
+const char *route_methods(struct api_call *call);
+
 /* The rows, in order. */
 const struct route *route_table(size_t *ret_count);
 
