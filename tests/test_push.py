@@ -558,6 +558,39 @@ def test_code_needs_a_scope_of_its_own(served):
     assert any("push new: ok" in line for line in lines) and any("push new: loading" in line for line in lines), lines
 
 
+# (the format that the server sees, whether pushing it takes the scope `code`) of files.
+JUDGED = {
+    "skops": ("skops", False, ["a.skops"]),
+    "weights": ("transformers", False, ["model.safetensors", "config.json"]),
+    "two-weights": ("transformers", True, ["a.safetensors", "pytorch_model.bin", "config.json"]),
+    "sentences": ("sentence_transformers", True, ["model.safetensors", "config.json", "modules.json"]),
+    "trees-beside-a-pickle": ("xgboost", False, ["model.ubj", "evil.pkl", "evil.mar", "evil.py"]),
+    "pickle": ("sklearn", True, ["a.pkl", "b.ubj"]),
+    "needs-packages": ("skops", True, ["a.skops", "requirements.txt"]),
+    "needs-a-lock": ("skops", True, ["a.skops", "pylock.toml"]),
+    "asks-in-its-config": ("skops", True, ["a.skops", "model.yaml"]),
+}
+
+
+def test_what_is_loaded_is_what_was_judged(server, tmp_path):
+    """Which scope a push takes follows from what would be loaded; nothing else in the folder is."""
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\necho error: no packages in this test\nexit 1\n")
+    uv.chmod(0o755)
+    started = server(None, "--uv", uv)
+    deployer, coder = (Pusher(started, create(started.state_dir, scope=scope)) for scope in ("deploy", "code"))
+    processes.until(lambda: all(one.ask("GET", "models")[0] == 200 for one in (deployer, coder)), what="the tokens")
+    for name, (form, code, files) in JUDGED.items():
+        contents = {file: f"{name} {file}".encode() for file in files}
+        if "model.yaml" in contents:
+            contents["model.yaml"] = b"python: {requirements: [six]}"
+        answer = deployer.push(name, contents, status=403 if code else 200)
+        if code:
+            assert "scope 'code'" in answer["error"], name
+            coder.push(name, contents)
+        assert coder.listed()[name, 1]["format"] == form, name
+
+
 def test_models_of_others_do_not_exist(served):
     server, pusher = served
     other = Pusher(server, create(server.state_dir, scope="deploy", model="other*"))

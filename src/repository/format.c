@@ -15,8 +15,8 @@ static const struct format formats[] = {
     {"tensorflow", "model.savedmodel", FORMAT_MARKER, PYTHON_CODE, NULL},
     {"spacy", "config.cfg", FORMAT_MARKER, PYTHON_CODE, "[paths]"},
     {"sentence_transformers", "modules.json", FORMAT_MARKER, PYTHON_CODE, NULL},
-    {"transformers", ".safetensors", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"transformers", "pytorch_model.bin", FORMAT_MARKER, PYTHON_CODE, NULL},
+    {"transformers", ".safetensors", FORMAT_ENDING, PYTHON_DATA, NULL},
     {"sklearn", ".pkl", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"sklearn", ".pickle", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"sklearn", ".joblib", FORMAT_ENDING, PYTHON_CODE, NULL},
@@ -30,6 +30,7 @@ static const struct format formats[] = {
     {"torch_export", ".pt2", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"keras", ".keras", FORMAT_ENDING, PYTHON_CODE, NULL},
     {"tflite", ".tflite", FORMAT_ENDING, PYTHON_DATA, NULL},
+    {"pmml", ".pmml", FORMAT_ENDING, PYTHON_DATA, NULL},
 };
 
 static bool accompanies_code(struct span name)
@@ -88,7 +89,7 @@ static int weight(const struct format *format, struct span stem)
 {
     if (format->kind == FORMAT_MANIFEST)
         return 2;
-    return span_equal(stem, SPAN("model")) ? 1 : 0;
+    return format->kind == FORMAT_MARKER || span_equal(stem, SPAN("model")) ? 1 : 0;
 }
 
 bool format_wins(const struct format *format, struct span stem, const struct format *other,

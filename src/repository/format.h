@@ -44,8 +44,9 @@ const struct format *format_of_file(const char *name, struct span *ret_stem);
 const struct format *format_of_entry(const char *name, struct span *ret_stem);
 
 /* Of two files of one folder, does the first say more about what the model is? NULL says nothing.
- * A manifest says more than a file called model.…, and that more than others; then the order of the
- * table decides, in which code comes first: a model's code has its data beside it. */
+ * A manifest says more than a file called model.… or a marker, and these more than others; then the
+ * order of the table decides, in which code comes first: a model's code has its data beside it.
+ * What wins is loaded, and nothing else in the folder: its `code` counts for all of it. */
 bool format_wins(const struct format *format, struct span stem, const struct format *other,
                  struct span other_stem);
 

@@ -87,7 +87,9 @@ static void test_which_of_two_files_says_more(void **state)
     assert_false(wins("notes.md", "a.onnx"));
     assert_true(wins("MLmodel", "model.py"));
     assert_false(wins("model.onnx", "model-settings.json"));
-    assert_true(wins("embed.py", "config.cfg"));
+    assert_true(wins("model.py", "config.cfg"));
+    assert_true(wins("config.cfg", "embed.py"));
+    assert_true(wins("modules.json", "model.safetensors"));
     assert_true(wins("saved_model.pb", "other.pkl"));
     assert_false(wins("notes.md", "more.md"));
 }

@@ -53,6 +53,8 @@ static const struct engine_name {
     struct span backend, platform, engine;
 } engine_names[] = {
     {{"onnxruntime", 11}, {"onnxruntime_onnx", 16}, {"onnx", 4}},
+    {{"pytorch", 7}, {"pytorch_libtorch", 16}, {"pytorch", 7}},
+    {{"tensorflow", 10}, {"tensorflow_savedmodel", 21}, {"tensorflow", 10}},
 };
 
 static struct span engine_of_backend(struct span backend)

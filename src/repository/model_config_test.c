@@ -117,6 +117,10 @@ static void engines_are_named_by_backend_or_platform(void **state)
     accepts(fixture, "platform: 'onnxruntime_onnx'");
     assert_true(is(fixture->config.engine, "onnx"));
     accepts(fixture, "platform: 'onnxruntime_onnx' backend: 'onnxruntime'");
+    accepts(fixture, "platform: 'pytorch_libtorch'");
+    assert_true(is(fixture->config.engine, "pytorch"));
+    accepts(fixture, "platform: 'tensorflow_savedmodel'");
+    assert_true(is(fixture->config.engine, "tensorflow"));
     accepts(fixture, "backend: 'identity'");
     assert_true(is(fixture->config.engine, "identity"));
     refuses(fixture, "platform: 'caffe2_netdef'", ERROR_INVALID_ARGUMENT, "'caffe2_netdef'");

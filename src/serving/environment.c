@@ -305,8 +305,7 @@ static void start_plan(struct environments *all, struct environment_use *use)
     char path[ENVIRONMENT_PATH_MAX_BYTES + 1];
     struct span readable = question->folder.size ? question->folder : question->path;
     buf_init(&buf, QUESTION_BYTES);
-    environment_plan_ask(&buf, question->path, question->folder, span_of(all->options.folder),
-                         question->python);
+    environment_plan_ask(&buf, question, span_of(all->options.folder));
     snprintf(path, sizeof path, "%.*s", SPAN_ARGS(readable));
     if (!buf_ok(&buf))
         error_no_memory(&error);

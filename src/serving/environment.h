@@ -45,14 +45,6 @@ struct environments {
     void (*stopped)(struct environments *environments);
 };
 
-/* What a model needs of Python, from its config and its files. */
-struct environment_question {
-    struct span model; /* its name, for the collector's list */
-    struct span path;  /* as in environment_plan_ask */
-    struct span folder;
-    const struct model_python *python;
-};
-
 /* Told what becomes of a use; never from within environment_ask. */
 struct environment_events {
     /* The interpreter is known and ready to be executed; a view that lives as long as the use.

@@ -14,14 +14,17 @@ static void put(struct json_writer *writer, struct span key, struct span value)
         json_put_null(writer); /* a path that is no UTF-8 */
 }
 
-void environment_plan_ask(struct buf *buf, struct span path, struct span folder,
-                          struct span environments, const struct model_python *python)
+void environment_plan_ask(struct buf *buf, const struct environment_question *question,
+                          struct span environments)
 {
+    const struct model_python *python = question->python;
     struct json_writer writer;
     json_writer_init(&writer, buf);
     json_put_object(&writer);
-    put(&writer, SPAN("path"), path);
-    put(&writer, SPAN("root"), folder);
+    put(&writer, SPAN("path"), question->path);
+    put(&writer, SPAN("root"), question->folder);
+    put(&writer, SPAN("engine"), question->engine);
+    put(&writer, SPAN("file"), question->file);
     put(&writer, SPAN("environments"), environments);
     json_put_key(&writer, SPAN("python"));
     json_put_object(&writer);

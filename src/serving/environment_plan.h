@@ -13,6 +13,17 @@ enum {
     ENVIRONMENT_PATH_MAX_BYTES = 4096, /* of an interpreter */
 };
 
+/* What a model needs of Python, from its config and its files. */
+struct environment_question {
+    struct span model;  /* its name, for the collector's list */
+    struct span path;   /* its file, or the folder of its version */
+    struct span folder; /* where its own files lie, above those of its version; empty for a model of
+                           one file */
+    struct span engine; /* the format that serves it; empty: none was found */
+    struct span file;   /* the one in `path` that its config names; empty: the files say it */
+    const struct model_python *python;
+};
+
 /* The answer of a plan. */
 struct environment_plan {
     struct span interpreter; /* absolute path */
@@ -20,10 +31,9 @@ struct environment_plan {
     bool ready;              /* it is there */
 };
 
-/* Appends the question about a model. `folder` is where the model's own files lie, above those of
- * its version; empty for a model of one file. */
-void environment_plan_ask(struct buf *buf, struct span path, struct span folder,
-                          struct span environments, const struct model_python *python);
+/* Appends the question about a model. environments: the folder of those that were made. */
+void environment_plan_ask(struct buf *buf, const struct environment_question *question,
+                          struct span environments);
 
 /* Reads a plan's answer, whose spans are views of it or from the arena. False with why there is no
  * environment: the model's fault (INVALID_ARGUMENT), or an answer that makes no sense (INTERNAL).

@@ -80,11 +80,18 @@ static void questions_are_json(void **state)
     const struct model_python python = {
         .version = SPAN("3.12"), .requirements = requirements, .requirement_count = 2};
     buf_init(&buf, 4096);
-    environment_plan_ask(&buf, SPAN("/m/1"), SPAN("/m"), SPAN("/e"), &python);
-    assert_true(span_equal(buf_span(&buf),
-                           SPAN("{\"path\":\"/m/1\",\"root\":\"/m\",\"environments\":\"/e\","
-                                "\"python\":{\"interpreter\":\"\",\"version\":\"3.12\","
-                                "\"requirements\":[\"a==1\",\"b \\\"c\\\"\"]}}")));
+    const struct environment_question question = {.path = SPAN("/m/1"),
+                                                  .folder = SPAN("/m"),
+                                                  .engine = SPAN("sklearn"),
+                                                  .file = SPAN("f"),
+                                                  .python = &python};
+    environment_plan_ask(&buf, &question, SPAN("/e"));
+    assert_true(
+        span_equal(buf_span(&buf), SPAN("{\"path\":\"/m/1\",\"root\":\"/m\",\"engine\":\"sklearn\","
+                                        "\"file\":\"f\","
+                                        "\"environments\":\"/e\","
+                                        "\"python\":{\"interpreter\":\"\",\"version\":\"3.12\","
+                                        "\"requirements\":[\"a==1\",\"b \\\"c\\\"\"]}}")));
     buf_fini(&buf);
 }
 

@@ -47,13 +47,20 @@ static bool copy_path(struct arena *arena, const struct repository_version *foun
     return path != NULL;
 }
 
+/* What loads it. A Python worker is told the format that was found, so that it loads as what it was
+ * judged by, whatever else lies beside it. */
+static struct span engine_of(const struct repository_version *found)
+{
+    return found->runtime == RUNTIME_PYTHON ? found->format : found->config->engine;
+}
+
 static bool copy_texts(struct arena *arena, const struct repository_version *found,
                        struct worker_spec *spec)
 {
     const struct model_config *config = found->config;
     return copy_path(arena, found, &spec->path) && arena_copy(arena, found->root, &spec->root) &&
            arena_copy(arena, found->model, &spec->name) &&
-           arena_copy(arena, config->engine, &spec->engine) &&
+           arena_copy(arena, engine_of(found), &spec->engine) &&
            arena_copy(arena, config->device, &spec->device) &&
            copy_parameters(arena, config, spec) &&
            copy_infos(arena, config->inputs, config->input_count, &spec->inputs) &&
@@ -132,6 +139,8 @@ bool generation_question_copy(struct arena *arena, const struct repository_versi
     ret_question->python = copy_python(arena, &found->config->python);
     return (ret_question->python && arena_copy(arena, found->model, &ret_question->model) &&
             arena_copy(arena, found->path, &ret_question->path) &&
-            arena_copy(arena, found->folder, &ret_question->folder)) ||
+            arena_copy(arena, found->folder, &ret_question->folder) &&
+            arena_copy(arena, engine_of(found), &ret_question->engine) &&
+            arena_copy(arena, found->config->file, &ret_question->file)) ||
            error_no_memory(ret_error);
 }

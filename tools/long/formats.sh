@@ -1,4 +1,5 @@
 #!/bin/sh
-# Formats of large frameworks, compared with the frameworks themselves: minutes, and gigabytes of packages.
+# Formats of large frameworks, and more of the others, compared with the frameworks themselves: minutes, and gigabytes of packages.
 set -eu
-exec .venv/bin/python -m pytest -q tests/long/test_large_formats.py
+export TENSORD_ALL_FORMATS=1
+exec .venv/bin/python -m pytest -q tests/test_formats.py tests/long/test_large_formats.py

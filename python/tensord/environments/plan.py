@@ -9,6 +9,7 @@ On the socket FD comes a question, a JSON value and then the end, and goes one l
 
     {"path": the model's file, or the folder of its version,
      "root": the folder of the model, above that of a version; "" for a model of one file,
+     "engine": the format that serves it, "file": the one in path that the config names; either may be "",
      "environments": the folder of those that were made,
      "python": {"interpreter": …, "version": …, "requirements": […]}}      as the config says
 
@@ -29,6 +30,7 @@ SCRIPT_BYTES = 16 << 20
 # What may lie beside a model and say what it needs; a lock says more than what it locks.
 FILES = ("uv.lock", "pylock.toml", "requirements.lock", "requirements.txt", "pyproject.toml")
 MODEL_FILE = "model.py"
+CODE = "python"  # the engine of models that are code
 
 
 def _says_nothing(script: str) -> bool:
@@ -43,7 +45,7 @@ def asks_for_nothing(question: dict) -> bool:
     start; so nothing is imported for them that takes time.
     """
     path, root = question["path"], question.get("root")
-    if any((question.get("python") or {}).values()):
+    if any((question.get("python") or {}).values()) or question.get("engine") not in (None, "", CODE):
         return False
     if not os.path.isdir(path):
         return path.endswith(".py") and _says_nothing(path)

@@ -52,11 +52,11 @@ def from_files(path: Path, root: Optional[Path]) -> Optional[Source]:
     return next((source for folder in folders for source in sources.beside(folder)), None)
 
 
-def from_format(path: Path) -> Optional[Source]:
-    """What the model's format needs, when this interpreter has not got it."""
-    from tensord.formats import find
+def from_format(path: Path, name: str) -> Optional[Source]:
+    """What the format of that name needs, when this interpreter has not got it."""
+    from tensord.formats import named
 
-    form = find(path)
+    form = named(name)
     if form is None:
         return None
     origin = f"the format {form.name}"
@@ -169,7 +169,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     if python.get("interpreter"):
         named = named_interpreter(python["interpreter"], root or path)
         return {"interpreter": named, "named": True}
-    source = from_config(python, root or path) or from_files(path, root) or from_format(path)
+    source = from_config(python, root or path) or from_files(path, root)
+    source = source or from_format(path / (question.get("file") or ""), question.get("engine") or "")
     specifier = wanted_python(python, source)
     if not specifier and (source is None or source.empty() or not _asks(source)):
         return {"interpreter": sys.executable}

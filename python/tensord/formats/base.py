@@ -21,22 +21,9 @@ class Format:
     endings: tuple[str, ...] = ()  # of files that are such a model
     packages: tuple[str, ...] = ()  # what a model needs when nothing beside it says more
 
-    def find(self, path: Path) -> Path | None:
-        """The model's file: path itself, or in that folder model.… or the only one of such an ending."""
-        if path.is_file():
-            return path if path.name.endswith(self.endings) and self.recognises(path) else None
-        found = [one for one in sorted(path.iterdir()) if one.name.endswith(self.endings) and one.is_file()]
-        found = [one for one in found if not one.name.startswith(".") and self.recognises(one)]
-        named = [one for one in found if one.stem == "model"]
-        return named[0] if named else found[0] if len(found) == 1 else None
-
     def recognises(self, path: Path) -> bool:
         """Whether a file of such an ending is one of these: where others have that ending too, by its first bytes."""
         return True
-
-    def matches(self, path: Path) -> bool:
-        """Whether the file or folder is such a model."""
-        return bool(self.endings) and self.find(path) is not None
 
     def requirements(self, path: Path) -> list[str]:
         """What an environment for the model needs, as lines of a requirements file."""
@@ -47,11 +34,15 @@ class Format:
         raise NotImplementedError
 
     def file(self, path: Path) -> Path:
-        """The model's file, for load."""
-        found = self.find(path)
-        if found is None:
+        """The model's file: path itself, whatever it is called; or in that folder model.… or the only one of such an ending."""
+        if path.is_file():
+            return path
+        found = [one for one in sorted(path.iterdir()) if one.name.endswith(self.endings) and one.is_file()]
+        found = [one for one in found if not one.name.startswith(".") and self.recognises(one)]
+        named = [one for one in found if one.stem == "model"]
+        if not named and len(found) != 1:
             raise FileNotFoundError(f"there is no single file of the format {self.name}, nor one called model{self.endings[0]}")
-        return found
+        return (named or found)[0]
 
 
 def begins(path: Path, head: bytes) -> bool:

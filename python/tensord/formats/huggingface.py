@@ -25,6 +25,15 @@ def task_of(folder: Path) -> str:
     return next((task for end, task in TASKS.items() if name.endswith(end)), "feature-extraction")
 
 
+def is_model(folder: Path) -> bool:
+    """Whether the folder says which architecture its weights are of."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "model_type" in config
+
+
 def _images(array: Any) -> list[Any]:
     from io import BytesIO
 
@@ -34,33 +43,33 @@ def _images(array: Any) -> list[Any]:
 
 
 class Transformers(Format):
-    """A model with its tokenizer, served by a pipeline."""
+    """A model with its tokenizer, served by a pipeline; or weights alone, of a module that the config names.
+
+    Weights in .safetensors are data, which src/repository/format.c knows: then nothing else that lies there is loaded that
+    could be code.
+    """
 
     name = "transformers"
     endings = (".safetensors", "pytorch_model.bin")
     packages = ("transformers", "torch", "numpy")
 
-    def matches(self, path: Path) -> bool:
-        """A folder with config.json that says which architecture it is."""
-        if not path.is_dir() or not (path / "config.json").is_file() or not self._weights(path):
-            return False
-        try:
-            config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(config, dict) and "model_type" in config
-
-    def _weights(self, path: Path) -> bool:
-        return any(one.name.endswith(self.endings) for one in path.iterdir())
+    def requirements(self, path: Path) -> list[str]:
+        """transformers, unless there are only weights."""
+        return list(self.packages) if is_model(path) else ["torch", "safetensors", "numpy"]
 
     def load(self, path: Path, source: Source) -> Model:
         """Labels and scores of classifiers; of other tasks, what the pipeline gives for each text, as JSON."""
+        if not is_model(path):
+            from tensord.formats.pytorch import load_weights
+
+            return load_weights(self.name, self.file(path), source)
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         import numpy
         from transformers import pipeline
 
         task = source.parameters.get("task") or task_of(path)
-        run = pipeline(task, model=str(path), device="cpu")
+        data = {"use_safetensors": any(one.suffix == ".safetensors" for one in path.iterdir())}
+        run = pipeline(task, model=str(path), device="cpu", trust_remote_code=False, model_kwargs=data)
         is_image = task.startswith("image")
         inputs = [TensorInfo("image" if is_image else "text", "BYTES", [-1])]
 
@@ -108,10 +117,6 @@ class SentenceTransformers(Format):
     name = "sentence_transformers"
     endings = ("modules.json",)
     packages = ("sentence-transformers", "numpy")
-
-    def matches(self, path: Path) -> bool:
-        """A folder with its list of modules."""
-        return path.is_dir() and (path / "modules.json").is_file()
 
     def load(self, path: Path, source: Source) -> Model:
         """encode, as embedding."""

@@ -18,10 +18,6 @@ class MLflow(Format):
     endings = ("MLmodel",)
     packages = ("mlflow",)
 
-    def matches(self, path: Path) -> bool:
-        """A folder with MLmodel."""
-        return path.is_dir() and (path / "MLmodel").is_file()
-
     def load(self, path: Path, source: Source) -> Model:
         """predict; inputs are the signature's columns or tensors."""
         import mlflow.pyfunc
@@ -34,16 +30,26 @@ class MLflow(Format):
         def predict(*values: Any) -> Any:
             return model.predict(_table(values, inputs) if schema and table else _tensors(values, inputs, schema))
 
-        return Table(self.name, inputs, predict)
+        return Table(self.name, inputs, _outputs(model.metadata.get_output_schema()), predict)
 
 
 def _inputs(schema: Any) -> list[TensorInfo]:
+    return [TensorInfo("input", "FP64", [-1, -1])] if schema is None else _tensors_of(schema, "input")
+
+
+def _outputs(schema: Any) -> list[TensorInfo]:
+    """As the signature says them, for a model that takes no example."""
     if schema is None:
-        return [TensorInfo("input", "FP64", [-1, -1])]
+        return [TensorInfo("predict", "FP64", [-1], any_rank=True)]
+    return _tensors_of(schema, "predict")
+
+
+def _tensors_of(schema: Any, name: str) -> list[TensorInfo]:
     if schema.is_tensor_spec():
-        return [TensorInfo(one.name or "input", datatype_of(one.type), list(one.shape)) for one in schema.inputs]
-    named = [(one.name or f"input{i}", _DATATYPES.get(str(one.type).removeprefix("DataType."), "BYTES")) for i, one in enumerate(schema.inputs)]
-    return [TensorInfo(name, datatype, [-1]) for name, datatype in named]
+        return [TensorInfo(one.name or name, datatype_of(one.type), list(one.shape)) for one in schema.inputs]
+    names = [one.name or (name if len(schema.inputs) == 1 else f"{name}{i}") for i, one in enumerate(schema.inputs)]
+    kinds = [_DATATYPES.get(str(one.type).removeprefix("DataType."), "BYTES") for one in schema.inputs]
+    return [TensorInfo(one, kind, [-1]) for one, kind in zip(names, kinds)]
 
 
 def _table(values: tuple[Any, ...], inputs: list[TensorInfo]) -> Any:
@@ -61,7 +67,7 @@ def _tensors(values: tuple[Any, ...], inputs: list[TensorInfo], schema: Any) -> 
 class Table(Functions):
     """A function that gives an array, or a table whose columns are the outputs."""
 
-    def __init__(self, platform: str, inputs: list[TensorInfo], predict: Any) -> None:
+    def __init__(self, platform: str, inputs: list[TensorInfo], declared: list[TensorInfo], predict: Any) -> None:
         import numpy
 
         from tensord.worker.bridge import dtype
@@ -71,7 +77,10 @@ class Table(Functions):
             numpy.array([b""], dtype=object) if info.datatype == "BYTES"
             else numpy.zeros([abs(size) for size in info.shape], dtype(info.datatype)) for info in inputs
         ]
-        outputs = [describe(name, value) for name, value in _columns(predict(*example)).items()]
+        try:
+            outputs = [describe(name, value) for name, value in _columns(predict(*example)).items()]
+        except Exception:  # whatever the model thinks of an example of zeros
+            outputs = declared
         super().__init__(platform, inputs, {}, outputs, batching=None)
 
     def call(self, *values: Any) -> Any:

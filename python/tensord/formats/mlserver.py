@@ -19,10 +19,6 @@ class MLServer(Format):
     def __init__(self, runtimes: dict[str, Format]) -> None:
         self.runtimes = runtimes  # by the implementations' packages
 
-    def matches(self, path: Path) -> bool:
-        """A folder with model-settings.json."""
-        return path.is_dir() and (path / "model-settings.json").is_file()
-
     def settings(self, path: Path) -> tuple[Format, Path]:
         """(the format, the path of the model)."""
         read: dict[str, Any] = json.loads((path / "model-settings.json").read_text(encoding="utf-8"))

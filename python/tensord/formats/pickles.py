@@ -20,9 +20,11 @@ MAX_BYTES = 4 << 30  # of what comes out of a compressed file
 
 # Packages by the modules that pickles name.
 PACKAGES = {
-    "catboost": "catboost", "category_encoders": "category-encoders", "imblearn": "imbalanced-learn",
-    "lightgbm": "lightgbm", "numpy": "numpy", "pandas": "pandas", "prophet": "prophet", "scipy": "scipy",
-    "sklearn": "scikit-learn", "statsmodels": "statsmodels", "torch": "torch", "xgboost": "xgboost-cpu",
+    "catboost": "catboost", "category_encoders": "category-encoders", "cloudpickle": "cloudpickle",
+    "feature_engine": "feature-engine", "hdbscan": "hdbscan", "imblearn": "imbalanced-learn", "lifelines": "lifelines",
+    "lightgbm": "lightgbm", "numpy": "numpy", "pandas": "pandas", "pmdarima": "pmdarima", "polars": "polars",
+    "prophet": "prophet", "scipy": "scipy", "sklearn": "scikit-learn", "sktime": "sktime", "statsmodels": "statsmodels",
+    "torch": "torch", "umap": "umap-learn", "xgboost": "xgboost-cpu",
 }
 _LENGTH = rb"(?:\x8c.|X....|\x8d.{8})"  # before a text
 _MEMO = rb"(?:\x94|q.|r....)?"

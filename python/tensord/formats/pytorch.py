@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,42 +69,69 @@ def _tensor(value: Any, info: TensorInfo) -> Any:
 
 
 class TorchScript(Format):
-    """A scripted or traced module. It does not say the tensors' types and shapes: a config may."""
+    """A scripted or traced module, or the weights (a state_dict) of a module that the config names.
+
+    Neither says the tensors' types and shapes: a config may.
+    """
 
     name = "pytorch"
     endings = (".pt", ".pth")
     packages = ("torch", "numpy")
 
-    def recognises(self, path: Path) -> bool:
-        """A state_dict has such endings, too, and is no model without its code."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(name.endswith("/constants.pkl") for name in archive.namelist())
-        except (zipfile.BadZipFile, OSError):
-            return False
-
-    def file(self, path: Path) -> Path:
-        """Says what is missing."""
-        found = self.find(path)
-        if found is None:
-            raise ValueError("it is no TorchScript: a file of weights alone takes a model.py beside it that makes the module")
-        return found
-
     def load(self, path: Path, source: Source) -> Model:
         """Inputs are named as forward's arguments."""
         import torch
 
-        module = torch.jit.load(str(self.file(path)), map_location="cpu").eval()
+        file = self.file(path)
+        if not _is_script(file):
+            return load_weights(self.name, file, source)
+        module = torch.jit.load(str(file), map_location="cpu").eval()
         schema = module.forward.schema
-        names = [argument.name for argument in schema.arguments[1:]]
-        inputs = source.inputs or [TensorInfo(name, "FP32", [-1], any_rank=True) for name in names]
         returned = str(schema.returns[0].type) if schema.returns else "Tensor"
         count = returned.count("Tensor") if returned.startswith(("Tuple", "(")) else 1
-        outputs = source.outputs or [
-            TensorInfo(name, "FP32", [-1], any_rank=True)
-            for name in (["output"] if count == 1 else [f"output{i}" for i in range(count)])
-        ]
-        return Module(self.name, module, inputs, outputs, None if source.inputs else False, source.threads)
+        return _undescribed(self.name, module, [argument.name for argument in schema.arguments[1:]], count, source)
+
+
+def _is_script(file: Path) -> bool:
+    """A state_dict has the same endings, and no code in it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def _undescribed(platform: str, module: Any, names: list[str], count: int, source: Source) -> Module:
+    """The module with these arguments and so many outputs, of any shape unless the config says more."""
+    inputs = source.inputs or [TensorInfo(name, "FP32", [-1], any_rank=True) for name in names]
+    outputs = source.outputs or [
+        TensorInfo(name, "FP32", [-1], any_rank=True)
+        for name in (["output"] if count == 1 else [f"output{i}" for i in range(count)])
+    ]
+    return Module(platform, module, inputs, outputs, None if source.inputs else False, source.threads)
+
+
+def load_weights(platform: str, file: Path, source: Source) -> Module:
+    """The module that the config's parameters name, `module` (its class) and `arguments` (JSON), with these weights."""
+    import torch
+
+    named = source.parameters.get("module", "")
+    package, _, name = named.rpartition(".")
+    if not package:
+        raise ValueError("it holds weights alone: a model.py beside them makes the module and loads them, or the config's "
+                         "parameter `module` names its class (torch.nn.Linear)")
+    made = getattr(importlib.import_module(package), name, None)
+    if not (isinstance(made, type) and issubclass(made, torch.nn.Module)):
+        raise TypeError(f"the config's parameter `module`: {named} is no class of torch.nn.Module's")
+    module = made(**json.loads(source.parameters.get("arguments") or "{}"))
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        module.load_state_dict(load_file(file))
+    else:
+        module.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    names = list(inspect.signature(module.forward).parameters)
+    return _undescribed(platform, module.eval(), names, 1, source)
 
 
 class TorchExport(Format):

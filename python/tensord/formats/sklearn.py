@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from tensord.formats import pickles
 from tensord.formats.base import Format
@@ -13,7 +15,7 @@ from tensord.worker.model import Model, Source
 
 
 class Pickle(Format):
-    """A pickled estimator; what it needs is what the pickle names."""
+    """Anything pickled that predicts, transforms or can be called; what it needs is what the pickle names."""
 
     name = "sklearn"
     endings = (".pkl", ".pickle", ".joblib")
@@ -23,13 +25,34 @@ class Pickle(Format):
         return pickles.requirements(self.file(path))
 
     def load(self, path: Path, source: Source) -> Model:
-        """Unpickles it: that runs what the pickle says."""
+        """Unpickles it: that runs what the pickle says. Modules of the model's own may lie beside it."""
         os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")  # its semaphores are for processes, which a worker has not
         import joblib
 
-        from tensord.formats.estimators import serve
+        file = self.file(path)
+        sys.path.insert(0, str(file.parent))
+        try:
+            made = joblib.load(file)
+        except AttributeError as error:
+            raise TypeError(f"{error}: a class of a script or notebook is not in its pickle; put it into a module that lies "
+                            "beside the pickle, or use cloudpickle") from error if "__main__" in str(error) else error
+        return self._serve(made, source)
 
-        return serve(self.name, joblib.load(self.file(path)))
+    def _serve(self, made: Any, source: Source) -> Model:
+        from tensord.formats.estimators import is_estimator, serve
+
+        if is_estimator(made):
+            return serve(self.name, made)
+        if not callable(made):
+            raise TypeError(f"an object of the class {type(made).__name__} can neither predict, nor transform, nor be called")
+        from types import ModuleType
+
+        from tensord.worker.function import FunctionModel
+
+        called = made if hasattr(made, "__code__") or isinstance(made, type) else made.__call__
+        module = ModuleType(called.__module__)
+        module.predict = called  # type: ignore[attr-defined]
+        return FunctionModel(module, source)
 
 
 class Skops(Format):

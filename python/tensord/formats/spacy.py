@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tensord.formats.base import Format, Functions, begins, texts
+from tensord.formats.base import Format, Functions, texts
 from tensord.worker.model import Model, Source, TensorInfo
 
 
@@ -15,11 +15,6 @@ class Spacy(Format):
 
     name = "spacy"
     endings = ("config.cfg",)
-
-    def matches(self, path: Path) -> bool:
-        """A folder with these."""
-        config = path / "config.cfg"
-        return path.is_dir() and config.is_file() and begins(config, b"[paths]") and (path / "meta.json").is_file()
 
     def requirements(self, path: Path) -> list[str]:
         """spaCy in the versions that the pipeline says it fits."""

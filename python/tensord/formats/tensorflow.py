@@ -50,14 +50,10 @@ class SavedModel(Format):
     endings = ("saved_model.pb", "model.savedmodel")
     packages = ("tensorflow-cpu",)
 
-    def matches(self, path: Path) -> bool:
-        """A folder with saved_model.pb."""
-        return self.folder(path) is not None
-
-    def folder(self, path: Path) -> Path | None:
+    def folder(self, path: Path) -> Path:
         """The SavedModel's own folder; Triton has it in one called model.savedmodel."""
-        found = (one for one in (path, path / "model.savedmodel") if (one / "saved_model.pb").is_file())
-        return next(found, None)
+        inner = path / "model.savedmodel"
+        return inner if (inner / "saved_model.pb").is_file() else path
 
     def load(self, path: Path, source: Source) -> Model:
         """Names, types and shapes are the signature's."""

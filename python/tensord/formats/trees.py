@@ -91,13 +91,13 @@ class CatBoost(Format):
         threads = source.threads or -1
         found = {name: getattr(model, name) for name in ("predict", "predict_proba") if hasattr(model, name)}
         if texts_at:
-            from tensord.formats.estimators import _over_columns
+            from tensord.formats.estimators import over_columns
 
             inputs = [TensorInfo(n, "BYTES" if i in texts_at else "FP32", [-1]) for i, n in enumerate(names)]
             example: list[Any] = [
                 numpy.array([b""], dtype=object) if i.datatype == "BYTES" else numpy.zeros(1, numpy.float32) for i in inputs
             ]
-            over = {n: _over_columns(lambda table, f=f: f(table, thread_count=threads), inputs) for n, f in found.items()}
+            over = {n: over_columns(lambda table, f=f: f(table, thread_count=threads), inputs) for n, f in found.items()}
             return Functions(self.name, inputs, over, example=example)
         over = {name: (lambda rows, f=f: f(rows, thread_count=threads)) for name, f in found.items()}
         return Functions(self.name, [TensorInfo("input", "FP32", [-1, len(names)])], over,

@@ -1,4 +1,4 @@
-"""Which model a path is, and what loads it."""
+"""What loads a model."""
 import os
 import sys
 
@@ -6,25 +6,16 @@ from tensord.worker.model import Model, Source
 
 
 def load(source: Source) -> Model:
-    """Loads the model at source.path: by its format, or else as a function in a file of Python's."""
-    if not is_plainly_code(source.path):
+    """Loads the model at source.path: by the format that the server has recognised, or as a function in a file of Python's."""
+    if source.engine and source.engine != "python":  # imported for these alone: most models are code
         from pathlib import Path
 
-        from tensord.formats import find
+        from tensord.formats import named
 
-        form = find(Path(source.path), source.engine)
+        form = named(source.engine)
         if form is not None:
             return form.load(Path(source.path), source)
     return load_code(source)
-
-
-def is_plainly_code(path: str) -> bool:
-    """At a glance, so that what formats need is not imported for most models."""
-    if path.endswith(".py"):
-        return True
-    manifests = ("MLmodel", "model-settings.json")
-    names = {name: os.path.isfile(os.path.join(path, name)) for name in ("model.py", *manifests)}
-    return names["model.py"] and not any(names[name] for name in manifests)
 
 
 def load_code(source: Source) -> Model:

@@ -29,8 +29,9 @@ class TensorInfo:
 class Source:
     """What a worker is to load.
 
-    path: the model's file or folder; name and version: the model's. engine, parameters, inputs, outputs and
-    max_batch_size are its config's: None, empty, or -1 where that says nothing. threads: how many one execution may
+    path: the model's file or folder; name and version: the model's. engine: the format that the server has recognised, or
+    the config names; None: neither. parameters, inputs, outputs and max_batch_size are its config's: empty, or -1 where
+    that says nothing. threads: how many one execution may
     use, 0: the model decides. concurrency: how many executions at once are wanted, 0: the model decides.
     """
 
