@@ -308,6 +308,8 @@ def test_a_model_that_does_not_load(server, tmp_path, name, code, expected):
     write_python(tmp_path, "good", "def predict(x: int) -> int:\n    return x + 1\n")
     started = server(tmp_path, "--load-timeout-ms", "1500" if name == "hangs" else "60000").wait_ready("good")
     until(lambda: expected in reason(started, name), 60, f"{expected!r}")
+    status, headers, body = started.fetch(f"/v2/models/{name}/infer", {"inputs": [tensor("x", "INT64", [1], [1])]})
+    assert status == 503 and expected in body.decode() and "Retry-After" not in headers  # clients say so at once
     check_others(started)
 
 

@@ -23,12 +23,8 @@ const struct span *server_extensions(size_t *ret_count)
 const struct schema *described_schema(const struct version *version, struct error *ret_error)
 {
     const struct schema *schema = version_schema(version);
-    const char *reason = version_reason(version);
     if (!schema)
-        error_set(ret_error, ERROR_UNAVAILABLE,
-                  "Request for unknown model: '%.*s' version %llu is not at ready state%s%s",
-                  SPAN_ARGS(version->model->name), (unsigned long long)version->number,
-                  reason[0] ? ": " : "", reason);
+        version_not_ready(version, ret_error);
     return schema;
 }
 

@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 /* One row per code: name, HTTP status, gRPC status (google.rpc.Code), OpenAI error type, default
- * text. The HTTP statuses are those that Triton's clients expect. */
+ * text. The HTTP statuses are those that Triton's clients expect. Of those with 503, UNAVAILABLE
+ * invites to come again soon; INTERRUPTED may have been done; FAILED stays so. */
 #define ERROR_CODES(ROW)                                                                           \
     ROW(OK, 200, 0, "", "OK")                                                                      \
     ROW(INVALID_ARGUMENT, 400, 3, "invalid_request_error", "Invalid argument")                     \
@@ -36,6 +37,7 @@
     ROW(BAD_GATEWAY, 502, 14, "server_error", "Bad Gateway")                                       \
     ROW(UNAVAILABLE, 503, 14, "server_error", "Unavailable")                                       \
     ROW(INTERRUPTED, 503, 14, "server_error", "Interrupted")                                       \
+    ROW(FAILED, 503, 14, "server_error", "Failed")                                                 \
     ROW(DEADLINE_EXCEEDED, 503, 4, "server_error", "Request timeout expired")                      \
     ROW(GATEWAY_TIMEOUT, 504, 4, "server_error", "Gateway Timeout")                                \
     ROW(HTTP_VERSION, 505, 12, "invalid_request_error", "HTTP Version Not Supported")              \

@@ -72,7 +72,7 @@ void generation_admit(struct generation *generation)
 /* What requests for a failed model are answered. */
 static void failed_error(const struct generation *generation, struct error *ret_error)
 {
-    error_set(ret_error, ERROR_UNAVAILABLE, "model '%.*s' has failed: %s",
+    error_set(ret_error, ERROR_FAILED, "model '%.*s' has failed: %s",
               SPAN_ARGS(generation->spec.name), generation->failure.message);
 }
 

@@ -95,9 +95,9 @@ static void a_load_that_fails_refuses_what_waits(void **state)
     assert_true(worker->stopped);
     worker_end(&f, worker, "exited with status 1");
     assert_string_equal(client->error.message, "model 'm' has failed: no good");
-    client_expect(client, ERROR_UNAVAILABLE);
+    client_expect(client, ERROR_FAILED);
     assert_int_equal(version_state(fixture_version(&f, "m")), VERSION_FAILED);
-    client_expect((client = ask(1), fixture_turn(&f), client), ERROR_UNAVAILABLE);
+    client_expect((client = ask(1), fixture_turn(&f), client), ERROR_FAILED);
     assert_int_equal(f.started, 1);
     fixture_fini(&f);
 }
@@ -163,7 +163,7 @@ static void a_model_that_has_become_another_is_given_up(void **state)
     worker = worker_of(&f, "m");
     worker_ready_otherwise(&f, worker);
     assert_int_equal(phase(), GENERATION_REJECTED);
-    client_expect(client, ERROR_UNAVAILABLE);
+    client_expect(client, ERROR_FAILED);
     worker_read(&f, worker);
     assert_true(worker->stopped);
     worker_end(&f, worker, "exited with status 0");

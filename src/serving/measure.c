@@ -163,6 +163,7 @@ static enum failure failure_of(const struct inference *inference, enum error_cod
     case ERROR_DEADLINE_EXCEEDED:
         return executed ? FAILURE_CANCELED : FAILURE_REJECTED;
     case ERROR_UNAVAILABLE:
+    case ERROR_FAILED:
         return executed ? FAILURE_BACKEND : FAILURE_REJECTED;
     default:
         return executed ? FAILURE_BACKEND : FAILURE_OTHER;

@@ -435,15 +435,6 @@ bool serving_takes_requests(const struct serving *serving, struct error *ret_err
                      "the server is shutting down and has stopped accepting new requests");
 }
 
-bool version_not_ready(const struct version *version, struct error *ret_error)
-{
-    const char *reason = version_reason(version);
-    return error_set(ret_error, ERROR_UNAVAILABLE,
-                     "Request for unknown model: '%.*s' version %llu is not at ready state%s%s",
-                     SPAN_ARGS(version->model->name), (unsigned long long)version->number,
-                     reason[0] ? ": " : "", reason);
-}
-
 void serving_inference_began(struct serving *serving)
 {
     serving->inferences++;
@@ -617,6 +608,17 @@ const char *version_reason(const struct version *version)
     if (version->doubled)
         return left_out;
     return version_state(version) == VERSION_ASLEEP ? "asleep" : "";
+}
+
+bool version_not_ready(const struct version *version, struct error *ret_error)
+{
+    enum version_state state = version_state(version);
+    const char *reason = version_reason(version);
+    bool for_good = state == VERSION_FAILED || state == VERSION_UNLOADED;
+    return error_set(ret_error, for_good ? ERROR_FAILED : ERROR_UNAVAILABLE,
+                     "Request for unknown model: '%.*s' version %llu is not at ready state%s%s",
+                     SPAN_ARGS(version->model->name), (unsigned long long)version->number,
+                     reason[0] ? ": " : "", reason);
 }
 
 bool version_ready(const struct version *version)

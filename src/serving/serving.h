@@ -168,6 +168,10 @@ enum version_state version_state(const struct version *version);
 /* Why it is in that state, in a sentence; empty when there is nothing to say. */
 const char *version_reason(const struct version *version);
 
+/* The error for who asks for a version that cannot answer now: UNAVAILABLE, or FAILED when it is of
+ * no use to ask again before somebody does something about the model. Returns false. */
+bool version_not_ready(const struct version *version, struct error *ret_error);
+
 /* True when the version answers requests: READY, or ASLEEP, from which a request wakes it. */
 bool version_ready(const struct version *version);
 
@@ -192,10 +196,6 @@ const char *version_state_index_name(enum version_state state);
 
 /* Whether clients' requests are still taken. */
 bool serving_takes_requests(const struct serving *serving, struct error *ret_error);
-
-/* The version has no generation that a request could be bound to: UNAVAILABLE with the reason.
- * Returns false. */
-bool version_not_ready(const struct version *version, struct error *ret_error);
 
 /* An inference was bound, or gave back all it had. */
 void serving_inference_began(struct serving *serving);

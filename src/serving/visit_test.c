@@ -298,7 +298,7 @@ static void a_server_that_fails_refuses_who_waits(void **state)
     worker_fail(f, worker, TENSORD_INVALID_ARGUMENT);
     worker_end(f, worker, "exited with status 1");
     assert_int_equal(visitor.refused, 1);
-    assert_int_equal(visitor.error.code, ERROR_UNAVAILABLE);
+    assert_int_equal(visitor.error.code, ERROR_FAILED);
     visit_fini(&visitor.visit, VISIT_FAILED);
 }
 
