@@ -69,6 +69,8 @@ MODELS = {
                         continue
                     if text[0] == b"raise":
                         raise ValueError("this text raises")
+                    if text[0] == b"id":
+                        text = np.array([request.request_id().encode()], dtype=object)
                     if text[0] == b"parameters":
                         text = np.array([request.parameters().encode()], dtype=object)
                     upper = np.array([item.decode().upper() for item in text], dtype=object)
@@ -184,7 +186,7 @@ def served(tmp_path_factory):
 def infer(served):
     clients = []
 
-    def ask(model, parameters=None, **values):
+    def ask(model, parameters=None, request_id="", **values):
         client = httpclient.InferenceServerClient(served.netloc)
         clients.append(client)
         inputs = []
@@ -192,7 +194,7 @@ def infer(served):
             datatype = {"f": "FP32", "i": f"INT{value.itemsize * 8}", "O": "BYTES"}[value.dtype.kind]
             inputs.append(httpclient.InferInput(name, value.shape, datatype))
             inputs[-1].set_data_from_numpy(value)
-        return client.infer(model, inputs, parameters=parameters)
+        return client.infer(model, inputs, parameters=parameters, request_id=request_id)
 
     yield ask
     for client in clients:
@@ -225,6 +227,13 @@ def test_strings(infer):
 def test_parameters(infer):
     answer = infer("text", parameters={"note": "x"}, TEXT=np.array([b"parameters"], dtype=object))
     assert json.loads(answer.as_numpy("UPPER")[0].decode()) == {"NOTE": "X"}
+
+
+def test_the_clients_name_of_the_request(infer):
+    for name in ("a1", "", "x" * 900):
+        answer = infer("text", request_id=name, TEXT=np.array([b"id"], dtype=object))
+        assert answer.as_numpy("UPPER").tolist() == [name.upper().encode()]
+    assert infer("text", request_id="x" * 5000, TEXT=np.array([b"id"], dtype=object)).as_numpy("UPPER").tolist() == [b""]
 
 
 def test_errors(infer):

@@ -50,6 +50,13 @@ static PyObject *get_parameters(PyObject *self, void *context)
     return parameters;
 }
 
+static PyObject *get_id(PyObject *self, void *context)
+{
+    const struct run *run = run_of(self);
+    const char *id = run ? run->tensord->id : NULL;
+    return id ? PyUnicode_DecodeUTF8(id, (Py_ssize_t)strlen(id), "replace") : NULL;
+}
+
 /* Seconds of CLOCK_MONOTONIC, as time.monotonic() gives them; None: there is none. */
 static PyObject *get_deadline(PyObject *self, void *context)
 {
@@ -143,6 +150,7 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef members[] = {
     {"parameters", get_parameters, NULL, "The request's own parameters: a dict of strings.", NULL},
+    {"id", get_id, NULL, "The client's name of the request; empty when it has none.", NULL},
     {"deadline", get_deadline, NULL,
      "When an answer is due, as time.monotonic() tells it; or None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

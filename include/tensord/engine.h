@@ -146,6 +146,7 @@ struct tensord_execution {
     size_t parameter_count;
     uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: none */
     void *engine_data;    /* the engine's, for its own use; NULL at first */
+    const char *id; /* the client's name of the request; "": it has none, or these are several */
 };
 
 /* A request that a running model makes to another model of the same server. */

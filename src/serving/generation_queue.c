@@ -239,6 +239,7 @@ static bool prepare(struct generation *generation, struct inference *inference,
     request->input_count = inference->input_count;
     request->parameters = inference->parameters;
     request->parameter_count = inference->parameter_count;
+    request->id = inference->id;
     request->deadline_ns = inference->deadline_ns;
     request->credits = INFERENCE_ANSWERS_AHEAD;
     if (!channel_fitting(&alone, 1))

@@ -193,6 +193,7 @@ static struct host_execution *trial_new(struct host *host, const struct trial_ro
     execution->arena = arena;
     execution->host = host;
     execution->trial = true;
+    execution->tensord.id = "";
     pthread_mutex_init(&execution->lock, NULL);
     execution->tensord = (struct tensord_execution){.host = &host->tensord,
                                                     .inputs = inputs,

@@ -223,6 +223,12 @@ static void send_surely(struct channel *channel, struct record_writer *writer)
     }
 }
 
+/* What the worker is told of a client's name of a request. */
+static struct span told_id(const struct channel_request *request)
+{
+    return request->id.size <= CHANNEL_MAX_ID ? request->id : (struct span){0};
+}
+
 static void put_request(struct record_writer *writer, const struct channel_request *request,
                         uint64_t id)
 {
@@ -235,6 +241,7 @@ static void put_request(struct record_writer *writer, const struct channel_reque
         .credits = request->credits,
         .input_count = (uint32_t)request->input_count,
         .parameter_count = (uint32_t)request->parameter_count,
+        .id_size = (uint32_t)told_id(request).size,
     };
     record_put(writer, &head, sizeof head);
     for (size_t i = 0; i < request->input_count; i++)
@@ -247,6 +254,8 @@ static void put_request(struct record_writer *writer, const struct channel_reque
         record_put_string(writer, parameter->key);
         record_put_string(writer, parameter->value);
     }
+    if (head.id_size)
+        record_put_string(writer, told_id(request));
 }
 
 static size_t padded(size_t size)
@@ -267,7 +276,7 @@ static size_t request_size(const struct channel_request *request)
         size += sizeof(struct record_parameter) + padded(parameter->key.size + 1) +
                 padded(parameter->value.size + 1);
     }
-    return size;
+    return size + padded(told_id(request).size + 1);
 }
 
 size_t channel_fitting(struct channel_request *const *requests, size_t count)

@@ -50,7 +50,8 @@ struct channel_request {
     size_t input_count;
     const struct parameter *parameters;
     size_t parameter_count;
-    struct extent grant;     /* room for its outputs; may be empty */
+    struct span id;      /* the client's name of it; one of more than CHANNEL_MAX_ID is not sent */
+    struct extent grant; /* room for its outputs; may be empty */
     uint64_t wanted_outputs; /* bit i: output i */
     uint64_t deadline_ns;
     uint32_t credits; /* non-final responses that it may give before it has to wait */

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define CHANNEL_MAGIC UINT32_C(0x74646368)
-#define CHANNEL_VERSION 4
+#define CHANNEL_VERSION 5
 #define RING_BYTES (UINT32_C(512) << 10)
 /* A record that fits an empty ring wherever its end is: with the padding before it, half and half.
  * One request with 1,024 inputs of 16 dimensions fits. */
@@ -52,7 +52,8 @@ struct channel_shared {
 enum record_type {
     RECORD_PADDING = 0,
     /* To the worker. */
-    RECORD_EXECUTE = 1, /* record_execute; requests: record_request, its tensors, its parameters */
+    RECORD_EXECUTE = 1, /* record_execute; requests: record_request, its tensors, its parameters,
+                           its id */
     RECORD_CANCEL,      /* record_request_id */
     RECORD_CREDIT,      /* record_credit: the oldest unreturned answers are no longer needed */
     RECORD_GRANT,       /* record_grant, message */
@@ -108,10 +109,11 @@ struct record_request {
     uint32_t credits;
     uint32_t input_count;
     uint32_t parameter_count;
-    uint32_t reserved;
+    uint32_t id_size; /* 0: no id is sent */
 };
 
 #define CHANNEL_MAX_REQUESTS 4096
+#define CHANNEL_MAX_ID 1024 /* bytes of a client's name of a request */
 
 struct record_request_id {
     uint64_t request;

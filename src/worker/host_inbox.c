@@ -35,6 +35,15 @@ static bool take_parameters(struct host_execution *execution, struct record_read
     return true;
 }
 
+static bool take_id(struct host_execution *execution, struct record_reader *reader, uint32_t size)
+{
+    struct span id = SPAN("");
+    if (size && !record_take_string(reader, size, &id))
+        return false;
+    execution->tensord.id = execution->request_count == 1 ? id.data : "";
+    return true;
+}
+
 static bool take_inputs(struct host_request *request, struct record_reader *reader, uint32_t count)
 {
     struct host_execution *execution = request->execution;
@@ -76,7 +85,8 @@ static bool take_request(struct host_request *request, struct record_reader *rea
     if (head->deadline_ns > tensord->deadline_ns)
         tensord->deadline_ns = head->deadline_ns;
     return take_inputs(request, reader, head->input_count) &&
-           take_parameters(execution, reader, head->parameter_count);
+           take_parameters(execution, reader, head->parameter_count) &&
+           take_id(execution, reader, head->id_size);
 }
 
 /* The execution of a record, which it copies; NULL when it is malformed or there is no memory. */

@@ -93,8 +93,8 @@ class TritonModel:
         from tensord.worker.triton_utils import InferenceRequest, Tensor
 
         tensors = [Tensor(info.name, value) for info, value in zip(self.inputs, values) if value is not None]
-        parameters = handle.parameters
-        request = InferenceRequest(self.source.name, [], tensors, model_version=self.source.version, parameters=parameters)
+        request = InferenceRequest(self.source.name, [], tensors, handle.id, model_version=self.source.version,
+                                   parameters=handle.parameters)
         request._handle = handle
         return request
 
