@@ -27,6 +27,23 @@ static bool no_memory(struct infer_json_reader *reader)
     return json_fail(&reader->json, "out of memory");
 }
 
+/* A key that means something to us comes once: of two, other readers may take the other. */
+static bool once(struct json *json, unsigned *seen, struct span key)
+{
+    static const struct span known[] = {
+        SPAN("name"), SPAN("datatype"), SPAN("shape"),   SPAN("data"),
+        SPAN("id"),   SPAN("inputs"),   SPAN("outputs"), SPAN("parameters"),
+    };
+    for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!span_equal(key, known[i]))
+            continue;
+        if (*seen & 1u << i)
+            return json_fail(json, "'%.*s' is given twice", SPAN_ARGS(key));
+        *seen |= 1u << i;
+    }
+    return true;
+}
+
 /* ---- inputs ---- */
 
 static bool read_shape(struct infer_json_reader *reader, struct shape *shape)
@@ -98,6 +115,7 @@ static bool read_input(struct infer_json_reader *reader)
     struct json *json = &reader->json;
     struct infer_json *request = reader->request;
     struct span key;
+    unsigned seen = 0;
     bool binary = false, shaped = false;
     if (request->input_count == TENSOR_MAX_PER_REQUEST)
         return json_fail(json, "a request may have at most %d inputs", TENSOR_MAX_PER_REQUEST);
@@ -107,7 +125,7 @@ static bool read_input(struct infer_json_reader *reader)
     struct infer_json_input *input = &request->inputs[request->input_count++];
     *input = (struct infer_json_input){0};
     json_enter_object(json);
-    while (json_next_key(json, &key)) {
+    while (json_next_key(json, &key) && once(json, &seen, key)) {
         if (span_equal(key, SPAN("name")))
             json_string(json, &input->name);
         else if (span_equal(key, SPAN("datatype")))
@@ -150,6 +168,7 @@ static bool read_output(struct infer_json_reader *reader)
     struct json *json = &reader->json;
     struct infer_json *request = reader->request;
     struct span key;
+    unsigned seen = 0;
     if (request->output_count == TENSOR_MAX_PER_REQUEST)
         return json_fail(json, "a request may ask for at most %d outputs", TENSOR_MAX_PER_REQUEST);
     if (!arena_grow(reader->arena, (void **)&request->outputs, request->output_count,
@@ -158,7 +177,7 @@ static bool read_output(struct infer_json_reader *reader)
     struct infer_json_output *output = &request->outputs[request->output_count++];
     *output = (struct infer_json_output){0};
     json_enter_object(json);
-    while (json_next_key(json, &key)) {
+    while (json_next_key(json, &key) && once(json, &seen, key)) {
         if (span_equal(key, SPAN("name")))
             json_string(json, &output->name);
         else if (span_equal(key, SPAN("parameters")))
@@ -179,6 +198,10 @@ static bool read_model_parameter(struct infer_json_reader *reader, struct span k
     struct span value;
     if (span_starts_with(key, SPAN("triton_")))
         return json_fail(json, "parameter '%.*s' is reserved", SPAN_ARGS(key));
+    for (size_t i = 0; i < request->parameter_count; i++) {
+        if (span_equal(request->parameters[i].key, key))
+            return json_fail(json, "'%.*s' is given twice", SPAN_ARGS(key));
+    }
     if (request->parameter_count == PARAMETER_LIMIT)
         return json_fail(json, "a request may have at most %d parameters", PARAMETER_LIMIT);
     enum json_kind kind = json_peek(json);
@@ -244,14 +267,13 @@ bool infer_json_read(struct span text, struct arena *arena, struct infer_json *r
     struct json *json = &reader.json;
     struct span key;
     bool inputs = false;
+    unsigned seen = 0;
     json_init(json, text, JSON_MAX_DEPTH, arena, ret_error);
     json_enter_object(json);
-    while (json_next_key(json, &key)) {
+    while (json_next_key(json, &key) && once(json, &seen, key)) {
         if (span_equal(key, SPAN("id"))) {
             infer_json_read_id(&reader);
         } else if (span_equal(key, SPAN("inputs"))) {
-            if (inputs)
-                return json_fail(json, "'inputs' is given twice");
             inputs = true;
             read_list(&reader, read_input);
         } else if (span_equal(key, SPAN("outputs"))) {
