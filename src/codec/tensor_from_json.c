@@ -125,10 +125,9 @@ static bool fail_element(struct reading *reading, const char *start)
     json->at = start;
     json_peek(json); /* goes to where the value starts */
     struct span text = {json->at, (size_t)(end - json->at)};
-    return json_fail(json, "element %" PRIu64 ", %.*s%s, is not within the range of %s",
-                     reading->index, (int)(text.size < SHOWN_CHARS ? text.size : SHOWN_CHARS),
-                     text.data, text.size < SHOWN_CHARS ? "" : "...",
-                     datatype_name(reading->datatype));
+    return json_fail(json, "element %" PRIu64 ", %.*s%s, is no value of %s", reading->index,
+                     (int)(text.size < SHOWN_CHARS ? text.size : SHOWN_CHARS), text.data,
+                     text.size < SHOWN_CHARS ? "" : "...", datatype_name(reading->datatype));
 }
 
 static bool read_string(struct reading *reading)

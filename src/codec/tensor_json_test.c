@@ -129,14 +129,15 @@ static void refuses_what_a_datatype_cannot_hold(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[64], sentence[128];
         snprintf(text, sizeof text, "[0, %s ]", cases[i].value);
-        snprintf(sentence, sizeof sentence,
-                 "element 1, %s, is not within the range of %s at byte 4", cases[i].value,
-                 datatype_name(cases[i].datatype));
+        snprintf(sentence, sizeof sentence, "element 1, %s, is no value of %s at byte 4",
+                 cases[i].value, datatype_name(cases[i].datatype));
         assert_refuses(text, cases[i].datatype, SHAPE(2), sentence);
     }
     assert_refuses("[11111111111111111111111111111111111111111111111111]", TENSORD_INT8, SHAPE(1),
-                   "element 0, 1111111111111111111111111111111111111111..., is not within the "
-                   "range of INT8 at byte 1");
+                   "element 0, 1111111111111111111111111111111111111111..., is no value of "
+                   "INT8 at byte 1");
+    assert_refuses("[1.5]", TENSORD_INT8, SHAPE(1),
+                   "element 0, 1.5, is no value of INT8 at byte 1");
 }
 
 static void refuses_other_kinds_of_values(void **state)
