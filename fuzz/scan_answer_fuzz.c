@@ -70,7 +70,7 @@ static void write_sample(struct buf *buf)
                    .environment = parameters,
                    .environment_count = 1},
     };
-    static const struct error error = {ERROR_INVALID_ARGUMENT, "it is wrong"};
+    static const struct error error = {.code = ERROR_INVALID_ARGUMENT, .message = "it is wrong"};
     struct repository_version versions[] = {
         {.model = SPAN("a"),
          .version = 1,

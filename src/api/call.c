@@ -239,7 +239,9 @@ void reply_error_to(struct http_exchange *exchange, const struct error *error)
         arena_copy(&exchange->arena, buf_span(&text), &kept);
     buf_fini(&text);
     struct iovec body = {(void *)(uintptr_t)kept.data, kept.size};
-    struct http_field fields[2] = {json_fields[0], {SPAN("retry-after"), SPAN("1")}};
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%u", error->retry_after_s ? error->retry_after_s : 1);
+    struct http_field fields[2] = {json_fields[0], {SPAN("retry-after"), span_of(seconds)}};
     http_send(exchange, error_http_status(error->code), fields,
               error->code == ERROR_UNAVAILABLE ? 2 : 1, &body, 1);
 }

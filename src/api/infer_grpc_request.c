@@ -24,25 +24,17 @@ static struct span parameter_text(struct arena *arena,
     }
 }
 
-/* The `timeout` parameter, in microseconds, shortens the deadline; all other parameters are for the
- * model. */
-static void take_timeout(const struct api_call *call, struct inference *inference,
-                         const struct inference_infer_parameter *value)
+/* A whole number, 0 when it is none: tritonclient sends signed and unsigned ones. */
+static uint64_t parameter_u64(const struct inference_infer_parameter *value)
 {
-    uint64_t timeout_us = 0, deadline_ns;
     if (value && value->which_parameter_choice == 2 && value->int64_param > 0)
-        timeout_us = (uint64_t)value->int64_param;
-    if (value && value->which_parameter_choice == 5)
-        timeout_us = value->uint64_param;
-    if (!timeout_us || __builtin_mul_overflow(timeout_us, CLOCK_NS_PER_US, &deadline_ns) ||
-        __builtin_add_overflow(deadline_ns, loop_now_ns(http_loop(call->exchange)), &deadline_ns))
-        return;
-    if (deadline_ns < inference->deadline_ns)
-        inference->deadline_ns = deadline_ns;
+        return (uint64_t)value->int64_param;
+    return value && value->which_parameter_choice == 5 ? value->uint64_param : 0;
 }
 
-static bool take_parameters(const struct api_call *call, struct infer_grpc_request *request,
-                            struct inference *inference, struct error *ret_error)
+/* `timeout` and `priority` are for the queue; the others are for the model. */
+static bool take_parameters(struct infer_grpc_request *request, struct inference *inference,
+                            struct error *ret_error)
 {
     const struct inference_model_infer_request *message = &request->message;
     struct arena *arena = inference->arena;
@@ -52,11 +44,14 @@ static bool take_parameters(const struct api_call *call, struct infer_grpc_reque
     if (message->parameters.count > PARAMETER_LIMIT)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "a request may have at most %d parameters", PARAMETER_LIMIT);
+    uint64_t timeout_us = 0, priority = 0;
     for (uint32_t i = 0; i < message->parameters.count; i++) {
         struct span key = message->parameters.items[i].key;
         const struct inference_infer_parameter *value = message->parameters.items[i].value;
         if (span_equal(key, SPAN("timeout")))
-            take_timeout(call, inference, value);
+            timeout_us = parameter_u64(value);
+        else if (span_equal(key, SPAN("priority")))
+            priority = parameter_u64(value);
         else if (span_equal(key, SPAN("triton_enable_empty_final_response")))
             request->wants_empty_final =
                 value && value->which_parameter_choice == BOOL_PARAM && value->bool_param;
@@ -65,6 +60,7 @@ static bool take_parameters(const struct api_call *call, struct infer_grpc_reque
                 (struct parameter){key, parameter_text(arena, value)};
     }
     inference->parameters = list;
+    inference_urge(inference, priority, timeout_us);
     return true;
 }
 
@@ -96,7 +92,7 @@ bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call
     inference->id = message->id;
     inference->caller = call->caller;
     return grpc_call_deadline(call, &inference->deadline_ns, ret_error) &&
-           take_parameters(call, request, inference, ret_error) &&
+           take_parameters(request, inference, ret_error) &&
            take_outputs(message, inference, ret_error);
 }
 

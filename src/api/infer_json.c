@@ -220,6 +220,8 @@ bool infer_json_read_parameter(struct infer_json_reader *reader, struct span key
 {
     if (span_equal(key, SPAN("timeout")))
         return json_u64(&reader->json, &reader->request->timeout_us);
+    if (span_equal(key, SPAN("priority")))
+        return json_u64(&reader->json, &reader->request->priority);
     return read_model_parameter(reader, key);
 }
 

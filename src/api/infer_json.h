@@ -26,6 +26,7 @@ struct infer_json_output {
 struct infer_json {
     struct span id;
     uint64_t timeout_us; /* 0: none */
+    uint64_t priority;   /* 0: none */
     bool binary_output;  /* for outputs that are not asked for by name */
     struct infer_json_input *inputs;
     size_t input_count, input_capacity;
@@ -57,7 +58,8 @@ struct infer_json_reader {
 /* The request's id comes next: a string or a whole number. */
 bool infer_json_read_id(struct infer_json_reader *reader);
 
-/* The value of a parameter of the request comes next: `timeout`, or one that is for the model. */
+/* The value of a parameter of the request comes next: `timeout`, `priority`, or one that is for the
+ * model. */
 bool infer_json_read_parameter(struct infer_json_reader *reader, struct span key);
 
 #endif

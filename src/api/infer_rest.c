@@ -119,16 +119,6 @@ static bool measure_inputs(struct api_call *call, uint64_t *ret_needed_bytes,
     return check_length(call, binary, ret_error);
 }
 
-static void set_deadline(struct api_call *call)
-{
-    struct infer_call *infer = infer_of(call);
-    uint64_t deadline_ns;
-    if (infer->request.timeout_us &&
-        !__builtin_mul_overflow(infer->request.timeout_us, CLOCK_NS_PER_US, &deadline_ns) &&
-        !__builtin_add_overflow(deadline_ns, loop_now_ns(http_loop(call->exchange)), &deadline_ns))
-        infer->inference.deadline_ns = deadline_ns;
-}
-
 static bool make_inputs(struct api_call *call, struct error *ret_error)
 {
     struct infer_call *infer = infer_of(call);
@@ -213,7 +203,7 @@ static void take_json(struct api_call *call)
     inference->caller = call->caller;
     inference->parameters = infer->request.parameters;
     inference->parameter_count = infer->request.parameter_count;
-    set_deadline(call);
+    inference_urge(inference, infer->request.priority, infer->request.timeout_us);
     uint64_t needed = 0;
     if (!measure_inputs(call, &needed, &error) || !name_outputs(call, &error))
         infer_refuse(call, &error);

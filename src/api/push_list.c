@@ -50,6 +50,10 @@ static void put_version(struct json_writer *json, const struct version *version)
     put_number(json, SPAN("memory_bytes"), measured.tensor_committed_bytes + measured.device_bytes);
     put_number(json, SPAN("requests_running"), measured.running);
     put_number(json, SPAN("requests_waiting"), measured.pending);
+    put_number(json, SPAN("batch_rows"), measured.batch_rows);
+    put_number(json, SPAN("slots"), measured.slots);
+    json_put_key(json, SPAN("row_ms"));
+    json_put_double(json, (double)measured.row_ns / 1e6);
     put_idle(json, measured.last_inference_ms);
     json_put_object_end(json);
 }

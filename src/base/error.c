@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { NS_PER_S = 1000000000, MOST_RETRY_S = 3600 };
+
 struct error_row {
     unsigned http;
     unsigned grpc;
@@ -26,11 +28,20 @@ bool error_set(struct error *ret_error, enum error_code code, const char *format
     if (!ret_error)
         return false;
     ret_error->code = code;
+    ret_error->retry_after_s = 0;
     va_list args;
     va_start(args, format);
     vsnprintf(ret_error->message, sizeof ret_error->message, format, args);
     va_end(args);
     utf8_clean(ret_error->message);
+    return false;
+}
+
+bool error_set_retry(struct error *error, uint64_t after_ns)
+{
+    uint64_t seconds = after_ns / NS_PER_S + (after_ns % NS_PER_S > 0);
+    seconds = seconds < MOST_RETRY_S ? seconds : MOST_RETRY_S;
+    error->retry_after_s = seconds ? (uint32_t)seconds : 1;
     return false;
 }
 

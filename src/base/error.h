@@ -52,13 +52,18 @@ enum error_code {
 
 struct error {
     enum error_code code;
-    char message[508];
+    char message[504];
+    uint32_t retry_after_s; /* when it may be worth trying again; 0: nobody knows */
 };
 
 /* Fills *ret_error with code and the formatted sentence, cut to fit. Returns false, so that a
  * caller can write `return error_set(error, …);`. ret_error may be NULL. */
 bool error_set(struct error *ret_error, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Says that it may be worth trying again after so many ns: in whole seconds, at least one. Returns
+ * false. */
+bool error_set_retry(struct error *error, uint64_t after_ns);
 
 /* The error for a failed allocation: RESOURCE_EXHAUSTED "out of memory". Returns false. */
 bool error_no_memory(struct error *ret_error);

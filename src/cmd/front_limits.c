@@ -70,6 +70,7 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .python = interpreter_find(settings->python, python) ? python : NULL,
         .environments = environment_options(settings),
         .queue_limit = (size_t)settings->queue_limit,
+        .queue_wait_ms = (uint64_t)settings->queue_wait_ms,
         .memory_wait_ms = (uint64_t)settings->memory_wait_ms,
         .stop_grace_ms = STOP_GRACE_MS,
         .series_limit = (size_t)settings->metrics_models,
@@ -89,6 +90,7 @@ void front_limits_apply(const struct settings *settings, struct api *api, struct
     api->max_push_files = (size_t)settings->max_push_files;
     api->max_stream_requests = (size_t)settings->max_stream_requests;
     serving->options.queue_limit = (size_t)settings->queue_limit;
+    serving->options.queue_wait_ms = (uint64_t)settings->queue_wait_ms;
     serving->options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;
     limits->header_bytes = (size_t)settings->max_header_bytes;
     limits->field_count = (size_t)settings->max_header_fields;

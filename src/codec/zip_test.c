@@ -25,7 +25,7 @@ static struct buf encode(enum zip_format format, const char *text, size_t size)
 static enum error_code decode(struct zip_reader *reader, struct span encoded, size_t piece,
                               struct buf *to)
 {
-    struct error error = {ERROR_OK, ""};
+    struct error error = {.code = ERROR_OK};
     for (size_t at = 0; at < encoded.size && error.code == ERROR_OK; at += piece) {
         size_t left = encoded.size - at;
         zip_read(reader, (struct span){encoded.data + at, left < piece ? left : piece}, to, &error);

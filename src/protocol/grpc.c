@@ -165,13 +165,28 @@ void grpc_end_with(struct http_exchange *exchange, unsigned status, struct span 
     http_end(exchange, NULL, 0);
 }
 
+/* With when to try again, where that is known: as gRPC's own retries understand it (gRFC A6), and
+ * as HTTP says it. */
+static void end_with_error(struct http_exchange *exchange, const struct error *error)
+{
+    char *seconds = NULL, *pushback_ms = NULL;
+    if (error->retry_after_s) {
+        seconds = arena_printf(&exchange->arena, "%u", error->retry_after_s);
+        pushback_ms = arena_printf(&exchange->arena, "%u000", error->retry_after_s);
+    }
+    const struct http_field fields[] = {{SPAN("retry-after"), span_of(seconds)},
+                                        {SPAN("grpc-retry-pushback-ms"), span_of(pushback_ms)}};
+    grpc_end_with(exchange, error_grpc_status(error->code), span_of(error->message), fields,
+                  seconds && pushback_ms ? 2 : 0);
+}
+
 void grpc_end(struct http_exchange *exchange, const struct error *error)
 {
     static const struct http_field ok = FIELD("grpc-status", "0");
     if (!error)
         note_status(exchange, 0, (struct span){NULL, 0});
     if (error)
-        grpc_end_with(exchange, error_grpc_status(error->code), span_of(error->message), NULL, 0);
+        end_with_error(exchange, error);
     else if (exchange->responded)
         http_end(exchange, &ok, 1); /* the usual end, without memory */
     else

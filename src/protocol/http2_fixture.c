@@ -75,7 +75,7 @@ static void app_end(struct http_exchange *exchange)
     else if (path_is(call, "/empty"))
         http_send(exchange, 204, NULL, 0, NULL, 0);
     else if (path_is(call, "/unavailable"))
-        grpc_end(exchange, &(struct error){ERROR_UNAVAILABLE, "asl\303\244ep"});
+        grpc_end(exchange, &(struct error){.code = ERROR_UNAVAILABLE, .message = "asl\303\244ep"});
     poke(call->test);
 }
 

@@ -7,6 +7,7 @@
 #include "codec/model_sections.pb.h"
 #include "codec/protobuf_text.h"
 #include "repository/model_config.h"
+#include "repository/model_queue.h"
 #include "repository/model_server.h"
 #include "repository/model_yaml.h"
 
@@ -208,6 +209,16 @@ static bool make_outputs(struct maker *maker)
     return true;
 }
 
+static bool make_queue(struct maker *maker)
+{
+    struct schedule_policy *policy = arena_alloc(maker->arena, sizeof *policy);
+    if (!policy)
+        return error_no_memory(maker->error);
+    maker->config->queue = policy;
+    return model_queue_read(maker->from->dynamic_batching, maker->config->max_batch_size, policy,
+                            maker->error);
+}
+
 static bool make_batching(struct maker *maker)
 {
     int32_t size = maker->from->max_batch_size;
@@ -217,12 +228,7 @@ static bool make_batching(struct maker *maker)
     maker->config->max_batch_size = size == NOT_GIVEN ? -1 : size;
     const struct inference_model_transaction_policy *policy = maker->from->model_transaction_policy;
     maker->config->decoupled = policy && policy->decoupled;
-    if (maker->from->which_scheduling_choice == 11) {
-        maker->config->dynamic_batching = true;
-        maker->config->max_queue_delay_us =
-            maker->from->dynamic_batching->max_queue_delay_microseconds;
-    }
-    return true;
+    return maker->from->which_scheduling_choice != 11 || make_queue(maker);
 }
 
 /* ---- instances and parameters ---- */

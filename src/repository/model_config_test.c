@@ -73,7 +73,7 @@ static void an_empty_config_says_nothing(void **state)
     assert_int_equal(fixture->config.input_count, 0);
     assert_int_equal(fixture->config.instance_count, 0);
     assert_true(is(fixture->config.device, "cpu"));
-    assert_false(fixture->config.dynamic_batching);
+    assert_null(fixture->config.queue);
 }
 
 static void both_formats_give_the_same(void **state)
@@ -143,6 +143,59 @@ static void environments_that_are_there_are_named(void **state)
     refuses(fixture, EXECUTION_ENVIRONMENT("/opt/env.tar.gz"), ERROR_UNIMPLEMENTED, "archive");
 }
 
+static void queues_are_as_the_config_says(void **state)
+{
+    struct fixture *fixture = *state;
+    accepts(fixture, "max_batch_size: 8 dynamic_batching { preferred_batch_size: [8, 4, 8] "
+                     "priority_levels: 3 default_priority_level: 2 "
+                     "default_queue_policy { max_queue_size: 5 allow_timeout_override: true } "
+                     "priority_queue_policy { key: 3 value { timeout_action: DELAY "
+                     "default_timeout_microseconds: 7 } } }");
+    const struct schedule_policy *queue = fixture->config.queue;
+    assert_int_equal(queue->preferred_count, 2);
+    assert_int_equal(queue->preferred_rows[0], 4);
+    assert_int_equal(queue->preferred_rows[1], 8);
+    assert_int_equal(queue->levels, 3);
+    assert_int_equal(queue->default_level, 2);
+    assert_int_equal(queue->rule_count, 2);
+    assert_int_equal(queue->rules[0].level, 0);
+    assert_int_equal(queue->rules[0].queue_size, 5);
+    assert_true(queue->rules[0].override);
+    assert_int_equal(queue->rules[1].level, 3);
+    assert_int_equal(queue->rules[1].timeout_ns, 7000);
+    assert_int_equal(queue->rules[1].action, POLICY_DELAY);
+    accepts(fixture, "dynamic_batching { preserve_ordering: true "
+                     "max_queue_delay_microseconds: 18446744073709551615 }");
+    assert_true(fixture->config.queue->preserve_order);
+    assert_true(fixture->config.queue->delay_ns == UINT64_MAX);
+}
+
+static void queues_that_make_no_sense_are_refused(void **state)
+{
+    static const struct {
+        const char *text, *sentence;
+    } cases[] = {
+        {"max_batch_size: 4 dynamic_batching { preferred_batch_size: 5 }", "larger than"},
+        {"dynamic_batching { preferred_batch_size: 0 }", "1 or above"},
+        {"dynamic_batching { preferred_batch_size: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17] }",
+         "at most 16"},
+        {"dynamic_batching { priority_levels: 2 }", "'default_priority_level'"},
+        {"dynamic_batching { priority_levels: 2 default_priority_level: 3 }", "(2)"},
+        {"dynamic_batching { priority_levels: 1000000 default_priority_level: 3 }", "at most 1000"},
+        {"dynamic_batching { priority_levels: 2 default_priority_level: 1 preserve_ordering: true "
+         "}",
+         "one priority level"},
+        {"dynamic_batching { priority_levels: 2 default_priority_level: 1 "
+         "priority_queue_policy { key: 3 value { } } }",
+         "not for 3"},
+        {"dynamic_batching { preserve_ordering: true default_queue_policy { timeout_action: DELAY "
+         "} }",
+         "DELAY"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refuses(*state, cases[i].text, ERROR_INVALID_ARGUMENT, cases[i].sentence);
+}
+
 static void scheduling_and_parameters_are_taken(void **state)
 {
     struct fixture *fixture = *state;
@@ -150,8 +203,7 @@ static void scheduling_and_parameters_are_taken(void **state)
                      "parameters { key: 'a' value { string_value: 'b' } } "
                      "default_model_filename: 'm.onnx' "
                      "instance_group [ { count: 2 }, { count: 3 kind: KIND_CPU } ]");
-    assert_true(fixture->config.dynamic_batching);
-    assert_int_equal(fixture->config.max_queue_delay_us, 50);
+    assert_int_equal(fixture->config.queue->delay_ns, 50000);
     assert_int_equal(fixture->config.parameter_count, 1);
     assert_true(is(fixture->config.parameters[0].key, "a"));
     assert_true(is(fixture->config.parameters[0].value, "b"));
@@ -290,6 +342,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(engines_are_named_by_backend_or_platform, setup, teardown),
         cmocka_unit_test_setup_teardown(environments_that_are_there_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(queues_are_as_the_config_says, setup, teardown),
+        cmocka_unit_test_setup_teardown(queues_that_make_no_sense_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(scheduling_and_parameters_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(impossible_values_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_done_here_is_said, setup, teardown),

@@ -17,6 +17,7 @@
 #include "base/server_config.h"
 #include "base/tensor.h"
 #include "repository/format.h"
+#include "schedule/policy.h"
 
 /* What the config says of the Python that a model runs on. */
 struct model_python {
@@ -41,8 +42,8 @@ struct model_config {
     uint32_t instance_count; /* executions at once: instance_group; 0: the config does not say */
     struct span device;      /* "cpu", "cuda:0" */
     bool decoupled;          /* model_transaction_policy: any number of answers to a request */
-    bool dynamic_batching;   /* a dynamic_batching section is there */
-    uint64_t max_queue_delay_us;
+    const struct schedule_policy
+        *queue; /* what it says of scheduling (model_queue.h); NULL: nothing */
     struct model_python python;
     struct server_config server; /* of a model that is a program which speaks HTTP */
 };

@@ -4,6 +4,7 @@
 #include "base/pack.h"
 #include "base/utf8.h"
 #include "repository/model_config.h"
+#include "repository/model_queue.h"
 
 /* A new member must be written and read here as well. */
 _Static_assert(sizeof(struct model_config) == 264, "every member of a config crosses");
@@ -62,10 +63,21 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_number(buf, config->instance_count);
     pack_string(buf, config->device);
     pack_number(buf, config->decoupled);
-    pack_number(buf, config->dynamic_batching);
-    pack_number(buf, config->max_queue_delay_us);
+    pack_number(buf, config->queue != NULL);
+    if (config->queue)
+        model_queue_pack(config->queue, buf);
     write_python(&config->python, buf);
     server_config_write(&config->server, buf);
+}
+
+static const struct schedule_policy *read_queue(struct unpack *unpack)
+{
+    struct schedule_policy *policy = arena_alloc(unpack->arena, sizeof *policy);
+    if (policy)
+        model_queue_unpack(unpack, policy);
+    else
+        unpack->failed = true;
+    return policy;
 }
 
 static const struct model_config *read_config(struct unpack *unpack)
@@ -87,8 +99,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->instance_count = (uint32_t)unpack_number(unpack, UINT32_MAX);
     config->device = unpack_string(unpack);
     config->decoupled = unpack_bool(unpack);
-    config->dynamic_batching = unpack_bool(unpack);
-    config->max_queue_delay_us = unpack_number(unpack, UINT64_MAX);
+    config->queue = unpack_bool(unpack) ? read_queue(unpack) : NULL;
     read_python(unpack, &config->python);
     server_config_read(unpack, &config->server);
     return config;

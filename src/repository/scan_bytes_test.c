@@ -13,6 +13,16 @@ static struct tensor_info inputs[] = {
     {.name = {"y", 1}, .datatype = TENSORD_BYTES, .optional = true},
 };
 static struct parameter parameters[] = {{{"key", 3}, {"value", 5}}};
+static const struct schedule_policy queue = {
+    .preferred_rows = {2, 8},
+    .preferred_count = 2,
+    .delay_ns = UINT64_MAX,
+    .preserve_order = true,
+    .levels = 7,
+    .default_level = 3,
+    .rules = {{0, 9, 10, true, POLICY_DELAY}, {2, 0, UINT64_MAX, false, POLICY_REJECT}},
+    .rule_count = 2,
+};
 static const struct model_config config = {
     .engine = {"onnx", 4},
     .file = {"a.onnx", 6},
@@ -25,13 +35,12 @@ static const struct model_config config = {
     .parameter_count = 1,
     .instance_count = 3,
     .device = {"cuda:0", 6},
-    .dynamic_batching = true,
-    .max_queue_delay_us = UINT64_MAX,
+    .queue = &queue,
 };
 
 static void write_scan(struct buf *buf)
 {
-    static const struct error error = {ERROR_UNIMPLEMENTED, "no"};
+    static const struct error error = {.code = ERROR_UNIMPLEMENTED, .message = "no"};
     struct repository_version versions[] = {
         {.model = SPAN("m"),
          .version = INT64_MAX,
@@ -71,10 +80,11 @@ static void a_scan_comes_back(void **state)
     assert_true(m->fingerprint == UINT64_MAX && m->size_bytes == 7 && m->renamed_in);
     assert_true(!m->complete && !m->unreadable && !m->error && m->doubled && !n->doubled);
     assert_true(span_equal(m->config->engine, SPAN("onnx")));
-    assert_true(m->config->max_batch_size == -1 && m->config->max_queue_delay_us == UINT64_MAX);
+    assert_true(m->config->max_batch_size == -1 && !n->config->queue);
+    assert_memory_equal(m->config->queue, &queue, sizeof queue);
     assert_true(m->config->inputs[0].shape.dims[1] == 4 && m->config->inputs[1].optional);
     assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
-    assert_true(m->config->instance_count == 3 && m->config->dynamic_batching);
+    assert_true(m->config->instance_count == 3);
     assert_true(n->complete && n->unreadable && n->config == model_config_default());
     assert_int_equal(n->error->code, ERROR_UNIMPLEMENTED);
     assert_string_equal(n->error->message, "no");
@@ -84,7 +94,7 @@ static void a_scan_comes_back(void **state)
 
 static void an_error_comes_back(void **state)
 {
-    const struct error sent = {ERROR_NOT_FOUND, "cannot read the repository"};
+    const struct error sent = {.code = ERROR_NOT_FOUND, .message = "cannot read the repository"};
     struct repository_scan scan = {0};
     struct error error;
     struct buf buf;

@@ -38,6 +38,12 @@ static unsigned largest_width(const struct learner *learner)
     return width < LEARNER_WIDTHS ? width : LEARNER_WIDTHS - 1;
 }
 
+/* The least that may be used. */
+static unsigned least_width(const struct learner *learner)
+{
+    return learner->all_slots ? largest_width(learner) : 0;
+}
+
 /* The nearest width, on a scale of powers. */
 static unsigned width_of(const struct learner *learner, double at_once)
 {
@@ -55,11 +61,12 @@ static void use_point(struct learner *learner, unsigned size, unsigned width)
     learner->slots = width == largest_width(learner) ? learner->max_slots : UINT64_C(1) << width;
 }
 
-void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots)
+void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots, bool all_slots)
 {
     memset(learner, 0, sizeof *learner);
     learner->max_rows = max_rows ? max_rows : 1;
     learner->max_slots = max_slots ? max_slots : 1;
+    learner->all_slots = all_slots;
     use_point(learner, largest_size(learner), largest_width(learner));
 }
 
@@ -92,7 +99,7 @@ static float cheapest(const struct learner *learner)
 {
     float row_ns = 0;
     for (unsigned size = 0; size <= largest_size(learner); size++) {
-        for (unsigned width = 0; width <= largest_width(learner); width++) {
+        for (unsigned width = least_width(learner); width <= largest_width(learner); width++) {
             float known = learner->cells[size][width].row_ns;
             if (known > 0 && (row_ns == 0 || known < row_ns))
                 row_ns = known;
@@ -105,7 +112,7 @@ static float cheapest(const struct learner *learner)
 static bool knows_larger(const struct learner *learner, unsigned size)
 {
     while (++size <= largest_size(learner)) {
-        for (unsigned width = 0; width <= largest_width(learner); width++) {
+        for (unsigned width = least_width(learner); width <= largest_width(learner); width++) {
             if (learner->cells[size][width].row_ns > 0)
                 return true;
         }
@@ -122,7 +129,7 @@ static void choose(struct learner *learner)
     unsigned smallest = UINT8_MAX;
     float enough_ns = cheapest(learner) * SLACK;
     for (unsigned size = 0; size <= largest_size(learner); size++) {
-        for (unsigned width = 0; width <= largest_width(learner); width++) {
+        for (unsigned width = least_width(learner); width <= largest_width(learner); width++) {
             float known = learner->cells[size][width].row_ns;
             if (known > 0 && known <= enough_ns && size + width < smallest) {
                 best_size = size;
@@ -149,7 +156,7 @@ static bool find_neighbour(const struct learner *learner, unsigned *ret_size, un
     const struct learner_cell *found = NULL;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int size = learner->size + steps[i][0], width = learner->width + steps[i][1];
-        if (size < 0 || width < 0 || size > (int)largest_size(learner) ||
+        if (size < 0 || width < (int)least_width(learner) || size > (int)largest_size(learner) ||
             width > (int)largest_width(learner) ||
             (size > learner->size && learner->rows == learner->max_rows))
             continue; /* there is none, or it is tried as it comes */
@@ -248,6 +255,11 @@ uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows)
     uint64_t batch = rows < learner->rows ? rows : learner->rows;
     double wait_ns = (double)rows * row_ns_at(learner, size_of(batch));
     return wait_ns < 1e18 ? (uint64_t)wait_ns : UINT64_C(1000000000000000000);
+}
+
+uint64_t learner_row_ns(const struct learner *learner)
+{
+    return (uint64_t)row_ns_at(learner, size_of(learner->rows));
 }
 
 static float fastest(const struct learner_cell *cell)

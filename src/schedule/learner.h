@@ -36,6 +36,7 @@ struct learner_cell {
 
 struct learner {
     uint64_t max_rows, max_slots;
+    bool all_slots;       /* are used, whatever is learned */
     uint64_t rows, slots; /* the point in use: may be read */
     struct learner_cell cells[LEARNER_SIZES][LEARNER_WIDTHS];
     uint8_t size, width; /* of the point in use */
@@ -54,8 +55,8 @@ struct learner_point {
     float row_ns;
 };
 
-/* Knows nothing. max_rows and max_slots are at least 1. */
-void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots);
+/* Knows nothing. max_rows and max_slots are at least 1; all_slots: learn of batches alone. */
+void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots, bool all_slots);
 
 /* An execution has ended that took duration_ns, with `at_once` executions running on average
  * meanwhile, itself among them. `contended`: more waits than is executed. */
@@ -68,6 +69,9 @@ uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows);
 /* How long an execution of so many rows is with the worker at least: the shortest of the last few,
  * as what a model takes may depend on what it is asked. 0: nobody knows. */
 uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows);
+
+/* What a row costs at the point in use: the time between two rows' ends; 0: nobody knows. */
+uint64_t learner_row_ns(const struct learner *learner);
 
 /* Writes what is known. Returns how many points. */
 size_t learner_save(const struct learner *learner, struct learner_point ret_points[LEARNER_POINTS]);

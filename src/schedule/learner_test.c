@@ -18,7 +18,7 @@ static uint64_t seed;
 
 static int set_up(void **state)
 {
-    learner_init(&learner, MANY, CORES);
+    learner_init(&learner, MANY, CORES, false);
     seed = 88172645463325252;
     return 0;
 }
@@ -113,6 +113,16 @@ static void one_at_a_time(void **state)
     assert_true(share_of_best(likes_to_be_alone, 1000, 0) > 0.95);
 }
 
+static void slots_may_be_given(void **state)
+{
+    learner_init(&learner, MANY, CORES, true);
+    for (int i = 0; i < 3; i++) /* at leisure */
+        learner_observe(&learner, 1, 1, 1000000, false);
+    run(likes_to_be_alone, 1000, 0.05);
+    assert_int_equal(learner.slots, CORES);
+    assert_true(learner.rows >= 16);
+}
+
 static void noise_does_not_mislead_it(void **state)
 {
     run(likes_batches, 300, 0.2);
@@ -184,11 +194,11 @@ static void it_remembers_over_a_restart(void **state)
     points[count++] = (struct learner_point){1U << 20, 1, 1};
     points[count++] = (struct learner_point){1, 1, NAN};
     points[count++] = (struct learner_point){1, 1, -1};
-    learner_init(&learner, MANY, CORES);
+    learner_init(&learner, MANY, CORES, false);
     learner_restore(&learner, points, count);
     assert_int_equal(learner.rows, rows);
     assert_int_equal(learner_wait_ns(&learner, 500), wait_ns);
-    learner_init(&learner, 8, 1); /* fewer are allowed now */
+    learner_init(&learner, 8, 1, false); /* fewer are allowed now */
     learner_restore(&learner, points, count);
     assert_true(learner.rows <= 8);
     assert_int_equal(learner.slots, 1);
@@ -196,11 +206,11 @@ static void it_remembers_over_a_restart(void **state)
 
 static void odd_limits_are_kept(void **state)
 {
-    learner_init(&learner, 24, 3);
+    learner_init(&learner, 24, 3, false);
     run(likes_batches, 500, 0);
     assert_int_equal(learner.rows, 24);
     assert_true(learner.slots <= 3);
-    learner_init(&learner, 1000, 300);
+    learner_init(&learner, 1000, 300, false);
     run(likes_batches, 500, 0);
     assert_true(learner.rows <= 1000 && learner.slots <= 300);
 }
@@ -211,6 +221,7 @@ int main(void)
         cmocka_unit_test_setup(single_rows_in_two_slots, set_up),
         cmocka_unit_test_setup(batches, set_up),
         cmocka_unit_test_setup(one_at_a_time, set_up),
+        cmocka_unit_test_setup(slots_may_be_given, set_up),
         cmocka_unit_test_setup(noise_does_not_mislead_it, set_up),
         cmocka_unit_test_setup(it_follows_a_change, set_up),
         cmocka_unit_test_setup(first_executions_that_are_slow_are_forgotten, set_up),

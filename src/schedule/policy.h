@@ -31,6 +31,7 @@ struct schedule_policy {
     uint32_t preferred_rows[POLICY_MAX_PREFERRED];
     size_t preferred_count;
     uint64_t delay_ns;
+    bool all_slots;         /* as many executions run at once as may; else that is learned, too */
     bool preserve_order;    /* answers come in the order of the requests */
     uint32_t levels;        /* of priority: 1 (first) to levels; 0: priorities are not looked at */
     uint32_t default_level; /* of requests that name none; 0: the middle one */

@@ -25,7 +25,7 @@ void schedule_set_model(struct schedule *schedule, uint64_t max_rows, uint64_t m
         return;
     schedule->max_rows = max_rows;
     schedule->max_slots = max_slots;
-    learner_init(&schedule->learner, max_rows, max_slots);
+    learner_init(&schedule->learner, max_rows, max_slots, schedule->policy.all_slots);
 }
 
 /* ---- in ---- */
@@ -61,20 +61,26 @@ static bool is_full(const struct schedule *schedule, const struct queue_entry *e
            queue_level_count(&schedule->queue, entry->level) >= rule->queue_size;
 }
 
-/* By how much the entry, which waits, will be too late; 0: it will not, as far as is known. */
-static uint64_t lateness_ns(const struct schedule *schedule, const struct queue_entry *entry,
-                            uint64_t now_ns)
+/* Whether an entry that has just come would wait for too long, as far as can be foreseen. */
+static enum schedule_verdict foresee(const struct schedule *schedule,
+                                     const struct queue_entry *entry, uint64_t now_ns,
+                                     uint64_t *ret_retry_ns)
 {
-    const struct schedule_policy *policy = &schedule->policy;
+    uint64_t limit_ns = schedule->policy.wait_limit_ns;
     uint64_t before = queue_rows_before(&schedule->queue, entry);
     if (before == 0 && schedule->running < schedule->learner.slots)
-        return 0; /* it runs now: there is nothing to be gained by refusing it */
+        return SCHEDULE_ADMITTED; /* it runs now: there is nothing to be gained by refusing it */
     uint64_t wait_ns = slot_ns(schedule) + learner_wait_ns(&schedule->learner, before);
-    if (policy->wait_limit_ns && wait_ns > policy->wait_limit_ns)
-        return wait_ns - policy->wait_limit_ns;
+    if (limit_ns && wait_ns > limit_ns) {
+        *ret_retry_ns = wait_ns - limit_ns;
+        return SCHEDULE_LONG;
+    }
     uint64_t end_ns =
         add_ns(now_ns + wait_ns, learner_execution_ns(&schedule->learner, entry->node.size));
-    return end_ns > entry->deadline_ns ? end_ns - entry->deadline_ns : 0;
+    if (end_ns <= entry->deadline_ns)
+        return SCHEDULE_ADMITTED;
+    *ret_retry_ns = end_ns - entry->deadline_ns;
+    return SCHEDULE_LATE;
 }
 
 enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_entry *entry,
@@ -85,12 +91,10 @@ enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_en
         return SCHEDULE_FULL;
     }
     queue_add(&schedule->queue, entry, &schedule->policy, now_ns);
-    uint64_t late_ns = lateness_ns(schedule, entry, now_ns);
-    if (late_ns == 0)
-        return SCHEDULE_ADMITTED;
-    queue_remove(&schedule->queue, entry, false);
-    *ret_retry_ns = late_ns;
-    return SCHEDULE_LATE;
+    enum schedule_verdict verdict = foresee(schedule, entry, now_ns, ret_retry_ns);
+    if (verdict != SCHEDULE_ADMITTED)
+        queue_remove(&schedule->queue, entry, false);
+    return verdict;
 }
 
 /* ---- out ---- */

@@ -55,7 +55,8 @@ void schedule_set_model(struct schedule *schedule, uint64_t max_rows, uint64_t m
 enum schedule_verdict {
     SCHEDULE_ADMITTED, /* it waits */
     SCHEDULE_FULL,     /* too many wait */
-    SCHEDULE_LATE,     /* it would be answered too late, or wait for longer than is allowed */
+    SCHEDULE_LONG,     /* it would wait for longer than is allowed */
+    SCHEDULE_LATE,     /* it would be answered too late */
 };
 
 /* A request comes. Refused with the time in which it may be worth trying again. */

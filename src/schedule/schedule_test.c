@@ -407,7 +407,7 @@ static void waits_may_be_bounded(void **state)
     begin(&policy, 0, 1);
     know(1);
     add_many(11);
-    assert_int_equal(submit(make()), SCHEDULE_LATE);
+    assert_int_equal(submit(make()), SCHEDULE_LONG);
     assert_int_equal(retry_ns, 1 * MS);
 }
 

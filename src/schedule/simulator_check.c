@@ -151,11 +151,11 @@ void simulator_check_refusal(struct simulator *simulator, const struct simulator
 {
     const struct schedule_policy *policy = &simulator->world.policy;
     size_t index = index_of(simulator, request);
-    if (verdict == SCHEDULE_LATE && simulator->waiting == 0 && simulator->running == 0)
+    if (verdict != SCHEDULE_FULL && simulator->waiting == 0 && simulator->running == 0)
         simulator_fail(simulator, "idle", "request %zu is refused, and nothing else is to be done",
                        index);
-    if (verdict == SCHEDULE_LATE && request->entry.deadline_ns == CLOCK_NEVER &&
-        !policy->wait_limit_ns)
+    if ((verdict == SCHEDULE_LATE && request->entry.deadline_ns == CLOCK_NEVER) ||
+        (verdict == SCHEDULE_LONG && !policy->wait_limit_ns))
         simulator_fail(simulator, "idle", "request %zu is refused, and has time", index);
     if (verdict == SCHEDULE_FULL && simulator->waiting < policy->queue_limit && !policy->rule_count)
         simulator_fail(simulator, "idle", "request %zu is refused, and there is room", index);

@@ -205,7 +205,7 @@ struct generation *generation_new(struct version *version, const struct reposito
     generation->idle_since_ns = loop_now_ns(version->model->serving->loop);
     generation->output_bytes = DEFAULT_OUTPUT_BYTES;
     struct schedule_policy policy;
-    queue_policy(options, &policy);
+    queue_policy(found->config->queue, options, &policy);
     schedule_init(&generation->schedule, &policy, batch_joins);
     admission_init(&generation->admission, options->memory_limit_bytes);
     arena_init(&generation->arena, 1024, SPEC_BYTES);

@@ -100,6 +100,13 @@ static uint64_t rows_of(const struct generation *generation, const struct infere
     return generation->schema && !generation->schema->max_batch_size ? 1 : batch_rows(inference);
 }
 
+static bool late_error(const char *what, uint64_t retry_ns, struct error *ret_error)
+{
+    error_set(ret_error, ERROR_UNAVAILABLE, "the request would %s: try again in about %llu ms",
+              what, (unsigned long long)(retry_ns / CLOCK_NS_PER_MS + 1));
+    return error_set_retry(ret_error, retry_ns);
+}
+
 /* Asks the scheduler to let it in. */
 static bool enter_queue(struct generation *generation, struct inference *inference,
                         struct error *ret_error)
@@ -108,6 +115,8 @@ static bool enter_queue(struct generation *generation, struct inference *inferen
     struct queue_entry *entry = &inference->entry;
     uint64_t retry_ns = 0;
     schedule->policy.queue_limit = serving_of(generation)->options.queue_limit;
+    schedule->policy.wait_limit_ns =
+        serving_of(generation)->options.queue_wait_ms * CLOCK_NS_PER_MS;
     entry->rows = rows_of(generation, inference);
     entry->caller = inference->caller;
     entry->level = policy_level(&schedule->policy, inference->priority);
@@ -117,13 +126,15 @@ static bool enter_queue(struct generation *generation, struct inference *inferen
     case SCHEDULE_ADMITTED:
         return true;
     case SCHEDULE_FULL:
-        return full_error(ret_error);
+        full_error(ret_error);
+        return error_set_retry(ret_error, retry_ns);
+    case SCHEDULE_LONG:
+        limit_hit(LIMIT_queue_wait_ms);
+        return late_error("wait for too long", retry_ns, ret_error);
     case SCHEDULE_LATE:
         break;
     }
-    return error_set(ret_error, ERROR_UNAVAILABLE,
-                     "the request would be answered too late: come back in about %llu ms",
-                     (unsigned long long)(retry_ns / CLOCK_NS_PER_MS + 1));
+    return late_error("be answered too late", retry_ns, ret_error);
 }
 
 /* One more request is in the queue. */
@@ -179,12 +190,15 @@ void generation_withdraw(struct generation *generation, struct inference *infere
     left(generation);
 }
 
-/* Its time was over, or will be before it could be answered. */
+/* Its deadline has passed, or will before it could be answered; else its time in the queue is over.
+ */
 static void refuse_late(struct inference *inference, bool too_late)
 {
     struct error error UNSET;
-    error_set(&error, too_late ? ERROR_DEADLINE_EXCEEDED : ERROR_UNAVAILABLE,
-              "Request timeout expired");
+    if (too_late)
+        inference_deadline_error(inference, false, &error);
+    else
+        error_set(&error, ERROR_UNAVAILABLE, "Request timeout expired");
     inference_refuse(inference, &error);
 }
 

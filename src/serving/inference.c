@@ -50,6 +50,8 @@ bool inference_init_nested(struct inference *inference, struct version *version,
     inference->parent = parent;
     inference->caller = parent->caller;
     inference->deadline_ns = parent->deadline_ns;
+    inference->times_out = parent->times_out;
+    inference->priority = parent->priority;
     inference->trace = trace_context_child(&parent->trace);
     return true;
 }
@@ -162,7 +164,32 @@ bool inference_check(struct inference *inference, struct error *ret_error)
                          ret_error);
 }
 
-static void take_back(struct inference *inference, enum error_code code, const char *sentence)
+void inference_urge(struct inference *inference, uint64_t priority, uint64_t timeout_us)
+{
+    const struct schedule_policy *policy = &inference->generation->schedule.policy;
+    uint64_t timeout_ns, deadline_ns;
+    inference->priority = priority;
+    if (!timeout_us || __builtin_mul_overflow(timeout_us, CLOCK_NS_PER_US, &timeout_ns) ||
+        __builtin_add_overflow(timeout_ns, loop_now_ns(model_of(inference)->serving->loop),
+                               &deadline_ns))
+        return;
+    if (policy_rule(policy, policy_level(policy, priority))) {
+        inference->entry.timeout_ns = timeout_ns;
+    } else if (deadline_ns < inference->deadline_ns) {
+        inference->deadline_ns = deadline_ns;
+        inference->times_out = true;
+    }
+}
+
+/* A timeout of Triton's is UNAVAILABLE. Whoever was with a worker is not invited to come back. */
+void inference_deadline_error(const struct inference *inference, bool ran, struct error *ret_error)
+{
+    enum error_code code = ran ? ERROR_INTERRUPTED : ERROR_UNAVAILABLE;
+    error_set(ret_error, inference->times_out ? code : ERROR_DEADLINE_EXCEEDED,
+              "Request timeout expired");
+}
+
+static void take_back(struct inference *inference)
 {
     struct error error;
     if (inference->cancelled)
@@ -176,7 +203,7 @@ static void take_back(struct inference *inference, enum error_code code, const c
     if (!inference->entry.waits)
         return; /* refused already */
     generation_withdraw(inference->generation, inference);
-    error_set(&error, code, "%s", sentence);
+    error_set(&error, ERROR_CANCELLED, "the request was cancelled");
     inference_refuse(inference, &error);
 }
 
@@ -199,7 +226,7 @@ static void time_passed(struct timer *timer)
     if (inference->entry.waits)
         generation_expire(inference->generation, inference);
     else if (clock_now_ns() >= inference->deadline_ns)
-        take_back(inference, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
+        take_back(inference);
     if (inference->entry.waits || clock_now_ns() < inference->deadline_ns)
         watch_time(inference);
 }
@@ -223,7 +250,7 @@ void inference_more(struct inference *inference, uint32_t count)
 void inference_cancel(struct inference *inference)
 {
     if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
-        take_back(inference, ERROR_CANCELLED, "the request was cancelled");
+        take_back(inference);
 }
 
 static const struct channel_tensor *find_output(const struct channel_response *response, int index)
@@ -327,9 +354,10 @@ static void answer_last(struct inference *inference, struct inference_answer *an
         generation_reclaim(inference->generation);
     timer_stop(&inference->deadline);
     inference->state = INFERENCE_DONE;
-    if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns)
-        error_set(&answer->error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
-    else if (inference->fails)
+    if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns) {
+        inference->cancelled = true; /* by its worker, if not from here */
+        inference_deadline_error(inference, true, &answer->error);
+    } else if (inference->fails)
         take_kept_error(inference, &answer->error);
     measure_last_response(inference, answer);
     measure_answer(inference, &answer->error, times);

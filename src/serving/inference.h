@@ -74,7 +74,6 @@ struct inference {
     const struct parameter *parameters; /* for the model */
     size_t parameter_count;
     uint64_t deadline_ns; /* CLOCK_NEVER: none */
-    uint64_t priority;    /* 1 is the first; 0: the model's default */
     void (*answered)(struct inference *inference, const struct inference_answer *answer);
     /* The memory that it waits for is there (ERROR_OK), or did not come in time. */
     void (*reserved)(struct inference *inference, const struct error *error);
@@ -100,6 +99,8 @@ struct inference {
     size_t output_capacity;
     struct channel_request request;
     struct queue_entry entry; /* in the generation's queue */
+    uint64_t priority;        /* 1 is the first; 0: the model's default */
+    bool times_out;           /* its deadline is its own timeout's, not the protocol's */
     struct timer deadline;
     struct kept *kept;         /* its worker still looks at its memory; NULL: it does not */
     struct loop_task refusal;  /* gives early_error as the final answer */
@@ -154,6 +155,11 @@ void inference_disconnect(struct inference *inference);
 bool inference_input(struct inference *inference, struct span name, enum tensord_datatype datatype,
                      const struct shape *shape, uint64_t size_bytes, char **ret_data,
                      struct error *ret_error);
+
+/* Takes the request's parameters `priority` (1 is the first; 0: the model's default) and `timeout`
+ * (0: none): that shortens the deadline, or is for the queue alone, where the model's config has a
+ * policy for it. Before inference_reserve. */
+void inference_urge(struct inference *inference, uint64_t priority, uint64_t timeout_us);
 
 /* Asks for these outputs only, in this order; kept by reference. Without the call, all are given.
  */

@@ -8,6 +8,9 @@
  * schema, which is known: the one place before the queue. */
 bool inference_check(struct inference *inference, struct error *ret_error);
 
+/* What it is told when its deadline has passed. ran: a worker had it. */
+void inference_deadline_error(const struct inference *inference, bool ran, struct error *ret_error);
+
 /* Gives the error as the final answer at the end of this loop turn. The inference is in no queue.
  */
 void inference_refuse(struct inference *inference, const struct error *error);

@@ -31,7 +31,7 @@ static void waited_too_long(struct timer *timer)
     struct generation *generation = inference->generation;
     struct error error;
     if (loop_now_ns(serving_of(inference)->loop) >= inference->deadline_ns)
-        error_set(&error, ERROR_DEADLINE_EXCEEDED, "Request timeout expired");
+        inference_deadline_error(inference, false, &error);
     else {
         limit_hit(LIMIT_memory_wait_ms);
         error_set(&error, ERROR_UNAVAILABLE,

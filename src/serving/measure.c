@@ -322,6 +322,13 @@ uint64_t measure_stage_ns(const struct inference *inference, enum stage stage, u
     }
 }
 
+static void add_learned(const struct learner *learner, struct model_metrics *to)
+{
+    to->batch_rows += learner->rows;
+    to->slots += learner->slots;
+    to->row_ns += learner_row_ns(learner);
+}
+
 void measure_generation(const struct generation *generation, struct model_metrics *to)
 {
     to->pending += generation->state.queued;
@@ -330,6 +337,8 @@ void measure_generation(const struct generation *generation, struct model_metric
     to->running += generation->pool ? generation->pool->lent : 0;
     if (generation->replica)
         replica_measure(generation->replica, to);
+    if (generation->schema && !generation->pool)
+        add_learned(&generation->schedule.learner, to);
 }
 
 void measure_trace(const struct inference *inference, uint64_t now_ns, struct span_record *record)

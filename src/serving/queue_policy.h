@@ -5,8 +5,9 @@
 #include "schedule/policy.h"
 #include "serving/serving.h"
 
-/* The policy of a model whose config says nothing of it: three levels of priority, of which
- * requests that name none have the second. */
-void queue_policy(const struct serving_options *options, struct schedule_policy *ret_policy);
+/* The policy of a model whose config says `config` (NULL: nothing). Unless that says otherwise,
+ * there are three levels of priority, and requests that name none have the second. */
+void queue_policy(const struct schedule_policy *config, const struct serving_options *options,
+                  struct schedule_policy *ret_policy);
 
 #endif

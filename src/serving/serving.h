@@ -48,6 +48,7 @@ struct serving_options {
     const char *python;          /* path of the interpreter of Python workers; NULL: none */
     struct environment_options environments; /* of models in Python */
     size_t queue_limit;                      /* requests that wait for one model */
+    uint64_t queue_wait_ms;                  /* that a request may be foreseen to wait; 0: any */
     uint64_t memory_wait_ms;                 /* for which a request may wait for memory */
     uint64_t stop_grace_ms;                  /* that a stopped worker has before it is killed */
     size_t series_limit;                     /* versions with metrics of their own */

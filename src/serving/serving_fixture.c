@@ -220,8 +220,10 @@ void fixture_scan(struct fixture *f)
         .max_batch_size = -1,
         .device = SPAN("cpu"),
         .server = {.command = command, .command_count = 2, .connections = 2, .idle_after_s = 60}};
-    static const struct error wrong = {ERROR_INVALID_ARGUMENT, "line 1: unknown key"};
-    static const struct error unreadable = {ERROR_UNAVAILABLE, "too many open files"};
+    static const struct error wrong = {.code = ERROR_INVALID_ARGUMENT,
+                                       .message = "line 1: unknown key"};
+    static const struct error unreadable = {.code = ERROR_UNAVAILABLE,
+                                            .message = "too many open files"};
     struct repository_version versions[FOUND_MAX] = {0};
     for (size_t i = 0; i < f->found_count; i++) {
         versions[i] = (struct repository_version){.model = span_of(f->found[i].name),

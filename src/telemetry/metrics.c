@@ -114,6 +114,12 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
         "Inferences that are with a worker")                                                       \
     ROW(ready, "tensord_model_ready", GAUGE, single, ONE, "1 when the version answers requests")   \
     ROW(workers, "tensord_model_workers", GAUGE, single, ONE, "Worker processes of the version")   \
+    ROW(batch_rows, "tensord_batch_rows_limit", GAUGE, single, ONE,                                \
+        "Rows that an execution has at most, as was learned")                                      \
+    ROW(slots, "tensord_executions_limit", GAUGE, single, ONE,                                     \
+        "Executions that run at once at most, as was learned")                                     \
+    ROW(row_ns, "tensord_row_seconds", GAUGE, single, SECONDS,                                     \
+        "Time for each row when as much runs as that; 0 until it is known")                        \
     ROW(worker_crashes, "tensord_worker_crashes_total", COUNTER, single, ONE,                      \
         "Workers that ended by themselves or broke the rules")                                     \
     ROW(worker_restarts, "tensord_worker_restarts_total", COUNTER, single, ONE,                    \

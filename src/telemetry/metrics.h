@@ -36,6 +36,7 @@
     ROW(message_memory_mib, "messages took all the memory that they may")                          \
     ROW(max_body_mib, "a body of tensors, or a gRPC message, was too long")                        \
     ROW(queue_limit, "a model's queue was full")                                                   \
+    ROW(queue_wait_ms, "a request would have waited too long for its turn")                        \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
     ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
     ROW(load_timeout_ms, "a model took too long to load")                                          \
@@ -141,6 +142,8 @@ struct model_metrics {
     /* Gauges. */
     uint64_t pending, running; /* requests that wait, and that are with a worker */
     uint64_t workers, ready;
+    uint64_t batch_rows, slots; /* that are used at most, as was learned */
+    uint64_t row_ns;            /* between the ends of two rows then; 0: not known */
     uint64_t tensor_used_bytes, tensor_committed_bytes, device_bytes;
 };
 

@@ -402,7 +402,8 @@ void channel_call_answer(struct channel *channel, uint64_t call_id, const struct
     for (size_t i = 0; !failed && i < count; i++)
         record_put_tensor(&writer, &outputs[i], output_names[i]);
     if (writer.failed) {
-        static const struct error too_many = {ERROR_TOO_LARGE, "too many outputs for one answer"};
+        static const struct error too_many = {.code = ERROR_TOO_LARGE,
+                                              .message = "too many outputs for one answer"};
         channel_call_answer(channel, call_id, &too_many, NULL, NULL, 0);
         return;
     }

@@ -36,7 +36,8 @@ static void on_delay(struct timer *timer)
 static void on_deadline(struct timer *timer)
 {
     struct test_call *call = list_entry(timer, struct test_call, deadline);
-    fail(call, &(struct error){ERROR_DEADLINE_EXCEEDED, "the deadline has passed"});
+    fail(call,
+         &(struct error){.code = ERROR_DEADLINE_EXCEEDED, .message = "the deadline has passed"});
 }
 
 void test_call_start(struct test_call *call)
@@ -157,7 +158,8 @@ static struct room body_room(struct http_exchange *exchange)
 static void take_message(struct test_call *call)
 {
     struct span copy;
-    static const struct error many = {ERROR_UNIMPLEMENTED, "a unary call has exactly one message"};
+    static const struct error many = {.code = ERROR_UNIMPLEMENTED,
+                                      .message = "a unary call has exactly one message"};
     grpc_reader_message(&call->reader, &call->body);
     if (call->message_count++ && !call->method->client_streaming)
         fail(call, &many);
@@ -192,7 +194,8 @@ static void body_end(struct http_exchange *exchange)
     struct test_call *call = exchange->state;
     struct error error;
     struct span message;
-    static const struct error none = {ERROR_UNIMPLEMENTED, "a unary call has exactly one message"};
+    static const struct error none = {.code = ERROR_UNIMPLEMENTED,
+                                      .message = "a unary call has exactly one message"};
     if (call->ended)
         return;
     if (!grpc_reader_end(&call->reader, &error)) {

@@ -8,7 +8,7 @@ from tensord.client.progress import human_size
 from tensord.commands.common import Parser, connected, natural, print_table
 from tensord.commands.table import COMMANDS
 
-_TITLES = ("MODEL", "VERSION", "STATE", "WORKERS", "MEMORY", "RUNNING", "WAITING", "IDLE", "NOTE")
+_TITLES = ("MODEL", "VERSION", "STATE", "WORKERS", "MEMORY", "RUNNING", "WAITING", "BATCH", "IDLE", "NOTE")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +34,13 @@ def _row(row: Mapping[str, Any]) -> tuple:
         note = f"{row['progress']:.0%} {note}"
     return (row.get("name"), row.get("version"), row.get("state"), row.get("workers"),
             human_size(memory) if memory else "", row.get("requests_running"), row.get("requests_waiting"),
-            "" if idle_s is None else _span(float(idle_s)), note)
+            _batch(row), "" if idle_s is None else _span(float(idle_s)), note)
+
+
+def _batch(row: Mapping[str, Any]) -> str:
+    """The batches that the server has found to be best, and how many at once."""
+    rows, slots = row.get("batch_rows"), row.get("slots")
+    return f"{rows} × {slots}" if rows and slots else ""
 
 
 def _span(seconds: float) -> str:

@@ -1,0 +1,262 @@
+"""Which request runs when: priorities, deadlines, queues that are full, and what a config says of it.
+
+The model is a chaos one, which waits as its requests say and, with mix=1, tells who was computed together.
+"""
+import json
+import threading
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from support.processes import until
+from support.repositories import request, tensor_config, write_config
+
+LONG_MS = 600_000
+TIMEOUT_S = 60
+
+
+@pytest.fixture
+def chaos(server, tmp_path):
+    """chaos(dynamic_batching={…}, parameter=value…) serves a chaos model "m"."""
+
+    def start(*arguments, dynamic_batching=None, max_batch_size=None, **parameters):
+        config = {} if dynamic_batching is None else {"dynamic_batching": dynamic_batching}
+        if max_batch_size is not None:
+            config["max_batch_size"] = max_batch_size
+        dims = [1] if max_batch_size else [-1]
+        write_config(tmp_path / "models", "m", backend="chaos", input=[tensor_config("x", "INT32", dims)],
+                     output=[tensor_config("y", "INT32", dims)], **config,
+                     parameters={key: {"string_value": str(value)} for key, value in parameters.items()})
+        return server(tmp_path / "models", *arguments).wait_ready("m")
+
+    return start
+
+
+def message(value, shape=(1,), **parameters):
+    made = service_pb2.ModelInferRequest(model_name="m", raw_input_contents=[np.int32(value).tobytes()])
+    made.inputs.add(name="x", datatype="INT32", shape=shape)
+    for key, number in parameters.items():
+        made.parameters[key].int64_param = number
+    return made
+
+
+class Calls:
+    """Calls over one connection, in the order in which they end."""
+
+    def __init__(self, server):
+        self.channel = grpc.insecure_channel(server.netloc)
+        self.stub = service_pb2_grpc.GRPCInferenceServiceStub(self.channel)
+        self.server = server
+        self.ended = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.channel.close()
+
+    def send(self, value, **parameters):
+        call = self.stub.ModelInfer.future(message(value, **parameters), timeout=TIMEOUT_S)
+        call.add_done_callback(lambda _: self.ended.append(value))
+        return call
+
+    def occupy(self):
+        """Makes the model's slot busy until the call that is returned is cancelled."""
+        call = self.stub.ModelInfer.future(message(0, wait_ms=LONG_MS, log=1), timeout=TIMEOUT_S)
+        assert self.server.err.wait_for("line 0 of many", TIMEOUT_S)
+        return call
+
+    def settle(self):
+        """Returns when the server has all that was sent."""
+        for _ in range(2):
+            assert self.stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=TIMEOUT_S).live
+
+    def wait_for(self, count):
+        until(lambda: len(self.ended) >= count, TIMEOUT_S, "answers")
+        return self.ended
+
+
+def post(server, **parameters):
+    """(status, headers, body) of a request in JSON."""
+    status, headers, body = server.fetch("/v2/models/m/infer", request([1], datatype="INT32", **parameters), timeout_s=TIMEOUT_S)
+    return status, headers, json.loads(body)
+
+
+def test_higher_priorities_go_first(chaos):
+    with Calls(chaos(batching="no")) as calls:
+        busy = calls.occupy()
+        for value, priority in (30, 3), (20, 0), (21, 99), (22, 2), (10, 1), (31, 3):  # 2 is what others have
+            calls.send(value, priority=priority)
+        calls.settle()
+        busy.cancel()
+        assert calls.wait_for(6) == [10, 20, 21, 22, 30, 31]
+
+
+def test_priority_and_timeout_are_not_for_the_model(chaos):
+    """Requests with parameters of the model's are not joined."""
+    with Calls(chaos(batching="yes", mix=1)) as calls:
+        busy = calls.occupy()
+        sent = [calls.send(value, priority=1, timeout=60_000_000) for value in (1, 3)]
+        calls.settle()
+        busy.cancel()
+        assert [np.frombuffer(call.result().raw_output_contents[0], np.int32).tolist() for call in sent] == [[2000]] * 2
+
+
+def test_a_timeout_that_passes_in_the_queue_has_triton_s_sentence_and_code(chaos):
+    server = chaos(batching="no")
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        with pytest.raises(grpc.RpcError) as refused:
+            calls.send(1, timeout=20_000).result()
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert refused.value.details() == "Request timeout expired"
+        status, headers, body = post(server, timeout=20_000)
+        assert (status, body) == (503, {"error": "Request timeout expired"}) and headers["Retry-After"]
+        busy.cancel()
+
+
+def test_a_timeout_that_passes_in_the_model_cancels_it(chaos):
+    server = chaos(batching="no")
+    with Calls(server) as calls, pytest.raises(grpc.RpcError) as refused:
+        calls.send(1, timeout=20_000, wait_ms=LONG_MS).result()
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert refused.value.details() == "Request timeout expired"
+    status, headers, body = post(server, timeout=20_000, wait_ms=LONG_MS)
+    assert (status, body) == (503, {"error": "Request timeout expired"})
+    assert "Retry-After" not in headers  # it may have had its effect
+
+
+def test_a_full_queue_says_when_to_come_back(chaos):
+    server = chaos("--queue-limit", "1", batching="no")
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        waiting = calls.send(1)
+        calls.settle()
+        with pytest.raises(grpc.RpcError) as refused:
+            calls.send(2).result()
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert refused.value.details() == "Exceeds maximum queue size"
+        trailers = dict(refused.value.trailing_metadata())
+        assert int(trailers["grpc-retry-pushback-ms"]) == 1000 * int(trailers["retry-after"]) >= 1000
+        status, headers, body = post(server)
+        assert (status, body) == (503, {"error": "Exceeds maximum queue size"}) and int(headers["Retry-After"]) >= 1
+        busy.cancel()
+        waiting.result()
+
+
+def test_what_cannot_be_answered_in_time_is_refused_at_once(chaos):
+    """Once the model is known to take long, while another request keeps it busy."""
+    server = chaos(batching="no")
+    for _ in range(3):
+        assert post(server, wait_ms=3000)[0] == 200
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        status, headers, body = post(server, timeout=1_000_000)
+        assert status == 503 and "answered too late" in body["error"]
+        assert int(headers["Retry-After"]) >= 2
+        busy.cancel()
+        until(lambda: server.get("/tensord/v1/models")["models"][0]["requests_running"] == 0, TIMEOUT_S, "an idle model")
+    assert post(server, timeout=1_000_000)[0] == 200  # nothing else is to be done: it is tried
+
+
+def test_a_config_may_bound_the_queue(chaos):
+    server = chaos(batching="no", dynamic_batching={"default_queue_policy": {"max_queue_size": 1}})
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        waiting = calls.send(1)
+        calls.settle()
+        assert post(server)[2] == {"error": "Exceeds maximum queue size"}
+        busy.cancel()
+        waiting.result()
+
+
+def test_a_config_may_say_which_timeouts_count(chaos):
+    server = chaos(batching="no", dynamic_batching={
+        "priority_levels": 2, "default_priority_level": 1,
+        "default_queue_policy": {"allow_timeout_override": True},
+        "priority_queue_policy": {"2": {"default_timeout_microseconds": 20_000}}})
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        assert post(server, timeout=20_000)[2] == {"error": "Request timeout expired"}
+        assert post(server, priority=2, timeout=3_600_000_000)[2] == {"error": "Request timeout expired"}
+        busy.cancel()
+    assert post(server, timeout=20_000, wait_ms=100)[0] == 200  # it is for the queue alone
+
+
+def test_a_timeout_that_only_delays(chaos):
+    server = chaos(batching="no", dynamic_batching={
+        "default_queue_policy": {"allow_timeout_override": True, "timeout_action": "DELAY"}})
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        calls.send(1, timeout=1)
+        calls.settle()
+        calls.send(2)
+        calls.settle()
+        busy.cancel()
+        assert calls.wait_for(2) == [2, 1]
+
+
+@pytest.mark.parametrize("preserved", [False, True])
+def test_answers_come_in_order_where_that_is_promised(chaos, preserved):
+    with Calls(chaos(batching="no", concurrency=2, dynamic_batching={"preserve_ordering": preserved})) as calls:
+        slow = calls.send(1, wait_ms=LONG_MS, log=1)
+        assert calls.server.err.wait_for("line 0 of many", TIMEOUT_S)
+        fast = calls.send(2)
+        if not preserved:
+            fast.result()
+        calls.settle()
+        slow.cancel()
+        fast.result()
+        assert calls.wait_for(2) == ([1, 2] if preserved else [2, 1])
+
+
+def test_a_delay_is_for_company(chaos):
+    server = chaos(batching="yes", mix=1, max_batch_size=2, dynamic_batching={"max_queue_delay_microseconds": LONG_MS * 1000})
+    with Calls(server) as calls:
+        sent = [calls.send(1, shape=(1, 1))]
+        calls.settle()
+        assert not sent[0].done()
+        sent.append(calls.send(3, shape=(1, 1)))
+        assert [np.frombuffer(call.result().raw_output_contents[0], np.int32).tolist() for call in sent] == [[2000]] * 2
+
+
+def test_preferred_sizes_are_made(chaos):
+    server = chaos(batching="yes", mix=1, max_batch_size=8, dynamic_batching={"preferred_batch_size": [2]})
+    with Calls(server) as calls:
+        busy = calls.stub.ModelInfer.future(message(0, (1, 1), wait_ms=LONG_MS, log=1), timeout=TIMEOUT_S)
+        assert server.err.wait_for("line 0 of many", TIMEOUT_S)
+        sent = [calls.send(value, shape=(1, 1)) for value in (1, 3, 5, 7, 9)]
+        calls.settle()
+        busy.cancel()
+        got = [np.frombuffer(call.result().raw_output_contents[0], np.int32).tolist() for call in sent]
+        assert got == [[2000], [2000], [6000], [6000], [9000]]
+
+
+def test_what_was_learned_is_shown(chaos):
+    server = chaos(batching="yes")
+    for _ in range(4):
+        assert post(server)[0] == 200
+    [row] = server.get("/tensord/v1/models")["models"]
+    assert row["batch_rows"] == 64 and row["slots"] == 1 and row["row_ms"] > 0
+    metrics = server.fetch("/metrics")[2].decode()
+    for name in "tensord_batch_rows_limit", "tensord_executions_limit", "tensord_row_seconds":
+        assert name in metrics
+
+
+def test_callers_take_turns(chaos):
+    """One that sends much does not keep another waiting: the other's only request is not the last, though it came last."""
+    server = chaos(batching="no")
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        for value in range(20):
+            calls.send(value, **({} if value < 4 else {"wait_ms": LONG_MS}))
+        calls.settle()
+        answers = []
+        other = threading.Thread(target=lambda: answers.append(post(server)[0]))  # with a token
+        other.start()
+        until(lambda: server.get("/tensord/v1/models")["models"][0]["requests_waiting"] == 21, TIMEOUT_S, "waiting")
+        busy.cancel()
+        other.join()
+        assert answers == [200]
