@@ -1,6 +1,7 @@
 """Models in Python with packages of their own, through the wire and from the real index."""
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.builder import FAKE_UV
+from support.server import is_sanitized
 from support.python_models import ask, needs_python, tensor, write_python
 from tensord.environments import pythons
 from tensord.environments.errors import EnvironmentFault
@@ -203,6 +205,51 @@ def test_what_a_builder_may_not_do(server, tmp_path, fake_uv):
     assert '"no token"' in said and '"index https://index.invalid/"' in said
 
 
+@pytest.mark.skipif(is_sanitized(), reason="sanitizers' builds are slow to watch")
+def test_a_packages_setup_neither_sees_others_nor_takes_all(server, tmp_path, fake_uv):
+    """A package that is built runs code: it is alone, and what it starts is bounded."""
+    beside = socket.socket(socket.AF_UNIX)  # as a container's runtime has one, open to the server's user
+    beside.bind(str(tmp_path / "runtime.sock"))
+    beside.listen()
+    play = f"""
+    import ctypes, functools, socket
+    print = functools.partial(print, flush=True)  # it will be killed
+    def tried(name, call):
+        try: call()
+        except OSError as error: print(name, "refused")
+        else: print(name, "allowed")
+    tried("socket", lambda: socket.socket(socket.AF_UNIX).connect({str(tmp_path / "runtime.sock")!r}))
+    tried("server", lambda: os.kill(SERVER, 0))
+    tried("shadow", lambda: open("/etc/shadow"))
+    tried("shadow by init", lambda: open("/proc/1/root/etc/shadow"))
+    tried("device", lambda: open("/dev/mem"))
+    tried("package", lambda: open(os.__file__, "a"))
+    tried("mount", lambda: (_ for _ in ()).throw(OSError()) if ctypes.CDLL(None).mount(b"x", b"/tmp", b"tmpfs", 0, 0) else None)
+    def reachable(pid):
+        try: os.kill(pid, 0)
+        except OSError: return False
+        return True
+    print("reaches", sum(reachable(pid) for pid in range(1, 40000)) < 10)
+    while True:
+        if os.fork() == 0: time.sleep(1000)
+        time.sleep(0.001)
+    """
+    write_python(tmp_path / "m", "caged", "x = 1", requirements__txt="a\n")
+    uv = fake_uv(play)
+    served = server(tmp_path / "m", "--load", "explicit", "--uv", uv)
+    uv.write_text(uv.read_text().replace("SERVER", str(served.pid)))
+    wait_for(served, "caged", lambda state, reason: True)
+    served.fetch("/v2/repository/models/caged/load", {}, timeout_s=120)
+    reason = wait_for(served, "caged", lambda state, reason: "limit" in reason or "built" in reason)
+    assert "its limit is 1024: set sandbox.pids" in reason
+    assert not builders(served)
+    served.stop()
+    said = served.err.text()
+    for name in ("socket", "server", "shadow", "shadow by init", "device", "package", "mount"):
+        assert f'"{name} refused"' in said, name
+    assert '"reaches True"' in said
+
+
 def test_a_worker_cannot_change_its_environment(server, tmp_path):
     write_python(tmp_path / "m", "writes", """
         import iniconfig, numpy as np, os
@@ -287,8 +334,8 @@ def test_an_environment_that_is_there_is_named(server, tmp_path):
     subprocess.run([sys._base_executable, "-m", "venv", "--without-pip", made], check=True)
     packages = next(made.glob("lib/python3*/site-packages"))
     (packages / "made_by_hand.py").write_text("NUMBER = 7\n")
-    (packages / "numpy").symlink_to(Path(np.__file__).parent)
-    libraries = Path(np.__file__).parents[1] / "numpy.libs"
+    (packages / "numpy").symlink_to(Path(np.__file__).parent.resolve())
+    libraries = Path(np.__file__).parents[1].resolve() / "numpy.libs"
     (packages / "numpy.libs").symlink_to(libraries)
     write_python(tmp_path / "m", "named", """
         import made_by_hand

@@ -36,12 +36,14 @@ def test_the_service_has_no_mistakes(tmp_path):
 
 @pytest.mark.skipif(is_sanitized(), reason="sanitizers trace, which the filter refuses")
 def test_the_server_works_under_the_services_filter(server, repository):
-    """Its own sandbox included, which makes system calls that hardened services rarely allow."""
+    """Its own sandbox included, which makes system calls that hardened services rarely allow; but for namespaces."""
     folder = repository(echo=models.identity())
     confined = [sys.executable, str(Path(__file__).parent / "support" / "unit_filter.py"), str(UNIT)]
     if os.geteuid() == 0:  # the service has no capabilities
         confined = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--securebits=+noroot", *confined]
-    served = server(folder, "--sandbox", "strict", starter=confined).wait_ready("echo")
+    served = server(folder, starter=confined).wait_ready("echo")
+    said = served.err.text()
+    assert re.search("sandbox of workers: landlock.*seccomp", said) and "workers cannot have namespaces" in said
     status, body = served.infer("echo", {"inputs": [{
         "name": "INPUT", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]})
     assert status == 200 and body["outputs"][0]["data"] == [1, 2, 3, 4]

@@ -49,6 +49,15 @@ const struct command commands[] = {
         .run = routes_run,
     },
     {
+        .name = "sandbox",
+        .arguments = "",
+        .summary = "Say which layers the sandbox has on this machine, and what is missing",
+        .about =
+            "Tries them, as serve does at its start, for the user who asks. The status is 0 when "
+            "nothing is missing, so that --sandbox=strict would start.",
+        .run = sandbox_run,
+    },
+    {
         .name = "config",
         .arguments = "[OPTION…]",
         .summary = "Show every setting that serve would have, and where it comes from",

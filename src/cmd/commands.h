@@ -84,6 +84,9 @@ extern const struct command_option token_options[];
 int routes_run(int count, char **arguments);
 extern const struct command_option routes_options[];
 
+/* `tensord sandbox`: which layers of the sandbox there are here. */
+int sandbox_run(int count, char **arguments);
+
 /* `tensord config`: prints the settings that `serve` would have with the same options, as a config
  * file, each with where it comes from. */
 int config_run(int count, char **arguments);

@@ -50,6 +50,6 @@ bool front_confine(const struct settings *settings, const char *token_folder,
     tls_paths(settings, &tls);
     memcpy(paths + OWN_PATHS, tls.rows, sizeof tls.rows);
     sandbox_mode_of_name(span_of(settings->sandbox), &mode);
-    log_info("front", "sandbox: %s", sandbox_describe(mode, text, sizeof text));
+    log_info("front", "sandbox: %s", sandbox_describe(mode, 0, text, sizeof text));
     return sandbox_enter_front(mode, paths, sizeof paths / sizeof *paths, ret_error);
 }

@@ -59,6 +59,18 @@ static struct environment_options environment_options(const struct settings *set
     };
 }
 
+static struct process_limits worker_limits(const struct settings *settings)
+{
+    uint64_t machine_mib =
+        (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / MIB;
+    return (struct process_limits){
+        .memory_mib = (uint32_t)(settings->worker_memory_mib ? (uint64_t)settings->worker_memory_mib
+                                                             : machine_mib / 10 * 9),
+        .scratch_mib = (uint32_t)settings->worker_scratch_mib,
+        .pids = (uint32_t)settings->worker_pids,
+    };
+}
+
 void front_serving_options(const struct settings *settings, struct serving_options *ret_options)
 {
     static char python[PATH_MAX];
@@ -69,6 +81,7 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .load_timeout_ms = (uint64_t)settings->load_timeout_ms,
         .python = interpreter_find(settings->python, python) ? python : NULL,
         .environments = environment_options(settings),
+        .worker_limits = worker_limits(settings),
         .queue_limit = (size_t)settings->queue_limit,
         .queue_wait_ms = (uint64_t)settings->queue_wait_ms,
         .memory_wait_ms = (uint64_t)settings->memory_wait_ms,

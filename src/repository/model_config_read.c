@@ -349,6 +349,54 @@ static bool make_server(struct maker *maker)
                              maker->error);
 }
 
+static bool make_gpus(struct maker *maker, const struct tensord_sandbox_section *section)
+{
+    struct process_limits *limits = &maker->config->limits;
+    for (uint32_t i = 0; section && i < section->gpu.count; i++) {
+        if (section->gpu.items[i] >= PROCESS_MAX_GPUS)
+            return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                             "'sandbox.gpu' lists the numbers of GPUs, 0 to %d",
+                             PROCESS_MAX_GPUS - 1);
+        limits->gpus |= UINT32_C(1) << section->gpu.items[i];
+    }
+    uint64_t number; /* the one that its instances run on */
+    if (span_starts_with(maker->config->device, SPAN("cuda:")) &&
+        span_to_u64(span_after(maker->config->device, 5), &number) && number < PROCESS_MAX_GPUS)
+        limits->gpus |= UINT32_C(1) << number;
+    return true;
+}
+
+/* The least with which an interpreter, or an engine, starts at all. */
+enum { LEAST_MEMORY_MIB = 16, LEAST_PIDS = 8, MOST_MIB = 1 << 30, MOST_CPUS = 65536 };
+
+static bool make_sandbox(struct maker *maker)
+{
+    const struct tensord_sandbox_section *section = maker->sections->sandbox;
+    struct process_limits *limits = &maker->config->limits;
+    if (!make_gpus(maker, section))
+        return false;
+    if (!section)
+        return true;
+    if ((section->memory_mib && section->memory_mib < LEAST_MEMORY_MIB) ||
+        section->memory_mib > MOST_MIB || section->scratch_mib > MOST_MIB)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'sandbox.memory_mib' is %d or more, and like 'scratch_mib' at most %d",
+                         LEAST_MEMORY_MIB, MOST_MIB);
+    if (section->pids && section->pids < LEAST_PIDS)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT, "'sandbox.pids' is %d or more",
+                         LEAST_PIDS);
+    if (!(section->cpus >= 0 && section->cpus <= MOST_CPUS))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'sandbox.cpus' is a number of processors, such as 2.5");
+    limits->memory_mib = section->memory_mib;
+    limits->scratch_mib = section->scratch_mib;
+    limits->pids = section->pids;
+    limits->cpu_percent = (uint32_t)(section->cpus * 100);
+    if (section->cpus > 0 && limits->cpu_percent == 0)
+        limits->cpu_percent = 1;
+    return true;
+}
+
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error)
 {
@@ -365,7 +413,7 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
         !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
         !make_instances(&maker) || !make_parameters(&maker) || !make_python(&maker) ||
-        !make_server(&maker))
+        !make_server(&maker) || !make_sandbox(&maker))
         return false;
     *ret_config = config;
     return true;

@@ -40,7 +40,6 @@ struct reader {
 static const char *const later_sections[] = {
     "steps",
     "rollout",
-    "sandbox",
     "residency",
 };
 

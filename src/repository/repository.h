@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/parameter.h"
+#include "base/process_limits.h"
 #include "base/server_config.h"
 #include "base/tensor.h"
 #include "repository/format.h"
@@ -45,7 +46,8 @@ struct model_config {
     const struct schedule_policy
         *queue; /* what it says of scheduling (model_queue.h); NULL: nothing */
     struct model_python python;
-    struct server_config server; /* of a model that is a program which speaks HTTP */
+    struct server_config server;  /* of a model that is a program which speaks HTTP */
+    struct process_limits limits; /* of each of its workers */
 };
 
 /* One version of one model as the files lie now. Lives until the next scan's `changed` returns. */

@@ -7,7 +7,7 @@
 #include "repository/model_queue.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 264, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 288, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -48,6 +48,24 @@ static void read_python(struct unpack *unpack, struct model_python *python)
         python->requirements[i] = unpack_string(unpack);
 }
 
+static void write_limits(const struct process_limits *limits, struct buf *buf)
+{
+    pack_number(buf, limits->memory_mib);
+    pack_number(buf, limits->scratch_mib);
+    pack_number(buf, limits->pids);
+    pack_number(buf, limits->cpu_percent);
+    pack_number(buf, limits->gpus);
+}
+
+static void read_limits(struct unpack *unpack, struct process_limits *limits)
+{
+    limits->memory_mib = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    limits->scratch_mib = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    limits->pids = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    limits->cpu_percent = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    limits->gpus = (uint32_t)unpack_number(unpack, UINT32_MAX);
+}
+
 static void write_config(const struct model_config *config, struct buf *buf)
 {
     bool own = config != model_config_default();
@@ -68,6 +86,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
         model_queue_pack(config->queue, buf);
     write_python(&config->python, buf);
     server_config_write(&config->server, buf);
+    write_limits(&config->limits, buf);
 }
 
 static const struct schedule_policy *read_queue(struct unpack *unpack)
@@ -102,6 +121,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->queue = unpack_bool(unpack) ? read_queue(unpack) : NULL;
     read_python(unpack, &config->python);
     server_config_read(unpack, &config->server);
+    read_limits(unpack, &config->limits);
     return config;
 }
 

@@ -83,6 +83,23 @@ static bool copy_interpreter(struct arena *arena, const struct repository_versio
            error_no_memory(ret_error);
 }
 
+static uint32_t first_said(uint32_t own, uint32_t otherwise)
+{
+    return own ? own : otherwise;
+}
+
+static struct process_limits limits_of(const struct process_limits *own,
+                                       const struct process_limits *usual)
+{
+    return (struct process_limits){
+        .memory_mib = first_said(own->memory_mib, usual->memory_mib),
+        .scratch_mib = first_said(own->scratch_mib, usual->scratch_mib),
+        .pids = first_said(own->pids, usual->pids),
+        .cpu_percent = own->cpu_percent,
+        .gpus = own->gpus,
+    };
+}
+
 /* Beside what requests may ask for (admission.h), so that what is kept is in nobody's way. */
 static uint64_t keep_limit_bytes(const struct serving_options *options)
 {
@@ -107,6 +124,7 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
         .concurrency = config->instance_count,
         .keep_limit_bytes = keep_limit_bytes(options),
         .renamed_in = found->renamed_in,
+        .limits = limits_of(&config->limits, &options->worker_limits),
     };
     if (found->runtime == RUNTIME_SERVER &&
         !server_config_copy(arena, &config->server, &spec->server))

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/process_limits.h"
 #include "serving/environment.h"
 #include "serving/measure.h"
 #include "serving/model_log.h"
@@ -47,6 +48,7 @@ struct serving_options {
     uint64_t load_timeout_ms;    /* without a sign of progress */
     const char *python;          /* path of the interpreter of Python workers; NULL: none */
     struct environment_options environments; /* of models in Python */
+    struct process_limits worker_limits;     /* where the model's config does not say */
     size_t queue_limit;                      /* requests that wait for one model */
     uint64_t queue_wait_ms;                  /* that a request may be foreseen to wait; 0: any */
     uint64_t memory_wait_ms;                 /* for which a request may wait for memory */

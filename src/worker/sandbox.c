@@ -1,11 +1,12 @@
 /* The sandbox's rows and the order of its layers; see sandbox.h. Landlock and seccomp have files of
  * their own.
  *
- * There is no limit on the size of files: standard error may be a big log file, and a write to it
- * would then kill. Landlock and seccomp keep workers from writing any other file. Address space is
- * not limited either, because tensor memory and runtimes reserve far more than they touch. */
+ * There is no limit on the size of files, but for those of a scratch folder on disk: standard error
+ * may be a big log file, and a write to it would then kill. Address space is not limited either,
+ * because tensor memory and runtimes reserve far more than they touch. */
 #include "worker/sandbox.h"
 #include "worker/sandbox_layers.h"
+#include "worker/sandbox_root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +37,7 @@ static const struct sandbox_path worker_paths[] = {
     {"/lib64", SANDBOX_READ | SANDBOX_EXECUTE},
     {"/opt", SANDBOX_READ}, /* vendors' runtimes */
     {"/etc/ld.so.cache", SANDBOX_READ},
+    {"/etc/alternatives", SANDBOX_READ}, /* links between libraries lead through it */
     {"/etc/localtime", SANDBOX_READ},
     /* Runtimes count processors and memory, and look for devices. */
     {"/proc/self", SANDBOX_READ},
@@ -195,16 +197,21 @@ bool sandbox_check(enum sandbox_mode mode, struct error *ret_error)
     return true;
 }
 
-char *sandbox_describe(enum sandbox_mode mode, char *text, size_t size)
+char *sandbox_describe(enum sandbox_mode mode, unsigned own, char *text, size_t size)
 {
-    char landlock[32] = "";
+    char landlock[32] = "", namespaces[64] = "";
     int abi = sandbox_landlock_abi();
     if (abi)
         snprintf(landlock, sizeof landlock, "landlock abi %d, ", abi);
+    if (own & ~(unsigned)SANDBOX_INIT)
+        snprintf(namespaces, sizeof namespaces, "namespaces (root%s%s%s), ",
+                 own & SANDBOX_OWN_PROCESSES ? ", processes" : "",
+                 own & SANDBOX_OWN_NETWORK ? ", network" : "",
+                 own & SANDBOX_OWN_USERS ? ", users" : "");
     if (mode == SANDBOX_OFF)
         snprintf(text, size, "off");
     else
-        snprintf(text, size, "%s%sno_new_privs, rlimits", landlock,
+        snprintf(text, size, "%s%s%sno_new_privs, rlimits", namespaces, landlock,
                  sandbox_seccomp_available() ? "seccomp, " : "");
     return text;
 }
@@ -226,6 +233,23 @@ static bool limit(const struct limit *rows, size_t count, struct error *ret_erro
     return true;
 }
 
+/* What a share says is a bound for what happens between two looks of whoever watches it. */
+static bool limit_share(const struct sandbox_share *share, struct error *ret_error)
+{
+    enum { SLACK_MIB = 1024 }; /* stacks and arenas are reserved, and not used */
+    struct limit rows[2];
+    size_t count = 0;
+    if (!share)
+        return true;
+    const struct process_limits *limits = &share->limits;
+    if (limits->memory_mib && !limits->gpus && !SANDBOX_SANITIZED)
+        rows[count++] =
+            (struct limit){RLIMIT_DATA, (2 * (rlim_t)limits->memory_mib + SLACK_MIB) << 20};
+    if (share->scratch && limits->scratch_mib)
+        rows[count++] = (struct limit){RLIMIT_FSIZE, (rlim_t)limits->scratch_mib << 20};
+    return limit(rows, count, ret_error);
+}
+
 static bool forbid_new_privileges(struct error *ret_error)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -233,18 +257,23 @@ static bool forbid_new_privileges(struct error *ret_error)
     return true;
 }
 
-/* Landlock with the role's own rows and those of the caller. */
-static bool bound_files(const struct sandbox_path *own, size_t own_count,
-                        const struct sandbox_path *paths, size_t count, enum sandbox_tcp tcp,
+/* The role's own rows and those of the caller: what else there is, neither the root folder nor
+ * Landlock lets the process have. */
+static bool bound_files(const struct sandbox_path *of_role, size_t of_role_count,
+                        const struct sandbox_path *paths, size_t count,
+                        const struct sandbox_share *share, enum sandbox_tcp tcp,
                         struct error *ret_error)
 {
     struct sandbox_path rows[MAX_PATHS];
-    if (count > MAX_PATHS - own_count)
+    if (count > MAX_PATHS - of_role_count)
         return error_set(ret_error, ERROR_INTERNAL, "too many paths for the sandbox");
-    memcpy(rows, own, own_count * sizeof *own);
+    memcpy(rows, of_role, of_role_count * sizeof *of_role);
     if (count)
-        memcpy(rows + own_count, paths, count * sizeof *paths);
-    return sandbox_landlock_enter(sandbox_landlock_abi(), rows, own_count + count, tcp, ret_error);
+        memcpy(rows + of_role_count, paths, count * sizeof *paths);
+    count += of_role_count;
+    return (!share || !(share->own & SANDBOX_OWN_ROOT) ||
+            sandbox_root_enter(rows, count, share, ret_error)) &&
+           sandbox_landlock_enter(sandbox_landlock_abi(), rows, count, tcp, ret_error);
 }
 
 static bool set_capabilities(uint32_t effective, uint32_t permitted, struct error *ret_error)
@@ -283,11 +312,11 @@ static bool can_read_all(const struct sandbox_path *paths, size_t count)
     return true;
 }
 
-/* Drops every capability. `sudo tensord serve ~/models` has to work, though, where the home folder
- * is its owner's alone: a server run by root that cannot read one of the paths otherwise keeps the
- * right to read, which Landlock bounds to its rows. */
+/* Drops every capability but those of `keep`. `sudo tensord serve ~/models` has to work, though,
+ * where the home folder is its owner's alone: a server run by root that cannot read one of the
+ * paths otherwise keeps the right to read, which Landlock bounds to its rows. */
 static bool drop_capabilities(const struct sandbox_path *paths, size_t count, bool files_bounded,
-                              struct error *ret_error)
+                              uint32_t keep, struct error *ret_error)
 {
     uint32_t permitted;
     bool any;
@@ -296,10 +325,12 @@ static bool drop_capabilities(const struct sandbox_path *paths, size_t count, bo
     if (!any) /* a service that has none may not even be allowed to ask */
         return true;
     uint32_t reading = permitted & (1U << CAP_DAC_READ_SEARCH);
-    if (!set_capabilities(0, reading, ret_error))
+    keep &= permitted;
+    if (!set_capabilities(keep, reading | keep, ret_error))
         return false;
-    uint32_t kept = reading && files_bounded && !can_read_all(paths, count) ? reading : 0;
-    return set_capabilities(kept, kept, ret_error);
+    if (reading && files_bounded && !can_read_all(paths, count))
+        keep |= reading;
+    return set_capabilities(keep, keep, ret_error);
 }
 
 /* Memory of this process is nobody's to read; sanitizers do, from a clone. */
@@ -310,32 +341,47 @@ static bool hide(struct error *ret_error)
     return true;
 }
 
-static bool bound_calls(enum sandbox_role role, bool files_bounded, struct error *ret_error)
+static bool bound_calls(enum sandbox_role role, bool files_bounded, bool devices,
+                        struct error *ret_error)
 {
-    return !sandbox_seccomp_available() || sandbox_seccomp_enter(role, files_bounded, ret_error);
+    return !sandbox_seccomp_available() ||
+           sandbox_seccomp_enter(role, files_bounded, devices, ret_error);
 }
 
 bool sandbox_confine_worker(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
-                            struct error *ret_error)
+                            const struct sandbox_share *share, struct error *ret_error)
 {
     if (mode == SANDBOX_OFF)
         return true;
     return sandbox_check(mode, ret_error) &&
-           limit(worker_limits, COUNT(worker_limits), ret_error) &&
+           limit(worker_limits, COUNT(worker_limits), ret_error) && limit_share(share, ret_error) &&
            forbid_new_privileges(ret_error) &&
-           bound_files(worker_paths, COUNT(worker_paths), paths, count, SANDBOX_NO_TCP, ret_error);
+           bound_files(worker_paths, COUNT(worker_paths), paths, count, share, SANDBOX_NO_TCP,
+                       ret_error);
 }
 
-bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, bool scratch,
+bool sandbox_enter_interpreter(enum sandbox_mode mode, const char *root, bool devices,
+                               struct error *ret_error)
+{
+    const struct sandbox_path row = {root, SANDBOX_READ};
+    if (mode == SANDBOX_OFF)
+        return true;
+    bool files_bounded = sandbox_landlock_abi() > 0;
+    return drop_capabilities(&row, 1, files_bounded, 1U << CAP_LEASE, ret_error) &&
+           bound_calls(SANDBOX_INTERPRETER, files_bounded, devices, ret_error);
+}
+
+bool sandbox_enter_worker(enum sandbox_mode mode, const char *root, bool scratch, bool devices,
                           struct error *ret_error)
 {
     if (mode == SANDBOX_OFF)
         return true;
     bool files_bounded = sandbox_landlock_abi() > 0;
     return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
-           drop_capabilities(&(struct sandbox_path){root, SANDBOX_READ}, 1, files_bounded,
+           drop_capabilities(&(struct sandbox_path){root, SANDBOX_READ}, 1, files_bounded, 0,
                              ret_error) &&
-           bound_calls(scratch ? SANDBOX_PYTHON : SANDBOX_WORKER, files_bounded, ret_error);
+           bound_calls(scratch ? SANDBOX_PYTHON : SANDBOX_WORKER, files_bounded, devices,
+                       ret_error);
 }
 
 bool sandbox_confine_keeper(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
@@ -346,7 +392,7 @@ bool sandbox_confine_keeper(enum sandbox_mode mode, const struct sandbox_path *p
     return sandbox_check(mode, ret_error) &&
            limit(worker_limits, COUNT(worker_limits), ret_error) &&
            forbid_new_privileges(ret_error) &&
-           bound_files(worker_paths, COUNT(worker_paths), paths, count, SANDBOX_CONNECTS,
+           bound_files(worker_paths, COUNT(worker_paths), paths, count, NULL, SANDBOX_CONNECTS,
                        ret_error);
 }
 
@@ -356,8 +402,8 @@ bool sandbox_enter_keeper(enum sandbox_mode mode, struct error *ret_error)
         return true;
     bool files_bounded = sandbox_landlock_abi() > 0;
     return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
-           drop_capabilities(NULL, 0, files_bounded, ret_error) &&
-           bound_calls(SANDBOX_KEEPER, files_bounded, ret_error);
+           drop_capabilities(NULL, 0, files_bounded, 0, ret_error) &&
+           bound_calls(SANDBOX_KEEPER, files_bounded, false, ret_error);
 }
 
 bool sandbox_enter_server(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
@@ -370,10 +416,10 @@ bool sandbox_enter_server(enum sandbox_mode mode, const struct sandbox_path *pat
     return sandbox_check(mode, ret_error) &&
            limit(server_limits, COUNT(server_limits), ret_error) &&
            forbid_new_privileges(ret_error) &&
-           bound_files(installer_paths, COUNT(installer_paths), paths, count, SANDBOX_ALL_TCP,
+           bound_files(installer_paths, COUNT(installer_paths), paths, count, NULL, SANDBOX_ALL_TCP,
                        ret_error) &&
-           drop_capabilities(&row, 1, files_bounded, ret_error) &&
-           bound_calls(SANDBOX_SERVER, files_bounded, ret_error);
+           drop_capabilities(&row, 1, files_bounded, 0, ret_error) &&
+           bound_calls(SANDBOX_SERVER, files_bounded, false, ret_error);
 }
 
 bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error)
@@ -382,26 +428,28 @@ bool sandbox_enter_writer(enum sandbox_mode mode, struct error *ret_error)
         return true;
     bool files_bounded = sandbox_landlock_abi() > 0;
     return sandbox_check(mode, ret_error) && forbid_new_privileges(ret_error) && hide(ret_error) &&
-           drop_capabilities(NULL, 0, files_bounded, ret_error) &&
-           bound_calls(SANDBOX_WRITER, files_bounded, ret_error);
+           drop_capabilities(NULL, 0, files_bounded, 0, ret_error) &&
+           bound_calls(SANDBOX_WRITER, files_bounded, false, ret_error);
 }
 
 bool sandbox_enter_script(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
-                          const char *root, bool installs, struct error *ret_error)
+                          const char *root, bool installs, const struct sandbox_share *share,
+                          struct error *ret_error)
 {
     const struct sandbox_path row = {root, SANDBOX_READ};
     if (mode == SANDBOX_OFF)
         return true;
     bool files_bounded = sandbox_landlock_abi() > 0;
     if (!sandbox_check(mode, ret_error) || !limit(worker_limits, COUNT(worker_limits), ret_error) ||
-        !forbid_new_privileges(ret_error))
+        !limit_share(share, ret_error) || !forbid_new_privileges(ret_error))
         return false;
     bool bounded = installs ? bound_files(installer_paths, COUNT(installer_paths), paths, count,
-                                          SANDBOX_CONNECTS, ret_error)
-                            : bound_files(worker_paths, COUNT(worker_paths), paths, count,
+                                          share, SANDBOX_CONNECTS, ret_error)
+                            : bound_files(worker_paths, COUNT(worker_paths), paths, count, share,
                                           SANDBOX_NO_TCP, ret_error);
-    return bounded && drop_capabilities(&row, installs ? 0 : 1, files_bounded, ret_error) &&
-           bound_calls(installs ? SANDBOX_INSTALLER : SANDBOX_SCRIPT, files_bounded, ret_error);
+    return bounded && drop_capabilities(&row, installs ? 0 : 1, files_bounded, 0, ret_error) &&
+           bound_calls(installs ? SANDBOX_INSTALLER : SANDBOX_SCRIPT, files_bounded, false,
+                       ret_error);
 }
 
 bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
@@ -412,12 +460,13 @@ bool sandbox_enter_front(enum sandbox_mode mode, const struct sandbox_path *path
     bool files_bounded = sandbox_landlock_abi() > 0;
     if (!sandbox_check(mode, ret_error) || !limit(front_limits, COUNT(front_limits), ret_error) ||
         !forbid_new_privileges(ret_error) || !hide(ret_error) ||
-        !bound_files(front_paths, COUNT(front_paths), paths, count, SANDBOX_NO_TCP, ret_error) ||
-        !drop_capabilities(paths, count, files_bounded, ret_error))
+        !bound_files(front_paths, COUNT(front_paths), paths, count, NULL, SANDBOX_NO_TCP,
+                     ret_error) ||
+        !drop_capabilities(paths, count, files_bounded, 0, ret_error))
         return false;
     /* From Linux 6.3 on: memory that was writable never becomes executable. */
     prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
-    return bound_calls(SANDBOX_FRONT, files_bounded, ret_error);
+    return bound_calls(SANDBOX_FRONT, files_bounded, false, ret_error);
 }
 
 bool sandbox_enter_exporter(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
@@ -429,10 +478,10 @@ bool sandbox_enter_exporter(enum sandbox_mode mode, const struct sandbox_path *p
     if (!sandbox_check(mode, ret_error) ||
         !limit(exporter_limits, COUNT(exporter_limits), ret_error) ||
         !forbid_new_privileges(ret_error) || !hide(ret_error) ||
-        !bound_files(exporter_paths, COUNT(exporter_paths), paths, count, SANDBOX_CONNECTS,
+        !bound_files(exporter_paths, COUNT(exporter_paths), paths, count, NULL, SANDBOX_CONNECTS,
                      ret_error) ||
-        !drop_capabilities(NULL, 0, files_bounded, ret_error))
+        !drop_capabilities(NULL, 0, files_bounded, 0, ret_error))
         return false;
     prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
-    return bound_calls(SANDBOX_EXPORTER, files_bounded, ret_error);
+    return bound_calls(SANDBOX_EXPORTER, files_bounded, false, ret_error);
 }

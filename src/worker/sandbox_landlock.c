@@ -84,6 +84,8 @@ static uint64_t rights_of(unsigned rights)
         fs |= FS_EXECUTE;
     if (rights & SANDBOX_SOCKETS)
         fs |= FS_MAKE_SOCK | FS_MAKE_FIFO;
+    if (rights & SANDBOX_DEVICE)
+        fs |= FS_IOCTL_DEV;
     return fs;
 }
 
@@ -98,8 +100,8 @@ static bool allow(int ruleset, uint64_t known, const struct sandbox_path *row,
                   struct error *ret_error)
 {
     struct stat status;
-    int fd = row->path ? open(row->path, O_PATH | O_CLOEXEC) : -1;
-    if (fd < 0 && row->path && is_own_lack())
+    int fd = row->path && row->rights ? open(row->path, O_PATH | O_CLOEXEC) : -1;
+    if (fd < 0 && row->path && row->rights && is_own_lack())
         return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "landlock: cannot open a path: %s",
                          strerrordesc_np(errno));
     if (fd < 0)

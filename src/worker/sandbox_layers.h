@@ -21,7 +21,8 @@ bool sandbox_seccomp_available(void);
 
 enum sandbox_role {
     SANDBOX_WORKER,
-    SANDBOX_PYTHON, /* a worker with a scratch folder */
+    SANDBOX_PYTHON,      /* a worker with a scratch folder */
+    SANDBOX_INTERPRETER, /* the same before it executes its interpreter, which becomes one */
     SANDBOX_WRITER,
     SANDBOX_FRONT,
     SANDBOX_EXPORTER,
@@ -32,7 +33,9 @@ enum sandbox_role {
 };
 
 /* Loads the role's filter. files_bounded: Landlock says what may be written; else files cannot be
- * opened for writing at all in a worker. */
-bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, struct error *ret_error);
+ * opened for writing at all in a worker. devices: ioctl may be
+ * called; of which devices, is said by Landlock, and by which there are. */
+bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, bool devices,
+                           struct error *ret_error);
 
 #endif

@@ -18,6 +18,7 @@
 #include <seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@
 static const char allowed_in_both[] =
     /* memory */
     "brk mmap munmap mremap mprotect madvise mincore msync mlock mlock2 munlock membarrier "
-    "memfd_create get_mempolicy set_mempolicy mbind "
+    "get_mempolicy set_mempolicy mbind "
     /* threads and processors; arch_prctl asks for AMX, whose state is big */
     "futex futex_waitv set_robust_list get_robust_list rseq set_tid_address gettid getpid getppid "
     "sched_yield sched_getaffinity sched_setaffinity sched_getparam sched_getscheduler "
@@ -53,15 +54,16 @@ static const char allowed_in_both[] =
     "getdents64 getcwd chdir fchdir statfs fstatfs umask ";
 
 static const char allowed_in_front[] =
-    "open openat openat2 accept accept4 inotify_init1 inotify_add_watch inotify_rm_watch mkdir "
+    "memfd_create open openat openat2 accept accept4 inotify_init1 inotify_add_watch "
+    "inotify_rm_watch mkdir "
     "mkdirat unlink unlinkat rmdir rename renameat renameat2 symlink symlinkat chmod fchmod "
     "fchmodat truncate utimensat ";
 
-/* LeakSanitizer stops the threads of its process from a clone that traces them. */
 static const char allowed_in_writer[] =
     "open openat openat2 mkdir mkdirat unlink unlinkat rmdir rename renameat renameat2 link linkat "
     "chmod fchmod fchmodat truncate utimensat ";
 
+/* LeakSanitizer stops the threads of its process from a clone that traces them. */
 static const char allowed_to_sanitizers[] =
     "ptrace wait4 waitid clone personality prctl process_vm_readv ";
 
@@ -154,6 +156,25 @@ static const struct condition conditions_in_both[] = {
     {"socketpair", ALLOW, 2, {EQUAL(0, AF_UNIX), BITS(1, 0xf, SOCK_STREAM)}},
 };
 
+/* The second step of a worker (sandbox_enter_worker), and its look at the model's files, which are
+ * made after its interpreter was executed. */
+static const struct condition conditions_in_interpreter[] = {
+    {"execve", ALLOW, 0, {{0, 0, 0}}},
+    {"capset", ALLOW, 0, {{0, 0, 0}}},
+    {"landlock_create_ruleset", ALLOW, 0, {{0, 0, 0}}}, /* tells its ABI */
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_SET_SECCOMP)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_SET_NO_NEW_PRIVS)}},
+    {"prctl", ALLOW, 1, {EQUAL(0, PR_SET_DUMPABLE)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_SETLEASE)}},
+    {"fcntl", ALLOW, 1, {EQUAL(1, F_GETLEASE)}},
+};
+
+/* Memory that nobody else has is all private, so that what a worker uses can be seen and bounded:
+ * neither is there memfd_create. */
+static const struct condition conditions_in_worker[] = {
+    {"mmap", REFUSE(EPERM), 1, {BITS(3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS)}},
+};
+
 static const struct condition conditions_in_front[] = {
     /* A read lease says whether a file is still being written. */
     {"fcntl", ALLOW, 1, {EQUAL(1, F_SETLEASE)}},
@@ -243,21 +264,31 @@ static void add_own_signals(struct filter *filter)
 static void add_files_of_worker(struct filter *filter, enum sandbox_role role, bool files_bounded)
 {
     add_names(filter, REFUSE(EPERM), refused_in_worker);
-    add_names(filter, role == SANDBOX_PYTHON && files_bounded ? ALLOW : REFUSE(EPERM),
-              changing_folders);
+    bool writes = (role == SANDBOX_PYTHON || role == SANDBOX_INTERPRETER) && files_bounded;
+    add_names(filter, writes ? ALLOW : REFUSE(EPERM), changing_folders);
     if (files_bounded)
         add_names(filter, ALLOW, "open openat openat2");
     else
         add_conditions(filter, conditions_read_only, COUNT(conditions_read_only));
 }
 
+static bool is_worker(enum sandbox_role role)
+{
+    return role == SANDBOX_WORKER || role == SANDBOX_PYTHON || role == SANDBOX_INTERPRETER ||
+           role == SANDBOX_SCRIPT;
+}
+
 /* Of two rows for one call, the earlier one counts: what sanitizers need goes first. */
-static void fill(struct filter *filter, enum sandbox_role role, bool files_bounded)
+static void fill(struct filter *filter, enum sandbox_role role, bool files_bounded, bool devices)
 {
     if (SANDBOX_SANITIZED)
         add_names(filter, ALLOW, allowed_to_sanitizers);
     if (role == SANDBOX_SCRIPT)
         add_names(filter, ALLOW, "execve ");
+    if (is_worker(role) && !devices)
+        add_conditions(filter, conditions_in_worker, COUNT(conditions_in_worker));
+    if (role == SANDBOX_INTERPRETER)
+        add_conditions(filter, conditions_in_interpreter, COUNT(conditions_in_interpreter));
     add_names(filter, ALLOW, allowed_in_both);
     add_conditions(filter, conditions_in_both, COUNT(conditions_in_both));
     add_own_signals(filter);
@@ -305,14 +336,17 @@ bool sandbox_seccomp_available(void)
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) < 0 && errno == EFAULT;
 }
 
-bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, struct error *ret_error)
+bool sandbox_seccomp_enter(enum sandbox_role role, bool files_bounded, bool devices,
+                           struct error *ret_error)
 {
     static struct filter filter; /* each process enters once */
     bool refusing = role == SANDBOX_INSTALLER || role == SANDBOX_SERVER;
+    if (devices)
+        add_names(&filter, ALLOW, "ioctl ");
     if (refusing)
         fill_refusing(&filter, role);
     else
-        fill(&filter, role, files_bounded);
+        fill(&filter, role, files_bounded, devices);
     if (!filter_compile(&filter, seccomp_arch_native(), refusing ? ALLOW : REFUSE(ENOSYS)))
         return error_set(ret_error, ERROR_INTERNAL, "seccomp: too many rules");
     const struct sock_fprog program = {filter.code_count, filter.code};

@@ -300,6 +300,12 @@ static int uses_memfd(void)
     return answer(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK));
 }
 
+static int shares_memory(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return answer(page == MAP_FAILED ? -1 : 0);
+}
+
 static int uses_stream_pair(void)
 {
     int pair[2];
@@ -383,15 +389,13 @@ static const struct attempt forbidden_network[] = {
 };
 
 static const struct attempt forbidden_to_worker[] = {
-    ATTEMPT(raises_a_limit),
-    ATTEMPT(writes_state),
-    ATTEMPT(accepts),
+    ATTEMPT(raises_a_limit), ATTEMPT(writes_state),  ATTEMPT(accepts),
+    ATTEMPT(uses_memfd),     ATTEMPT(shares_memory),
 };
 
 static const struct attempt allowed_to_both[] = {
-    ATTEMPT(reads_model),    ATTEMPT(lists_models), ATTEMPT(reads_own_statistics),
-    ATTEMPT(runs_threads),   ATTEMPT(uses_memfd),   ATTEMPT(counts_processors),
-    ATTEMPT(signals_itself),
+    ATTEMPT(reads_model),  ATTEMPT(lists_models),   ATTEMPT(reads_own_statistics),
+    ATTEMPT(runs_threads), ATTEMPT(signals_itself), ATTEMPT(counts_processors),
 };
 
 static const struct attempt allowed_to_worker[] = {
@@ -412,6 +416,7 @@ static const struct attempt allowed_to_exporter[] = {
 static const struct attempt allowed_to_front[] = {
     ATTEMPT(writes_state),
     ATTEMPT(accepts),
+    ATTEMPT(uses_memfd),
 };
 
 /* ---- cages ---- */
@@ -419,8 +424,8 @@ static const struct attempt allowed_to_front[] = {
 static bool cage_worker(struct error *ret_error)
 {
     const struct sandbox_path paths[] = {{models, SANDBOX_READ}};
-    return sandbox_confine_worker(SANDBOX_AUTO, paths, 1, ret_error) &&
-           sandbox_enter_worker(SANDBOX_AUTO, models, false, ret_error);
+    return sandbox_confine_worker(SANDBOX_AUTO, paths, 1, NULL, ret_error) &&
+           sandbox_enter_worker(SANDBOX_AUTO, models, false, false, ret_error);
 }
 
 static bool cage_front(struct error *ret_error)
@@ -578,8 +583,8 @@ static void modes_have_names(void **state)
     assert_true(sandbox_mode_of_name(SPAN("strict"), &mode));
     assert_int_equal(mode, SANDBOX_STRICT);
     assert_false(sandbox_mode_of_name(SPAN("on"), &mode));
-    assert_string_equal(sandbox_describe(SANDBOX_OFF, text, sizeof text), "off");
-    assert_non_null(strstr(sandbox_describe(SANDBOX_AUTO, text, sizeof text), "no_new_privs"));
+    assert_string_equal(sandbox_describe(SANDBOX_OFF, 0, text, sizeof text), "off");
+    assert_non_null(strstr(sandbox_describe(SANDBOX_AUTO, 0, text, sizeof text), "no_new_privs"));
 }
 
 /* ---- the ground ---- */

@@ -32,6 +32,11 @@ static bool has_interpreter(enum spawn_type type)
     return type == SPAWN_START || type == SPAWN_SERVER;
 }
 
+static bool may_have_text(enum spawn_type type)
+{
+    return has_text(type) || type == SPAWN_ENDED;
+}
+
 static bool has_number(enum spawn_type type)
 {
     return type == SPAWN_STARTED || type == SPAWN_ENDED || type == SPAWN_TASK;
@@ -43,37 +48,82 @@ static bool has_id(enum spawn_type type)
     return type < SPAWN_READY || type == SPAWN_TASK || type == SPAWN_EXPORT || type == SPAWN_SERVER;
 }
 
+/* The limits in the order in which they are sent. */
+enum { LIMIT_COUNT = 5 };
+
+static char *put_limits(char *to, const struct process_limits *limits)
+{
+    const uint32_t values[LIMIT_COUNT] = {limits->memory_mib, limits->scratch_mib, limits->pids,
+                                          limits->cpu_percent, limits->gpus};
+    for (size_t i = 0; i < LIMIT_COUNT; i++)
+        put(to + 4 * i, values[i], 4);
+    return to + SPAWN_LIMITS_BYTES;
+}
+
+static struct process_limits get_limits(const char *from)
+{
+    uint32_t values[LIMIT_COUNT];
+    for (size_t i = 0; i < LIMIT_COUNT; i++)
+        values[i] = (uint32_t)get(from + 4 * i, 4);
+    return (struct process_limits){values[0], values[1], values[2], values[3], values[4]};
+}
+
+_Static_assert((int)LIMIT_COUNT * 4 == (int)SPAWN_LIMITS_BYTES, "all limits cross");
+
+static char *append(char *to, struct span text)
+{
+    if (text.size)
+        memcpy(to, text.data, text.size);
+    return to + text.size;
+}
+
 size_t spawn_message_write(const struct spawn_message *message, char to[SPAWN_MESSAGE_MAX_BYTES])
 {
     assert(message->text.size <= SPAWN_TEXT_MAX_BYTES);
     assert(message->interpreter.size <= SPAWN_TEXT_MAX_BYTES);
+    assert(message->model.size <= SPAWN_TEXT_MAX_BYTES);
     put(to, message->type, 1);
     put(to + 1, message->network, 1);
     put(to + 2, message->text.size, 2);
-    put(to + 4,
-        has_interpreter(message->type) ? message->interpreter.size : (uint32_t)message->number, 4);
+    bool starts = has_interpreter(message->type);
+    size_t more = SPAWN_LIMITS_BYTES + message->interpreter.size + 1 + message->model.size;
+    put(to + 4, starts ? more : (uint32_t)message->number, 4);
     put(to + 8, message->id, 8);
-    if (message->text.size)
-        memcpy(to + SPAWN_HEAD_BYTES, message->text.data, message->text.size);
-    if (message->interpreter.size)
-        memcpy(to + SPAWN_HEAD_BYTES + message->text.size, message->interpreter.data,
-               message->interpreter.size);
-    return SPAWN_HEAD_BYTES + message->text.size + message->interpreter.size;
+    char *end = append(to + SPAWN_HEAD_BYTES, message->text);
+    if (starts) {
+        end = put_limits(end, &message->limits);
+        end = append(end, message->interpreter);
+        *end++ = '\0';
+        end = append(end, message->model);
+    }
+    return (size_t)(end - to);
 }
 
-/* The texts that follow the head are of these sizes, and could be paths. */
+static bool is_text(struct span text)
+{
+    return text.size <= SPAWN_TEXT_MAX_BYTES && (!text.size || !memchr(text.data, '\0', text.size));
+}
+
+/* The texts that follow the head are such as their type has. */
 static bool take_texts(struct span rest, uint64_t text_size, struct spawn_message *message)
 {
-    if (text_size > rest.size || text_size > SPAWN_TEXT_MAX_BYTES ||
-        rest.size - text_size > SPAWN_TEXT_MAX_BYTES || memchr(rest.data, '\0', rest.size))
+    if (text_size > rest.size)
         return false;
     message->text = (struct span){rest.data, text_size};
-    message->interpreter = span_after(rest, text_size);
+    rest = span_after(rest, text_size);
     if (!has_interpreter(message->type))
-        return message->interpreter.size == 0;
-    bool sized = message->interpreter.size == (uint32_t)message->number;
+        return is_text(message->text) && rest.size == 0;
+    if (rest.size != (uint32_t)message->number || rest.size <= SPAWN_LIMITS_BYTES)
+        return false;
     message->number = 0;
-    return sized;
+    message->limits = get_limits(rest.data);
+    rest = span_after(rest, SPAWN_LIMITS_BYTES);
+    const char *end = rest.size ? memchr(rest.data, '\0', rest.size) : NULL;
+    if (!end)
+        return false;
+    message->interpreter = (struct span){rest.data, (size_t)(end - rest.data)};
+    message->model = span_after(rest, message->interpreter.size + 1);
+    return is_text(message->text) && is_text(message->interpreter) && is_text(message->model);
 }
 
 bool spawn_message_read(struct span packet, struct spawn_message *ret_message)
@@ -93,7 +143,7 @@ bool spawn_message_read(struct span packet, struct spawn_message *ret_message)
     if (!take_texts(span_after(packet, SPAWN_HEAD_BYTES), get(packet.data + 2, 2), &message) ||
         has_id(message.type) != (message.id != 0))
         return false;
-    if (has_text(message.type) != (message.text.size > 0))
+    if (message.text.size ? !may_have_text(message.type) : has_text(message.type))
         return false;
     if (!has_number(message.type) && message.number != 0)
         return false;

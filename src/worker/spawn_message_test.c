@@ -13,10 +13,16 @@
 static const struct spawn_message examples[] = {
     {.type = SPAWN_START, .id = 1, .text = {"/srv/models", 11}},
     {.type = SPAWN_START, .id = 2, .text = {"/srv", 4}, .interpreter = {"/usr/bin/python3", 16}},
+    {.type = SPAWN_START,
+     .id = 3,
+     .text = {"/srv", 4},
+     .model = {"/srv/a.onnx", 11},
+     .limits = {2048, 64, 100, 250, 1U << 31 | 1}},
     {.type = SPAWN_KILL, .id = UINT64_MAX},
     {.type = SPAWN_STARTED, .id = 7, .number = 4711},
     {.type = SPAWN_NOT_STARTED, .id = 258, .text = {"no memory", 9}},
     {.type = SPAWN_ENDED, .id = 9, .number = -1},
+    {.type = SPAWN_ENDED, .id = 9, .number = 9, .text = {"used 9 MiB", 10}},
     {.type = SPAWN_READY},
     {.type = SPAWN_SETTLED},
     {.type = SPAWN_ALIVE},
@@ -41,6 +47,8 @@ static void comes_back_as_it_was(void **state)
         assert_true(span_equal(back.text, examples[i].text));
         assert_true(span_equal(back.interpreter, examples[i].interpreter));
         assert_int_equal(back.network, examples[i].network);
+        assert_true(span_equal(back.model, examples[i].model));
+        assert_memory_equal(&back.limits, &examples[i].limits, sizeof back.limits);
     }
 }
 
@@ -85,7 +93,7 @@ static void refuses_what_a_type_does_not_have(void **state)
                                               .text = SPAN("/m"),
                                               .interpreter = {longest, sizeof longest}}));
     assert_false(reads(&(struct spawn_message){
-        .type = SPAWN_TASK, .id = 1, .text = SPAN("/m"), .interpreter = SPAN("/p")}));
+        .type = SPAWN_START, .id = 1, .text = SPAN("/m"), .model = SPAN("/m\0/n")}));
     assert_false(reads(&(struct spawn_message){
         .type = SPAWN_START, .id = 1, .text = SPAN("/m"), .interpreter = SPAN("/p\0q")}));
     assert_false(reads(&(struct spawn_message){

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "telemetry/log.h"
+#include "worker/cage.h"
 #include "worker/scratch.h"
 #include "worker/spawner_front.h"
 #include "worker/spawner_sockets.h"
@@ -293,6 +294,33 @@ static bool open_child(struct spawner *spawner, const struct spawner_options *op
     return (child->null >= 0 && child->program >= 0) || fail("cannot open its own program");
 }
 
+/* Says what workers are shut off by, and what could not be had. Mode strict wants all of it. */
+static bool find_layers(struct spawner *spawner)
+{
+    struct spawner_child *child = &spawner->child;
+    char lack[320], text[200];
+    if (child->sandbox == SANDBOX_OFF) {
+        log_warning("spawner", "sandbox of workers: off");
+        return true;
+    }
+    child->namespaces = cage_find_namespaces(lack, sizeof lack);
+    if (lack[0] && child->sandbox == SANDBOX_STRICT) {
+        fprintf(stderr, "tensord: --sandbox=strict: workers cannot have %s\n", lack);
+        return false;
+    }
+    log_info("spawner", "sandbox of workers: %s",
+             sandbox_describe(child->sandbox, child->namespaces, text, sizeof text));
+    if (lack[0])
+        log_warning("spawner", "workers cannot have %s: docs/operating.md says how to get them",
+                    lack);
+    cgroup_open(&child->cgroup, lack, sizeof lack);
+    if (lack[0])
+        log_info("spawner", "workers' memory is looked at every second: %s", lack);
+    else
+        log_info("spawner", "workers' memory, threads and processors are bounded by cgroups");
+    return true;
+}
+
 /* Root may make the kernel spare the spawner and the front when memory is short. */
 static void avoid_oom_killer(void)
 {
@@ -330,9 +358,11 @@ int spawner_run(const struct spawner_options *options)
     if (!spawner)
         return EXIT_FAILURE;
     spawner->signal_fd = spawner->child.null = spawner->child.program = -1;
+    spawner->child.cgroup.base = -1;
     spawner->child.options = options;
     avoid_oom_killer();
-    if (open_child(spawner, options) && open_signals(spawner) && start_front(spawner)) {
+    if (open_child(spawner, options) && open_signals(spawner) && find_layers(spawner) &&
+        start_front(spawner)) {
         reap(spawner); /* a signal may have come before there was a signalfd */
         while (!is_over(spawner))
             take_turn(spawner);
@@ -346,6 +376,7 @@ int spawner_run(const struct spawner_options *options)
     spawner_front_fini(&spawner->fronts[1]);
     scratch_remove_all(spawner->child.spawner);
     stop_listening(spawner);
+    cgroup_close(&spawner->child.cgroup);
     close_all(spawner);
     free(spawner);
     return status;

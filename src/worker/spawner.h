@@ -7,6 +7,7 @@
 #ifndef TENSORD_WORKER_SPAWNER_H
 #define TENSORD_WORKER_SPAWNER_H
 
+#include "base/process_limits.h"
 #include "base/server_config.h"
 #include "net/loop.h"
 #include "worker/channel.h"
@@ -37,8 +38,9 @@ struct worker_spec {
     struct span device;   /* "cpu" */
     bool probe;           /* open, describe, exit */
     bool renamed_in;      /* the files were moved there whole: no writer need be looked for */
-    struct server_config server; /* the program that the worker keeps, instead of an engine; a
-                                    command of no words: none */
+    struct server_config server;  /* the program that the worker keeps, instead of an engine; a
+                                     command of no words: none */
+    struct process_limits limits; /* for the spawner; of these the worker hears of GPUs alone */
 };
 
 /* ---- in the front ---- */

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/gpu.h"
 #include "worker/scratch.h"
 #include "worker/spawner_python.h"
 #include "worker/spawner_script.h"
@@ -33,15 +34,49 @@ enum {
 _Static_assert((int)MAX_FDS > (int)SPAWN_FD_COUNT && OUT_OF_THE_WAY >= FIRST_FD + MAX_FDS,
                "a descriptor that waits to be numbered would be overwritten");
 
-/* Ends with the spawner, whatever happens: PDEATHSIG, and the check that it had not died before.
- * A session of its own keeps a terminal's Ctrl-C, which the spawner passes on, from arriving twice.
+/* A session of its own keeps a terminal's Ctrl-C, which the spawner passes on, from arriving twice.
  */
-static bool bind_to_spawner(const struct spawner_child *child)
+static bool take_session(void)
 {
     sigset_t none;
     sigemptyset(&none);
-    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == child->spawner &&
-           setsid() >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+    return setsid() >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+}
+
+/* Ends with the spawner, whatever happens: PDEATHSIG, and the check that it had not died before.
+ * An init has seen to that. */
+static bool bind_to_spawner(const struct spawner_child *child, unsigned own)
+{
+    return (own & SANDBOX_INIT ||
+            (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == child->spawner)) &&
+           take_session();
+}
+
+/* A script may use most of the machine, but not bring it to its knees. */
+static struct process_limits limits_of_script(void)
+{
+    enum { SCRIPT_PIDS = 1024, NINE_TENTHS_MIB = 10 * (1 << 20) / 9 };
+    uint64_t machine_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return (struct process_limits){.memory_mib = (uint32_t)(machine_bytes / NINE_TENTHS_MIB),
+                                   .pids = SCRIPT_PIDS};
+}
+
+struct sandbox_share spawner_child_share(const struct spawner_child *child,
+                                         const struct spawn_message *message)
+{
+    struct sandbox_share share = {.own = child->namespaces, .limits = message->limits};
+    if (child->sandbox == SANDBOX_OFF || message->type == SPAWN_EXPORT ||
+        message->type == SPAWN_SERVER)
+        return (struct sandbox_share){0};
+    if (message->type != SPAWN_TASK)
+        return share;
+    const struct spawner_task *task = &child->options->tasks[message->number];
+    if (!task->script)
+        return (struct sandbox_share){0};
+    share.own &= ~(unsigned)(task->installs ? SANDBOX_OWN_NETWORK
+                                            : SANDBOX_OWN_ROOT | SANDBOX_OWN_PROCESSES);
+    share.limits = limits_of_script();
+    return share;
 }
 
 /* Gives the descriptors the numbers from 3 on, and standard input nothing to read; all others close
@@ -76,7 +111,7 @@ _Noreturn void spawner_child_front(const struct spawner_child *child, int socket
     int fds[MAX_FDS] = {socket}, count = 1, program;
     for (size_t i = 0; i < options->socket_count; i++)
         fds[count++] = options->sockets[i].fd;
-    if (bind_to_spawner(child) && place_fds(child, fds, count, &program) &&
+    if (bind_to_spawner(child, 0) && place_fds(child, fds, count, &program) &&
         say_successor(successor) && spawner_sockets_export(options, SPAWNER_FRONT_SOCKETS))
         execveat(program, "", options->front_arguments, environ, AT_EMPTY_PATH);
     dprintf(STDERR_FILENO, "tensord: cannot start the front: %s\n", strerrordesc_np(errno));
@@ -136,9 +171,42 @@ static void folder_of(const char *path, char *folder, size_t size)
         *slash = '\0';
 }
 
+/* Where it may write: in a root of its own a folder in memory, else one on disk. */
+static bool make_scratch(const struct spawner_worker *worker, struct sandbox_path *ret_row,
+                         struct error *ret_error)
+{
+    bool fresh = worker->share.own & SANDBOX_OWN_ROOT;
+    *ret_row = (struct sandbox_path){worker->scratch,
+                                     SANDBOX_READ | SANDBOX_WRITE | (fresh ? SANDBOX_FRESH : 0U)};
+    return fresh || mkdir(worker->scratch, 0700) == 0 ||
+           error_set(ret_error, ERROR_INTERNAL, "cannot make a scratch folder: %s",
+                     strerrordesc_np(errno));
+}
+
+/* The first step of the sandbox with the rows given and those of any worker: the model, GPUs,
+ * scratch folder. */
+static bool confine_with_extras(const struct spawner_child *child,
+                                const struct spawner_worker *worker,
+                                const struct sandbox_path *paths, size_t count,
+                                struct error *ret_error)
+{
+    static struct gpu_rows gpus;
+    struct sandbox_path rows[GPU_MAX_ROWS + SPAWNER_PYTHON_PATHS + 16];
+    size_t all = 0;
+    if (worker->scratch[0] && !make_scratch(worker, &rows[all++], ret_error))
+        return false;
+    rows[all++] = (struct sandbox_path){worker->model, 0};
+    memcpy(rows + all, paths, count * sizeof *paths);
+    all += count;
+    gpu_find(worker->share.limits.gpus, gpu_file_exists, &gpus);
+    memcpy(rows + all, gpus.rows, gpus.count * sizeof *gpus.rows);
+    return sandbox_confine_worker(child->sandbox, rows, all + gpus.count, &worker->share,
+                                  ret_error);
+}
+
 /* `keeps`: the worker keeps a managed server. */
-static bool confine_native(const struct spawner_child *child, const char *root, int program,
-                           bool keeps, struct error *ret_error)
+static bool confine_native(const struct spawner_child *child, const struct spawner_worker *worker,
+                           int program, bool keeps, struct error *ret_error)
 {
     char self[32], onnxruntime[SPAWN_TEXT_MAX_BYTES], user_packages[SPAWN_TEXT_MAX_BYTES];
     const char *home = getenv("HOME");
@@ -146,7 +214,7 @@ static bool confine_native(const struct spawner_child *child, const char *root, 
     snprintf(user_packages, sizeof user_packages, "%s/.local/lib", home ? home : "/nonexistent");
     folder_of(child->options->onnxruntime, onnxruntime, sizeof onnxruntime);
     const struct sandbox_path paths[] = {
-        {root, SANDBOX_READ},
+        {worker->root, SANDBOX_READ},
         {self, SANDBOX_READ | SANDBOX_EXECUTE},
         {child->options->engine_dir, SANDBOX_READ},
         {onnxruntime, SANDBOX_READ},
@@ -156,7 +224,7 @@ static bool confine_native(const struct spawner_child *child, const char *root, 
     };
     size_t count = sizeof paths / sizeof *paths;
     return keeps ? sandbox_confine_keeper(child->sandbox, paths, count, ret_error)
-                 : sandbox_confine_worker(child->sandbox, paths, count, ret_error);
+                 : confine_with_extras(child, worker, paths, count, ret_error);
 }
 
 static bool confine_python(const struct spawner_child *child, const struct spawner_worker *worker,
@@ -164,27 +232,23 @@ static bool confine_python(const struct spawner_child *child, const struct spawn
 {
     char package[PATH_MAX], modules[PATH_MAX];
     struct spawner_python python;
-    struct sandbox_path paths[SPAWNER_PYTHON_PATHS + 4];
+    struct sandbox_path paths[SPAWNER_PYTHON_PATHS + 3];
     if (!spawner_python_find(worker->interpreter, child->options, &python, ret_error))
         return false;
-    if (mkdir(worker->scratch, 0700) < 0)
-        return error_set(ret_error, ERROR_INTERNAL, "cannot make a scratch folder: %s",
-                         strerrordesc_np(errno));
     spawner_python_file(child->options, "", package);
     spawner_python_file(child->options, "/tensord", modules);
     size_t count = spawner_python_paths(&python, paths);
     paths[count++] = (struct sandbox_path){worker->root, SANDBOX_READ};
     paths[count++] = (struct sandbox_path){package, SANDBOX_READ};
     paths[count++] = (struct sandbox_path){modules, SANDBOX_READ}; /* may be a link elsewhere */
-    paths[count++] = (struct sandbox_path){worker->scratch, SANDBOX_READ | SANDBOX_WRITE};
-    return sandbox_confine_worker(child->sandbox, paths, count, ret_error);
+    return confine_with_extras(child, worker, paths, count, ret_error);
 }
 
 static bool confine(const struct spawner_child *child, const struct spawner_worker *worker,
                     int program, struct error *ret_error)
 {
     return worker->interpreter[0] ? confine_python(child, worker, ret_error)
-                                  : confine_native(child, worker->root, program, false, ret_error);
+                                  : confine_native(child, worker, program, false, ret_error);
 }
 
 static void offer_to_oom_killer(void)
@@ -243,15 +307,19 @@ _Noreturn void spawner_child_worker(const struct spawner_child *child,
     int all[SPAWN_FD_COUNT + 1], program;
     memcpy(all, fds, SPAWN_FD_COUNT * sizeof *fds);
     all[SPAWN_FD_COUNT] = last_words;
-    if (!bind_to_spawner(child) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+    if (!bind_to_spawner(child, worker->share.own) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
         !place_fds(child, all, SPAWN_FD_COUNT + 1, &program))
         die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
     last_words = WORKER_FD_LAST_WORDS;
     offer_to_oom_killer();
-    if (chdir(worker->root) < 0)
-        die(last_words, "cannot enter the model's folder", strerrordesc_np(errno));
     if (!confine(child, worker, program, &error))
         die(last_words, "cannot confine the worker", error.message);
+    if (chdir(worker->root) < 0)
+        die(last_words, "cannot enter the model's folder", strerrordesc_np(errno));
+    if (worker->interpreter[0] &&
+        !sandbox_enter_interpreter(child->sandbox, worker->root, worker->share.limits.gpus != 0,
+                                   &error))
+        die(last_words, "cannot confine the interpreter", error.message);
     execute_worker(child, worker, program);
     die(last_words, "cannot execute the worker", strerrordesc_np(errno));
 }
@@ -287,7 +355,7 @@ _Noreturn void spawner_child_server(const struct spawner_child *child,
     int all[SPAWN_FD_COUNT + 4] = {
         [SPAWN_FD_COUNT] = last_words, fds[SPAWN_FD_LINE], control[0], output[0]};
     memcpy(all, fds, SPAWN_FD_COUNT * sizeof *fds);
-    if (!bind_to_spawner(child) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+    if (!bind_to_spawner(child, 0) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
         !place_fds(child, all, SPAWN_FD_COUNT + 4, &program))
         die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
     last_words = WORKER_FD_LAST_WORDS;
@@ -303,9 +371,10 @@ _Noreturn void spawner_child_server(const struct spawner_child *child,
         die(last_words, "cannot start the server", error.message);
     close(control[1]);
     close(output[1]);
-    if (!confine_native(child, worker->root, program, true, &error))
+    if (!confine_native(child, worker, program, true, &error))
         die(last_words, "cannot confine the worker", error.message);
-    const struct spawner_worker keeper = {worker->root, "", worker->scratch, false};
+    const struct spawner_worker keeper = {
+        .root = worker->root, .model = "", .interpreter = "", .scratch = worker->scratch};
     execute_worker(child, &keeper, program);
     die(last_words, "cannot execute the worker", strerrordesc_np(errno));
 }
@@ -325,8 +394,8 @@ static bool confine_reader(enum sandbox_mode mode, const char *path, struct erro
     char folder[SPAWN_TEXT_MAX_BYTES];
     folder_to_look_at(path, folder);
     const struct sandbox_path row = {folder, SANDBOX_READ};
-    return sandbox_confine_worker(mode, &row, 1, ret_error) &&
-           sandbox_enter_worker(mode, folder, false, ret_error);
+    return sandbox_confine_worker(mode, &row, 1, NULL, ret_error) &&
+           sandbox_enter_worker(mode, folder, false, false, ret_error);
 }
 
 static bool confine_writer(enum sandbox_mode mode, const struct spawner_task *task,
@@ -336,25 +405,25 @@ static bool confine_writer(enum sandbox_mode mode, const struct spawner_task *ta
         {task->writes[0], SANDBOX_READ | SANDBOX_WRITE},
         {task->writes[1], SANDBOX_READ | SANDBOX_WRITE},
     };
-    return sandbox_confine_worker(mode, rows, sizeof rows / sizeof *rows, ret_error) &&
+    return sandbox_confine_worker(mode, rows, sizeof rows / sizeof *rows, NULL, ret_error) &&
            sandbox_enter_writer(mode, ret_error);
 }
 
 _Noreturn void spawner_child_task(const struct spawner_child *child,
-                                  const struct spawner_task *task, const char *path, int fd,
-                                  int last_words)
+                                  const struct spawner_task *task, const char *path,
+                                  const struct sandbox_share *share, int fd, int last_words)
 {
     struct error error;
     const int both[] = {fd, last_words};
     int program;
     prctl(PR_SET_NAME, task->title, 0, 0, 0);
-    if (!bind_to_spawner(child) || !place_fds(child, both, 2, &program) ||
+    if (!bind_to_spawner(child, share->own) || !place_fds(child, both, 2, &program) ||
         close_range(FIRST_FD + 2, ~0U, 0) < 0)
         die(last_words, "cannot prepare the process", strerrordesc_np(errno));
     if (task->script) {
         fcntl(FIRST_FD + 1, F_SETFD, FD_CLOEXEC);
         dup2(STDERR_FILENO, STDOUT_FILENO);
-        spawner_script_execute(child->sandbox, child->options, task, path, &error);
+        spawner_script_execute(child, task, path, share, &error);
         die(FIRST_FD + 1, "cannot start the script", error.message);
     }
     bool confined = task->writes[0] ? confine_writer(child->sandbox, task, &error)
@@ -367,7 +436,7 @@ _Noreturn void spawner_child_task(const struct spawner_child *child,
 _Noreturn void spawner_child_exporter(const struct spawner_child *child, int line, int last_words)
 {
     int fds[] = {line, last_words}, program;
-    if (!bind_to_spawner(child) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+    if (!bind_to_spawner(child, 0) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
         !place_fds(child, fds, 2, &program))
         die(last_words, "cannot prepare the exporter", strerrordesc_np(errno));
     execveat(program, "", child->options->exporter_arguments, environ, AT_EMPTY_PATH);

@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #include "base/map.h"
+#include "telemetry/metrics.h"
 #include "worker/spawn_message.h"
 #include "worker/worker_spec.h"
 
@@ -31,8 +32,9 @@ struct start {
     int fds[SPAWN_FD_MOST];
     size_t fd_count;
     uint64_t id;
-    size_t path_size, interpreter_size;
-    char path[]; /* and then the interpreter's */
+    struct process_limits limits;
+    size_t path_size, interpreter_size, model_size;
+    char path[]; /* and then the interpreter's and the model's */
 };
 
 struct spawner_client {
@@ -101,6 +103,8 @@ static int send_start(struct spawner_client *client, struct start *start)
         .id = start->id,
         .text = {start->path, start->path_size},
         .interpreter = {start->path + start->path_size, start->interpreter_size},
+        .model = {start->path + start->path_size + start->interpreter_size, start->model_size},
+        .limits = start->limits,
         .network = start->network};
     int failure = send_packet(client->fd, &message, start->fds, start->fd_count);
     if (!failure) {
@@ -196,8 +200,13 @@ static void handle(struct spawner_client *client, const struct spawn_message *me
         end_process(client, process, false, reason);
         break;
     case SPAWN_ENDED:
-        end_process(client, process, true,
-                    spawn_status_text(message->number, reason, sizeof reason));
+        if (message->text.size)
+            snprintf(reason, sizeof reason, "%.*s", SPAN_ARGS(message->text));
+        else
+            spawn_status_text(message->number, reason, sizeof reason);
+        if (span_starts_with(message->text, SPAN(SPAWN_USED_MEMORY)))
+            limit_hit(LIMIT_worker_memory_mib);
+        end_process(client, process, true, reason);
         break;
     default:
         break; /* not for the front */
@@ -340,31 +349,41 @@ static int spec_fd(const struct worker_spec *spec, struct error *ret_error)
     return fd;
 }
 
-/* A message for a new process; NULL when there is no memory, or the path cannot be sent. */
-static struct start *start_new(enum spawn_type type, struct span path, struct span interpreter,
-                               struct error *ret_error)
+/* Whether it can be sent as a path. */
+static bool is_sound(struct span path)
 {
-    if ((path.size == 0) != (type == SPAWN_EXPORT) || path.size > SPAWN_TEXT_MAX_BYTES ||
-        memchr(path.data, '\0', path.size)) {
+    return path.size <= SPAWN_TEXT_MAX_BYTES && (!path.size || !memchr(path.data, '\0', path.size));
+}
+
+static char *append(char *to, struct span text)
+{
+    if (text.size)
+        memcpy(to, text.data, text.size);
+    return to + text.size;
+}
+
+/* A message for a new process; NULL when there is no memory, or a path cannot be sent. */
+static struct start *start_new(enum spawn_type type, struct span path, struct span interpreter,
+                               struct span model, struct error *ret_error)
+{
+    if ((path.size == 0) != (type == SPAWN_EXPORT) || !is_sound(path) || !is_sound(model)) {
         error_set(ret_error, ERROR_INVALID_ARGUMENT, "the model's folder has no sound path");
         return NULL;
     }
-    if (interpreter.size > SPAWN_TEXT_MAX_BYTES ||
-        (interpreter.size && memchr(interpreter.data, '\0', interpreter.size))) {
+    if (!is_sound(interpreter)) {
         error_set(ret_error, ERROR_INVALID_ARGUMENT, "the interpreter has no sound path");
         return NULL;
     }
-    struct start *start = malloc(sizeof *start + path.size + interpreter.size);
+    struct start *start = malloc(sizeof *start + path.size + interpreter.size + model.size);
     if (!start) {
         error_no_memory(ret_error);
         return NULL;
     }
-    *start =
-        (struct start){.type = type, .path_size = path.size, .interpreter_size = interpreter.size};
-    if (path.size)
-        memcpy(start->path, path.data, path.size);
-    if (interpreter.size)
-        memcpy(start->path + path.size, interpreter.data, interpreter.size);
+    *start = (struct start){.type = type,
+                            .path_size = path.size,
+                            .interpreter_size = interpreter.size,
+                            .model_size = model.size};
+    append(append(append(start->path, path), interpreter), model);
     return start;
 }
 
@@ -430,7 +449,10 @@ void spawner_tell_settled(struct spawner_client *client)
 bool spawner_start(struct spawner_client *client, struct worker_process *process,
                    const struct worker_spec *spec, struct channel_fds fds, struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_START, spec->root, spec->interpreter, ret_error);
+    struct start *start =
+        start_new(SPAWN_START, spec->root, spec->interpreter, spec->path, ret_error);
+    if (start)
+        start->limits = spec->limits;
     if (start && !attach_channel(start, fds, spec, ret_error)) {
         start_free(start);
         return false;
@@ -444,7 +466,8 @@ bool spawner_start_server(struct spawner_client *client, struct worker_process *
                           const struct worker_spec *spec, struct channel_fds fds, int line,
                           struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_SERVER, spec->root, spec->interpreter, ret_error);
+    struct start *start =
+        start_new(SPAWN_SERVER, spec->root, spec->interpreter, spec->path, ret_error);
     if (start && (!attach_channel(start, fds, spec, ret_error) ||
                   !attach_copies(start, &line, 1, ret_error))) {
         start_free(start);
@@ -459,7 +482,7 @@ bool spawner_start_server(struct spawner_client *client, struct worker_process *
 bool spawner_run_task(struct spawner_client *client, struct worker_process *process, unsigned task,
                       const char *path, int fd, struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_TASK, span_of(path), SPAN(""), ret_error);
+    struct start *start = start_new(SPAWN_TASK, span_of(path), SPAN(""), SPAN(""), ret_error);
     if (start)
         start->task = task;
     if (start && !attach_copies(start, &fd, 1, ret_error)) {
@@ -472,7 +495,7 @@ bool spawner_run_task(struct spawner_client *client, struct worker_process *proc
 bool spawner_start_exporter(struct spawner_client *client, struct worker_process *process, int line,
                             struct error *ret_error)
 {
-    struct start *start = start_new(SPAWN_EXPORT, SPAN(""), SPAN(""), ret_error);
+    struct start *start = start_new(SPAWN_EXPORT, SPAN(""), SPAN(""), SPAN(""), ret_error);
     if (start && !attach_copies(start, &line, 1, ret_error)) {
         start_free(start);
         return false;

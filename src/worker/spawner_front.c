@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/cage.h"
 #include "worker/scratch.h"
 
 static struct spawner_slot *find(struct spawner_front *front, uint64_t id)
@@ -43,12 +44,14 @@ static bool tell(struct spawner_front *front, const struct spawn_message *messag
 
 static bool tell_end(struct spawner_front *front, const struct spawner_slot *slot)
 {
-    if (slot->reason[0])
+    if (slot->reason[0] && !slot->passed_limit)
         return tell(front, &(struct spawn_message){.type = SPAWN_NOT_STARTED,
                                                    .id = slot->id,
                                                    .text = span_of(slot->reason)});
-    return tell(front, &(struct spawn_message){
-                           .type = SPAWN_ENDED, .id = slot->id, .number = slot->status});
+    return tell(front, &(struct spawn_message){.type = SPAWN_ENDED,
+                                               .id = slot->id,
+                                               .number = slot->status,
+                                               .text = span_of(slot->reason)});
 }
 
 static bool tell_slot(struct spawner_front *front, struct spawner_slot *slot)
@@ -102,13 +105,16 @@ static void not_started(struct spawner_slot *slot, const char *what)
     slot->tell_ended = true;
 }
 
-/* Its scratch folder, if it is to have one. */
+/* Its scratch folder, if it is to have one; in a root of its own that is one in memory. */
 static bool find_scratch(const struct spawner_front *front, struct spawner_slot *slot,
-                         const struct spawn_message *message, char path[SCRATCH_PATH_BYTES])
+                         const struct spawn_message *message, unsigned own,
+                         char path[SCRATCH_PATH_BYTES])
 {
     struct error error;
-    path[0] = '\0';
-    slot->has_scratch = message->interpreter.size > 0 || message->type == SPAWN_SERVER;
+    bool serves = message->type == SPAWN_SERVER, fresh = !serves && own & SANDBOX_OWN_ROOT;
+    bool wanted = message->interpreter.size > 0 || message->limits.gpus || serves;
+    snprintf(path, SCRATCH_PATH_BYTES, "%s", wanted ? "/tmp" : "");
+    slot->has_scratch = wanted && !fresh;
     if (!slot->has_scratch ||
         scratch_path(front->child->spawner, front->pid, slot->id, path, &error))
         return true;
@@ -118,33 +124,68 @@ static bool find_scratch(const struct spawner_front *front, struct spawner_slot 
     return false;
 }
 
+/* In the new process. */
+static _Noreturn void become(const struct spawner_child *child, const struct spawn_message *message,
+                             const struct spawner_worker *worker, const char *group,
+                             const int fds[SPAWN_FD_MOST], int words)
+{
+    if (group[0] && !cgroup_enter(&child->cgroup, group))
+        dprintf(words, "cannot enter its cgroup: %s", strerrordesc_np(errno));
+    if (message->type == SPAWN_TASK)
+        spawner_child_task(child, &child->options->tasks[message->number], worker->root,
+                           &worker->share, fds[0], words);
+    if (message->type == SPAWN_EXPORT)
+        spawner_child_exporter(child, fds[0], words);
+    if (message->type == SPAWN_SERVER)
+        spawner_child_server(child, worker, fds, words);
+    spawner_child_worker(child, worker, fds, words);
+}
+
+/* A cgroup for what has limits; empty without. A process whose group cannot be made is watched. */
+static void make_group(const struct spawner_front *front, struct spawner_slot *slot,
+                       const struct process_limits *limits, char group[CGROUP_NAME_BYTES])
+{
+    group[0] = '\0';
+    if (front->child->cgroup.base < 0 || !limits->memory_mib)
+        return;
+    cgroup_name(front->pid, slot->id, group);
+    slot->has_group = cgroup_make(&front->child->cgroup, group, limits);
+    slot->memory_mib = limits->memory_mib;
+    if (!slot->has_group)
+        group[0] = '\0';
+}
+
 /* Starts a worker that may read path, a task on it, or an exporter, which has no path. */
 static void start(struct spawner_front *front, const struct spawn_message *message,
-                  const char *path, const int fds[SPAWN_FD_MOST])
+                  const int fds[SPAWN_FD_MOST])
 {
     int words[2];
-    char interpreter[SPAWN_TEXT_MAX_BYTES + 1], scratch[SCRATCH_PATH_BYTES];
+    char path[SPAWN_TEXT_MAX_BYTES + 1], interpreter[SPAWN_TEXT_MAX_BYTES + 1];
+    char model[SPAWN_TEXT_MAX_BYTES + 1], scratch[SCRATCH_PATH_BYTES];
+    char group[CGROUP_NAME_BYTES];
+    struct spawner_worker worker = {path,
+                                    model,
+                                    interpreter,
+                                    scratch,
+                                    message->network,
+                                    spawner_child_share(front->child, message)};
     struct spawner_slot *slot = find(front, 0);
     assert(slot); /* obey_start has looked */
     *slot = (struct spawner_slot){.id = message->id};
-    if (!find_scratch(front, slot, message, scratch))
+    if (!find_scratch(front, slot, message, worker.share.own, scratch))
         return;
+    worker.share.scratch = slot->has_scratch ? scratch : NULL;
+    copy_text(message->text, path);
     copy_text(message->interpreter, interpreter);
+    copy_text(message->model, model);
     if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
         not_started(slot, "cannot make a pipe");
         return;
     }
-    pid_t pid = fork();
-    if (pid == 0 && message->type == SPAWN_TASK)
-        spawner_child_task(front->child, &front->child->options->tasks[message->number], path,
-                           fds[0], words[1]);
-    if (pid == 0 && message->type == SPAWN_EXPORT)
-        spawner_child_exporter(front->child, fds[0], words[1]);
-    const struct spawner_worker worker = {path, interpreter, scratch, message->network};
-    if (pid == 0 && message->type == SPAWN_SERVER)
-        spawner_child_server(front->child, &worker, fds, words[1]);
+    make_group(front, slot, &worker.share.limits, group);
+    pid_t pid = worker.share.own & SANDBOX_INIT ? cage_fork(&worker.share, words) : fork();
     if (pid == 0)
-        spawner_child_worker(front->child, &worker, fds, words[1]);
+        become(front->child, message, &worker, group, fds, words[1]);
     close(words[1]);
     if (pid < 0) {
         close(words[0]);
@@ -154,6 +195,22 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
     slot->pid = pid;
     slot->last_words = words[0];
     slot->tell_started = true;
+}
+
+/* The kernel may have ended it for its memory, without telling the init. */
+static void leave_group(const struct spawner_front *front, struct spawner_slot *slot)
+{
+    char group[CGROUP_NAME_BYTES];
+    if (!slot->has_group)
+        return;
+    cgroup_name(front->pid, slot->id, group);
+    if (!cgroup_remove(&front->child->cgroup, group) || slot->reason[0])
+        return;
+    slot->passed_limit = true;
+    snprintf(slot->reason, sizeof slot->reason,
+             SPAWN_USED_MEMORY "more than the %u MiB of memory that it may: set sandbox.memory_mib "
+                               "in its model.yaml, or --worker-memory-mib",
+             slot->memory_mib);
 }
 
 static void worker_ended(struct spawner_front *front, struct spawner_slot *slot, int status)
@@ -167,7 +224,12 @@ static void worker_ended(struct spawner_front *front, struct spawner_slot *slot,
     do
         size = read(slot->last_words, slot->reason, sizeof slot->reason - 1);
     while (size < 0 && errno == EINTR);
-    slot->reason[size > 0 ? size : 0] = '\0';
+    struct span words = {slot->reason, size > 0 ? (size_t)size : 0};
+    slot->passed_limit = cage_words_read(&words, &status);
+    if (words.size)
+        memmove(slot->reason, words.data, words.size);
+    slot->reason[words.size] = '\0';
+    leave_group(front, slot);
     close(slot->last_words);
     slot->pid = 0;
     slot->status = status;
@@ -246,12 +308,10 @@ static bool refuse_start(struct spawner_front *front, const struct spawn_message
 static bool obey_start(struct spawner_front *front, const struct spawn_message *message,
                        const int *fds, size_t fd_count)
 {
-    char path[SPAWN_TEXT_MAX_BYTES + 1];
     if (!is_known(front->child->options, message, fd_count) || find(front, message->id) ||
         !find(front, 0))
         return false;
-    copy_text(message->text, path);
-    start(front, message, path, fds);
+    start(front, message, fds);
     return true;
 }
 

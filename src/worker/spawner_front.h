@@ -19,8 +19,12 @@ struct spawner_slot {
     bool tell_started;
     bool tell_ended;
     bool has_scratch;
+    bool has_group; /* a cgroup */
+    uint32_t memory_mib;
+    bool passed_limit; /* reason says which, and why it was ended */
     int status;
-    char reason[SPAWNER_REASON_BYTES]; /* why it was not started; empty: it was */
+    char reason[SPAWNER_REASON_BYTES]; /* why it was not started, or was ended; empty: it was
+                                          started, and ended */
 };
 
 struct spawner_front {

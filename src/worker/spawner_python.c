@@ -31,8 +31,8 @@ static void prefix_of(const char *program, char prefix[PATH_MAX])
         *slash = '\0';
 }
 
-/* The prefix that a pyvenv.cfg names by its "home = PREFIX/bin". */
-static void prefix_of_home(const char *environment, char prefix[PATH_MAX])
+/* The prefix that a pyvenv.cfg names by its "home = PREFIX/bin", and the folder as it says it. */
+static void prefix_of_home(const char *environment, char prefix[PATH_MAX], char as_given[PATH_MAX])
 {
     char path[PATH_MAX + 16], line[LINE_BYTES], home[PATH_MAX + 8];
     snprintf(path, sizeof path, "%s/pyvenv.cfg", environment);
@@ -41,6 +41,7 @@ static void prefix_of_home(const char *environment, char prefix[PATH_MAX])
         char value[PATH_MAX];
         if (sscanf(line, "home = %4095[^\n]", value) != 1)
             continue;
+        memcpy(as_given, value, sizeof value);
         snprintf(home, sizeof home, "%s/python", value);
         prefix_of(home, prefix);
     }
@@ -54,7 +55,7 @@ static void find_base(const char *server_python, struct spawner_python *python)
     if (!server_python)
         return;
     prefix_of(server_python, python->base_environment);
-    prefix_of_home(python->base_environment, python->base_base);
+    prefix_of_home(python->base_environment, python->base_base, python->base_as_given);
     if (!python->base_base[0] && realpath(server_python, program))
         prefix_of(program, python->base_base);
 }
@@ -75,10 +76,11 @@ bool spawner_python_find(const char *interpreter, const struct spawner_options *
     if (interpreter[0] != '/' || !realpath(interpreter, python->program))
         return error_set(ret_error, ERROR_INTERNAL, "the Python interpreter cannot be found: %s",
                          strerrordesc_np(errno));
+    snprintf(python->as_given, sizeof python->as_given, "%s", interpreter);
     prefix_of(interpreter, python->environment);
     find_base(options->python, python);
     if (options->environments && is_beneath(python->environment, options->environments))
-        prefix_of_home(python->environment, python->home);
+        prefix_of_home(python->environment, python->home, python->home_as_given);
     if (options->environments && is_beneath(options->environments, python->environment))
         return error_set(ret_error, ERROR_INTERNAL,
                          "the Python interpreter lies in a folder that holds the server's own");
@@ -92,11 +94,15 @@ size_t spawner_python_paths(const struct spawner_python *python, struct sandbox_
 {
     const char *const folders[] = {python->environment, python->home, python->base_environment,
                                    python->base_base};
+    const char *const names[] = {python->as_given, python->home_as_given, python->base_as_given};
     size_t count = 0;
     rows[count++] = (struct sandbox_path){python->program, SANDBOX_READ | SANDBOX_EXECUTE};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         if (folders[i][0])
             rows[count++] = (struct sandbox_path){folders[i], SANDBOX_READ};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i][0])
+            rows[count++] = (struct sandbox_path){names[i], 0};
     return count;
 }
 

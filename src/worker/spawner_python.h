@@ -8,7 +8,7 @@
 
 #include <limits.h>
 
-enum { SPAWNER_PYTHON_PATHS = 6 };
+enum { SPAWNER_PYTHON_PATHS = 9 };
 
 /* The folders of an interpreter. */
 struct spawner_python {
@@ -17,6 +17,8 @@ struct spawner_python {
     char home[PATH_MAX];        /* of an environment that the server built: what it is built upon */
     char base_environment[PATH_MAX]; /* the same two of the server's interpreter */
     char base_base[PATH_MAX];
+    /* As they are written, links included: by these names Python looks for itself. */
+    char as_given[PATH_MAX], home_as_given[PATH_MAX], base_as_given[PATH_MAX];
 };
 
 /* Finds them for the interpreter at an absolute path. An executable must lie in one of these

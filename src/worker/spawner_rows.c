@@ -38,7 +38,8 @@ void spawner_rows_add_python(struct spawner_rows *rows, const struct spawner_opt
     struct sandbox_path paths[SPAWNER_PYTHON_PATHS];
     size_t count = spawner_python_paths(python, paths);
     for (size_t i = 0; i < count; i++)
-        spawner_rows_add(rows, paths[i].path, paths[i].rights | SANDBOX_EXECUTE);
+        spawner_rows_add(rows, paths[i].path,
+                         paths[i].rights ? paths[i].rights | SANDBOX_EXECUTE : 0);
     spawner_python_file(options, "", package);
     spawner_python_file(options, "/tensord", modules);
     spawner_rows_add(rows, package, SANDBOX_READ);

@@ -117,9 +117,10 @@ static void make_folder(const char *path)
         mkdir(path, 0700);
 }
 
-static bool confine(enum sandbox_mode mode, const struct spawner_options *options,
-                    const struct spawner_task *task, const char *path, struct error *ret_error)
+static bool confine(const struct spawner_child *child, const struct spawner_task *task,
+                    const char *path, const struct sandbox_share *share, struct error *ret_error)
 {
+    const struct spawner_options *options = child->options;
     static struct spawner_python python;
     static struct spawner_rows rows;
     if (!spawner_python_find(options->python, options, &python, ret_error))
@@ -133,14 +134,16 @@ static bool confine(enum sandbox_mode mode, const struct spawner_options *option
         spawner_rows_add(&rows, task->writes[i], SANDBOX_READ | SANDBOX_WRITE | SANDBOX_EXECUTE);
     if (task->installs)
         add_installers(&rows, options->uv);
-    return sandbox_enter_script(mode, rows.items, rows.count, path, task->installs, ret_error);
+    return sandbox_enter_script(child->sandbox, rows.items, rows.count, path, task->installs, share,
+                                ret_error);
 }
 
-void spawner_script_execute(enum sandbox_mode mode, const struct spawner_options *options,
-                            const struct spawner_task *task, const char *path,
+void spawner_script_execute(const struct spawner_child *child, const struct spawner_task *task,
+                            const char *path, const struct sandbox_share *share,
                             struct error *ret_error)
 {
     static char script[PATH_MAX];
+    const struct spawner_options *options = child->options;
     char *environment[MAX_VARIABLES];
     if (!options->python) {
         error_set(ret_error, ERROR_NOT_FOUND, "there is no Python");
@@ -150,7 +153,7 @@ void spawner_script_execute(enum sandbox_mode mode, const struct spawner_options
     snprintf(script + strlen(script), sizeof script - strlen(script), "%s", task->script);
     const char *arguments[] = {options->python, "-I", "-S", "-B", script, "3", NULL};
     keep_environment(task->installs, environment);
-    if (!confine(mode, options, task, path, ret_error))
+    if (!confine(child, task, path, share, ret_error))
         return;
     execve(options->python, (char *const *)(uintptr_t)arguments, environment);
     error_set(ret_error, ERROR_INTERNAL, "%s", strerrordesc_np(errno));

@@ -3,13 +3,13 @@
 #ifndef TENSORD_WORKER_SPAWNER_SCRIPT_H
 #define TENSORD_WORKER_SPAWNER_SCRIPT_H
 
-#include "worker/sandbox.h"
-#include "worker/spawner.h"
+#include "worker/spawner_child.h"
 
 /* Confines this process and becomes the script, whose descriptor is number 3. `path` is the folder
- * or file that it is about, which it may read. Returns only when that fails. */
-void spawner_script_execute(enum sandbox_mode mode, const struct spawner_options *options,
-                            const struct spawner_task *task, const char *path,
+ * or file that it is about, which it may read; `share` is what it has of its
+ * own (spawner_child_share). Returns only when that fails. */
+void spawner_script_execute(const struct spawner_child *child, const struct spawner_task *task,
+                            const char *path, const struct sandbox_share *share,
                             struct error *ret_error);
 
 #endif

@@ -1,7 +1,8 @@
 /* Upgrades in place; see spawner_upgrade.h. What is handed over is text:
  *
  *     front PID SOCKET
- *     worker ID PID LAST_WORDS TELL_STARTED TELL_ENDED STATUS REASON_SIZE
+ *     worker ID PID LAST_WORDS TELL_STARTED TELL_ENDED PASSED_LIMIT HAS_GROUP MEMORY_MIB STATUS
+ *         REASON_SIZE
  *     REASON
  *     … */
 #include "worker/spawner_upgrade.h"
@@ -22,7 +23,7 @@
 
 #define HANDOVER_VARIABLE "TENSORD__UPGRADE_FD"
 
-enum { HANDOVER_BYTES = 1 << 20, LINE_FIELDS = 7, EXIT_NOT_EXECUTED = 127 };
+enum { HANDOVER_BYTES = 1 << 20, LINE_FIELDS = 10, EXIT_NOT_EXECUTED = 127 };
 
 /* The arguments of the front's role, with another role in its place; NULL when there is no memory.
  */
@@ -80,8 +81,9 @@ static void write_front(const struct spawner_front *front, struct buf *to)
     for (size_t i = 0; i < SPAWN_MAX_WORKERS; i++) {
         const struct spawner_slot *slot = &front->slots[i];
         if (slot->id)
-            buf_printf(to, "worker %" PRIu64 " %d %d %d %d %d %zu\n%s\n", slot->id, slot->pid,
-                       slot->last_words, slot->tell_started, slot->tell_ended, slot->status,
+            buf_printf(to, "worker %" PRIu64 " %d %d %d %d %d %d %u %d %zu\n%s\n", slot->id,
+                       slot->pid, slot->last_words, slot->tell_started, slot->tell_ended,
+                       slot->passed_limit, slot->has_group, slot->memory_mib, slot->status,
                        strlen(slot->reason), slot->reason);
     }
 }
@@ -145,7 +147,7 @@ static bool read_worker(struct span *rest, struct spawner_slot *ret_slot)
     uint64_t numbers[LINE_FIELDS];
     if (!read_line(rest, SPAN("worker"), numbers, LINE_FIELDS))
         return false;
-    uint64_t size = numbers[6];
+    uint64_t size = numbers[9];
     if (size >= sizeof ret_slot->reason || size >= rest->size)
         return false;
     *ret_slot = (struct spawner_slot){
@@ -154,8 +156,11 @@ static bool read_worker(struct span *rest, struct spawner_slot *ret_slot)
         .last_words = (int)numbers[2],
         .tell_started = numbers[3] != 0,
         .tell_ended = numbers[4] != 0,
-        .status = (int)numbers[5],
         .has_scratch = true, /* it may; removing none does no harm */
+        .passed_limit = numbers[5] != 0,
+        .has_group = numbers[6] != 0,
+        .memory_mib = (uint32_t)numbers[7],
+        .status = (int)numbers[8],
     };
     memcpy(ret_slot->reason, rest->data, size);
     *rest = span_after(*rest, size + 1);

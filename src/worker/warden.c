@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "worker/gpu.h"
 #include "worker/namespaces.h"
 #include "worker/spawner_rows.h"
 #include "worker/worker_spec.h"
@@ -245,6 +246,7 @@ static bool add_pythons(const struct warden *warden, struct spawner_rows *rows,
 static bool confine(const struct warden *warden, struct error *ret_error)
 {
     static struct spawner_rows rows;
+    static struct gpu_rows gpus;
     spawner_rows_add_programs(&rows);
     add_environments(&rows);
     if (!add_pythons(warden, &rows, ret_error))
@@ -255,6 +257,9 @@ static bool confine(const struct warden *warden, struct error *ret_error)
     spawner_rows_add(&rows, warden->worker->scratch,
                      SANDBOX_READ | SANDBOX_WRITE | SANDBOX_EXECUTE | SANDBOX_SOCKETS);
     spawner_rows_add(&rows, "/dev/shm", SANDBOX_READ | SANDBOX_WRITE);
+    gpu_find(warden->spec.limits.gpus, gpu_file_exists, &gpus);
+    for (size_t i = 0; i < gpus.count; i++)
+        spawner_rows_add(&rows, gpus.rows[i].path, gpus.rows[i].rights);
     if (warden->own_processes)
         spawner_rows_add(&rows, "/proc", SANDBOX_READ);
     return sandbox_enter_server(warden->child->sandbox, rows.items, rows.count,

@@ -61,7 +61,9 @@ static bool enter_sandbox(const char *mode_name, const struct worker_spec *spec,
     if (spec->server.command_count)
         return sandbox_enter_keeper(mode, ret_error);
     snprintf(root, sizeof root, "%.*s", SPAN_ARGS(spec->root));
-    return sandbox_enter_worker(mode, root, spec->interpreter.size > 0, ret_error);
+    bool devices = spec->limits.gpus != 0;
+    return sandbox_enter_worker(mode, root, spec->interpreter.size > 0 || devices, devices,
+                                ret_error);
 }
 
 static bool prepare(int count, char *const arguments[], struct arena *arena,

@@ -31,6 +31,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_number(buf, spec->probe);
     pack_number(buf, spec->renamed_in);
     server_config_write(&spec->server, buf);
+    pack_number(buf, spec->limits.gpus);
     return buf_ok(buf);
 }
 
@@ -60,6 +61,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
     spec.probe = unpack_bool(&unpack);
     spec.renamed_in = unpack_bool(&unpack);
     server_config_read(&unpack, &spec.server);
+    spec.limits.gpus = (uint32_t)unpack_number(&unpack, UINT32_MAX);
     if (!unpack_end(&unpack))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "broken worker's specification");
     *ret_spec = spec;

@@ -10,7 +10,8 @@ SCRIPTS = Path(__file__).parents[2] / "python/tensord/environments"
 
 # Takes uv's place: makes an environment in no time, and installs nothing, but does what UV_PLAY
 # says instead.
-FAKE_UV = f"""#!{sys.executable}
+# By the path of its folder: what leads there over links, a cage of its own does not show.
+FAKE_UV = f"""#!{Path(sys.executable).parent.resolve() / Path(sys.executable).name}
 import os, subprocess, sys, time
 play = os.environ.get("UV_PLAY", "")
 arguments = sys.argv[1:]

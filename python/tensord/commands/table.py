@@ -28,6 +28,7 @@ SERVER_COMMANDS = {
     "serve": "Serve the model file, model folder or folder of models at a path",
     "token": "Make, list and revoke the tokens with which others may use a server",
     "routes": "List what the server answers to, and the scope that each needs",
+    "sandbox": "Say which layers the sandbox has on this machine, and what is missing",
     "config": "Show every setting that serve would have, and where it comes from",
     "tritonserver": "Serve, started with the flags of tritonserver",
     "mlserver": "Serve, started with the variables of mlserver",
