@@ -13,6 +13,7 @@ enum {
 
 static const float SLACK = 1.02F; /* dearer than the cheapest, for less waiting */
 static const float CHANGE = 1.5F;
+static const float ALIKE = 2; /* so many times of each other */
 
 /* ---- sizes and widths ---- */
 
@@ -262,12 +263,14 @@ uint64_t learner_row_ns(const struct learner *learner)
     return (uint64_t)row_ns_at(learner, size_of(learner->rows));
 }
 
-static float fastest(const struct learner_cell *cell)
+/* The median, where the last few are alike; else what a model takes depends on what it is asked,
+ * and the next may be as fast as the fastest. */
+static float expected(const struct learner_cell *cell)
 {
-    float row_ns = cell->samples_ns[0];
+    float fastest = cell->samples_ns[0];
     for (size_t i = 1; i < cell->count; i++)
-        row_ns = cell->samples_ns[i] < row_ns ? cell->samples_ns[i] : row_ns;
-    return row_ns;
+        fastest = cell->samples_ns[i] < fastest ? cell->samples_ns[i] : fastest;
+    return cell->row_ns <= fastest * ALIKE ? cell->row_ns : fastest;
 }
 
 uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows)
@@ -276,7 +279,7 @@ uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows)
     for (unsigned width = learner->width + 1U; width-- > 0;) {
         const struct learner_cell *cell = &learner->cells[size][width];
         if (cell->row_ns > 0)
-            return (uint64_t)((double)fastest(cell) * (double)rows *
+            return (uint64_t)((double)expected(cell) * (double)rows *
                               (double)(UINT64_C(1) << width));
     }
     return 0;

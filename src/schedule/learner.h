@@ -66,8 +66,8 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
 /* How long it will be until `rows` rows that wait, and no others, have ended; 0: nobody knows. */
 uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows);
 
-/* How long an execution of so many rows is with the worker at least: the shortest of the last few,
- * as what a model takes may depend on what it is asked. 0: nobody knows. */
+/* How long an execution of so many rows is with the worker; where that varies much, at least. 0:
+ * nobody knows. */
 uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows);
 
 /* What a row costs at the point in use: the time between two rows' ends; 0: nobody knows. */

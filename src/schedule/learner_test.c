@@ -147,6 +147,17 @@ static void first_executions_that_are_slow_are_forgotten(void **state)
     assert_int_equal(learner_execution_ns(&learner, 1), 1000000);
 }
 
+static void times_that_vary_promise_little(void **state)
+{
+    static const uint64_t times_ms[] = {10, 12, 16, 60, 80, 90, 100};
+    for (size_t i = 0; i < 3; i++)
+        learner_observe(&learner, 1, 1, times_ms[i] * 1000000, false);
+    assert_in_range(learner_execution_ns(&learner, 1), 11999000, 12001000); /* much alike */
+    for (size_t i = 3; i < 7; i++)
+        learner_observe(&learner, 1, 1, times_ms[i] * 1000000, false);
+    assert_in_range(learner_execution_ns(&learner, 1), 9999000, 10001000);
+}
+
 /* Larger batches than come cannot be tried: that costs nothing and ends. */
 static void what_does_not_come_is_not_waited_for(void **state)
 {
@@ -225,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup(noise_does_not_mislead_it, set_up),
         cmocka_unit_test_setup(it_follows_a_change, set_up),
         cmocka_unit_test_setup(first_executions_that_are_slow_are_forgotten, set_up),
+        cmocka_unit_test_setup(times_that_vary_promise_little, set_up),
         cmocka_unit_test_setup(what_does_not_come_is_not_waited_for, set_up),
         cmocka_unit_test_setup(slots_are_used_until_known_to_be_dearer, set_up),
         cmocka_unit_test_setup(waits_are_foreseen, set_up),
