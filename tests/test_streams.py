@@ -19,9 +19,9 @@ import tensord
 from support import http2, processes
 from support.python_models import needs_python, write_python
 from support.repositories import request, write_model
-from support.server import Server
+from support.server import Server, fetch
 from support.sockets import Connection, request as http_request
-from support.tokens import bearer, create
+from support.tokens import bearer, create, revoke
 
 PATIENCE_S = 60
 EMPTY_FINAL = {"enable_empty_final_response": True}
@@ -329,6 +329,33 @@ def test_more_requests_than_may_run_at_once_wait(server, tmp_path):
     assert served.fetch("/metrics")[2].decode().count('limit="max_stream_requests"') == 1
 
 
+def test_messages_that_wait_for_memory(server, tmp_path):
+    """All tensors together are ten times what the model's memory holds: each message waits for those before it."""
+    folder = write_model(tmp_path / "m", "other", "identity", "INT32")
+    served = server(folder, "--memory-limit-mib", "16").wait_ready("other")
+    values = [np.full(700_000, i, np.int32) for i in range(60)]
+    with stub_of(served) as stub:
+        answers = list(stub.ModelStreamInfer((message_of("other", one) for one in values), timeout=PATIENCE_S))
+    assert [one.error_message for one in answers] == [""] * 60
+    assert all(answer.infer_response.raw_output_contents[0] == one.tobytes() for one, answer in zip(values, answers))
+    with stub_of(served) as stub:  # one that never fits fails alone
+        messages = [message_of("other", np.zeros(4_100_000, np.int32)), message_of("other", [5])]
+        failed, answered = stub.ModelStreamInfer(iter(messages), timeout=PATIENCE_S)
+    assert "memory" in failed.error_message and answered.infer_response.raw_output_contents[0] == b"\5\0\0\0"
+
+
+def test_values_in_contents(served):
+    """Typed values: the message is collected whole, and does not stay while its request runs."""
+    message = service_pb2.ModelInferRequest(model_name="other", id="typed" * 100)
+    made = message.inputs.add(name="x", datatype="INT32", shape=[100_000])
+    made.contents.int_contents.extend(range(100_000))
+    message.outputs.add(name="y")
+    with stub_of(served) as stub:
+        answers = list(stub.ModelStreamInfer(iter([message, message]), timeout=PATIENCE_S))
+    assert [one.infer_response.id for one in answers] == ["typed" * 100] * 2
+    assert answers[1].infer_response.raw_output_contents[0] == np.arange(100_000, dtype=np.int32).tobytes()
+
+
 @pytest.mark.parametrize("encoding", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_compressed_messages(served, encoding):
     values = np.arange(5000, dtype=np.int32)
@@ -564,6 +591,25 @@ def test_each_request_of_a_stream_counts_for_its_token(server, tmp_path):
         assert list(answers) == []
     assert [bool(one.error_message) for one in got] == [False, False, True, True]
     assert "rate of requests is used up" in got[2].error_message
+
+
+def test_a_token_that_is_revoked_ends_with_the_request_that_runs(server, tmp_path):
+    folder = write_model(tmp_path / "m", "other", "identity", "INT32")
+    served = server(folder).wait_ready("other")
+    secret = create(served.state_dir, scope="infer", name="short")
+    metadata = [("authorization", f"Bearer {secret}")]
+    processes.until(lambda: fetch(served.url + "/v2", headers=bearer(secret))[0] == 200, PATIENCE_S, "the token")
+    messages = Messages()
+    with stub_of(served) as stub:
+        answers = stub.ModelStreamInfer(messages, timeout=PATIENCE_S, metadata=metadata)
+        messages.send(message_of("other", [1]))
+        assert next(answers).error_message == ""
+        revoke(served.state_dir, "short")
+        processes.until(lambda: fetch(served.url + "/v2", headers=bearer(secret))[0] == 401, PATIENCE_S, "its end")
+        messages.send(message_of("other", [2]))
+        assert "revoked" in next(answers).error_message
+        messages.end()
+        assert list(answers) == []
 
 
 # ---- REST ----

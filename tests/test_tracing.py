@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -14,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import pki, repositories
 from support.collector import Collector, attributes
@@ -84,6 +86,23 @@ def test_the_caller_s_trace_goes_on(server, models, collector):
     span, children = collector.wait_for_request(tensord__request__id="known")
     assert span.trace_id.hex() == TRACE and span.parent_span_id.hex() == PARENT and span.trace_state == "a=1,b=2"
     assert {child.trace_id.hex() for child in children.values()} == {TRACE}
+
+
+def test_requests_of_a_stream_are_spans_below_it(server, models, collector):
+    one = traced(server, models, collector)
+    message = service_pb2.ModelInferRequest(model_name="identity", raw_input_contents=[bytes(4)])
+    message.inputs.add(name="x", datatype="FP32", shape=[1])
+    metadata = [("traceparent", f"00-{TRACE}-{PARENT}-01"), ("x-request-id", "streamed")]
+    with grpc.insecure_channel(one.netloc) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        assert len(list(stub.ModelStreamInfer(iter([message, message]), metadata=metadata, timeout=30))) == 2
+    span, _ = collector.wait_for_request(tensord__request__id="streamed")
+    assert span.name == "inference.GRPCInferenceService/ModelStreamInfer" and span.parent_span_id.hex() == PARENT
+    until(lambda: sum(other.name == "infer" for other in collector.spans()) == 2, 30, "the requests' spans")
+    for request in [other for other in collector.spans() if other.name == "infer"]:
+        assert request.trace_id.hex() == TRACE and request.parent_span_id == span.span_id
+        assert attributes(request)["tensord.model.name"] == "identity"
+        assert [other.name for other in collector.spans() if other.parent_span_id == request.span_id] == STAGES
 
 
 @pytest.mark.parametrize("garbage", ["", "x", f"00-{TRACE}-{PARENT}", f"ff-{TRACE}-{PARENT}-01", f"00-{'0' * 32}-{PARENT}-01",

@@ -302,6 +302,46 @@ static void quotas_hold_until_the_call_is_over(void **state)
 }
 
 /* A refused request uses nothing of the quotas, and health needs no token, so uses none either. */
+/* A call that carries several requests: the first is paid for by the call itself. */
+static void each_request_of_a_call_takes_its_own(void **state)
+{
+    struct test *test = *state;
+    request(test, HTTP_POST, CONN_ELSEWHERE);
+    add_bearer(test, test->secrets[1]);
+    assert_int_equal(ask(test, SCOPE_INFER), GATE_OPEN);
+    const struct token *token = test->call.token;
+    assert_int_equal(token->quota.running, 1);
+    assert_true(gate_take(&test->gate, &test->call, SCOPE_INFER, &test->error));
+    assert_int_equal(token->quota.running, 1);
+    assert_true(gate_take(&test->gate, &test->call, SCOPE_INFER, &test->error));
+    assert_int_equal(token->quota.running, 2);
+    assert_false(gate_take(&test->gate, &test->call, SCOPE_INFER, &test->error));
+    assert_int_equal(test->error.code, ERROR_RESOURCE_EXHAUSTED); /* two may run */
+    gate_give_back(&test->call);
+    assert_true(gate_take(&test->gate, &test->call, SCOPE_INFER, &test->error));
+    gate_give_back(&test->call);
+    gate_give_back(&test->call);
+    assert_int_equal(token->quota.running, 0);
+    assert_false(gate_take(&test->gate, &test->call, SCOPE_INFER, &test->error)); /* the rate */
+    assert_false(gate_take(&test->gate, &test->call, SCOPE_ADMIN, &test->error));
+    assert_int_equal(test->error.code, ERROR_PERMISSION_DENIED);
+    assert_true(token_table_replace(&test->gate.tokens, NULL, 0, NULL, NULL, NULL));
+    assert_false(gate_take(&test->gate, &test->call, SCOPE_INFER, &test->error));
+    assert_int_equal(test->error.code, ERROR_UNAUTHENTICATED);
+    gate_leave(&test->call);
+}
+
+static void without_a_token_requests_of_a_call_are_free(void **state)
+{
+    struct test *test = *state;
+    request(test, HTTP_POST, CONN_LOOPBACK);
+    assert_int_equal(ask(test, SCOPE_INFER), GATE_OPEN);
+    for (int i = 0; i < 10; i++)
+        assert_true(gate_take(&test->gate, &test->call, SCOPE_INFER, &test->error));
+    gate_give_back(&test->call);
+    gate_leave(&test->call);
+}
+
 static void what_is_refused_or_open_costs_no_quota(void **state)
 {
     struct test *test = *state;
@@ -401,6 +441,8 @@ int main(void)
         TEST(two_of_a_field_are_refused),
         TEST(tokens_in_queries_are_refused),
         TEST(quotas_hold_until_the_call_is_over),
+        TEST(each_request_of_a_call_takes_its_own),
+        TEST(without_a_token_requests_of_a_call_are_free),
         TEST(what_is_refused_or_open_costs_no_quota),
         TEST(unknown_hosts_are_misdirected),
         TEST(pages_of_others_are_refused_whatever_they_show),
