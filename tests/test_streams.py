@@ -1,5 +1,5 @@
-"""Answers in parts: models that answer several times, over gRPC, server-sent events and the package's own client; clients
-that leave, do not read or cancel, and workers that die meanwhile."""
+"""Answers in parts over gRPC, and what befalls a stream: clients that leave, do not read or cancel, workers that die, tokens
+that are revoked. REST's streams are in test_generate.py, the package's in test_package_stream.py."""
 import asyncio
 import json
 import queue
@@ -15,115 +15,20 @@ import tritonclient.grpc.aio as aioclient
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-import tensord
-from support import http2, processes
+from support import http2, processes, streams
 from support.python_models import needs_python, write_python
-from support.repositories import request, write_model
-from support.server import Server, fetch
+from support.repositories import write_model
+from support.server import fetch
 from support.sockets import Connection, request as http_request
+from support.streams import PATIENCE_S, PYTHON, is_free, wait_free
 from support.tokens import bearer, create, revoke
 
-PATIENCE_S = 60
 EMPTY_FINAL = {"enable_empty_final_response": True}
-
-PYTHON = {
-    "count": """
-        import sys, time
-        from collections.abc import Iterator
-
-        def predict(n: int, wait_ms: int = 0, boom: int = -1) -> Iterator[int]:
-            try:
-                for i in range(n):
-                    if i == boom:
-                        raise ValueError("boom at %d" % i)
-                    yield i
-                    time.sleep(wait_ms / 1000)
-            finally:
-                print("the generator has ended")
-    """,
-    "words": """
-        import asyncio
-        from collections.abc import AsyncIterator
-
-        async def predict(text: str) -> AsyncIterator[str]:
-            try:
-                for word in text.split():
-                    yield word
-                    await asyncio.sleep(3600 if word == "forever" else 0)
-            except asyncio.CancelledError:
-                print("the task was cancelled")
-                raise
-    """,
-    "kinds": """
-        from collections.abc import Iterator
-        from typing import Annotated
-        import numpy as np
-
-        def predict(n: int) -> Iterator[tuple[Annotated[np.ndarray, "FP16", (-1, 2)], Annotated[np.ndarray, "FP32", (-1, -1)], bytes]]:
-            for i in range(n):
-                yield (np.full((i + 1, 2), i, np.float16), np.array([[np.nan, np.inf, i]], np.float32), bytes([255, i]))
-    """,
-    "large": """
-        from collections.abc import Iterator
-        from typing import Annotated
-        import numpy as np
-        import tensord
-
-        def predict(n: int, elements: int) -> Iterator[Annotated[np.ndarray, "INT64", (-1,)]]:
-            try:
-                for i in range(n):
-                    made = tensord.empty(elements, "INT64")
-                    made[:] = np.arange(i, i + elements)
-                    yield made
-            finally:
-                print("the generator has ended")
-    """,
-}
-
-DECOUPLED = """
-    backend: "python"
-    model_transaction_policy { decoupled: True }
-    input [ { name: "N" data_type: TYPE_INT32 dims: [ 1 ] } ]
-    output [ { name: "I" data_type: TYPE_INT32 dims: [ 1 ] } ]
-"""
-DECOUPLED_CODE = """
-    import threading
-    import numpy as np
-    import triton_python_backend_utils as pb_utils
-
-    class TritonPythonModel:
-        def execute(self, requests):
-            for request in requests:
-                n = request.inputs()[0].as_numpy()[0]
-                threading.Thread(target=self.answer, args=(request.get_response_sender(), n)).start()
-
-        def answer(self, sender, n):
-            for i in range(n):
-                sender.send(pb_utils.InferenceResponse([pb_utils.Tensor("I", np.array([i], dtype=np.int32))]))
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-"""
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A server of models that answer several times, of one that does so when asked, and of one that answers once."""
-    import textwrap
-
-    folder = tmp_path_factory.mktemp("models")
-    write_model(folder, "chaos", "chaos", "INT32", {"batching": "no", "concurrency": 4})
-    write_model(folder, "other", "identity", "INT32")
-    names = ["chaos", "other"]
-    if not needs_python.args[0]:
-        for name, code in PYTHON.items():
-            write_python(folder, name, code)
-        version = folder / "decoupled" / "1"
-        version.mkdir(parents=True)
-        (folder / "decoupled" / "config.pbtxt").write_text(textwrap.dedent(DECOUPLED))
-        (version / "model.py").write_text(textwrap.dedent(DECOUPLED_CODE))
-        names += [*PYTHON, "decoupled"]
-    started = Server(folder, state=tmp_path_factory.mktemp("state"))
-    for name in names:
-        started.wait_ready(name)
+    started = streams.start(tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("state"))
     yield started
     started.stop()
 
@@ -420,13 +325,6 @@ def take_answers(body):
 # ---- leaving, not reading, dying ----
 
 
-def is_free(server, model="chaos"):
-    """Does the model run nothing? It is asked by its gauge."""
-    lines = server.fetch("/metrics")[2].decode().splitlines()
-    [running] = [line for line in lines if line.startswith(f'tensord_running_requests{{model="{model}",')]
-    return running.endswith(" 0")
-
-
 def is_still(worker):
     """Has the process done nothing for a while?"""
     before = worker.cpu_times().user
@@ -439,7 +337,7 @@ def gone_within(server, model, end):
     processes.until(lambda: not is_free(server, model), PATIENCE_S, "it to run")
     start = time.monotonic()
     end()
-    processes.until(lambda: is_free(server, model), PATIENCE_S, "it to be free")
+    wait_free(server, model)
     return time.monotonic() - start
 
 
@@ -529,7 +427,7 @@ def test_a_deadline_ends_a_stream(served):
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.ModelStreamInfer(iter([message_of("chaos", wait_ms=600_000)]), timeout=0.5))
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    processes.until(lambda: is_free(served), PATIENCE_S, "it to be free")
+    wait_free(served)
     with stub_of(served) as stub:  # a request's own
         [answer] = stub.ModelStreamInfer(iter([message_of("chaos", wait_ms=600_000, timeout=200_000)]), timeout=PATIENCE_S)
         assert answer.error_message == "Request timeout expired"
@@ -610,172 +508,6 @@ def test_a_token_that_is_revoked_ends_with_the_request_that_runs(server, tmp_pat
         assert "revoked" in next(answers).error_message
         messages.end()
         assert list(answers) == []
-
-
-# ---- REST ----
-
-
-def events(body):
-    """The JSON of server-sent events."""
-    parts = body.decode().split("\n\n")
-    assert parts.pop() == ""
-    assert all(part.startswith("data: ") for part in parts), body
-    return [json.loads(part[6:]) for part in parts]
-
-
-@needs_python
-def test_generate_stream(served):
-    status, headers, body = served.fetch("/v2/models/count/generate_stream", {"n": 3, "id": "a"})
-    assert status == 200 and headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert events(body) == [{"id": "a", "model_name": "count", "model_version": "1", "output": i} for i in range(3)]
-    assert events(served.fetch("/v2/models/count/versions/1/generate_stream", {"n": [0]})[2]) == []
-
-
-@needs_python
-def test_generate(served):
-    status, _, body = served.fetch("/v2/models/count/generate", {"n": 1})
-    assert (status, json.loads(body)["output"]) == (200, 0)
-    status, _, body = served.fetch("/v2/models/count/generate", {"n": 2})
-    assert status == 501 and "several times" in json.loads(body)["error"]
-    status, _, body = served.fetch("/v2/models/count/generate", {"n": 0})
-    assert status == 500 and "no answer" in json.loads(body)["error"]
-    status, body = served.infer("count", {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1]}]})
-    assert (status, body["outputs"][0]["data"]) == (200, [0])
-
-
-def test_generate_of_a_model_that_answers_once(served):
-    status, _, body = served.fetch("/v2/models/other/generate", {"x": [1, 2, 3]})
-    assert (status, json.loads(body)) == (200, {"model_name": "other", "model_version": "1", "y": [1, 2, 3]})
-    assert events(served.fetch("/v2/models/other/generate_stream", {"x": 4})[2]) == [{"model_name": "other", "model_version": "1", "y": 4}]
-    status, _, body = served.fetch("/v2/models/chaos/generate", {"x": [1], "parameters": {"fail": "no more milk"}, "stop": None})
-    assert (status, json.loads(body)) == (500, {"error": "no more milk"})
-
-
-@pytest.mark.parametrize("body,sentence", [
-    ({}, "expected 1 inputs but got 0"),
-    ({"x": "text"}, "expected a number"),
-    ({"x": [1], "other": [1]}, "'other' is no input of the model"),
-    ({"x": [1], "other": {}}, "'other' is no input of the model"),
-    ({"x": [1], "triton_x": 1}, "reserved"),
-    ([1], "expected"),
-    (b"", "expected"),
-    (b'{"x": [1], "x": [2]}', "given twice"),
-])
-def test_generate_of_nonsense(served, body, sentence):
-    for route in ("generate", "generate_stream"):
-        status, _, answer = served.fetch(f"/v2/models/other/{route}", body, method="POST")
-        assert status == 400 and sentence in json.loads(answer)["error"], answer
-
-
-@needs_python
-def test_an_error_behind_the_first_event(served):
-    status, _, body = served.fetch("/v2/models/count/generate_stream", {"n": 5, "boom": 1})
-    first, second = events(body)
-    assert status == 200 and first["output"] == 0 and second == {"error": "ValueError: boom at 1"}
-    status, _, body = served.fetch("/v2/models/count/generate_stream", {"n": 5, "boom": 0})
-    assert status == 500 and json.loads(body) == {"error": "ValueError: boom at 0"}
-    assert served.fetch("/v2/models/nobody/generate_stream", {"n": 5})[0] == 404
-
-
-@needs_python
-def test_infer_stream(served):
-    given = {"id": "7", "inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [2]}]}
-    status, headers, body = served.fetch("/v2/models/count/infer_stream", given)
-    assert status == 200 and headers["content-type"].startswith("text/event-stream")
-    assert events(body) == [{"id": "7", "model_name": "count", "model_version": "1", "outputs": [
-        {"name": "output", "datatype": "INT64", "shape": [1], "data": [i]}]} for i in range(2)]
-    assert events(served.fetch("/v2/models/other/infer_stream", request([1, 2], datatype="INT32"))[2])[0]["outputs"][0]["data"] == [1, 2]
-
-
-@needs_python
-def test_what_json_cannot_say_ends_the_stream(served):
-    status, _, body = served.fetch("/v2/models/kinds/generate_stream", {"n": 2})
-    assert status == 400 and "JSON cannot say" in json.loads(body)["error"]
-
-
-# ---- the package ----
-
-
-@pytest.fixture(scope="module")
-def gpu(served):
-    with tensord.connect(served.url, served.admin_token) as connected:
-        yield connected
-
-
-@needs_python
-def test_the_package_streams(gpu):
-    assert list(gpu.model("count").stream(n=4)) == [0, 1, 2, 3]
-    assert list(gpu.model("words").stream("to be or not")) == ["to", "be", "or", "not"]
-    assert [one.tolist() for one in gpu.model("other", returns="numpy").stream(np.array([1, 2], np.int32))] == [[1, 2]]
-    with pytest.raises(tensord.ModelError, match="boom at 1"):
-        list(gpu.model("count").stream(n=4, boom=1))
-    with pytest.raises(tensord.ModelNotFound):
-        gpu.model("nobody").stream(1)
-
-
-@needs_python
-def test_tensors_of_any_datatype_survive(gpu):
-    for i, part in enumerate(gpu.model("kinds", returns="numpy").stream(3)):
-        assert part["output0"].dtype == np.float16 and np.atleast_2d(part["output0"]).tolist() == [[i, i]] * (i + 1)
-        assert np.isnan(part["output1"].ravel()[0]) and np.isinf(part["output1"].ravel()[1])
-        assert part["output2"].tolist() == bytes([255, i])
-    assert i == 2
-
-
-@needs_python
-@pytest.mark.parametrize("elements", [1000, 500_000])
-def test_large_answers_are_not_mixed_up(gpu, elements):
-    """Each lies in shared memory until it was sent; the model makes the next ones meanwhile."""
-    count = 0
-    for i, part in enumerate(gpu.model("large", returns="numpy").stream(n=40, elements=elements)):
-        assert part[0] == i and part[-1] == i + elements - 1 and np.array_equal(part, np.arange(i, i + elements))
-        count += 1
-    assert count == 40
-
-
-@needs_python
-def test_leaving_the_loop_ends_the_request(served, gpu):
-    for part in gpu.model("count").stream(n=1_000_000_000, wait_ms=1):
-        if part == 3:
-            break
-    processes.until(lambda: is_free(served, "count"), PATIENCE_S, "it to be free")
-
-    async def main():
-        async for part in gpu.model("words").astream("one two forever"):
-            if part == "two":
-                break
-
-    asyncio.run(main())
-    processes.until(lambda: is_free(served, "words"), PATIENCE_S, "it to be free")
-
-
-@needs_python
-def test_cancelling_a_task_ends_the_request(served, gpu):
-    async def main():
-        async def consume():
-            async for _ in gpu.model("words").astream("one forever"):
-                seen.set()
-
-        seen = asyncio.Event()
-        task = asyncio.create_task(consume())
-        await asyncio.wait_for(seen.wait(), PATIENCE_S)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
-    processes.until(lambda: is_free(served, "words"), PATIENCE_S, "it to be free")
-
-
-@needs_python
-def test_the_command_line_streams(served, capsys):
-    from tensord.commands import main
-
-    place = ["--to", served.url, "--token", served.admin_token]
-    assert main(["run", "count", "n=3", "--stream", *place]) == 0
-    assert capsys.readouterr().out.split() == ["0", "1", "2"]
-    assert main(["run", "count", "n=3", *place]) == 1
-    assert "--stream prints its answers" in capsys.readouterr().err
 
 
 # ---- what is counted ----

@@ -7,7 +7,7 @@
 
 enum {
     VECTORS = 32,         /* handed to the exchange at a time */
-    KEPT_BYTES = 64 << 10 /* of text, for the next answers; more goes back to the heap */
+    KEPT_BYTES = 16 << 10 /* of text, for the next answers; more goes back to the heap */
 };
 
 static void parts_fini(struct answer_parts *parts)
@@ -17,11 +17,12 @@ static void parts_fini(struct answer_parts *parts)
     *parts = (struct answer_parts){.text = parts->text};
 }
 
-void answer_flow_init(struct answer_flow *flow, struct inference *inference)
+void answer_flow_init(struct answer_flow *flow, struct inference *inference,
+                      struct buf_budget *budget)
 {
     *flow = (struct answer_flow){.inference = inference};
-    buf_init(&flow->next.text, SIZE_MAX / 2); /* tensors bound it, and those have a limit */
-    buf_init(&flow->sent.text, SIZE_MAX / 2);
+    buf_init_within(&flow->next.text, SIZE_MAX / 2, budget);
+    buf_init_within(&flow->sent.text, SIZE_MAX / 2, budget);
 }
 
 void answer_flow_fini(struct answer_flow *flow)
@@ -52,7 +53,7 @@ void answer_flow_cut(struct answer_flow *flow, size_t size, size_t tensor_count)
     struct answer_parts *next = &flow->next;
     assert(size <= next->text.size && tensor_count <= next->tensor_count);
     next->text.size = size;
-    next->text.failed = false;
+    next->text.failed = next->text.unaffordable = false;
     next->tensor_count = tensor_count;
 }
 

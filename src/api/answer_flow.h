@@ -33,8 +33,9 @@ struct answer_flow {
     struct answer_parts next, sent;
 };
 
-/* Starts an empty one; the inference may still be unbound. */
-void answer_flow_init(struct answer_flow *flow, struct inference *inference);
+/* Starts an empty one, whose text is held of the budget; the inference may still be unbound. */
+void answer_flow_init(struct answer_flow *flow, struct inference *inference,
+                      struct buf_budget *budget);
 
 /* Frees. Nothing of it may be on its way to the kernel any more. Accepts one that is all zeros. */
 void answer_flow_fini(struct answer_flow *flow);

@@ -109,8 +109,10 @@ static bool put_answer(struct api_call *call, const struct inference_answer *ans
             answer_flow_owe(&infer->flow);
         return true;
     }
+    if (written)
+        call_no_memory(text, ret_error);
     answer_flow_cut(&infer->flow, at, tensor_count);
-    return written ? error_no_memory(ret_error) : false;
+    return false;
 }
 
 /* Ends the response with an error: with its status, if none was sent yet. */

@@ -86,7 +86,7 @@ static struct item *item_new(struct stream *stream)
     item->received_ns = clock_now_ns();
     arena_init(&item->arena, ITEM_ARENA_BYTES, ITEM_ARENA_MAX_BYTES);
     infer_message_init(&item->message, stream->call, &item->arena, item_resumed);
-    answer_flow_init(&item->flow, &item->message.inference);
+    answer_flow_init(&item->flow, &item->message.inference, &stream->call->api->messages);
     list_add(&stream->items, &item->link);
     stream->item_count++;
     return item;
@@ -147,10 +147,13 @@ static bool put_scratch(struct item *item, const struct inference_outputs *outpu
         grpc_prefix(text->data + start, whole);
         return true;
     }
+    if (put)
+        error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
+                  "the answer is larger than a gRPC message may be");
+    else
+        call_no_memory(text, ret_error);
     answer_flow_cut(&item->flow, start, tensor_count);
-    return put ? error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
-                           "the answer is larger than a gRPC message may be")
-               : error_no_memory(ret_error);
+    return false;
 }
 
 static bool put_outputs(struct item *item, const struct inference_outputs *outputs, bool final,

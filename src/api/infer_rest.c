@@ -381,7 +381,7 @@ static void begin(struct api_call *call, const struct infer_form *form, bool str
     infer->form = form;
     infer->streams = streams;
     infer->json_bytes = UINT64_MAX;
-    answer_flow_init(&infer->flow, &infer->inference);
+    answer_flow_init(&infer->flow, &infer->inference, &call->api->messages);
     call->detail = infer;
     call->reply.budget = &call->api->messages;
     call->exchange->handler = &infer_handler;

@@ -143,7 +143,7 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
         at++;
     if (at == replica->execution_count)
         return; /* there is no such: a lie, which frees no slot */
-    end_execution(replica, at, false);
+    end_execution(replica, at, replica->generation->schema->streams); /* its clients set the pace */
     replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
     if (replica->generation->state.queued)
         generation_dispatch(replica->generation);
