@@ -106,7 +106,8 @@ static bool read_member(struct reader *reader, struct span key)
     if (input >= 0)
         return read_input(reader, &reader->schema->inputs[input]);
     if (span_equal(key, SPAN("id")))
-        return infer_json_read_id(&reader->base);
+        return reader->base.request->id.data ? json_fail(json, "'id' is given twice")
+                                             : infer_json_read_id(&reader->base);
     if (span_equal(key, SPAN("parameters")))
         return read_parameters(reader);
     return read_parameter(reader, key);

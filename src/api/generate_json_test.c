@@ -85,6 +85,8 @@ static void what_cannot_be_is_refused(void **state)
         {"{\"rows\":1}", "input 'rows' does not take 1 elements"},
         {"{\"scalar\":[true,false]}", "input 'scalar' does not take 2 elements"},
         {"{\"text\":\"a\",\"text\":\"b\"}", "given twice"},
+        {"{\"id\":1,\"id\":2}", "'id' is given twice"},
+        {"{\"mode\":1,\"parameters\":{\"mode\":2}}", "'mode' is given twice"},
         {"{\"what\":[1]}", "'what' is no input of the model"},
         {"{\"parameters\":{\"deep\":{}}}", "'deep' is no input of the model"},
         {"{\"triton_x\":1}", "reserved"},
