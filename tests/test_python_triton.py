@@ -139,6 +139,28 @@ MODELS = {
                     responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("Y", y)]))
                 return responses
     """),
+    "bls_decoupled": ("""
+        backend: "python"
+        input [ { name: "N" data_type: TYPE_INT32 dims: [ 1 ] } ]
+        output [ { name: "I" data_type: TYPE_INT32 dims: [ -1 ] } ]
+    """, """
+        import numpy as np
+        import triton_python_backend_utils as pb_utils
+
+        class TritonPythonModel:
+            def execute(self, requests):
+                responses = []
+                for request in requests:
+                    n = pb_utils.Tensor("N", request.inputs()[0].as_numpy())
+                    made = pb_utils.InferenceRequest("decoupled", ["I"], [n]).exec(decoupled=True)
+                    parts = []
+                    for answer in made:
+                        if answer.has_error():
+                            raise pb_utils.TritonModelException(answer.error().message())
+                        parts.extend(pb_utils.get_output_tensor_by_name(answer, "I").as_numpy())
+                    responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("I", np.array(parts, dtype=np.int32))]))
+                return responses
+    """),
     "decoupled": ("""
         backend: "python"
         model_transaction_policy { decoupled: True }
@@ -257,6 +279,13 @@ def test_a_model_asks_another(infer):
     assert np.array_equal(infer("async_bls", X=rows(1)).as_numpy("Y"), 12 * rows(1))
     with pytest.raises(Exception, match="missing"):
         infer("bls", X=-rows(1, 1))
+
+
+def test_a_model_asks_one_that_is_decoupled(infer):
+    """Which may answer it once; tests/test_streams.py has decoupled models and clients."""
+    assert infer("bls_decoupled", N=np.array([1], dtype=np.int32)).as_numpy("I").tolist() == [0]
+    with pytest.raises(Exception, match="several times"):
+        infer("bls_decoupled", N=np.array([3], dtype=np.int32))
 
 
 def test_decoupled(infer):

@@ -9,12 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support import frameworks
-from support.frameworks import assert_same
+from support.frameworks import TESTED, assert_same
 from support.python_models import ask, needs_python, tensor
 from support.server import Server
 
 pytestmark = needs_python
-VERSIONS = {**frameworks.TESTED, **frameworks.UNTESTED}
 
 CATBOOST = """
     import json, sys, numpy as np, pandas as pd, catboost
@@ -219,6 +218,9 @@ class Derived(BaseHandler):
         return torch.tensor([json.loads(one["body"]) for one in data])
 """
 
+# What TorchServe's own handlers need.
+OF_HANDLERS = ["torchserve==0.12.0", "torchvision", "captum", "pyyaml", "packaging", "pillow"]
+
 HUGGINGFACE = """
     import json, sys, os, torch
     from pathlib import Path
@@ -272,7 +274,7 @@ def module_fixture(script, *names, extra=(), arguments=()):
     """Serves the models that the script saves: (the server, what the frameworks say)."""
     @pytest.fixture(scope="module")
     def started(tmp_path_factory):
-        with frameworks.large_environment(*sorted({VERSIONS[name] for name in names}), *extra) as python:
+        with frameworks.large_environment(*sorted({TESTED[name] for name in names}), *extra) as python:
             folder = tmp_path_factory.mktemp("models") / "m"
             folder.mkdir()
             said = frameworks.run(python, script, folder, *arguments)
@@ -285,11 +287,11 @@ def module_fixture(script, *names, extra=(), arguments=()):
 
 catboost = module_fixture(CATBOOST, "catboost", extra=["pandas==3.1.1"])
 tensorflow = module_fixture(TENSORFLOW, "tensorflow", "keras", "tflite")
-mlflow = module_fixture(MLFLOW, "mlflow", "mlserver", extra=["joblib", VERSIONS["xgboost"]])
+mlflow = module_fixture(MLFLOW, "mlflow", "mlserver", extra=["joblib", TESTED["xgboost"]])
 spacy = module_fixture(SPACY, "spacy")
-torch = module_fixture(TORCH, "pytorch", "torch_export", "torchserve", extra=["safetensors", "torchserve==0.12.0", "pillow", "packaging"],
-                       arguments=(MODEL, CLASSY, FUNCTIONAL, DERIVED))
-huggingface = module_fixture(HUGGINGFACE, "transformers", "sentence_transformers", extra=[VERSIONS["pytorch"], "pillow", "torchvision"])
+torch = module_fixture(TORCH, "pytorch", "torch_export", "torchserve", arguments=(MODEL, CLASSY, FUNCTIONAL, DERIVED),
+                       extra=["safetensors", "numpy", *OF_HANDLERS])
+huggingface = module_fixture(HUGGINGFACE, "transformers", "sentence_transformers", extra=[TESTED["pytorch"], "pillow", "torchvision"])
 
 
 def answer(started, model, *tensors):
