@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -338,6 +339,48 @@ def test_with_the_network(server, tmp_path):
     write_server(tmp_path, "app", network=True)
     served = server(tmp_path).wait_ready("app")
     assert ask(served, "app", "/try", f"socket.create_connection(('127.0.0.1', {served.port})); result = 1".encode())[1] == b"1"
+
+
+def test_a_home_that_is_kept(server, tmp_path):
+    """What it writes there is there when it is started again; and nobody else's is."""
+    for name in ("app", "a b%", "other"):
+        write_server(tmp_path, name, keep_home=name != "other", health="/health")
+    served = server(tmp_path).wait_ready("app").wait_ready("other").wait_ready("a%20b%25")
+    assert ask(served, "app", "/try", b"open(os.environ['HOME'] + '/weights', 'w').write('kept'); result = 1")[1] == b"1"
+    home = served.state_dir / "homes" / "app"
+    assert (home / "weights").read_text() == "kept"
+    assert b"Permission" in ask(served, "other", "/try", f"result = open('{home}/weights').read()".encode())[1]
+    ask(served, "app", "/exit?0")
+    until(lambda: ask(served, "app", "/try", b"result = open(os.environ['HOME'] + '/weights').read()")[1] == b"kept", 60, "it again")
+    assert {path.name for path in home.parent.iterdir()} == {"app", "a%20b%25"}
+
+
+def test_upgraded_under_load(server, tmp_path):
+    """The new front starts servers of its own; the old ones finish what they have. No request fails."""
+    write_server(tmp_path, "app", health="/health")
+    served = server(tmp_path).wait_ready("app")
+    stop, failures, count = threading.Event(), [], [0]
+
+    def load():
+        while not stop.is_set():
+            status, body = ask(served, "app", "/echo", b"x" * 1000)
+            count[0] += 1
+            if status != 200:
+                failures.append((status, body))
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    served.process.send_signal(signal.SIGUSR2)
+    try:
+        until(lambda: "upgraded: the new front serves" in served.err.text(), 120, "the upgrade")
+        seen = count[0]
+        until(lambda: count[0] > seen + 50, 60, "more requests")
+    finally:
+        stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures[:3]
 
 
 def test_without_a_sandbox(server, tmp_path):

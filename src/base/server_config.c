@@ -14,6 +14,7 @@ void server_config_write(const struct server_config *config, struct buf *buf)
     pack_number(buf, config->idle_after_s);
     pack_number(buf, config->answer_timeout_s);
     pack_number(buf, config->network);
+    pack_number(buf, config->keep_home);
 }
 
 void server_config_read(struct unpack *unpack, struct server_config *config)
@@ -31,6 +32,7 @@ void server_config_read(struct unpack *unpack, struct server_config *config)
     config->idle_after_s = unpack_number(unpack, SERVER_MAX_SECONDS);
     config->answer_timeout_s = unpack_number(unpack, SERVER_MAX_SECONDS);
     config->network = unpack_bool(unpack);
+    config->keep_home = unpack_bool(unpack);
 }
 
 static bool copy_words(struct arena *arena, const struct server_config *from,

@@ -27,6 +27,7 @@ struct server_config {
     uint64_t idle_after_s;     /* after the last request it is stopped; 0: never */
     uint64_t answer_timeout_s; /* without a byte of an answer */
     bool network;              /* it may reach other machines */
+    bool keep_home;            /* its HOME stays when it ends */
 };
 
 /* Appends; a failure shows in buf_ok. */

@@ -67,6 +67,7 @@ struct plan {
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX], python[PATH_MAX];
     char uv[PATH_MAX];
     char environments[PATH_MAX]; /* the folder of those that are built; empty: no state is kept */
+    char homes[PATH_MAX];        /* of those that managed servers keep; likewise */
     char **front, **exporter;    /* arguments of these roles */
     struct spawner_socket sockets[LISTEN_SOCKETS];
     struct spawner_task tasks[TASK_COUNT];
@@ -172,6 +173,7 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
         return error_set(ret_error, ERROR_NOT_FOUND,
                          "cannot find out where the program lies: is /proc mounted?");
     environments_dir_find(settings, plan->environments);
+    homes_dir_find(settings, plan->homes);
     if (!list_tasks(plan, ret_error))
         return false;
     plan->options = (struct spawner_options){
@@ -182,6 +184,7 @@ static bool find_programs(struct plan *plan, struct error *ret_error)
         .python = interpreter_find(settings->python, plan->python) ? plan->python : NULL,
         .uv = settings->uv[0] ? realpath(settings->uv, plan->uv) : NULL,
         .environments = plan->environments[0] ? plan->environments : NULL,
+        .homes = plan->homes[0] ? plan->homes : NULL,
         .sandbox = settings->sandbox,
         .stuck_timeout_ms = (uint64_t)settings->stuck_timeout_ms,
         .tasks = plan->tasks,

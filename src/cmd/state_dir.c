@@ -81,10 +81,19 @@ bool state_dir_open(const struct settings *settings, char ret_path[PATH_MAX],
     return true;
 }
 
-void environments_dir_find(const struct settings *settings, char ret_path[PATH_MAX])
+static void find_within(const struct settings *settings, const char *name, char ret_path[PATH_MAX])
 {
     char state[PATH_MAX];
-    if (!state_dir_open(settings, state, NULL) ||
-        !format_path(ret_path, state, "/environments", NULL))
+    if (!state_dir_open(settings, state, NULL) || !format_path(ret_path, state, name, NULL))
         ret_path[0] = '\0';
+}
+
+void environments_dir_find(const struct settings *settings, char ret_path[PATH_MAX])
+{
+    find_within(settings, "/environments", ret_path);
+}
+
+void homes_dir_find(const struct settings *settings, char ret_path[PATH_MAX])
+{
+    find_within(settings, "/homes", ret_path);
 }

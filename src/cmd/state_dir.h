@@ -22,4 +22,7 @@ bool state_dir_open(const struct settings *settings, char ret_path[PATH_MAX],
  * there or not; empty when there is no state folder. */
 void environments_dir_find(const struct settings *settings, char ret_path[PATH_MAX]);
 
+/* The same of the folder of homes that managed servers keep. */
+void homes_dir_find(const struct settings *settings, char ret_path[PATH_MAX]);
+
 #endif

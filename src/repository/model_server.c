@@ -166,6 +166,7 @@ static bool read_limits(const struct tensord_server_section *section, struct ser
                          "'server.connections' must be at most %d", SERVER_MAX_CONNECTIONS);
     config->port = section->port;
     config->network = section->network;
+    config->keep_home = section->keep_home;
     config->connections = section->connections ? section->connections : DEFAULT_CONNECTIONS;
     return read_seconds(section->start_timeout_s, DEFAULT_START_TIMEOUT_S, "start_timeout_s",
                         &config->start_timeout_s, ret_error) &&

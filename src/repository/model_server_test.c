@@ -70,7 +70,8 @@ static void all_that_can_be_said(void **state)
                                "  start_timeout_s: 8\n"
                                "  idle_after_s: 9\n"
                                "  answer_timeout_s: 10\n"
-                               "  network: true\n"));
+                               "  network: true\n"
+                               "  keep_home: true\n"));
     const struct server_config *server = &f->config.server;
     assert_true(span_equal(server->health, SPAN("/healthz?full=1")));
     assert_int_equal(server->environment_count, 2);
@@ -81,7 +82,7 @@ static void all_that_can_be_said(void **state)
     assert_int_equal(server->start_timeout_s, 8);
     assert_int_equal(server->idle_after_s, 9);
     assert_int_equal(server->answer_timeout_s, 10);
-    assert_true(server->network);
+    assert_true(server->network && server->keep_home);
 }
 
 static void words_are_split_as_by_a_shell(void **state)

@@ -139,6 +139,8 @@ struct spawner_options {
                            there are none */
     const char *environments;  /* the folder of those that were built for models, absolute; NULL:
                                   there is none */
+    const char *homes;         /* the folder of those that managed servers keep, absolute, made when
+                                  needed; NULL: none can be kept */
     const char *uv;            /* path of the installer, absolute; NULL: it is where programs are */
     const char *onnxruntime;   /* path of its library or package; NULL: look for it */
     const char *sandbox;       /* "off", "auto" or "strict"; NULL: "auto" */

@@ -43,6 +43,7 @@ struct warden {
     struct arena arena;
     struct worker_spec spec;
     char **words;
+    const char *home;
     uint16_t port; /* 0: it listens on the socket */
     pid_t command;
 };
@@ -133,6 +134,41 @@ static bool make_words(struct warden *warden, struct error *ret_error)
     return warden->words || error_no_memory(ret_error);
 }
 
+/* ---- its home ---- */
+
+/* Adds a model's name as a file's: letters, digits and a few others stay. */
+static void put_name(struct buf *path, struct span name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool plain = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || (c == '.' && i > 0);
+        buf_printf(path, plain ? "%c" : "%%%02X", (unsigned char)c);
+    }
+}
+
+/* Its folder for scratch, or one that stays. */
+static bool choose_home(struct warden *warden, struct error *ret_error)
+{
+    static struct buf path; /* for as long as this process lives */
+    const char *homes = warden->child->options->homes;
+    warden->home = warden->worker->scratch;
+    if (!warden->spec.server.keep_home)
+        return true;
+    if (!homes)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "its home cannot be kept (keep_home): the server has no state folder");
+    mkdir(homes, 0700); /* where that fails, the next one does too */
+    buf_init(&path, PATH_MAX);
+    buf_printf(&path, "%s/", homes);
+    put_name(&path, warden->spec.name);
+    if (!buf_append_char(&path, '\0') || (mkdir(path.data, 0700) < 0 && errno != EEXIST))
+        return error_set(ret_error, ERROR_INTERNAL, "its home cannot be made: %s",
+                         strerrordesc_np(errno));
+    warden->home = path.data;
+    return true;
+}
+
 /* ---- its environment ---- */
 
 static const char *const kept[] = {"PATH",        "LANG",         "LC_ALL",
@@ -192,7 +228,7 @@ static void make_environment(const struct warden *warden)
         restore_variables(kept_for_network, COUNT(kept_for_network), network);
     if (warden->worker->interpreter[0])
         put_python_first(warden->worker->interpreter);
-    setenv("HOME", warden->worker->scratch, 1);
+    setenv("HOME", warden->home, 1);
     setenv("TMPDIR", warden->worker->scratch, 1);
     setenv("PYTHONUNBUFFERED", "1", 1); /* so that its log is read as it is written */
     setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
@@ -255,6 +291,8 @@ static bool confine(const struct warden *warden, struct error *ret_error)
     spawner_rows_add(&rows, getenv("CONDA_PREFIX"), SANDBOX_READ | SANDBOX_EXECUTE);
     spawner_rows_add(&rows, warden->worker->root, SANDBOX_READ | SANDBOX_EXECUTE);
     spawner_rows_add(&rows, warden->worker->scratch,
+                     SANDBOX_READ | SANDBOX_WRITE | SANDBOX_EXECUTE | SANDBOX_SOCKETS);
+    spawner_rows_add(&rows, warden->home,
                      SANDBOX_READ | SANDBOX_WRITE | SANDBOX_EXECUTE | SANDBOX_SOCKETS);
     spawner_rows_add(&rows, "/dev/shm", SANDBOX_READ | SANDBOX_WRITE);
     gpu_find(warden->spec.limits.gpus, gpu_file_exists, &gpus);
@@ -382,7 +420,7 @@ static const char *what_it_lacks(const struct warden *warden)
 static bool prepare(struct warden *warden, struct error *ret_error)
 {
     return read_spec(warden, ret_error) && make_words(warden, ret_error) &&
-           confine(warden, ret_error);
+           choose_home(warden, ret_error) && confine(warden, ret_error);
 }
 
 static _Noreturn void run(struct warden *warden)

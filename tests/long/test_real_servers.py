@@ -85,7 +85,7 @@ def test_ray_serve(server, tmp_path):
     until(lambda: served.fetch(path_of("greeter", "/greet/x"), timeout_s=60)[0] == 200, 120, "its app")
     assert json.loads(ask(served, "greeter", "/greet/you")) == "hello you"
     assert ask(served, "greeter", "/count?upto=5").split() == [b"0", b"1", b"2", b"3", b"4"]
-    running = processes(served, "ray")
+    running = processes(served, "/ray/")
     assert any("raylet" in " ".join(child.cmdline()) for child in running)
     assert served.fetch("/v2/repository/models/greeter/unload", {}, method="POST")[0] == 200
     assert not psutil.wait_procs(running, timeout=60)[1]
