@@ -85,15 +85,19 @@ static float median(const float *values, size_t count)
     return sorted[count / 2];
 }
 
-static void add_sample(struct learner *learner, struct learner_cell *cell, float row_ns)
+/* With all samples there, the median is looked for at each third or fourth: models may be executed
+ * a hundred thousand times a second. Returns whether it was. */
+static bool add_sample(struct learner *learner, struct learner_cell *cell, float row_ns)
 {
     cell->samples_ns[cell->next] = row_ns;
     cell->next = (uint8_t)((cell->next + 1) % LEARNER_SAMPLES);
     if (cell->count < LEARNER_SAMPLES)
         cell->count++;
-    if (cell->count >= KNOWN_SAMPLES)
-        cell->row_ns = median(cell->samples_ns, cell->count);
     cell->seen = learner->executions;
+    if (cell->count < KNOWN_SAMPLES || (cell->count == LEARNER_SAMPLES && cell->next % 4 != 0))
+        return false;
+    cell->row_ns = median(cell->samples_ns, cell->count);
+    return true;
 }
 
 static float cheapest(const struct learner *learner)
@@ -212,8 +216,8 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
     learner->executions++;
     if (rows == 0 || at_once < 1 || duration_ns == 0)
         return;
-    add_sample(learner, &learner->cells[size][width],
-               (float)((double)duration_ns / ((double)rows * at_once)));
+    bool learned = add_sample(learner, &learner->cells[size][width],
+                              (float)((double)duration_ns / ((double)rows * at_once)));
     if (learner->trial_left) {
         learner->trial_left--;
         if (size == learner->trial_size && width == learner->trial_width)
@@ -222,6 +226,8 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
             end_trial(learner);
         return;
     }
+    if (!learned || (largest_size(learner) == 0 && least_width(learner) == largest_width(learner)))
+        return; /* nothing is new, or there is nothing to choose */
     choose(learner);
     if (has_changed(learner)) {
         learner->pause = 0;

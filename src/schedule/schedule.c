@@ -67,6 +67,9 @@ static enum schedule_verdict foresee(const struct schedule *schedule,
                                      uint64_t *ret_retry_ns)
 {
     uint64_t limit_ns = schedule->policy.wait_limit_ns;
+    if (entry->deadline_ns == CLOCK_NEVER &&
+        (!limit_ns || slot_ns(schedule) + schedule_backlog_ns(schedule) <= limit_ns))
+        return SCHEDULE_ADMITTED; /* as nearly always */
     uint64_t before = queue_rows_before(&schedule->queue, entry);
     if (before == 0 && schedule->running < schedule->learner.slots)
         return SCHEDULE_ADMITTED; /* it runs now: there is nothing to be gained by refusing it */
