@@ -385,7 +385,7 @@ static bool make_sandbox(struct maker *maker)
     if (section->pids && section->pids < LEAST_PIDS)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT, "'sandbox.pids' is %d or more",
                          LEAST_PIDS);
-    if (!(section->cpus >= 0 && section->cpus <= MOST_CPUS))
+    if (!(section->cpus >= 0 && section->cpus <= (double)MOST_CPUS))
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'sandbox.cpus' is a number of processors, such as 2.5");
     limits->memory_mib = section->memory_mib;
