@@ -16,6 +16,7 @@ import costs
 import footprint
 import model_load
 import python_models
+import python_peers
 import subjects
 import tls
 from noise import Noise
@@ -105,8 +106,14 @@ def python(run):
     python_models.rows(run.report, run.options, run.build, run.folder)
 
 
+def peers(run):
+    python_peers.rows(run.report, run.options, run.build, run.folder)
+
+
+# Of these, only when they are asked for, or the page is written: it installs gigabytes.
+LARGE = {"python-peers"}
 PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "costs": extras, "tls": transport,
-         "model": model, "memory": memory, "starting": starting, "python": python}
+         "model": model, "memory": memory, "starting": starting, "python": python, "python-peers": peers}
 
 
 def parse():
@@ -132,7 +139,7 @@ def main():
         folder.chmod(0o755)  # nginx's worker is another user
         [package] = ROOT.glob(".venv/lib/python3*/site-packages/onnxruntime")
         run = Run(report, options, options.build, folder, make_identity(folder), copy_magika(folder), package)
-        for part in options.only or PARTS:
+        for part in options.only or [part for part in PARTS if options.write or part not in LARGE]:
             PARTS[part](run)
     print(f"\n{noise.meanwhile()}")
     if options.write:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -32,8 +33,8 @@ class Subject:
     """A running server. Its port is given, or is what it prints first; `ready` is in the line of its output
     that says that it may be measured."""
 
-    def __init__(self, name, command, port=None, ready=None):
-        self.name = name
+    def __init__(self, name, command, port=None, ready=None, listen_s=LISTEN_S):
+        self.name, self.listen_s = name, listen_s
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=self.errors, text=True)
@@ -60,7 +61,7 @@ class Subject:
         raise SystemExit(f"bench: {self.name} {what}:\n{self.errors.read().decode(errors='replace')}")
 
     def wait_for_port(self):
-        until = time.monotonic() + LISTEN_S
+        until = time.monotonic() + self.listen_s
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -90,6 +91,7 @@ class Subject:
         return total
 
     def stop(self):
+        family = tree(self.process.pid)[1:]
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -97,6 +99,9 @@ class Subject:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        for pid in family:  # of servers that leave some behind
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.stdout.close()
         self.errors.close()
 
