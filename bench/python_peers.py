@@ -49,7 +49,8 @@ class Peer:
             print(f"bench: installing {self.package}", flush=True)
             uv = Path(sys.executable).with_name("uv")
             subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
-            subprocess.run([uv, "pip", "install", "-q", "--python", folder / "bin/python", "-r", pins], check=True)
+            subprocess.run([uv, "pip", "install", "-q", "--python", folder / "bin/python",
+                            "--require-hashes", "-r", pins], check=True)
             stamp.write_text(pins.read_text())
         return folder
 

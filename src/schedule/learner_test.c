@@ -34,13 +34,14 @@ static double next_random(void)
 /* 3.95 ms a row on a core of its own; a batch of 64 costs 9.6 ms a row. */
 static double likes_single_rows(double rows, double slots)
 {
-    return 7.9e6 * rows * (1 + 0.0035 * (rows - 1)) * (slots > CORES ? slots / CORES : 1);
+    return 7.9e6 * rows * (1 + 0.0035 * (rows - 1)) *
+           (slots > (double)CORES ? slots / (double)CORES : 1);
 }
 
 /* Mostly overhead: 1.3 ms, and 0.17 ms a row. */
 static double likes_batches(double rows, double slots)
 {
-    return (1.3e6 + 0.17e6 * rows) * (slots > CORES ? slots / CORES : 1);
+    return (1.3e6 + 0.17e6 * rows) * (slots > (double)CORES ? slots / (double)CORES : 1);
 }
 
 /* It uses all cores by itself: two at once take twice as long, and then some. */
@@ -70,8 +71,8 @@ static double speed(execution_time *time_of, double rows, double slots)
 static double best_speed(execution_time *time_of)
 {
     double best = 0;
-    for (double rows = 1; rows <= MANY; rows *= 2) {
-        for (double slots = 1; slots <= CORES; slots *= 2)
+    for (double rows = 1; rows <= (double)MANY; rows *= 2) {
+        for (double slots = 1; slots <= (double)CORES; slots *= 2)
             best = fmax(best, speed(time_of, rows, slots));
     }
     return best;
