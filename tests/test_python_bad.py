@@ -314,6 +314,12 @@ def test_a_model_that_does_not_load(server, tmp_path, name, code, expected):
     check_others(started)
 
 
+def scratch(started, folder):
+    """(The worker of the model "one", its folder as others see it): in a cage the worker calls its own folder /tmp."""
+    [worker] = [p for p in started.descendants() if p.name() == "one"]
+    return worker, Path(f"/proc/{worker.pid}/root{folder}") if folder == "/tmp" else Path(folder)
+
+
 def test_scratch_folders_go(server, tmp_path):
     write_python(tmp_path, "one", """
         import os
@@ -324,8 +330,7 @@ def test_scratch_folders_go(server, tmp_path):
     """)
     started = server(tmp_path).wait_ready("one")
     folder = ask(started, "one", tensor("x", "INT64", [1], [1]))[1]["output"]["data"][0]
-    [worker] = [p for p in started.descendants() if p.name() == "one"]
-    here = Path(f"/proc/{worker.pid}/root{folder}") if folder == "/tmp" else Path(folder)
+    worker, here = scratch(started, folder)
     assert (here / "file").exists() and not os.path.exists("/tmp/file")
     worker.kill()
     until(lambda: not here.exists(), 10, "the folder to go")
@@ -343,9 +348,11 @@ def test_scratch_folders_go_after_an_upgrade_too(server, tmp_path):
     """)
     started = server(tmp_path / "models").wait_ready("one")
     folder = ask(started, "one", tensor("x", "INT64", [1], [1]))[1]["output"]["data"][0]
+    _, here = scratch(started, folder)
+    assert here.exists()
     started.process.send_signal(signal.SIGUSR2)
     assert started.err.wait_for("upgraded", 120), started.err.text()
-    until(lambda: not os.path.exists(folder), 60, "the folder of the older worker to go")
+    until(lambda: not here.exists(), 60, "the folder of the older worker to go")
     assert ask(started, "one", tensor("x", "INT64", [1], [1]))[0] == 200
 
 
