@@ -221,7 +221,7 @@ def test_an_upgrade_fails_no_request(started):
 
 def test_a_front_that_does_not_turn_while_it_retires_is_ended(started):
     """It is not waited for: the new one serves, and may be upgraded in turn."""
-    server = started("--stuck-timeout-ms", "1000")
+    server = started("--stuck-timeout-ms", "3000")
     old = front_of(server)
     with Held(server):
         server.process.send_signal(signal.SIGUSR2)
@@ -239,7 +239,7 @@ def test_a_front_that_does_not_turn_while_it_starts_is_ended(server, tmp_path):
     """A model that hangs while it loads keeps it from taking over; the old one goes on."""
     folder = write_model(tmp_path / "models", "echo", "identity", "UINT8")
     write_model(folder, "hangs", "chaos", "INT32", {"load": "hang"})
-    one = server(folder, "--stuck-timeout-ms", "1000", "--drain-timeout-ms", "200").wait_ready("echo")
+    one = server(folder, "--stuck-timeout-ms", "3000", "--drain-timeout-ms", "200").wait_ready("echo")
     old = front_of(one)
 
     def loading():
