@@ -228,10 +228,10 @@ def test_a_front_that_does_not_turn_while_it_retires_is_ended(started):
         assert server.err.wait_for("upgraded", 60), server.err.text()
         old.suspend()
         assert server.err.wait_for("stuck", 60)
-    processes.until(lambda: len(processes.named(server.pid, "front")) == 1, 60, "one front")
+    processes.until(lambda: not old.is_running(), 60, "the old front's end, seen by the spawner too")
     assert front_of(server) != old and infer(server)[0] == 200
     server.process.send_signal(signal.SIGUSR2)
-    assert server.err.wait_for("upgraded", 60)
+    assert server.err.wait_for("upgraded", 60), server.err.text()
     server.stop()
 
 
