@@ -17,6 +17,20 @@ static void check(const struct environment_plan *plan)
         assert(plan->hash.data[i] != '/' && plan->hash.data[i] != '.');
 }
 
+/* A question whose every member is anybody's text, and still one object. */
+static void ask(struct span text)
+{
+    const struct model_python python = {
+        .interpreter = text, .version = text, .requirements = &text, .requirement_count = 1};
+    const struct environment_question question = {
+        .path = text, .folder = text, .engine = text, .file = text, .python = &python};
+    struct buf buf;
+    buf_init(&buf, ARENA_BYTES);
+    environment_plan_ask(&buf, &question, text);
+    assert(!buf_ok(&buf) || (buf.data[0] == '{' && buf.data[buf.size - 1] == '}'));
+    buf_fini(&buf);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span answer = {(const char *)data, size};
@@ -28,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(&plan);
     else
         assert(error.code != ERROR_OK);
+    ask(answer);
     error = (struct error){0};
     assert(environment_built_read(answer, &arena, &error) || error.message[0]);
     arena_fini(&arena);
