@@ -1,8 +1,8 @@
 """Runs the fuzz targets of fuzz/targets.txt and measures what their stored inputs reach; ./dev fuzz.
 
     [TARGET] [SECONDS]     libFuzzer, one target or each (60 seconds)
-    --rounds MINUTES       all targets by turns, a process per processor at the lowest priority; the
-                           totals of fuzz/runs.tsv grow
+    --rounds MINUTES       the targets that have run least, a process per processor at the lowest
+                           priority; the totals of fuzz/runs.tsv grow
     --store                adds to fuzz/corpus/ what was found and reaches something new
     --coverage [TARGET]    the lines that stored inputs reach; fails below 95 % of a target's sources
     --page                 writes the table in docs/security.md
@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -78,20 +79,34 @@ def add_run(runs, target, executions, cpu_s):
     RUNS.write_text("target\texecutions\tcpu_s\n" + "".join(rows))
 
 
+def least_run(names, runs):
+    """The name of the target that has had the least processor time."""
+    return min(names, key=lambda name: runs.get(name, (0, 0))[1])
+
+
 def rounds(targets, minutes):
-    """Runs all targets in rounds of equal shares. One that has found something is left out of further rounds."""
+    """Each processor runs the target that has run least of those that wait, again and again. One that has found
+    something does not wait again."""
     end = time.monotonic() + 60 * minutes
-    runs = read_runs()
-    broken = set()
+    runs, waiting, lock = read_runs(), set(targets), threading.Lock()
+    broken = []
     os.nice(19)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while time.monotonic() < end and len(broken) < len(targets):
-            names = [name for name in targets if name not in broken]
-            for name, (executions, cpu_s, found) in zip(names, pool.map(lambda n: fuzz(n, ROUND_SECONDS), names)):
+
+    def take_turns(_):
+        while (left_s := end - time.monotonic()) >= 1:
+            with lock:
+                if not waiting:
+                    return
+                name = least_run(waiting, runs)
+                waiting.remove(name)
+            executions, cpu_s, found = fuzz(name, min(ROUND_SECONDS, int(left_s)))
+            with lock:
                 add_run(runs, name, executions, cpu_s)
+                (broken.append if found else waiting.add)(name)
                 print(f"{name}\t{executions}\t{cpu_s:.1f}\t{'FINDING' if found else ''}", flush=True)
-                if found:
-                    broken.add(name)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(take_turns, range(os.cpu_count())))
     return not broken
 
 
