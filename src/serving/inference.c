@@ -196,7 +196,7 @@ static void take_back(struct inference *inference)
         return;
     inference->cancelled = true;
     if (inference->state == INFERENCE_RUNNING) {
-        replica_cancel(inference->generation->replica, inference);
+        replica_cancel(inference->replica, inference);
         generation_abandon(inference->generation);
         return;
     }

@@ -28,6 +28,7 @@
 
 struct generation;
 struct inference;
+struct replica;
 struct version;
 
 enum { INFERENCE_ANSWERS_AHEAD = 32 }; /* that a model may give before the first was returned */
@@ -98,6 +99,7 @@ struct inference {
     struct inference_output *outputs; /* of the answer that is being told */
     size_t output_capacity;
     struct channel_request request;
+    struct replica *replica;  /* the worker that has it, while it runs */
     struct queue_entry entry; /* in the generation's queue */
     uint64_t priority;        /* 1 is the first; 0: the model's default */
     bool times_out;           /* its deadline is its own timeout's, not the protocol's */

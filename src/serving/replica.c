@@ -431,8 +431,10 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
         requests[i] = &batch[i]->request;
     if (!channel_execute(replica->channel, replica->next_execution, requests, count))
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         batch[i]->state = INFERENCE_RUNNING;
+        batch[i]->replica = replica;
+    }
     measure_execute(batch, count);
     struct execution *started = &replica->executions[replica->execution_count++];
     started->id = replica->next_execution++;
