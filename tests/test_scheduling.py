@@ -21,8 +21,10 @@ TIMEOUT_S = 60
 def chaos(server, tmp_path):
     """chaos(dynamic_batching={…}, parameter=value…) serves a chaos model "m"."""
 
-    def start(*arguments, dynamic_batching=None, max_batch_size=None, **parameters):
+    def start(*arguments, dynamic_batching=None, max_batch_size=None, scheduling=None, **parameters):
         config = {} if dynamic_batching is None else {"dynamic_batching": dynamic_batching}
+        if scheduling is not None:
+            config["scheduling"] = scheduling
         if max_batch_size is not None:
             config["max_batch_size"] = max_batch_size
         dims = [1] if max_batch_size else [-1]
@@ -126,6 +128,22 @@ def test_a_timeout_that_passes_in_the_model_cancels_it(chaos):
     status, headers, body = post(server, timeout=20_000, wait_ms=LONG_MS)
     assert (status, body) == (503, {"error": "Request timeout expired"})
     assert "Retry-After" not in headers  # it may have had its effect
+
+
+def test_a_request_that_does_not_end_costs_its_worker_where_the_config_says_so(chaos):
+    server = chaos(batching="no", concurrency=2, scheduling={"cancel_grace_ms": 50})
+    with Calls(server) as calls:
+        beside = calls.occupy()
+        status, _, body = post(server, timeout=20_000, die="hang")
+        assert (status, body) == (503, {"error": "Request timeout expired"})
+        with pytest.raises(grpc.RpcError) as failed:
+            beside.result()  # the model may be anything: who sent it knows whether it may run twice
+        assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert "did not end within 50 ms" in failed.value.details()
+        assert post(server)[0] == 200
+    metrics = server.fetch("/metrics")[2].decode()
+    assert 'tensord_worker_replacements_total{model="m",version="1"} 1' in metrics
+    assert 'tensord_worker_crashes_total{model="m",version="1"} 0' in metrics
 
 
 def test_a_full_queue_says_when_to_come_back(chaos):

@@ -211,12 +211,16 @@ static bool make_outputs(struct maker *maker)
 
 static bool make_queue(struct maker *maker)
 {
+    const struct inference_model_dynamic_batching *batching =
+        maker->from->which_scheduling_choice == 11 ? maker->from->dynamic_batching : NULL;
+    if (!batching && !maker->sections->scheduling)
+        return true;
     struct schedule_policy *policy = arena_alloc(maker->arena, sizeof *policy);
     if (!policy)
         return error_no_memory(maker->error);
     maker->config->queue = policy;
-    return model_queue_read(maker->from->dynamic_batching, maker->config->max_batch_size, policy,
-                            maker->error);
+    return model_queue_read(batching, maker->sections->scheduling, maker->config->max_batch_size,
+                            policy, maker->error);
 }
 
 static bool make_batching(struct maker *maker)
@@ -228,7 +232,7 @@ static bool make_batching(struct maker *maker)
     maker->config->max_batch_size = size == NOT_GIVEN ? -1 : size;
     const struct inference_model_transaction_policy *policy = maker->from->model_transaction_policy;
     maker->config->decoupled = policy && policy->decoupled;
-    return maker->from->which_scheduling_choice != 11 || make_queue(maker);
+    return make_queue(maker);
 }
 
 /* ---- instances and parameters ---- */

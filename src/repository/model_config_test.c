@@ -333,6 +333,19 @@ static void large_and_odd_files_are_refused(void **state)
     assert_false(model_config_load("/nowhere/at/all", &fixture->arena, &config, &fixture->error));
 }
 
+static void what_is_scheduled_stands_in_a_section_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(model_config_read(MODEL_CONFIG_YAML, SPAN("scheduling: {cancel_grace_ms: 500}"),
+                                  &fixture->arena, &fixture->config, &fixture->error));
+    assert_int_equal(fixture->config.queue->grace_ns, 500000000);
+    assert_int_equal(fixture->config.queue->levels, 0);
+    assert_false(model_config_read(MODEL_CONFIG_YAML,
+                                   SPAN("scheduling: {cancel_grace_ms: 86400001}"), &fixture->arena,
+                                   &fixture->config, &fixture->error));
+    assert_non_null(strstr(fixture->error.message, "cancel_grace_ms"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +355,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(engines_are_named_by_backend_or_platform, setup, teardown),
         cmocka_unit_test_setup_teardown(environments_that_are_there_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_scheduled_stands_in_a_section_of_its_own, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(queues_are_as_the_config_says, setup, teardown),
         cmocka_unit_test_setup_teardown(queues_that_make_no_sense_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(scheduling_and_parameters_are_taken, setup, teardown),

@@ -1,9 +1,10 @@
-/* From the section `dynamic_batching` to a policy; see model_queue.h. */
+/* From sections of a config to a policy; see model_queue.h. */
 #include "repository/model_queue.h"
 
 #include "base/clock.h"
 
 static const uint64_t LONGEST_US = UINT64_MAX / CLOCK_NS_PER_US; /* more is for ever */
+static const uint64_t LONGEST_GRACE_MS = 86400000;
 
 static uint64_t ns_of(uint64_t us)
 {
@@ -111,13 +112,27 @@ static bool read_rules(const struct inference_model_dynamic_batching *section,
     return true;
 }
 
-bool model_queue_read(const struct inference_model_dynamic_batching *section,
-                      int64_t max_batch_size, struct schedule_policy *ret_policy,
-                      struct error *ret_error)
+static bool read_scheduling(const struct tensord_scheduling_section *section,
+                            struct schedule_policy *policy, struct error *ret_error)
+{
+    if (section->cancel_grace_ms > LONGEST_GRACE_MS)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "'scheduling.cancel_grace_ms' is at most %llu",
+                         (unsigned long long)LONGEST_GRACE_MS);
+    policy->grace_ns = section->cancel_grace_ms * CLOCK_NS_PER_MS;
+    return true;
+}
+
+bool model_queue_read(const struct inference_model_dynamic_batching *batching,
+                      const struct tensord_scheduling_section *scheduling, int64_t max_batch_size,
+                      struct schedule_policy *ret_policy, struct error *ret_error)
 {
     struct schedule_policy policy = {0};
-    if (!read_sizes(section, max_batch_size, &policy, ret_error) ||
-        !read_levels(section, &policy, ret_error) || !read_rules(section, &policy, ret_error))
+    if (batching &&
+        (!read_sizes(batching, max_batch_size, &policy, ret_error) ||
+         !read_levels(batching, &policy, ret_error) || !read_rules(batching, &policy, ret_error)))
+        return false;
+    if (scheduling && !read_scheduling(scheduling, &policy, ret_error))
         return false;
     *ret_policy = policy;
     return true;
@@ -134,6 +149,7 @@ void model_queue_pack(const struct schedule_policy *policy, struct buf *buf)
     pack_number(buf, policy->preserve_order);
     pack_number(buf, policy->levels);
     pack_number(buf, policy->default_level);
+    pack_number(buf, policy->grace_ns);
     pack_number(buf, policy->rule_count);
     for (size_t i = 0; i < policy->rule_count; i++) {
         const struct policy_rule *rule = &policy->rules[i];
@@ -156,6 +172,7 @@ void model_queue_unpack(struct unpack *unpack, struct schedule_policy *ret_polic
     policy->preserve_order = unpack_bool(unpack);
     policy->levels = (uint32_t)unpack_number(unpack, POLICY_MAX_LEVELS);
     policy->default_level = (uint32_t)unpack_number(unpack, POLICY_MAX_LEVELS);
+    policy->grace_ns = unpack_number(unpack, UINT64_MAX);
     policy->rule_count = unpack_number(unpack, POLICY_MAX_LEVEL_RULES);
     for (size_t i = 0; i < policy->rule_count; i++) {
         struct policy_rule *rule = &policy->rules[i];

@@ -140,7 +140,14 @@ void queue_add(struct queue *queue, struct queue_entry *entry, const struct sche
     entry->node.key = due_ns(entry, policy);
     entry->node.sequence = queue->sequence++;
     entry->node.size = entry->rows < MOST_ROWS ? entry->rows : MOST_ROWS;
+    queue_add_again(queue, entry, policy);
+}
+
+void queue_add_again(struct queue *queue, struct queue_entry *entry,
+                     const struct schedule_policy *policy)
+{
     struct caller all = {.kind = CALLER_NOBODY};
+    assert(!entry->waits);
     if (policy->preserve_order)
         enter(queue, flow_for(queue, all, 1), entry);
     else

@@ -73,6 +73,10 @@ void queue_add(struct queue *queue, struct queue_entry *entry, const struct sche
  * anything else comes or is removed. */
 void queue_return(struct queue *queue, struct queue_entry *entry);
 
+/* Adds an entry again that was served long ago, where it would be had it waited on. */
+void queue_add_again(struct queue *queue, struct queue_entry *entry,
+                     const struct schedule_policy *policy);
+
 /* Takes an entry out. served: its caller has had its turn. */
 void queue_remove(struct queue *queue, struct queue_entry *entry, bool served);
 

@@ -100,6 +100,14 @@ enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_en
     return verdict;
 }
 
+bool schedule_repeat(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns)
+{
+    if (is_full(schedule, entry) || schedule_expires_ns(entry) <= now_ns)
+        return false;
+    queue_add_again(&schedule->queue, entry, &schedule->policy);
+    return true;
+}
+
 /* ---- out ---- */
 
 void schedule_leave(struct schedule *schedule, struct queue_entry *entry)

@@ -63,6 +63,10 @@ enum schedule_verdict {
 enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_entry *entry,
                                       uint64_t now_ns, uint64_t *ret_retry_ns);
 
+/* A request that ran with a worker that was replaced waits again, where it would have been. False:
+ * it must not, for the queue is full or its time is over. */
+bool schedule_repeat(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns);
+
 /* A waiting request goes. */
 void schedule_leave(struct schedule *schedule, struct queue_entry *entry);
 

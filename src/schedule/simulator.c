@@ -145,26 +145,44 @@ static void leave(struct simulator *simulator, size_t index)
 
 /* ---- executions ---- */
 
+/* What ran with a worker that was replaced waits again, once. */
+static bool repeat(struct simulator *simulator, struct simulator_request *request)
+{
+    if (!simulator->world.repeats || request->repeated || request->cancelled_ns ||
+        !schedule_repeat(&simulator->schedule, &request->entry, simulator->now_ns))
+        return false;
+    SAY(simulator, "request %zu waits again", index_of(simulator, &request->entry));
+    simulator_check_repeated(simulator, request);
+    request->state = WAITING;
+    request->repeated = true;
+    simulator->waiting++;
+    schedule_event(simulator, simulator->now_ns, EVENT_EXPIRES,
+                   index_of(simulator, &request->entry));
+    return true;
+}
+
 static void end_execution(struct simulator *simulator, struct simulator_execution *execution,
-                          bool failed)
+                          bool failed, bool replaced)
 {
     execution->runs = false;
     simulator->running--;
     simulator->workers[execution->worker].running--;
     schedule_end(&simulator->schedule, &execution->run, failed, simulator->now_ns);
-    for (size_t i = 0; i < execution->count; i++)
-        answer(simulator, &simulator->requests[execution->requests[i]],
-               failed ? "failed with its worker" : "answered");
+    for (size_t i = 0; i < execution->count; i++) {
+        struct simulator_request *request = &simulator->requests[execution->requests[i]];
+        if (!replaced || !repeat(simulator, request))
+            answer(simulator, request, failed ? "failed with its worker" : "answered");
+    }
 }
 
 static void execution_ends(struct simulator *simulator, size_t index)
 {
     struct simulator_execution *execution = &simulator->executions[index];
     if (execution->runs && execution->ends_ns == simulator->now_ns)
-        end_execution(simulator, execution, false);
+        end_execution(simulator, execution, false, false);
 }
 
-static void die(struct simulator *simulator, size_t index)
+static void die(struct simulator *simulator, size_t index, bool replaced)
 {
     struct simulator_worker *worker = &simulator->workers[index];
     if (!worker->up)
@@ -173,7 +191,7 @@ static void die(struct simulator *simulator, size_t index)
     worker->up = false;
     for (size_t i = 0; i < SIMULATOR_WORKERS * SIMULATOR_SLOTS; i++) {
         if (simulator->executions[i].runs && simulator->executions[i].worker == index)
-            end_execution(simulator, &simulator->executions[i], true);
+            end_execution(simulator, &simulator->executions[i], true, replaced);
     }
     schedule_event(simulator,
                    simulator->now_ns + simulator_draw_ns(simulator, 30 * CLOCK_NS_PER_MS),
@@ -198,7 +216,7 @@ static void watch(struct simulator *simulator, size_t index)
         break;
     case SCHEDULE_REPLACE:
         SAY(simulator, "request %zu does not end", index);
-        die(simulator, simulator->executions[request->execution].worker);
+        die(simulator, simulator->executions[request->execution].worker, true);
         break;
     }
 }
@@ -327,7 +345,7 @@ static void happen(struct simulator *simulator, const struct simulator_event *ev
         execution_ends(simulator, event->index);
         break;
     case EVENT_DIES:
-        die(simulator, event->index);
+        die(simulator, event->index, false);
         if (goes_on)
             schedule_event(simulator,
                            simulator->now_ns + simulator_draw_ns(simulator, world->death_ns),

@@ -31,6 +31,7 @@ struct simulator_request {
     uint64_t earlier_rows; /* begun since it was due, of what was due before it */
     uint64_t later_rows;   /* and of what was due after it */
     size_t execution;      /* that it runs in */
+    bool repeated;         /* its worker was replaced, and it has waited again */
 };
 
 struct simulator_execution {
@@ -56,6 +57,7 @@ struct simulator_world {
     double first_row_ns, row_ns, square_ns; /* an execution's time: a + b rows + c rows^2 */
     double noise;                           /* of it: 0.3 is plus or minus 30 % */
     double hang_share, send_failure_share;
+    bool repeats;      /* what runs with a worker that is replaced waits again */
     uint64_t death_ns; /* between two deaths of workers, on average; 0: none die */
     uint64_t slow_ns;  /* between two changes of a worker's speed; 0: none */
     uint32_t weights[SIMULATOR_CALLERS];
@@ -130,6 +132,9 @@ void simulator_check_batch(struct simulator *simulator, const struct schedule_ba
 
 /* What is left of it is sent to a worker. */
 void simulator_check_begun(struct simulator *simulator, const struct schedule_batch *batch);
+
+/* A request that was begun will be begun again. */
+void simulator_check_repeated(struct simulator *simulator, const struct simulator_request *request);
 
 /* A request was refused when it came. */
 void simulator_check_refusal(struct simulator *simulator, const struct simulator_request *request,

@@ -73,6 +73,8 @@ static void check_order(struct simulator *simulator, const struct simulator_requ
     size_t *last = &simulator->last_begun[entry->caller.id][entry->level][request->shape];
     size_t number = index_of(simulator, request) + 1;
     bool preserved = simulator->world.policy.preserve_order;
+    if (request->repeated && !preserved)
+        return;
     if (preserved)
         last = &simulator->last_begun[0][0][0];
     else if (entry->rows != 1 || entry->alone || entry->deadline_ns != CLOCK_NEVER ||
@@ -84,6 +86,14 @@ static void check_order(struct simulator *simulator, const struct simulator_requ
         simulator_fail(simulator, "reordered", "request %zu is begun after %zu", number - 1,
                        *last - 1);
     *last = number;
+}
+
+/* Where the order is preserved nothing else runs, and so nothing later has been answered. */
+void simulator_check_repeated(struct simulator *simulator, const struct simulator_request *request)
+{
+    size_t *last = &simulator->last_begun[0][0][0], index = index_of(simulator, request);
+    if (simulator->world.policy.preserve_order && index < *last)
+        *last = index;
 }
 
 /* When a request is due, as the policy says. */

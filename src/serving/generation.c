@@ -41,6 +41,8 @@ static enum generation_end kind_of_end(bool loaded, const struct error *error)
 {
     if (!loaded && error->code == ERROR_UNAVAILABLE)
         return GENERATION_END_TOO_SOON;
+    if (loaded && error->code == ERROR_CANCELLED)
+        return GENERATION_END_REPLACED;
     if (loaded || error->code == ERROR_INTERNAL || error->code == ERROR_RESOURCE_EXHAUSTED)
         return GENERATION_END_DIED;
     return GENERATION_END_REFUSED;
@@ -159,7 +161,7 @@ void generation_loaded(struct generation *generation, const struct schema *schem
 /* Says what is waited for. */
 static void note_retry(struct version *version, enum generation_end how, const struct error *error)
 {
-    if (how == GENERATION_END_DIED)
+    if (how == GENERATION_END_DIED || how == GENERATION_END_REPLACED)
         version_note(version, "restarting after its worker ended: %s", error->message);
     else
         version_note(version, "%s", error->message); /* its files are still being written */
@@ -189,6 +191,12 @@ static bool make_pool(struct generation *generation, struct error *ret_error)
     return true;
 }
 
+/* The same inputs give the same outputs, and nothing else happens: it is data of a known format. */
+static bool is_repeatable(const struct repository_version *found)
+{
+    return !found->code && found->runtime != RUNTIME_SERVER && format_named(found->format);
+}
+
 struct generation *generation_new(struct version *version, const struct repository_version *found,
                                   struct error *ret_error)
 {
@@ -202,6 +210,7 @@ struct generation *generation_new(struct version *version, const struct reposito
     version->generations++;
     generation->references = 1;
     generation->fingerprint = found->fingerprint;
+    generation->repeatable = is_repeatable(found);
     generation->idle_since_ns = loop_now_ns(version->model->serving->loop);
     generation->output_bytes = DEFAULT_OUTPUT_BYTES;
     struct schedule_policy policy;

@@ -31,6 +31,7 @@ struct generation {
     struct environment_question question; /* of models in Python: on which one they run */
     struct environment_use environment;
     uint64_t fingerprint;    /* of the files */
+    bool repeatable;         /* a request may be executed twice: the model is data, and pure */
     struct schema *schema;   /* NULL until it was loaded or probed once */
     struct replica *replica; /* its worker, or one on its way; NULL when there is none */
     struct timer retry;
@@ -92,6 +93,11 @@ void generation_withdraw(struct generation *generation, struct inference *infere
 /* Looks at an inference that waits, as time has passed: it may be refused. */
 void generation_expire(struct generation *generation, struct inference *inference);
 
+/* A request whose worker was replaced waits again, and will run alone: it may be the one that did
+ * not end. False: it must not, for the model is code, or it has been tried twice, given answers or
+ * cancelled, or its time is over; or there is no room in the queue. */
+bool generation_repeat(struct generation *generation, struct inference *inference);
+
 /* Nobody waits any more for a request that is with the worker. Undone by its final answer, with
  * generation_reclaim. A retired generation that has no other requests ends its worker at once,
  * whether or not the model hears that it was cancelled. */
@@ -121,7 +127,7 @@ void generation_notice(struct generation *generation, enum generation_event even
 void generation_loaded(struct generation *generation, const struct schema *schema);
 
 /* The worker has ended, lived_ms after its start, or could not be started; the replica is gone
- * already. `loaded`: generation_loaded was told. */
+ * already. `loaded`: generation_loaded was told. CANCELLED after that: it was replaced. */
 void generation_lost(struct generation *generation, bool loaded, uint64_t lived_ms,
                      const struct error *error);
 

@@ -157,6 +157,18 @@ void generation_submit(struct generation *generation, struct inference *inferenc
         inference_refuse(inference, &error);
 }
 
+bool generation_repeat(struct generation *generation, struct inference *inference)
+{
+    if (!generation->repeatable || generation->state.phase != GENERATION_READY ||
+        inference->repeated || inference->cancelled || inference->times.responses > 0 ||
+        !schedule_repeat(&generation->schedule, &inference->entry, clock_now_ns()))
+        return false;
+    inference->entry.alone = inference->repeated = true;
+    inference_waits(inference);
+    queued(generation);
+    return true;
+}
+
 void generation_submit_visit(struct generation *generation, struct visit *visit)
 {
     struct error error UNSET;

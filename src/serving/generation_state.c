@@ -159,6 +159,10 @@ static struct generation_action lost(struct generation_state *state, enum genera
         state->phase = GENERATION_RETRYING;
         return (struct generation_action){GENERATION_START_TIMER, GENERATION_REWRITE_MS};
     }
+    if (how == GENERATION_END_REPLACED) {
+        state->phase = GENERATION_RETRYING;
+        return (struct generation_action){GENERATION_START_TIMER, 0};
+    }
     state->failures = lived_ms >= GENERATION_HEALTHY_MS ? 1 : state->failures + 1;
     if (how == GENERATION_END_REFUSED || state->failures == GENERATION_MAX_FAILURES) {
         state->phase = GENERATION_FAILED;

@@ -56,6 +56,7 @@ enum generation_end {
     GENERATION_END_DIED,     /* as any may: it is worth another try */
     GENERATION_END_TOO_SOON, /* before it was loaded: files are still being written */
     GENERATION_END_REFUSED,  /* before it was loaded: it says why it never will be */
+    GENERATION_END_REPLACED, /* it was killed for a request that did not end: the model is good */
 };
 
 /* What is to be done. */

@@ -95,6 +95,18 @@ static void a_worker_that_dies_is_followed_by_another(void **unused)
     assert_int_equal(later, GENERATION_BACK_OFF_MS);
 }
 
+static void replacing_a_worker_never_ends_it(void **unused)
+{
+    make_ready();
+    for (unsigned i = 0; i < 2 * GENERATION_MAX_FAILURES; i++) {
+        uint64_t wait_ms =
+            assert_end(GENERATION_END_REPLACED, 5, GENERATION_START_TIMER, GENERATION_RETRYING);
+        assert_int_equal(wait_ms, 0);
+        assert_step(GENERATION_TIME, GENERATION_START_WORKER, GENERATION_LOADING);
+        assert_step(GENERATION_LOADED, GENERATION_SETTLE, GENERATION_READY);
+    }
+}
+
 static void an_idle_one_rests_until_somebody_comes(void **unused)
 {
     make_ready();
@@ -389,6 +401,7 @@ int main(void)
         TEST(a_request_while_the_probe_ends_loads_it_afterwards),
         TEST(a_probe_that_dies_is_a_probe_again),
         TEST(a_worker_that_dies_is_followed_by_another),
+        TEST(replacing_a_worker_never_ends_it),
         TEST(an_idle_one_rests_until_somebody_comes),
         TEST(deaths_in_a_row_end_it),
         TEST(deaths_far_apart_do_not),

@@ -189,6 +189,8 @@ void inference_deadline_error(const struct inference *inference, bool ran, struc
               "Request timeout expired");
 }
 
+static void watch_time(struct inference *inference);
+
 static void take_back(struct inference *inference)
 {
     struct error error;
@@ -196,6 +198,8 @@ static void take_back(struct inference *inference)
         return;
     inference->cancelled = true;
     if (inference->state == INFERENCE_RUNNING) {
+        inference->cancelled_ns = clock_now_ns();
+        watch_time(inference);
         replica_cancel(inference->replica, inference);
         generation_abandon(inference->generation);
         return;
@@ -207,28 +211,48 @@ static void take_back(struct inference *inference)
     inference_refuse(inference, &error);
 }
 
-static void time_passed(struct timer *timer);
-
-/* Comes back to it when its time is over, in the queue or as a whole. */
-static void watch_time(struct inference *inference)
-{
-    struct loop *loop = model_of(inference)->serving->loop;
-    uint64_t until =
-        inference->entry.waits ? schedule_expires_ns(&inference->entry) : inference->deadline_ns;
-    uint64_t now = loop_now_ns(loop), left = until > now ? until - now : 0;
-    if (until != CLOCK_NEVER)
-        timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS + 1, time_passed);
-}
-
 static void time_passed(struct timer *timer)
 {
     struct inference *inference = list_entry(timer, struct inference, deadline);
     if (inference->entry.waits)
         generation_expire(inference->generation, inference);
-    else if (clock_now_ns() >= inference->deadline_ns)
-        take_back(inference);
-    if (inference->entry.waits || clock_now_ns() < inference->deadline_ns)
+    if (inference->entry.waits || inference->state == INFERENCE_RUNNING)
         watch_time(inference);
+}
+
+/* Does what is to be done of a request that is with a worker. Returns when to look again. */
+static uint64_t watch_running(struct inference *inference)
+{
+    uint64_t next_ns;
+    switch (schedule_watch(&inference->generation->schedule, inference->deadline_ns,
+                           inference->cancelled_ns, clock_now_ns(), &next_ns)) {
+    case SCHEDULE_GO_ON:
+        break;
+    case SCHEDULE_CANCEL:
+        take_back(inference); /* which watches on */
+        break;
+    case SCHEDULE_REPLACE:
+        replica_replace(inference->replica);
+        break;
+    }
+    return next_ns;
+}
+
+/* Comes back to it when something is to be done about the time that has passed. */
+static void watch_time(struct inference *inference)
+{
+    struct loop *loop = model_of(inference)->serving->loop;
+    uint64_t until =
+        inference->entry.waits ? schedule_expires_ns(&inference->entry) : watch_running(inference);
+    uint64_t now = loop_now_ns(loop), left = until > now ? until - now : 0;
+    if (until != CLOCK_NEVER)
+        timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS + 1, time_passed);
+}
+
+void inference_waits(struct inference *inference)
+{
+    inference->state = INFERENCE_QUEUED;
+    watch_time(inference);
 }
 
 void inference_submit(struct inference *inference)

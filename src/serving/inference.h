@@ -109,6 +109,8 @@ struct inference {
     struct error *early_error; /* NULL: there was no memory for it */
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
     bool cancelled;
+    uint64_t cancelled_ns;          /* since when, while it was with a worker */
+    bool repeated;                  /* it was with a worker that was replaced */
     bool fails;                     /* with early_error, whatever its worker says */
     bool released;                  /* its memory has gone back */
     bool runs_alone;                /* it is not joined with others, whatever they are */

@@ -15,6 +15,9 @@ void inference_deadline_error(const struct inference *inference, bool ran, struc
  */
 void inference_refuse(struct inference *inference, const struct error *error);
 
+/* It was with a worker and is in the queue again. */
+void inference_waits(struct inference *inference);
+
 /* The memory that it waited for is there. */
 void inference_admit(struct inference *inference);
 

@@ -39,6 +39,7 @@ struct replica {
     bool probe;
     bool loaded;
     bool stopping;
+    bool replaced; /* it was killed for the sake of another one */
     uint64_t started_ns;
     struct execution executions[MAX_EXECUTIONS]; /* with the worker, oldest first */
     size_t execution_count;
@@ -203,7 +204,8 @@ static const struct channel_events events = {
 /* ---- the process ---- */
 
 /* Answers what was with the worker: it may be sent again, by the client who knows whether that is
- * safe. INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow.
+ * safe; where the worker was good and it is known to be safe, it is sent again from here.
+ * INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow.
  */
 static void fail_requests(struct replica *replica, const char *reason)
 {
@@ -214,8 +216,10 @@ static void fail_requests(struct replica *replica, const char *reason)
               "the worker of model '%.*s' ended (%s); the request may be sent again",
               SPAN_ARGS(replica->generation->spec.name), reason);
     while ((request = channel_next_request(replica->channel, &position))) {
+        struct inference *inference = list_entry(request, struct inference, request);
         request->channel = NULL;
-        inference_answer(list_entry(request, struct inference, request), &response);
+        if (!replica->replaced || !generation_repeat(replica->generation, inference))
+            inference_answer(inference, &response);
     }
 }
 
@@ -228,7 +232,8 @@ static void finish(struct replica *replica, const char *reason)
     if (error.code == ERROR_OK)
         error_set(&error, ERROR_INTERNAL, "%s", reason);
     if (!replica->stopping && !(replica->probe && replica->loaded)) { /* else it was asked to end */
-        generation->version->statistics.metrics.worker_crashes++;
+        struct model_metrics *counts = &generation->version->statistics.metrics;
+        replica->replaced ? counts->worker_replacements++ : counts->worker_crashes++;
         say(replica, LOG_ERROR, span_of(error.message));
     }
     uint64_t lived_ms = (loop_now_ns(serving->loop) - replica->started_ns) / CLOCK_NS_PER_MS;
@@ -369,6 +374,17 @@ void replica_kill(struct replica *replica, const char *format, ...)
         replica_stop(replica);
     else
         spawner_kill(serving_of(replica)->spawner, &replica->process);
+}
+
+void replica_replace(struct replica *replica)
+{
+    if (replica->replaced || replica->stopping || !replica->loaded)
+        return; /* it ends already */
+    replica->replaced = true;
+    replica_kill(
+        replica, "a cancelled request did not end within %llu ms",
+        (unsigned long long)(replica->generation->schedule.policy.grace_ns / CLOCK_NS_PER_MS));
+    replica->failure.code = ERROR_CANCELLED;
 }
 
 static void grace_over(struct timer *timer)

@@ -18,6 +18,10 @@ void replica_stop(struct replica *replica);
 void replica_kill(struct replica *replica, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A request was cancelled and has not ended within the time that the model's config gives it: kills
+ * the worker, and another takes its place at once. */
+void replica_replace(struct replica *replica);
+
 /* How many more executions it can take now; 0 until it has loaded the model. */
 uint64_t replica_room(const struct replica *replica);
 

@@ -150,6 +150,74 @@ static void a_client_that_leaves_is_cancelled_in_the_worker(void **state)
     fixture_fini(&f);
 }
 
+/* Runs two requests as one execution, of which the first is cancelled and does not end, until the
+ * worker is gone. Returns the other one. */
+static struct client *lose_worker_to_a_request(bool repeatable)
+{
+    struct played_worker *worker = make_ready(8);
+    struct generation *generation = fixture_generation(&f, "m");
+    struct client *before = ask(1), *endless, *other;
+    generation->schedule.policy.grace_ns = CLOCK_NS_PER_MS;
+    generation->repeatable = repeatable;
+    worker_read(&f, worker);
+    endless = ask(1);
+    other = ask(1);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(before, ERROR_OK);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 2);
+    client_leave(endless);
+    while (!worker->killed)
+        fixture_turn(&f);
+    worker_end(&f, worker, "killed by signal 9 (Killed)");
+    const struct model_metrics *counts = &generation->version->statistics.metrics;
+    assert_int_equal(counts->worker_replacements, 1);
+    assert_int_equal(counts->worker_crashes, 0);
+    assert_int_equal(generation->state.failures, 0);
+    return other;
+}
+
+static void a_request_that_does_not_end_costs_its_worker(void **state)
+{
+    struct client *other = lose_worker_to_a_request(false);
+    assert_non_null(strstr(other->error.message, "did not end within 1 ms"));
+    client_expect(other, ERROR_INTERRUPTED);
+    fixture_fini(&f);
+}
+
+static void others_are_sent_again_once_where_that_is_safe(void **state)
+{
+    struct client *other = lose_worker_to_a_request(true), *joined;
+    assert_int_equal(other->answers, 0);
+    struct generation *generation = fixture_generation(&f, "m");
+    pass_time(&f, generation);
+    struct played_worker *worker = worker_of(&f, "m");
+    joined = ask(1);
+    worker_ready(&f, worker, 8);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 1); /* alone: it may be the one that does not end */
+    client_leave(joined);
+    inference_cancel(&other->inference);
+    while (!worker->killed)
+        fixture_turn(&f);
+    worker_end(&f, worker, "killed by signal 9 (Killed)");
+    client_expect(other, ERROR_INTERRUPTED);
+    fixture_fini(&f);
+}
+
+static void what_was_sent_again_is_answered(void **state)
+{
+    struct client *other = lose_worker_to_a_request(true);
+    pass_time(&f, fixture_generation(&f, "m"));
+    struct played_worker *worker = worker_of(&f, "m");
+    worker_ready(&f, worker, 8);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(other, ERROR_OK);
+    assert_int_equal(f.serving.inferences, 0);
+    fixture_fini(&f);
+}
+
 static void a_worker_that_does_not_stop_is_killed(void **state)
 {
     struct played_worker *worker = make_ready(0);
@@ -173,6 +241,9 @@ int main(void)
         cmocka_unit_test(room_is_given_as_long_as_there_is_some),
         cmocka_unit_test(a_liar_is_killed),
         cmocka_unit_test(a_client_that_leaves_is_cancelled_in_the_worker),
+        cmocka_unit_test(a_request_that_does_not_end_costs_its_worker),
+        cmocka_unit_test(others_are_sent_again_once_where_that_is_safe),
+        cmocka_unit_test(what_was_sent_again_is_answered),
         cmocka_unit_test(a_worker_that_does_not_stop_is_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,8 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
         "Time for each row when as much runs as that; 0 until it is known")                        \
     ROW(worker_crashes, "tensord_worker_crashes_total", COUNTER, single, ONE,                      \
         "Workers that ended by themselves or broke the rules")                                     \
+    ROW(worker_replacements, "tensord_worker_replacements_total", COUNTER, single, ONE,            \
+        "Workers that were killed because a cancelled request did not end")                        \
     ROW(worker_restarts, "tensord_worker_restarts_total", COUNTER, single, ONE,                    \
         "Workers that were started in the place of one that had ended")                            \
     ROW(tensor_used_bytes, "tensord_tensor_memory_used_bytes", GAUGE, single, BYTES,               \

@@ -136,7 +136,7 @@ struct model_metrics {
     uint64_t rows, executions;  /* what Triton calls inferences, and batches */
     uint64_t last_inference_ms; /* since the epoch; 0: none */
     uint64_t load_ns;           /* that the last load took */
-    uint64_t worker_crashes, worker_restarts;
+    uint64_t worker_crashes, worker_replacements, worker_restarts;
     struct histogram stages[STAGE_COUNT];
     struct histogram load_ratio;     /* the whole to the engine's share */
     struct histogram first_response; /* of models that answer several times */
