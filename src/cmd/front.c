@@ -12,6 +12,7 @@
 #include "cmd/front_limits.h"
 #include "cmd/guard.h"
 #include "cmd/heap_trim.h"
+#include "cmd/learned_file.h"
 #include "cmd/listeners.h"
 #include "cmd/observing.h"
 #include "cmd/pushing.h"
@@ -46,6 +47,7 @@ struct front {
     struct announcer announcer;
     struct drain drain;
     struct heap_trim heap_trim;
+    struct learned_file learned;
     struct loop_task load_named; /* asks for the models of --load-model */
     uv_signal_t terminate, interrupt, hangup;
     bool successor;      /* another front serves until this one is settled */
@@ -354,11 +356,13 @@ static bool start(const char *path, struct error *ret_error)
         return false;
     pushing_open(&front.pushing, front.loop, front.spawner, &front.settings, front.path);
     front.pushing.installer.changed = on_installed;
+    learned_file_open(&front.learned, &front.serving, &front.settings);
     if (!front_confine(&front.settings, front.guard.folder, pushing_folder(&front.pushing),
-                       ret_error))
+                       front.learned.path, ret_error))
         return false;
     blobs_sweep(&front.pushing.blobs);
     installer_tidy(&front.pushing.installer);
+    learned_file_start(&front.learned);
     const struct repository_looker looker = {start_look, NULL};
     front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,
                                         &looker, on_scan, NULL, ret_error);
@@ -384,5 +388,6 @@ int front_run(int count, char **arguments)
     if (!start(path, &error))
         return complain(error.message);
     loop_run(front.loop);
+    learned_file_close(&front.learned);
     return front.status;
 }

@@ -88,6 +88,7 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .stop_grace_ms = STOP_GRACE_MS,
         .series_limit = (size_t)settings->metrics_models,
         .summaries = settings->metrics_summaries,
+        .processors = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
     };
 }
 

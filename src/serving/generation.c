@@ -145,7 +145,7 @@ static bool take_schema(struct generation *generation, const struct schema *sche
     generation->schema = schema_copy(schema);
     if (!generation->schema)
         return error_no_memory(ret_error);
-    schedule_set_model(&generation->schedule, schema->max_batch_size, schema->concurrency);
+    generation_set_model(generation, schema->max_batch_size, schema->concurrency);
     generation_check_queue(generation);
     return true;
 }
@@ -262,6 +262,7 @@ void generation_reclaim(struct generation *generation)
 static void destroy(struct generation *generation)
 {
     assert(!generation->replica && generation->schedule.queue.count == 0);
+    generation_keep_learned(generation);
     if (generation->pool)
         server_pool_fini(generation->pool);
     free(generation->pool);

@@ -71,6 +71,15 @@ bool generation_has_failed(const struct generation *generation);
  * kernel, and a worker that touches what it was not given is killed. */
 void generation_watch(struct generation *generation);
 
+/* ---- what is learned (generation_learned.c) ---- */
+
+/* Joined executions have at most max_rows rows (0: requests are not joined), and max_slots may run
+ * at once: the scheduler is told, and what was learned of the same files before. */
+void generation_set_model(struct generation *generation, uint64_t max_rows, uint64_t max_slots);
+
+/* Keeps what was learned, in the serving's table. */
+void generation_keep_learned(const struct generation *generation);
+
 /* ---- requests (generation_queue.c) ---- */
 
 /* Room for the outputs of a request of so many rows, as far as it can be foreseen: what the schema

@@ -488,6 +488,7 @@ void serving_fini(struct serving *serving)
         free(model);
     }
     map_fini(&serving->models);
+    learned_fini(&serving->learned);
     environments_fini(&serving->environments);
 }
 

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/process_limits.h"
+#include "schedule/learned.h"
 #include "serving/environment.h"
 #include "serving/measure.h"
 #include "serving/model_log.h"
@@ -55,6 +56,7 @@ struct serving_options {
     uint64_t stop_grace_ms;                  /* that a stopped worker has before it is killed */
     size_t series_limit;                     /* versions with metrics of their own */
     bool summaries;                          /* quantiles are kept */
+    uint64_t processors;                     /* of the machine: what is learned is of it */
 };
 
 struct serving {
@@ -63,12 +65,13 @@ struct serving {
     struct serving_options options;
     struct tracer *tracer; /* outlives it; NULL: nothing is traced */
     struct environments environments;
-    struct map models;   /* name → struct model */
-    bool scanned;        /* the first scan has been applied */
-    bool draining;       /* no new inferences are taken */
-    bool stopping;       /* and the workers end */
-    size_t inferences;   /* that are bound to a generation: from their first byte to the last */
-    size_t live_workers; /* those on their way included */
+    struct learned learned; /* what was learned of models, loaded or not */
+    struct map models;      /* name → struct model */
+    bool scanned;           /* the first scan has been applied */
+    bool draining;          /* no new inferences are taken */
+    bool stopping;          /* and the workers end */
+    size_t inferences;      /* that are bound to a generation: from their first byte to the last */
+    size_t live_workers;    /* those on their way included */
     void (*rescan)(void *context);  /* asks for a scan: a load needs to know the files */
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
     void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
@@ -141,6 +144,9 @@ void serving_stop(struct serving *serving);
 
 /* True when no process of the models runs any more. */
 bool serving_is_stopped(const struct serving *serving);
+
+/* Brings serving->learned up to date with what the current generations have learned. */
+void serving_keep_learned(struct serving *serving);
 
 /* Frees everything; no worker runs any more. */
 void serving_fini(struct serving *serving);
