@@ -80,9 +80,10 @@ class Calls:
         return self.ended
 
 
-def post(server, **parameters):
+def post(server, headers=None, **parameters):
     """(status, headers, body) of a request in JSON."""
-    status, headers, body = server.fetch("/v2/models/m/infer", request([1], datatype="INT32", **parameters), timeout_s=TIMEOUT_S)
+    status, headers, body = server.fetch("/v2/models/m/infer", request([1], datatype="INT32", **parameters), headers=headers,
+                                         timeout_s=TIMEOUT_S)
     return status, headers, json.loads(body)
 
 
@@ -128,6 +129,27 @@ def test_a_timeout_that_passes_in_the_model_cancels_it(chaos):
     status, headers, body = post(server, timeout=20_000, wait_ms=LONG_MS)
     assert (status, body) == (503, {"error": "Request timeout expired"})
     assert "Retry-After" not in headers  # it may have had its effect
+
+
+def test_a_header_sets_a_deadline_over_rest(chaos):
+    server = chaos(batching="no")
+    in_time = {"X-Request-Timeout-Ms": "60000"}
+    assert post(server, in_time)[0] == 200
+    status, headers, body = post(server, {"X-Request-Timeout-Ms": "20"}, wait_ms=LONG_MS)
+    assert (status, body) == (503, {"error": "Request timeout expired"}) and "Retry-After" not in headers
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        status, headers, body = post(server, {"X-Request-Timeout-Ms": "20"})
+        assert (status, body) == (503, {"error": "Request timeout expired"}) and headers["Retry-After"]
+        assert post(server, in_time, timeout=20_000)[0] == 503  # the earlier of the two holds
+        busy.cancel()
+    assert post(server, {"X-Request-Timeout-Ms": str(2**64 - 1)})[0] == 200
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "10m", "", "99999999999999999999"])
+def test_a_header_that_is_no_time_is_refused(chaos, value):
+    status, _, body = post(chaos(batching="no"), {"X-Request-Timeout-Ms": value})
+    assert status == 400 and "X-Request-Timeout-Ms" in body["error"]
 
 
 def test_a_request_that_does_not_end_costs_its_worker_where_the_config_says_so(chaos):

@@ -187,6 +187,31 @@ static void reserve(struct api_call *call, uint64_t needed_bytes, const struct s
     }
 }
 
+/* ---- the deadline ---- */
+
+/* X-Request-Timeout-Ms, beside the parameter `timeout`: counted from the request's first byte, and
+ * never for the queue alone. */
+static bool take_deadline(struct api_call *call, struct error *ret_error)
+{
+    static const struct span name = {"x-request-timeout-ms", 20};
+    const struct http_exchange *exchange = call->exchange;
+    struct inference *inference = &infer_of(call)->inference;
+    struct span value = http_field(&exchange->request, name);
+    uint64_t timeout_ms, timeout_ns, deadline_ns;
+    if (!value.data)
+        return true;
+    if (!http_field_is_single(&exchange->request, name) || !span_to_u64(value, &timeout_ms) ||
+        timeout_ms == 0)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "X-Request-Timeout-Ms must be one number of milliseconds, 1 or above");
+    if (__builtin_mul_overflow(timeout_ms, CLOCK_NS_PER_MS, &timeout_ns) ||
+        __builtin_add_overflow(exchange->started_ns, timeout_ns, &deadline_ns))
+        return true; /* later than anything */
+    inference->deadline_ns = deadline_ns;
+    inference->times_out = true;
+    return true;
+}
+
 /* The JSON is complete. */
 static void take_json(struct api_call *call)
 {
@@ -195,7 +220,7 @@ static void take_json(struct api_call *call)
     struct error error UNSET;
     struct version *version = call_version(call, &error);
     if (!version || !inference_init(inference, version, &call->exchange->arena, &error) ||
-        !infer->form->read(call, &error)) {
+        !take_deadline(call, &error) || !infer->form->read(call, &error)) {
         infer_refuse(call, &error);
         return;
     }
@@ -219,7 +244,7 @@ static void take_raw(struct api_call *call)
     uint64_t needed = 0;
     infer->request.binary_output = true;
     if (!version || !inference_init(&infer->inference, version, &call->exchange->arena, &error) ||
-        !infer_raw_measure(call, &needed, &error)) {
+        !take_deadline(call, &error) || !infer_raw_measure(call, &needed, &error)) {
         infer_refuse(call, &error);
         return;
     }
