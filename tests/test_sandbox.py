@@ -146,7 +146,7 @@ def test_what_a_model_gets_a_bounded_part_of(cage, action):
     before = pid_of(cage, "hostile")
     status, answer = try_to(cage, action)
     if status == 503 and action == "files":  # on disk, where no file system bounds it
-        assert "its scratch folder held more files than its limit is" in answer
+        assert "it wrote more files to its scratch folder than its limit is" in answer
         processes.until(lambda: try_to(cage, "nothing") == (200, "done"), 60, "the next worker")
         return
     assert status == 200 and answer.startswith("got "), answer

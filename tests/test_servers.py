@@ -12,23 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.managed import path_of, write_server
+from support.managed import (WITHOUT_NAMESPACES, apps, ask, needs_root, path_of, served_by_nobody, told,
+                             write_server)
 from support.processes import until
 from support.python_models import needs_python
 from support.sockets import Connection
-
-
-def ask(server, name, path, data=None, **options):
-    """(status, body) of a request to a managed server."""
-    status, _, body = server.fetch(path_of(name, path), data, **options)
-    return status, body
-
-
-def told(server, name, path, data=None, **options):
-    """What the app says that it was asked."""
-    status, body = ask(server, name, path, data, **options)
-    assert status == 200, body
-    return json.loads(body)
 
 
 class HalfSent:
@@ -56,18 +44,6 @@ def row_of(server, name="app"):
     rows = server.get("/tensord/v1/models")["models"]
     nothing = {"state": "", "requests_waiting": 0, "requests_running": 0}  # before the first look
     return next((row for row in rows if row["name"] == name), nothing)
-
-
-def apps(server):
-    """The processes of apps beneath the server."""
-    found = []
-    for child in server.descendants():
-        try:
-            if "app.py" in " ".join(child.cmdline()):
-                found.append(child)
-        except psutil.Error:
-            pass
-    return found
 
 
 def connection(server):
@@ -273,32 +249,14 @@ def test_its_sandbox(echo):
 # ---- who runs it, and where ----
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@needs_root
 def test_as_an_ordinary_user(tmp_path, tmp_path_factory):
     """What a user may have without privilege is enough for the whole cage."""
-    from support.server import Server
-
-    state = tmp_path_factory.mktemp("state")
-    folder = tmp_path / "models"
-    write_server(folder, "app", "/usr/bin/python3 -B app.py {port}", health="/health")
-    for path in (state, *state.parents[:2], *tmp_path.parents[:1]):
-        path.chmod(0o755)
-    for path in (state, tmp_path, folder, *folder.rglob("*")):
-        os.chown(path, 65534, 65534)
-    served = Server(folder, "--python", "/usr/bin/python3", state=state, environment={"HOME": str(state)},
-                    starter=["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"])
-    try:
-        served.wait_ready("app")
+    write_server(tmp_path / "models", "app", "/usr/bin/python3 -B app.py {port}", health="/health")
+    with served_by_nobody(tmp_path, tmp_path_factory.mktemp("state")) as served:
         assert ask(served, "app", "/try", b"result = os.getuid(), len([n for n in os.listdir('/proc') if n.isdigit()])")[1] \
             == b"(65534, 2)"
         assert b"refused" in ask(served, "app", "/try", f"socket.create_connection(('127.0.0.1', {served.port}))".encode())[1]
-    finally:
-        served.stop()
-
-
-# A user namespace in which there can be no other namespaces, as in many containers.
-WITHOUT_NAMESPACES = ["unshare", "-Ur", "sh", "-c", 'for kind in user net pid mnt ipc; do echo 0 >/proc/sys/user/max_${kind}_namespaces; '
-                      'done; exec "$0" "$@"']
 
 
 def test_without_namespaces(server, tmp_path):
@@ -463,7 +421,7 @@ def test_it_is_restarted_when_it_dies(server, tmp_path):
     write_server(tmp_path, "app", health="/health")
     served = server(tmp_path).wait_ready("app")
     status, body = ask(served, "app", "/exit?3")
-    assert status == 502 and b"before it answered" in body
+    assert status == 502 and b"ended before it answered (exited with status 3)" in body
     until(lambda: ask(served, "app", "/echo")[0] == 200, 60, "the next one")
     until(lambda: "the server exited with status 3" in served.err.text(), 30, "the reason")
 

@@ -26,10 +26,11 @@ struct proxy {
     bool connected; /* the client has a connection */
     bool used;      /* which was used before */
     bool retried;
-    bool sending; /* a piece of the body is not yet taken */
-    bool replied; /* the head of the answer was passed on */
-    bool over;    /* the answer has ended, or will not come */
-    bool failed;  /* by the server */
+    bool sending;        /* a piece of the body is not yet taken */
+    bool replied;        /* the head of the answer was passed on */
+    bool over;           /* the answer has ended, or will not come */
+    bool failed;         /* by the server */
+    struct error broken; /* while it asks why */
     char peer[PEER_BYTES];
 };
 
@@ -139,6 +140,11 @@ static void on_done(void *owner, struct conn *conn, bool reusable, const struct 
         visit_submit(&proxy->visit);
         return;
     }
+    if (error && !proxy->replied && http1_client_was_cut(proxy->client)) {
+        proxy->broken = *error;
+        visit_ask_why(&proxy->visit);
+        return;
+    }
     if (error) {
         fail(proxy, error);
         return;
@@ -146,6 +152,17 @@ static void on_done(void *owner, struct conn *conn, bool reusable, const struct 
     proxy->over = true;
     http_end(proxy->call->exchange, NULL, 0);
     http_resume(proxy->call->exchange); /* what still comes of the body is dropped */
+}
+
+static void on_told(struct visit *visit, const char *why)
+{
+    struct proxy *proxy = list_entry(visit, struct proxy, visit);
+    if (why)
+        error_set(&proxy->broken, ERROR_BAD_GATEWAY,
+                  "the server of model '%.*s' ended before it answered (%s); the request may be "
+                  "sent again",
+                  SPAN_ARGS(proxy->call->model), why);
+    fail(proxy, &proxy->broken);
 }
 
 /* ---- the body ---- */
@@ -335,5 +352,6 @@ void begin_proxy(struct api_call *call)
     }
     proxy->visit.given = on_given;
     proxy->visit.refused = on_refused;
+    proxy->visit.told = on_told;
     visit_submit(&proxy->visit);
 }

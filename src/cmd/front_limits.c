@@ -71,6 +71,14 @@ static struct process_limits worker_limits(const struct settings *settings)
     };
 }
 
+static struct process_limits server_limits(const struct settings *settings)
+{
+    struct process_limits limits = worker_limits(settings);
+    limits.scratch_mib = (uint32_t)settings->server_scratch_mib;
+    limits.pids = (uint32_t)settings->server_pids;
+    return limits;
+}
+
 void front_serving_options(const struct settings *settings, struct serving_options *ret_options)
 {
     static char python[PATH_MAX];
@@ -82,6 +90,7 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .python = interpreter_find(settings->python, python) ? python : NULL,
         .environments = environment_options(settings),
         .worker_limits = worker_limits(settings),
+        .server_limits = server_limits(settings),
         .queue_limit = (size_t)settings->queue_limit,
         .queue_wait_ms = (uint64_t)settings->queue_wait_ms,
         .memory_wait_ms = (uint64_t)settings->memory_wait_ms,

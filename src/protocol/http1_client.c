@@ -27,6 +27,7 @@ struct http1_client {
     bool request_ended; /* all of the request was given to http1_client_send */
     bool answered;      /* a byte of the answer has come */
     bool ended;         /* the server has said that it sends no more */
+    bool cut;           /* and has so broken off what was not complete */
     char room[ROOM_BYTES];
 };
 
@@ -143,6 +144,7 @@ static void proceed(struct http1_client *client)
 static void fail_ended(struct http1_client *client)
 {
     struct error error;
+    client->cut = true;
     error_set(&error, ERROR_BAD_GATEWAY, "%s",
               client->in_body ? "the server's answer ended before it was complete"
               : client->answered
@@ -236,7 +238,7 @@ void http1_client_begin(struct http1_client *client, struct conn *conn)
     client->conn = conn;
     client->filled = client->piece = client->used = client->interim = 0;
     client->in_body = client->paused = client->request_ended = client->answered = client->ended =
-        false;
+        client->cut = false;
     http1_answer_init(&client->answer, &client->limits, client->arena, client->to_head);
     conn_own(conn, &calls, client);
 }
@@ -249,6 +251,11 @@ bool http1_client_is_paused(const struct http1_client *client)
 bool http1_client_has_answer(const struct http1_client *client)
 {
     return client->answered;
+}
+
+bool http1_client_was_cut(const struct http1_client *client)
+{
+    return client->cut;
 }
 
 bool http1_client_send(struct http1_client *client, const struct iovec *vectors, size_t count,

@@ -62,4 +62,7 @@ bool http1_client_is_paused(const struct http1_client *client);
 /* Whether a byte of the answer has come. */
 bool http1_client_has_answer(const struct http1_client *client);
 
+/* Whether what failed is that the server closed the connection, and no answer that is none. */
+bool http1_client_was_cut(const struct http1_client *client);
+
 #endif

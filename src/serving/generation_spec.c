@@ -113,6 +113,8 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
 {
     const struct model_config *config = found->config;
     struct worker_spec *spec = ret_spec;
+    const struct process_limits *usual =
+        found->runtime == RUNTIME_SERVER ? &options->server_limits : &options->worker_limits;
     *spec = (struct worker_spec){
         .version = found->version,
         .input_count = config->input_count,
@@ -124,7 +126,7 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
         .concurrency = config->instance_count,
         .keep_limit_bytes = keep_limit_bytes(options),
         .renamed_in = found->renamed_in,
-        .limits = limits_of(&config->limits, &options->worker_limits),
+        .limits = limits_of(&config->limits, usual),
     };
     if (found->runtime == RUNTIME_SERVER &&
         !server_config_copy(arena, &config->server, &spec->server))

@@ -247,7 +247,7 @@ static void finish(struct replica *replica, const char *reason)
     kept_forget(&replica->kept);
     fail_requests(replica, error.message);
     if (generation->pool)
-        server_pool_close(generation->pool);
+        server_pool_lost(generation->pool, error.message);
     channel_close(replica->channel);
     bool loaded = replica->loaded;
     free(replica);

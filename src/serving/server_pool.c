@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -411,15 +412,25 @@ void server_pool_close(struct server_pool *pool)
     uv_close((uv_handle_t *)&line->poll, on_line_closed);
 }
 
+void server_pool_lost(struct server_pool *pool, const char *why)
+{
+    server_pool_close(pool);
+    pool->lost_ns = clock_now_ns();
+    snprintf(pool->lost_why, sizeof pool->lost_why, "%s", why);
+    for (struct list_link *link; (link = list_first(&pool->asking));)
+        visit_tell_why(list_entry(link, struct visit, link), pool->lost_why);
+}
+
 void server_pool_init(struct server_pool *pool, struct generation *generation)
 {
     *pool = (struct server_pool){.generation = generation};
     list_init(&pool->waiting);
+    list_init(&pool->asking);
     list_init(&pool->idle);
 }
 
 void server_pool_fini(struct server_pool *pool)
 {
-    assert(list_empty(&pool->waiting) && !pool->lent);
+    assert(list_empty(&pool->waiting) && list_empty(&pool->asking) && !pool->lent);
     server_pool_close(pool);
 }

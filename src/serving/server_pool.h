@@ -21,12 +21,15 @@ struct server_pool {
     struct server_line *line;  /* to its keeper; NULL: there is none */
     struct list waiting;       /* of struct visit; generation->state.queued are in it */
     struct list idle;          /* of connections that nobody uses, the newest last */
+    struct list asking;        /* of struct visit: why the server has ended */
     size_t open;               /* connections: asked for, lent and idle */
     size_t asked;              /* of these, which the keeper has yet to make */
     size_t lent;               /* of these, which are with visits */
     uint64_t refused_since_ns; /* the server has accepted none since then; 0: it does */
     struct timer again;        /* asks again after a refusal */
     struct timer quiet;        /* nobody has visited since it was started */
+    uint64_t lost_ns;          /* when its keeper last ended; 0: never */
+    char lost_why[256];        /* why */
 };
 
 void server_pool_init(struct server_pool *pool, struct generation *generation);
@@ -38,8 +41,11 @@ void server_pool_fini(struct server_pool *pool);
  * False when it cannot be watched. */
 bool server_pool_open(struct server_pool *pool, int fd, struct error *ret_error);
 
-/* Its keeper has ended. Visits keep the connections that they have. */
+/* It has no keeper, or none any more. Visits keep the connections that they have. */
 void server_pool_close(struct server_pool *pool);
+
+/* Its keeper has ended, and why: the same, and whoever asks is told. */
+void server_pool_lost(struct server_pool *pool, const char *why);
 
 /* Gives connections to those who wait, and asks for what lacks; in the generation's dispatch. */
 void server_pool_dispatch(struct server_pool *pool);

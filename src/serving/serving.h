@@ -50,6 +50,7 @@ struct serving_options {
     const char *python;          /* path of the interpreter of Python workers; NULL: none */
     struct environment_options environments; /* of models in Python */
     struct process_limits worker_limits;     /* where the model's config does not say */
+    struct process_limits server_limits;     /* likewise, of managed servers */
     size_t queue_limit;                      /* requests that wait for one model */
     uint64_t queue_wait_ms;                  /* that a request may be foreseen to wait; 0: any */
     uint64_t memory_wait_ms;                 /* for which a request may wait for memory */

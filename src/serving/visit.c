@@ -7,6 +7,8 @@
 
 #include <assert.h>
 
+enum { PATIENCE_MS = 1000 }; /* until it is known that a server has ended */
+
 bool visit_init(struct visit *visit, struct version *version, struct error *ret_error)
 {
     *visit = (struct visit){.generation = NULL};
@@ -57,6 +59,33 @@ void visit_refuse(struct visit *visit, const struct error *error)
     loop_defer(visit->generation->version->model->serving->loop, &visit->refusal);
 }
 
+void visit_tell_why(struct visit *visit, const char *why)
+{
+    timer_stop(&visit->patience);
+    list_remove(&visit->link);
+    visit->asks = false;
+    visit->told(visit, why);
+}
+
+/* Either nothing is known, or it was before it asked. */
+static void on_patience(struct timer *timer)
+{
+    struct visit *visit = list_entry(timer, struct visit, patience);
+    const struct server_pool *pool = visit->generation->pool;
+    visit_tell_why(visit, pool->lost_ns > visit->given_ns ? pool->lost_why : NULL);
+}
+
+void visit_ask_why(struct visit *visit)
+{
+    struct generation *generation = visit->generation;
+    bool known = generation->pool->lost_ns > visit->given_ns;
+    assert(!visit->lent && !visit->asks);
+    visit->asks = true;
+    list_add(&generation->pool->asking, &visit->link);
+    timer_start(&visit->patience, generation->version->model->serving->loop,
+                known ? 0 : PATIENCE_MS, on_patience);
+}
+
 void visit_return(struct visit *visit, struct conn *conn, bool reusable)
 {
     assert(visit->lent);
@@ -71,7 +100,10 @@ void visit_fini(struct visit *visit, enum visit_end end)
         return;
     assert(!visit->lent);
     loop_undefer(&visit->refusal);
-    if (list_linked(&visit->link))
+    timer_stop(&visit->patience);
+    if (visit->asks)
+        list_remove(&visit->link);
+    else if (list_linked(&visit->link))
         generation_withdraw_visit(generation, visit);
     if (visit->submitted_ns)
         measure_visit(visit, visit->was_refused ? VISIT_FAILED : end);

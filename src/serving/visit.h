@@ -27,14 +27,18 @@ struct visit {
     /* Set by the caller before visit_submit; called in a later turn, one of them and once. */
     void (*given)(struct visit *visit, struct conn *conn, bool used);
     void (*refused)(struct visit *visit, const struct error *error);
+    /* Set before visit_ask_why: the server has ended, and why; NULL: it seems to live. */
+    void (*told)(struct visit *visit, const char *why);
 
     /* The serving module's own. */
     struct generation *generation; /* NULL: not bound */
-    struct list_link link;         /* among those that wait */
+    struct list_link link;         /* among those that wait, or ask */
     struct loop_task refusal;
+    struct timer patience; /* of one that asks */
     struct error error;
     uint64_t submitted_ns, given_ns; /* monotonic; 0: not yet */
     bool lent;                       /* it has a connection */
+    bool asks;                       /* why the server has ended */
     bool was_refused;
 };
 
@@ -52,6 +56,10 @@ void visit_submit(struct visit *visit);
  * another visit may have it. May be followed by another visit_submit. */
 void visit_return(struct visit *visit, struct conn *conn, bool reusable);
 
+/* Asks why the connection, which was given back, broke off: `told` says so in a later turn, within
+ * a second, as it may take a moment until it is known that the server has ended. */
+void visit_ask_why(struct visit *visit);
+
 /* Ends the visit, whatever it has come to; a connection was given back. Does nothing when it is not
  * bound. */
 void visit_fini(struct visit *visit, enum visit_end end);
@@ -62,6 +70,9 @@ const struct server_config *visit_config(const struct visit *visit);
 /* ---- for server_pool.c and generation_queue.c ---- */
 
 void visit_give(struct visit *visit, struct conn *conn, bool used);
+
+/* Tells one that asks. It is in no list after that. */
+void visit_tell_why(struct visit *visit, const char *why);
 
 /* Tells that it is refused, at the end of this turn. It is in no list. */
 void visit_refuse(struct visit *visit, const struct error *error);

@@ -40,7 +40,9 @@
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
     ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
     ROW(load_timeout_ms, "a model took too long to load")                                          \
-    ROW(worker_memory_mib, "a worker used more memory than it may")                                \
+    ROW(worker_memory_mib, "a worker, or managed server, used more memory than it may")            \
+    ROW(worker_scratch_mib, "one wrote more to its scratch folder than it may")                    \
+    ROW(worker_pids, "one had more threads and processes than it may")                             \
     ROW(max_uploads, "as many files were being uploaded as may be")                                \
     ROW(max_blobs, "as many uploaded files were kept as may be")                                   \
     ROW(max_blobs_mib, "as many bytes of uploaded files were kept as may be")                      \

@@ -1,5 +1,6 @@
 /* Inits of cages; see cage.h. */
 #include "worker/cage.h"
+#include "worker/cage_tree.h"
 #include "worker/cage_watch.h"
 
 #include <errno.h>
@@ -28,6 +29,8 @@ enum {
     WHY_BYTES = 200,
     WATCH_MS = 1000,
     WATCH_CLOSELY_MS = 100,
+    WATCH_PART = 20, /* of the time, at most: a look at many processes and files takes its time, */
+    WATCH_MOST_MS = 10000, /* but is not put off for longer */
 };
 
 static _Noreturn void die(int words, const char *what)
@@ -93,48 +96,63 @@ static void give_up_privileges(void)
 }
 
 /* It cannot die of the same signal: process 1 is spared those of its own namespace. */
-static _Noreturn void end_as(int status, const char *why, int words)
+static _Noreturn void end_as(const struct sandbox_share *share, int status, const char *why,
+                             int words)
 {
+    if (!(share->own & SANDBOX_OWN_PROCESSES))
+        cage_tree_end();
     if (WIFEXITED(status))
         _exit(WEXITSTATUS(status));
     dprintf(words, "%c%c%s", '\0', WTERMSIG(status), why);
     _exit(EXIT_FAILURE);
 }
 
-static void reap(pid_t kept, int words)
+static void reap(const struct sandbox_share *share, pid_t kept, int words)
 {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         if (pid == kept)
-            end_as(status, "", words);
+            end_as(share, status, "", words);
 }
 
-/* Ends the process when it uses more than it may. Returns after how many milliseconds to look
- * again: what comes near its limit is looked at more often. */
-static long watch(const struct sandbox_share *share, pid_t kept, int words)
+/* Whether it uses more than half of what it may. */
+static bool is_near(const struct cage_usage *usage, const struct process_limits *limits)
 {
-    const struct process_limits *limits = &share->limits;
+    return (limits->memory_mib && usage->memory_bytes >> 19 > limits->memory_mib) ||
+           (limits->scratch_mib && usage->disk_bytes >> 19 > limits->scratch_mib) ||
+           (limits->pids && usage->pids > limits->pids / 2);
+}
+
+/* Ends the process when it uses more than it may. Returns after how many nanoseconds to look again:
+ * what comes near its limit is looked at more often. */
+static uint64_t watch(const struct sandbox_share *share, pid_t kept, int words)
+{
     char why[WHY_BYTES];
     struct cage_usage usage;
-    if (!cage_usage_look(share, kept, &usage))
-        return WATCH_MS;
-    if (cage_usage_exceeds(&usage, limits, why, sizeof why)) {
+    uint64_t pause_ns = WATCH_MS * CLOCK_NS_PER_MS, begun_ns = clock_now_ns();
+    if (!cage_usage_look(share, &usage))
+        return pause_ns;
+    if (cage_usage_exceeds(&usage, share, why, sizeof why)) {
         kill(-kept, SIGKILL);
         kill(kept, SIGKILL);
-        end_as(SIGKILL, why, words);
+        end_as(share, SIGKILL, why, words);
     }
-    bool near = (limits->memory_mib && usage.memory_bytes >> 19 > limits->memory_mib) ||
-                (limits->pids && usage.pids > limits->pids / 2);
-    return near ? WATCH_CLOSELY_MS : WATCH_MS;
+    if (is_near(&usage, &share->limits))
+        pause_ns = WATCH_CLOSELY_MS * CLOCK_NS_PER_MS;
+    uint64_t least_ns = WATCH_PART * (clock_now_ns() - begun_ns);
+    uint64_t most_ns = WATCH_MOST_MS * CLOCK_NS_PER_MS;
+    least_ns = least_ns < most_ns ? least_ns : most_ns;
+    return pause_ns > least_ns ? pause_ns : least_ns;
 }
 
 /* Takes a signal and passes it on, until it is time. */
-static void pass_signals(pid_t kept, uint64_t until_ns, int words)
+static void pass_signals(const struct sandbox_share *share, pid_t kept, uint64_t until_ns,
+                         int words)
 {
     sigset_t all;
     sigfillset(&all);
-    for (uint64_t now_ns; reap(kept, words), (now_ns = clock_now_ns()) < until_ns;) {
+    for (uint64_t now_ns; reap(share, kept, words), (now_ns = clock_now_ns()) < until_ns;) {
         uint64_t left_ns = until_ns - now_ns;
         const struct timespec left = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
         int signal = sigtimedwait(&all, NULL, &left);
@@ -151,8 +169,8 @@ static _Noreturn void keep(const struct sandbox_share *share, pid_t kept, int wo
         close_range(WORDS_FD + 1, ~0U, 0);
     give_up_privileges();
     for (;;) {
-        uint64_t pause_ns = (uint64_t)watch(share, kept, WORDS_FD) * CLOCK_NS_PER_MS;
-        pass_signals(kept, clock_now_ns() + pause_ns, WORDS_FD);
+        uint64_t pause_ns = watch(share, kept, WORDS_FD);
+        pass_signals(share, kept, clock_now_ns() + pause_ns, WORDS_FD);
     }
 }
 

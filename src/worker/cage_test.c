@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -17,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -301,24 +303,133 @@ static void what_uses_too_much_is_ended(void **state)
     }
 }
 
-static void usage_is_read_from_status(void **state)
+enum { BLOCK_BYTES = 40 << 20, CHILDREN = 3 };
+
+/* Starts processes, each in a session of its own, that touch a block each, or all the same one. */
+static int starts_others(bool shared)
+{
+    char *block = mmap(NULL, BLOCK_BYTES, PROT_READ | PROT_WRITE,
+                       (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
+    int done[2];
+    char bytes[CHILDREN];
+    assert_int_equal(pipe(done), 0);
+    for (int i = 0; i < CHILDREN; i++) {
+        if (fork() != 0)
+            continue;
+        setsid();
+        memset(block, 1, BLOCK_BYTES);
+        if (write(done[1], "", 1) == 1)
+            waits();
+    }
+    for (size_t got = 0; got < sizeof bytes;)
+        got += (size_t)read(done[0], bytes, sizeof bytes - got);
+    return EXIT_SEEN;
+}
+
+static int starts_some_that_take(void)
+{
+    starts_others(false);
+    return waits();
+}
+
+/* As servers do: what has more privilege than its init is not looked into. */
+static void give_up_privilege(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[2] = {{0}};
+    syscall(SYS_capset, &head, none);
+}
+
+/* Long enough to be looked at, several times and closely. */
+static int starts_some_that_share(void)
+{
+    give_up_privilege();
+    starts_others(true);
+    usleep(1500 * 1000);
+    return EXIT_SEEN;
+}
+
+static int starts_threads_of_its_own(void)
+{
+    for (int i = 0; i < 12; i++)
+        if (fork() == 0)
+            waits();
+    return waits();
+}
+
+/* Whether a process that has this pipe's other end lives. */
+static int alive[2];
+
+static bool all_are_gone(void)
+{
+    char byte;
+    close(alive[1]);
+    ssize_t size = read(alive[0], &byte, 1); /* ends when the last one has ended */
+    close(alive[0]);
+    return size == 0;
+}
+
+static void all_that_it_starts_is_bounded_together(void **state)
+{
+    const struct sandbox_share server = {
+        .own = SANDBOX_INIT, .serves = true, .limits = {.memory_mib = 100, .pids = 10}};
+    assert_int_equal(pipe2(alive, O_CLOEXEC), 0);
+    struct end end = run(&server, starts_some_that_take, NULL);
+    assert_true(end.passed_limit && WTERMSIG(end.status) == SIGKILL);
+    assert_non_null(strstr(end.words, "its limit is 100 MiB: set sandbox.memory_mib"));
+    assert_true(all_are_gone());
+    assert_int_equal(pipe2(alive, O_CLOEXEC), 0);
+    end = run(&server, starts_threads_of_its_own, NULL);
+    assert_true(end.passed_limit);
+    assert_non_null(strstr(end.words, "its limit is 10: set sandbox.pids in its model.yaml, or "
+                                      "--server-pids"));
+    assert_true(all_are_gone());
+    end = run(&server, starts_some_that_share, NULL);
+    assert_false(end.passed_limit);
+    assert_int_equal(end.status, 0);
+    struct sandbox_share small = server;
+    small.limits.memory_mib = 30;
+    end = run(&small, starts_some_that_share, NULL);
+    assert_true(end.passed_limit);
+    assert_non_null(strstr(end.words, "it used 4")); /* once, and not three times */
+}
+
+static void usage_is_read_from_the_kernels_texts(void **state)
+{
+    struct cage_process process;
+    cage_process_read(&process, SPAN("Name:\tRssAnon: 9\nState:\tR\nThreads:\t2\n"
+                                     "VmSwap:\t    1024 kB\nRssAnon:\t    1024 kB\n"
+                                     "RssFile:\t 9999999 kB\nRssShmem:\t 7 kB\n"));
+    assert_int_equal(process.own_bytes, 2 << 20);
+    assert_int_equal(process.shared_bytes, 7 << 10);
+    assert_int_equal(process.threads, 2);
+    cage_process_read(&process, SPAN("00400000-7fff r--p 00000000 00:00 0 [rollup]\nRss: 900 kB\n"
+                                     "Pss:  500 kB\nPss_Anon:  1 kB\nPss_File:  90 kB\n"
+                                     "Pss_Shmem:  3 kB\nSwapPss:  1 kB\n"));
+    assert_int_equal(process.own_bytes, 2 << 10);
+    assert_int_equal(process.shared_bytes, 3 << 10);
+}
+
+static void what_is_too_much_is_said(void **state)
 {
     char text[WORDS_BYTES];
-    struct cage_usage usage = {0};
-    const struct process_limits limits = {.memory_mib = 3, .pids = 5};
-    cage_usage_add(&usage, SPAN("Name:\tRssAnon: 9\nState:\tR\nThreads:\t2\nVmSwap:\t    1024 kB\n"
-                                "RssAnon:\t    1024 kB\nRssFile:\t 9999999 kB\n"));
-    assert_int_equal(usage.memory_bytes, 2 << 20);
-    assert_int_equal(usage.pids, 2);
-    assert_false(cage_usage_exceeds(&usage, &limits, text, sizeof text));
-    cage_usage_add(&usage, SPAN("Threads:\t4"));
-    assert_true(cage_usage_exceeds(&usage, &limits, text, sizeof text));
-    assert_string_equal(text, "it had 6 threads and processes, its limit is 5: set sandbox.pids in "
+    struct sandbox_share share = {.limits = {.memory_mib = 3, .scratch_mib = 8, .pids = 5}};
+    struct cage_usage usage = {.memory_bytes = 3 << 20, .pids = 5, .disk_bytes = 8 << 20};
+    assert_false(cage_usage_exceeds(&usage, &share, text, sizeof text));
+    usage.pids = 6;
+    assert_true(cage_usage_exceeds(&usage, &share, text, sizeof text));
+    assert_string_equal(text, "it ran 6 threads and processes, its limit is 5: set sandbox.pids in "
                               "its model.yaml, or --worker-pids");
-    cage_usage_add(&usage, SPAN("RssAnon:\t 2048 kB"));
-    assert_true(cage_usage_exceeds(&usage, &limits, text, sizeof text));
+    usage.disk_bytes = 9 << 20;
+    share.serves = true;
+    assert_true(cage_usage_exceeds(&usage, &share, text, sizeof text));
+    assert_string_equal(text, "it wrote 9 MiB to its scratch folder, its limit is 8 MiB: set "
+                              "sandbox.scratch_mib in its model.yaml, or --server-scratch-mib");
+    usage.memory_bytes = 4 << 20;
+    assert_true(cage_usage_exceeds(&usage, &share, text, sizeof text));
     assert_non_null(strstr(text, "it used 4 MiB of memory, its limit is 3 MiB"));
-    assert_false(cage_usage_exceeds(&usage, &(struct process_limits){0}, text, sizeof text));
+    share.limits = (struct process_limits){0};
+    assert_false(cage_usage_exceeds(&usage, &share, text, sizeof text));
 }
 
 static void words_of_others_are_left(void **state)
@@ -376,7 +487,9 @@ int main(void)
         cmocka_unit_test(its_processes_and_network_are_its_own),
         cmocka_unit_test(its_root_is_its_own),
         cmocka_unit_test(what_uses_too_much_is_ended),
-        cmocka_unit_test(usage_is_read_from_status),
+        cmocka_unit_test(all_that_it_starts_is_bounded_together),
+        cmocka_unit_test(usage_is_read_from_the_kernels_texts),
+        cmocka_unit_test(what_is_too_much_is_said),
         cmocka_unit_test(words_of_others_are_left),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

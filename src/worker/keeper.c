@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ struct keeper {
     bool ended;                 /* the command has ended, or could not be started */
     bool stopping;              /* the host has asked for the end */
     bool refused;               /* another try would come to the same */
+    int status;                 /* the command's wait status; 0: it has not told */
     char reason[256];           /* how it ended */
     char last_line[LINE_BYTES]; /* of its output */
 };
@@ -160,6 +162,7 @@ static bool hear_warden(void)
         ended(true, message.text);
         return false;
     default:
+        keeper.status = message.number; /* the thread's own until it ends */
         ended(WIFEXITED(message.number) && WEXITSTATUS(message.number) == 127,
               spawn_status_text(message.number, text, sizeof text));
         return false;
@@ -168,14 +171,20 @@ static bool hear_warden(void)
 
 /* ---- the thread ---- */
 
-/* A server that has ended takes its keeper with it, unless that is about to end anyway. */
+/* A server that has ended takes its keeper with it, which ends in the same way, unless that is
+ * about to end anyway. */
 static void end_with_server(void)
 {
     pthread_mutex_lock(&keeper.lock);
     bool unasked = keeper.loaded && !keeper.stopping;
     pthread_mutex_unlock(&keeper.lock);
-    if (unasked)
-        _exit(EXIT_FAILURE);
+    if (!unasked)
+        return;
+    if (WIFSIGNALED(keeper.status)) {
+        signal(WTERMSIG(keeper.status), SIG_DFL);
+        raise(WTERMSIG(keeper.status));
+    }
+    _exit(WIFEXITED(keeper.status) ? WEXITSTATUS(keeper.status) : EXIT_FAILURE);
 }
 
 static void *serve(void *unused)

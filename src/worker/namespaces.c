@@ -74,13 +74,16 @@ static const char *const services[] = {
     "/run/snapd.socket",
 };
 
-bool namespaces_mount(void)
+bool namespaces_mount(uint32_t shared_mib)
 {
+    char options[48] = "mode=1777";
+    if (shared_mib)
+        snprintf(options, sizeof options, "mode=1777,size=%um", shared_mib);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
         return false;
     if (access("/dev/shm", F_OK) == 0 &&
-        mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0)
+        mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
         return false;
     for (size_t i = 0; i < sizeof services / sizeof *services; i++)
         if (!namespaces_cover(services[i]))

@@ -6,6 +6,7 @@
 #define TENSORD_WORKER_NAMESPACES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Gives this process, which has one thread, a network with nothing but a loopback of its own, and
  * IPC of its own. False, with nothing changed, when it may not. */
@@ -15,9 +16,10 @@ bool namespaces_enter_network(void);
  * namespace, with mounts of its own. False, with nothing changed, when it may not. */
 bool namespaces_enter_processes(void);
 
-/* In that child: mounts what such processes see of themselves (/proc) and share (/dev/shm), and
- * covers where this machine's services listen. False when it may not. */
-bool namespaces_mount(void);
+/* In that child: mounts what such processes see of themselves (/proc) and share (/dev/shm, of at
+ * most so many MiB; 0: half of the machine's), and covers where this machine's services listen.
+ * False when it may not. */
+bool namespaces_mount(uint32_t shared_mib);
 
 /* In that child: covers a file, so that what it is cannot be reached at this path. False when it is
  * there and cannot be covered. */

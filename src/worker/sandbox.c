@@ -407,14 +407,15 @@ bool sandbox_enter_keeper(enum sandbox_mode mode, struct error *ret_error)
 }
 
 bool sandbox_enter_server(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
-                          const char *root, struct error *ret_error)
+                          const char *root, const struct sandbox_share *share,
+                          struct error *ret_error)
 {
     const struct sandbox_path row = {root, SANDBOX_READ};
     if (mode == SANDBOX_OFF)
         return true;
     bool files_bounded = sandbox_landlock_abi() > 0;
     return sandbox_check(mode, ret_error) &&
-           limit(server_limits, COUNT(server_limits), ret_error) &&
+           limit(server_limits, COUNT(server_limits), ret_error) && limit_share(share, ret_error) &&
            forbid_new_privileges(ret_error) &&
            bound_files(installer_paths, COUNT(installer_paths), paths, count, NULL, SANDBOX_ALL_TCP,
                        ret_error) &&

@@ -47,6 +47,8 @@ struct sandbox_share {
     unsigned own; /* enum sandbox_own */
     struct process_limits limits;
     const char *scratch; /* a folder on disk that it may write to, NULL where there is none */
+    bool serves; /* it keeps a managed server: all that this has started is bounded together, also
+                    what has processes of its own, and shared memory counts */
 };
 
 enum { SANDBOX_SCRATCH_FILES = 65536 }; /* that a scratch folder holds */
@@ -106,9 +108,10 @@ bool sandbox_enter_keeper(enum sandbox_mode mode, struct error *ret_error);
 /* The sandbox of a managed server, in the child of a fork whose parent had one thread and before
  * its command is executed: it may execute programs, listen and connect, and open what `paths` say
  * beside what programs need of a system. Which machines it reaches is said by namespaces.h. `root`
- * is as for sandbox_enter_worker. */
+ * is as for sandbox_enter_worker. Of the share its limits count, for each process by itself. */
 bool sandbox_enter_server(enum sandbox_mode mode, const struct sandbox_path *paths, size_t count,
-                          const char *root, struct error *ret_error);
+                          const char *root, const struct sandbox_share *share,
+                          struct error *ret_error);
 
 /* Second step of a process that changes folders, in the worker's place: the same, but that files
  * may be made, linked, renamed and removed where Landlock lets it. It keeps no capability. */

@@ -7,15 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { OPEN_FOLDERS = 16 };
 
-static void folder_of_all(pid_t spawner, char path[SCRATCH_PATH_BYTES])
+static const char *place(void)
 {
     const char *where = getenv("TMPDIR");
-    snprintf(path, SCRATCH_PATH_BYTES, "%.400s/tensord-%u-%d",
-             where && where[0] == '/' ? where : "/tmp", (unsigned)geteuid(), (int)spawner);
+    return where && where[0] == '/' ? where : "/tmp";
+}
+
+static void folder_of_all(pid_t spawner, char path[SCRATCH_PATH_BYTES])
+{
+    snprintf(path, SCRATCH_PATH_BYTES, "%.400s/tensord-%u-%d", place(), (unsigned)geteuid(),
+             (int)spawner);
+}
+
+uint32_t scratch_usual_mib(void)
+{
+    struct statvfs status;
+    if (statvfs(place(), &status) < 0)
+        return 0;
+    uint64_t disk_mib = (uint64_t)status.f_blocks * status.f_frsize >> 20;
+    return disk_mib < UINT32_MAX ? (uint32_t)(disk_mib / 10 * 9) : UINT32_MAX;
 }
 
 static bool is_ours(const char *path)

@@ -21,6 +21,9 @@ bool scratch_path(pid_t spawner, pid_t front, uint64_t worker, char path[SCRATCH
  */
 void scratch_remove(const char *path);
 
+/* What one may hold where nothing says so: nine tenths of the disk that it lies on, in MiB. */
+uint32_t scratch_usual_mib(void);
+
 /* Removes the folder that holds all of this spawner's, if there is one, and waits for it. */
 void scratch_remove_all(pid_t spawner);
 

@@ -53,8 +53,11 @@ enum spawn_type {
     SPAWN_TYPE_END
 };
 
-/* So begins the text of an ENDED whose process had used too much memory. */
+/* So begins the text of an ENDED whose process had used too much memory, had written too much to
+ * its scratch folder, or had too many threads and processes. */
 #define SPAWN_USED_MEMORY "it used "
+#define SPAWN_USED_SCRATCH "it wrote "
+#define SPAWN_USED_PIDS "it ran "
 
 struct spawn_message {
     enum spawn_type type;

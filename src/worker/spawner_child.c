@@ -65,9 +65,12 @@ struct sandbox_share spawner_child_share(const struct spawner_child *child,
                                          const struct spawn_message *message)
 {
     struct sandbox_share share = {.own = child->namespaces, .limits = message->limits};
-    if (child->sandbox == SANDBOX_OFF || message->type == SPAWN_EXPORT ||
-        message->type == SPAWN_SERVER)
+    if (child->sandbox == SANDBOX_OFF || message->type == SPAWN_EXPORT)
         return (struct sandbox_share){0};
+    if (message->type == SPAWN_SERVER) {
+        share.own = SANDBOX_INIT;
+        share.serves = true;
+    }
     if (message->type != SPAWN_TASK)
         return share;
     const struct spawner_task *task = &child->options->tasks[message->number];
@@ -355,7 +358,7 @@ _Noreturn void spawner_child_server(const struct spawner_child *child,
     int all[SPAWN_FD_COUNT + 4] = {
         [SPAWN_FD_COUNT] = last_words, fds[SPAWN_FD_LINE], control[0], output[0]};
     memcpy(all, fds, SPAWN_FD_COUNT * sizeof *fds);
-    if (!bind_to_spawner(child, 0) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+    if (!bind_to_spawner(child, worker->share.own) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
         !place_fds(child, all, SPAWN_FD_COUNT + 4, &program))
         die(last_words, "cannot prepare the worker", strerrordesc_np(errno));
     last_words = WORKER_FD_LAST_WORDS;

@@ -28,8 +28,8 @@ _Noreturn void spawner_child_front(const struct spawner_child *child, int socket
 /* What a process is to have of its own: a worker all there is; a plan no files, as it finds out
  * which Pythons are here; an installer the network of the machine, as it fetches packages; what is
  * started for a moment, by this program alone, and the exporter, nothing; what keeps a managed
- * server sees to that by itself (warden.h). A worker's limits are
- * those of the message. */
+ * server an init, which bounds all of it: for namespaces it sees to that by itself (warden.h). A
+ * worker's limits are those of the message. */
 struct sandbox_share spawner_child_share(const struct spawner_child *child,
                                          const struct spawn_message *message);
 

@@ -181,6 +181,17 @@ static void end_process(struct spawner_client *client, struct worker_process *pr
     process->ended(process, started, reason);
 }
 
+/* Which limit a process had passed, if any. */
+static void count_limit(struct span text)
+{
+    if (span_starts_with(text, SPAN(SPAWN_USED_MEMORY)))
+        limit_hit(LIMIT_worker_memory_mib);
+    else if (span_starts_with(text, SPAN(SPAWN_USED_SCRATCH)))
+        limit_hit(LIMIT_worker_scratch_mib);
+    else if (span_starts_with(text, SPAN(SPAWN_USED_PIDS)))
+        limit_hit(LIMIT_worker_pids);
+}
+
 static void handle(struct spawner_client *client, const struct spawn_message *message)
 {
     char reason[SPAWN_TEXT_MAX_BYTES + 1];
@@ -204,8 +215,7 @@ static void handle(struct spawner_client *client, const struct spawn_message *me
             snprintf(reason, sizeof reason, "%.*s", SPAN_ARGS(message->text));
         else
             spawn_status_text(message->number, reason, sizeof reason);
-        if (span_starts_with(message->text, SPAN(SPAWN_USED_MEMORY)))
-            limit_hit(LIMIT_worker_memory_mib);
+        count_limit(message->text);
         end_process(client, process, true, reason);
         break;
     default:
@@ -473,8 +483,10 @@ bool spawner_start_server(struct spawner_client *client, struct worker_process *
         start_free(start);
         return false;
     }
-    if (start)
+    if (start) {
+        start->limits = spec->limits;
         start->network = spec->server.network;
+    }
     return start && send_or_wait(client, process, start, SPAWN_MAX_WORKERS - SPAWN_PLACES_FOR_TASKS,
                                  ret_error);
 }

@@ -175,6 +175,8 @@ static void start(struct spawner_front *front, const struct spawn_message *messa
     if (!find_scratch(front, slot, message, worker.share.own, scratch))
         return;
     worker.share.scratch = slot->has_scratch ? scratch : NULL;
+    if (slot->has_scratch && !worker.share.limits.scratch_mib)
+        worker.share.limits.scratch_mib = scratch_usual_mib();
     copy_text(message->text, path);
     copy_text(message->interpreter, interpreter);
     copy_text(message->model, model);

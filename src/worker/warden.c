@@ -300,8 +300,11 @@ static bool confine(const struct warden *warden, struct error *ret_error)
         spawner_rows_add(&rows, gpus.rows[i].path, gpus.rows[i].rights);
     if (warden->own_processes)
         spawner_rows_add(&rows, "/proc", SANDBOX_READ);
+    struct sandbox_share share = warden->worker->share;
+    if (warden->home != warden->worker->scratch)
+        share.scratch = NULL; /* files there may be larger than what lies in its scratch folder */
     return sandbox_enter_server(warden->child->sandbox, rows.items, rows.count,
-                                warden->worker->root, ret_error);
+                                warden->worker->root, &share, ret_error);
 }
 
 /* ---- the command ---- */
@@ -501,7 +504,8 @@ static _Noreturn void become(struct warden *warden, const struct warden_order *o
 {
     prctl(PR_SET_NAME, "tensord-warden", 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (warden->own_processes && (!namespaces_mount() || !cover_own_sockets(order)))
+    if (warden->own_processes &&
+        (!namespaces_mount(order->worker->share.limits.memory_mib) || !cover_own_sockets(order)))
         _exit(EXIT_FAILURE);
     if (!warden->own_processes)
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

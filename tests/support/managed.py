@@ -1,8 +1,15 @@
 """Folders of managed servers: programs that speak HTTP and are started for their models."""
+import contextlib
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
+
+import psutil
+import pytest
+
+from support.server import Server
 
 # A server of the standard library that does as its paths say. PORT is where it listens.
 APP = '''
@@ -231,8 +238,9 @@ main()
 '''
 
 
-def write_server(folder, name, command=None, app=APP, files=None, **section):
-    """Makes a model that is a managed server: by default APP, told its port. `files` are others, by their names."""
+def write_server(folder, name, command=None, app=APP, files=None, sandbox=None, **section):
+    """Makes a model that is a managed server: by default APP, told its port. `files` are others, by their names;
+    `sandbox` is the config's section."""
     path = Path(folder) / name
     path.mkdir(parents=True, exist_ok=True)
     if app:
@@ -240,10 +248,59 @@ def write_server(folder, name, command=None, app=APP, files=None, **section):
     for file, content in (files or {}).items():
         (path / file).write_bytes(content if isinstance(content, bytes) else textwrap.dedent(content).encode())
     section = {"command": command or f"{sys.executable} -B app.py {{port}}", **section}
-    (path / "model.yaml").write_text(json.dumps({"server": section}))  # JSON is YAML
+    (path / "model.yaml").write_text(json.dumps({"server": section, "sandbox": sandbox or {}}))  # JSON is YAML
     return path
 
 
 def path_of(name, path):
     """Where a path of a managed server is."""
     return f"/tensord/v1/servers/{name}{path}"
+
+
+def ask(server, name, path, data=None, **options):
+    """(status, body) of a request to a managed server."""
+    status, _, body = server.fetch(path_of(name, path), data, **options)
+    return status, body
+
+
+def told(server, name, path, data=None, **options):
+    """What the app says that it was asked."""
+    status, body = ask(server, name, path, data, **options)
+    assert status == 200, body
+    return json.loads(body)
+
+
+def apps(server):
+    """The processes of apps beneath the server."""
+    found = []
+    for child in server.descendants():
+        try:
+            if "app.py" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            pass
+    return found
+
+
+# A user namespace in which there can be no other namespaces, as in many containers.
+WITHOUT_NAMESPACES = ["unshare", "-Ur", "sh", "-c", 'for kind in user net pid mnt ipc; do echo 0 >/proc/sys/user/max_${kind}_namespaces; '
+                      'done; exec "$0" "$@"']
+
+NOBODY = 65534
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@contextlib.contextmanager
+def served_by_nobody(folder, state):
+    """A server of folder/models, run by an ordinary user, that serves "app"."""
+    for path in (state, *state.parents[:2], *folder.parents[:1]):
+        path.chmod(0o755)
+    for path in (state, folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    served = Server(folder / "models", "--python", "/usr/bin/python3", state=state, environment={"HOME": str(state)},
+                    starter=["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"])
+    try:
+        yield served.wait_ready("app")
+    finally:
+        served.stop()
