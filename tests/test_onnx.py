@@ -106,6 +106,10 @@ REFUSED = {
 }
 
 
+# Tensor memory reserves address space for each model, of which ThreadSanitizer leaves little for so many.
+LITTLE_MEMORY = ("--memory-limit-mib", "64")
+
+
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory):
     """A server with all of them in one folder, each in one of its own, and one good model."""
@@ -132,7 +136,7 @@ def refused(tmp_path_factory):
     for name in ("two/a.onnx", "two/b.onnx", "fifo_data/model.onnx"):
         (folder / name).write_bytes(external(location="data.bin").SerializeToString())
     os.mkfifo(folder / "fifo_data/data.bin")
-    started = Server(folder, state=tmp_path_factory.mktemp("state"))
+    started = Server(folder, *LITTLE_MEMORY, state=tmp_path_factory.mktemp("state"))
     started.wait_ready("good")
     yield started
     started.stop()
@@ -222,7 +226,7 @@ def served(tmp_path_factory):
     for name, made in SERVED.items():
         (folder / f"{name}.onnx").write_bytes(made.SerializeToString())
         os.utime(folder / f"{name}.onnx", (1, 1))
-    started = Server(folder, state=tmp_path_factory.mktemp("state"))
+    started = Server(folder, *LITTLE_MEMORY, state=tmp_path_factory.mktemp("state"))
     for name in SERVED:
         started.wait_ready(name)
     yield started
