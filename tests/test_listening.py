@@ -14,7 +14,7 @@ import pytest
 
 from support import processes
 from support.repositories import request, write_model
-from support.server import START_S, STOP_S, binary, fetch
+from support.server import PORTS, START_S, STOP_S, binary, fetch
 
 ACTIVATE = Path(__file__).parent / "support" / "activate.py"
 LIVE = "/v2/health/live"
@@ -73,7 +73,7 @@ def test_ports_that_are_asked_for_are_opened_beside(server, folder, tmp_path):
 def test_a_port_that_is_taken_is_named(server, folder):
     served = server(folder)
     for flag in ("--port", "--grpc-port", "--metrics-port"):
-        said = refused(folder, flag, served.port)
+        said = refused(folder, *PORTS, flag, served.port)
         assert served.netloc in said and "does another server run there?" in said, said
 
 

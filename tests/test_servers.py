@@ -16,6 +16,7 @@ from support.managed import (WITHOUT_NAMESPACES, apps, ask, needs_root, path_of,
                              write_server)
 from support.processes import until
 from support.python_models import needs_python
+from support.server import is_thread_sanitized
 from support.sockets import Connection
 
 
@@ -250,6 +251,7 @@ def test_its_sandbox(echo):
 
 
 @needs_root
+@pytest.mark.skipif(is_thread_sanitized(), reason="a process with threads may not enter a user namespace")
 def test_as_an_ordinary_user(tmp_path, tmp_path_factory):
     """What a user may have without privilege is enough for the whole cage."""
     write_server(tmp_path / "models", "app", "/usr/bin/python3 -B app.py {port}", health="/health")

@@ -33,7 +33,6 @@ struct keeper {
     const struct worker_spec *spec;
     const struct tensord_host *host;
     struct keeper_place place;
-    pthread_t thread;
     struct keeper_connects connects; /* the thread's */
     char line[LINE_BYTES];           /* the thread's: of the output, so far */
     size_t line_size;
@@ -287,10 +286,12 @@ static void tell_warden(enum warden_type type)
     send(WORKER_FD_CONTROL, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* Nobody waits for the thread: it lives as long as the warden, longer than the host may. */
 static bool start_thread(void)
 {
     fcntl(WORKER_FD_OUTPUT, F_SETFL, O_NONBLOCK);
-    return pthread_create(&keeper.thread, NULL, serve, NULL) == 0;
+    pthread_t thread;
+    return pthread_create(&thread, NULL, serve, NULL) == 0 && pthread_detach(thread) == 0;
 }
 
 static enum tensord_status load(const struct tensord_host *host,

@@ -31,8 +31,13 @@ def binary():
 @functools.cache
 def is_sanitized():
     """Is the binary under test a sanitizer's? They keep freed memory back, report crashes themselves, and trace."""
-    program = Path(binary()).read_bytes()
-    return b"__asan_init" in program or b"__tsan_init" in program
+    return is_thread_sanitized() or b"__asan_init" in Path(binary()).read_bytes()
+
+
+@functools.cache
+def is_thread_sanitized():
+    """Does ThreadSanitizer watch the binary under test? It gives every process a thread of its own."""
+    return b"__tsan_init" in Path(binary()).read_bytes()
 
 
 def inherited():
