@@ -8,9 +8,10 @@
 
 /* What kind of process serves a model. */
 enum format_runtime {
-    RUNTIME_NATIVE, /* a worker of this program, with an engine that is a shared library */
-    RUNTIME_PYTHON, /* a worker that is a Python interpreter */
-    RUNTIME_SERVER, /* a worker that keeps a program which speaks HTTP */
+    RUNTIME_NATIVE,   /* a worker of this program, with an engine that is a shared library */
+    RUNTIME_PYTHON,   /* a worker that is a Python interpreter */
+    RUNTIME_SERVER,   /* a worker that keeps a program which speaks HTTP */
+    RUNTIME_PIPELINE, /* none: its steps are models that have theirs */
     RUNTIME_COUNT
 };
 

@@ -9,6 +9,7 @@
 #include "repository/model_config.h"
 #include "repository/model_queue.h"
 #include "repository/model_server.h"
+#include "repository/model_steps.h"
 #include "repository/model_yaml.h"
 
 #include <limits.h>
@@ -35,8 +36,6 @@ static bool check_supported(struct maker *maker)
     const char *what = NULL;
     if (from->which_scheduling_choice == 13)
         what = "sequence_batching";
-    else if (from->which_scheduling_choice == 15)
-        what = "ensemble_scheduling";
     else if (from->batch_input.count > 0 || from->batch_output.count > 0)
         what = "batch_input and batch_output";
     else if (from->model_operations)
@@ -70,6 +69,8 @@ static struct span engine_of_backend(struct span backend)
 static bool make_engine(struct maker *maker)
 {
     struct span platform = maker->from->platform, engine = engine_of_backend(maker->from->backend);
+    if (span_equal(platform, SPAN("ensemble")) && maker->from->which_scheduling_choice == 15)
+        return true;
     if (platform.size > 0) {
         struct span named = {NULL, 0};
         for (size_t i = 0; i < sizeof engine_names / sizeof *engine_names; i++) {
@@ -353,6 +354,30 @@ static bool make_server(struct maker *maker)
                              maker->error);
 }
 
+/* The model is a pipeline. */
+static bool make_steps(struct maker *maker)
+{
+    struct model_config *config = maker->config;
+    bool ensemble = maker->from->which_scheduling_choice == 15;
+    if (!maker->sections->steps.count && !ensemble)
+        return true;
+    if (maker->sections->steps.count && ensemble)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'steps' excludes 'ensemble_scheduling', which says the same");
+    if (config->engine.size || config->file.size || config->server.command_count ||
+        maker->sections->python || config->decoupled)
+        return error_set(
+            maker->error, ERROR_INVALID_ARGUMENT,
+            "a pipeline excludes 'backend', 'platform', 'default_model_filename', "
+            "'model_transaction_policy', 'python' and 'server': its steps do the work");
+    struct pipeline_graph *graph = arena_alloc(maker->arena, sizeof *graph);
+    if (!graph)
+        return error_no_memory(maker->error);
+    config->pipeline = graph;
+    return model_steps_read(maker->sections, ensemble ? maker->from->ensemble_scheduling : NULL,
+                            maker->arena, graph, maker->error);
+}
+
 static bool make_gpus(struct maker *maker, const struct tensord_sandbox_section *section)
 {
     struct process_limits *limits = &maker->config->limits;
@@ -417,7 +442,7 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
         !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
         !make_instances(&maker) || !make_parameters(&maker) || !make_python(&maker) ||
-        !make_server(&maker) || !make_sandbox(&maker))
+        !make_server(&maker) || !make_steps(&maker) || !make_sandbox(&maker))
         return false;
     *ret_config = config;
     return true;

@@ -246,7 +246,6 @@ static void what_is_not_done_here_is_said(void **state)
     struct fixture *fixture = *state;
     static const char *const texts[] = {
         "sequence_batching { }",
-        "ensemble_scheduling { }",
         "batch_input { }",
         "model_operations { op_library_filename: 'x.so' }",
         "model_repository_agents { agents { } }",

@@ -38,7 +38,6 @@ struct reader {
 
 /* Sections of later versions, refused with a sentence of their own. */
 static const char *const later_sections[] = {
-    "steps",
     "rollout",
     "residency",
 };
@@ -180,7 +179,7 @@ static bool on_scalar(struct reader *reader, struct frame *frame, struct span te
 {
     const struct pb_field *field = take_field(frame);
     bool in_list = frame->kind == FRAME_LIST;
-    if (reader->depth == 1 && reader->target > 0 && field->type == PB_MESSAGE)
+    if (reader->depth == 1 && reader->target > 0 && field->type == PB_MESSAGE && !field->repeated)
         return on_short_section(reader, field, frame->message, text);
     if (field->type == PB_MESSAGE || (field->repeated && !in_list))
         return wrong_kind(reader, field, in_list);

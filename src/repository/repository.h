@@ -17,6 +17,7 @@
 #include "base/process_limits.h"
 #include "base/server_config.h"
 #include "base/tensor.h"
+#include "pipeline/graph.h"
 #include "repository/format.h"
 #include "schedule/policy.h"
 
@@ -45,6 +46,7 @@ struct model_config {
     bool decoupled;          /* model_transaction_policy: any number of answers to a request */
     const struct schedule_policy
         *queue; /* what it says of scheduling (model_queue.h); NULL: nothing */
+    const struct pipeline_graph *pipeline; /* its steps; NULL: it is none */
     struct model_python python;
     struct server_config server;  /* of a model that is a program which speaks HTTP */
     struct process_limits limits; /* of each of its workers */

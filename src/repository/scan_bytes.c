@@ -5,9 +5,10 @@
 #include "base/utf8.h"
 #include "repository/model_config.h"
 #include "repository/model_queue.h"
+#include "repository/model_steps.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 288, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 296, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -84,6 +85,9 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_number(buf, config->queue != NULL);
     if (config->queue)
         model_queue_pack(config->queue, buf);
+    pack_number(buf, config->pipeline != NULL);
+    if (config->pipeline)
+        model_steps_pack(config->pipeline, buf);
     write_python(&config->python, buf);
     server_config_write(&config->server, buf);
     write_limits(&config->limits, buf);
@@ -97,6 +101,16 @@ static const struct schedule_policy *read_queue(struct unpack *unpack)
     else
         unpack->failed = true;
     return policy;
+}
+
+static const struct pipeline_graph *read_pipeline(struct unpack *unpack)
+{
+    struct pipeline_graph *graph = arena_alloc(unpack->arena, sizeof *graph);
+    if (graph)
+        model_steps_unpack(unpack, graph);
+    else
+        unpack->failed = true;
+    return graph;
 }
 
 static const struct model_config *read_config(struct unpack *unpack)
@@ -119,6 +133,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->device = unpack_string(unpack);
     config->decoupled = unpack_bool(unpack);
     config->queue = unpack_bool(unpack) ? read_queue(unpack) : NULL;
+    config->pipeline = unpack_bool(unpack) ? read_pipeline(unpack) : NULL;
     read_python(unpack, &config->python);
     server_config_read(unpack, &config->server);
     read_limits(unpack, &config->limits);

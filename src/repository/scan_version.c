@@ -287,6 +287,11 @@ static void recognise(struct repository_version *version, const char *path)
         version->code = true;
         return;
     }
+    if (version->config->pipeline) {
+        version->runtime = RUNTIME_PIPELINE;
+        version->format = SPAN("pipeline");
+        return;
+    }
     struct span engine = version->config->engine;
     set_format(version, engine.size ? format_named(engine) : format_of_version(version, path));
     if (engine.size)

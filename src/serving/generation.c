@@ -5,6 +5,7 @@
 #include "repository/repository.h"
 #include "serving/batch.h"
 #include "serving/generation_spec.h"
+#include "serving/pipeline.h"
 #include "serving/queue_policy.h"
 #include "serving/replica.h"
 
@@ -197,6 +198,13 @@ static bool is_repeatable(const struct repository_version *found)
     return !found->code && found->runtime != RUNTIME_SERVER && format_named(found->format);
 }
 
+static bool make_plan(struct generation *generation, const struct pipeline_graph *graph,
+                      struct error *ret_error)
+{
+    generation->plan = pipeline_plan_new(&generation->arena, graph);
+    return generation->plan || error_no_memory(ret_error);
+}
+
 struct generation *generation_new(struct version *version, const struct repository_version *found,
                                   struct error *ret_error)
 {
@@ -223,6 +231,8 @@ struct generation *generation_new(struct version *version, const struct reposito
         generation_question_copy(&generation->arena, found, &generation->question, ret_error);
     if (copied && generation->spec.server.command_count)
         copied = make_pool(generation, ret_error);
+    if (copied && found->config->pipeline)
+        copied = make_plan(generation, found->config->pipeline, ret_error);
     if (copied)
         generation->memory = tensor_memory_new(options->memory_limit_bytes, ret_error);
     if (!generation->memory) {

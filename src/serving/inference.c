@@ -28,6 +28,7 @@ static bool bind(struct inference *inference, struct version *version, struct ar
     if (!version->current)
         return version_not_ready(version, ret_error);
     inference->generation = generation_ref(version->current);
+    inference->runs_alone = version->current->plan != NULL; /* its steps are what is joined */
     serving_inference_began(version->model->serving);
     return true;
 }
@@ -399,4 +400,13 @@ void inference_answer(struct inference *inference, const struct channel_response
         answer_last(inference, &answer, &response->times);
     else
         answer_more(inference, &answer);
+}
+
+void inference_answer_steps(struct inference *inference, const struct inference_outputs *outputs,
+                            const struct error *error, const struct channel_times *times)
+{
+    struct inference_answer answer = {.final = true, .error = *error};
+    if (outputs)
+        answer.outputs = *outputs;
+    answer_last(inference, &answer, times);
 }

@@ -28,6 +28,7 @@
 
 struct generation;
 struct inference;
+struct pipeline_request;
 struct replica;
 struct version;
 
@@ -116,6 +117,7 @@ struct inference {
     bool runs_alone;                /* it is not joined with others, whatever they are */
     unsigned depth;                 /* of nested calls above it; 0: a client's own */
     const struct inference *parent; /* that waits for this one; NULL: a client does */
+    struct pipeline_request *steps; /* of a pipeline: what it has come to; NULL: it has not begun */
 };
 
 /* Binds a client's inference to the version's current generation; lists made for it come from

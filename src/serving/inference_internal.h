@@ -35,4 +35,8 @@ void inference_release(struct inference *inference);
 /* Passes a worker's response on. After a final one the inference may be gone. */
 void inference_answer(struct inference *inference, const struct channel_response *response);
 
+/* The final answer of a pipeline's request: its outputs, or NULL and the error. */
+void inference_answer_steps(struct inference *inference, const struct inference_outputs *outputs,
+                            const struct error *error, const struct channel_times *times);
+
 #endif

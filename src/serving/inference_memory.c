@@ -3,6 +3,7 @@
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
 #include "serving/kept.h"
+#include "serving/pipeline_request.h"
 #include "telemetry/metrics.h"
 
 #include <assert.h>
@@ -212,6 +213,8 @@ void inference_release(struct inference *inference)
     if (inference->released)
         return;
     inference->released = true;
+    pipeline_request_free(inference->steps);
+    inference->steps = NULL;
     if (!kept_take(inference)) {
         for (size_t i = 0; i < inference->input_count; i++)
             tensor_memory_release(generation->memory, inference->inputs[i].extent);

@@ -3,129 +3,46 @@
 
 #include "base/unset.h"
 #include "serving/generation.h"
-#include "serving/inference_internal.h"
 #include "serving/measure.h"
-#include "serving/only_answer.h"
 
 #include <stdlib.h>
 
 enum { ARENA_BYTES = 1 << 20 };
 
-struct nested {
-    struct list_link link; /* in the caller's list; unlinked: nobody waits for the answer */
-    struct inference inference;
-    struct only_answer only;
-    struct arena arena;
-    struct channel *channel; /* of the caller */
-    struct inference *parent;
-    uint64_t call_id;
-};
-
-static void nested_free(struct nested *nested)
+static void destroy(struct nested *nested)
 {
-    list_remove(&nested->link);
     inference_fini(&nested->inference);
     arena_fini(&nested->arena);
     free(nested);
 }
 
-static void answer_error(struct channel *channel, uint64_t call_id, const struct error *error)
-{
-    channel_call_answer(channel, call_id, error, NULL, NULL, 0);
-}
-
 /* ---- the answer ---- */
-
-static bool copy_output(struct inference *parent, const struct inference_output *output,
-                        uint32_t index, struct channel_tensor *ret_tensor, struct error *ret_error)
-{
-    struct extent extent; /* in the caller's memory; it goes with the parent */
-    if (!inference_take_extra(parent, output->data.size, &extent, ret_error))
-        return false;
-    if (extent.size)
-        memcpy(tensor_memory_at(parent->generation->memory, extent), output->data.data,
-               extent.size);
-    *ret_tensor = (struct channel_tensor){index, output->datatype, output->shape, extent};
-    return true;
-}
-
-static bool send_outputs(struct nested *nested, const struct inference_outputs *outputs,
-                         struct error *ret_error)
-{
-    size_t count = outputs->count;
-    struct channel_tensor *tensors = arena_calloc(&nested->arena, count, sizeof *tensors);
-    struct span *names = arena_calloc(&nested->arena, count, sizeof *names);
-    if (!tensors || !names)
-        return error_no_memory(ret_error);
-    for (size_t i = 0; i < count; i++) {
-        names[i] = outputs->items[i].info->name;
-        if (!copy_output(nested->parent, &outputs->items[i], (uint32_t)i, &tensors[i], ret_error))
-            return false;
-    }
-    channel_call_answer(nested->channel, nested->call_id, NULL, names, tensors, count);
-    return true;
-}
-
-/* Answers the call, if anybody still waits for that. False: another answer has to come first. */
-static bool answer_call(struct nested *nested, const struct inference_answer *answer,
-                        struct error *ret_error)
-{
-    struct inference_outputs only;
-    ret_error->code = ERROR_OK;
-    if (!list_linked(&nested->link)) {
-        *ret_error = answer->error;
-        return true;
-    }
-    switch (only_answer_take(&nested->only, &nested->inference, answer, &only, ret_error)) {
-    case ONLY_ANSWER_WAITS:
-        return false;
-    case ONLY_ANSWER_GIVEN:
-        if (send_outputs(nested, &only, ret_error))
-            break;
-        answer_error(nested->channel, nested->call_id, ret_error);
-        break;
-    case ONLY_ANSWER_FAILED:
-        answer_error(nested->channel, nested->call_id, ret_error);
-        break;
-    }
-    list_remove(&nested->link);
-    nested->inference.parent = NULL; /* it may go before this one's last answer comes */
-    return true;
-}
 
 static void answered(struct inference *inference, const struct inference_answer *answer)
 {
     struct nested *nested = list_entry(inference, struct nested, inference);
-    struct error error UNSET;
-    bool told = answer_call(nested, answer, &error);
-    if (answer->final) {
+    struct inference_outputs outputs UNSET;
+    struct error error = answer->error;
+    enum only_answer_step step = ONLY_ANSWER_WAITS;
+    bool tells = !nested->told && !nested->left;
+    if (tells)
+        step = only_answer_take(&nested->only, inference, answer, &outputs, &error);
+    if (answer->final)
         measure_span(inference, &error, inference->times.answered_ns);
-        nested_free(nested);
-    } else if (told) {
-        inference_cancel(inference);
+    if (step != ONLY_ANSWER_WAITS) {
+        nested->told = true;
+        nested->ended(nested, step == ONLY_ANSWER_GIVEN ? &outputs : NULL, &error);
     }
+    nested->final = answer->final;
+    if (nested->final && nested->left)
+        destroy(nested);
+    else if (!nested->final && (nested->told || nested->left))
+        inference_cancel(inference);
 }
 
-/* ---- the call ---- */
+/* ---- the request ---- */
 
-static bool copy_input(struct nested *nested, const struct channel_call *call, size_t i,
-                       struct error *ret_error)
-{
-    const struct channel_tensor *input = &call->inputs[i];
-    struct span name;
-    char *data;
-    if (!arena_copy(&nested->arena, call->input_names[i], &name))
-        return error_no_memory(ret_error);
-    if (!inference_input(&nested->inference, name, input->datatype, &input->shape,
-                         input->extent.size, &data, ret_error))
-        return false;
-    if (input->extent.size)
-        memcpy(data, tensor_memory_at(nested->parent->generation->memory, input->extent),
-               input->extent.size);
-    return true;
-}
-
-/* True when one of the requests that wait for this call is for the same model: it would wait for
+/* True when one of the requests that wait for this one is for the same model: it would wait for
  * itself. */
 static bool is_circle(const struct inference *parent, const struct version *version)
 {
@@ -136,71 +53,81 @@ static bool is_circle(const struct inference *parent, const struct version *vers
     return false;
 }
 
-static bool prepare(struct nested *nested, const struct channel_call *call, struct error *ret_error)
+static bool bind(struct nested *nested, struct inference *parent, struct span name, int64_t number,
+                 struct error *ret_error)
 {
-    struct serving *serving = nested->parent->generation->version->model->serving;
-    struct model *model = serving_model(serving, call->model, ret_error);
-    struct version *version = model ? model_version(model, call->version, ret_error) : NULL;
-    if (nested->parent->depth >= NESTED_MAX_DEPTH)
+    struct serving *serving = parent->generation->version->model->serving;
+    struct model *model = serving_model(serving, name, ret_error);
+    struct version *version = model ? model_version(model, number, ret_error) : NULL;
+    if (parent->depth >= NESTED_MAX_DEPTH)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "models call each other more than %d deep", NESTED_MAX_DEPTH);
-    if (version && is_circle(nested->parent, version))
+    if (version && is_circle(parent, version))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "models call each other in a circle, which would never end");
-    if (!version || !inference_init_nested(&nested->inference, version, &nested->arena,
-                                           nested->parent, ret_error))
-        return false;
-    nested->inference.answered = answered;
-    for (size_t i = 0; i < call->input_count; i++) {
-        if (!copy_input(nested, call, i, ret_error))
-            return false;
+    return version &&
+           inference_init_nested(&nested->inference, version, &nested->arena, parent, ret_error);
+}
+
+struct nested *nested_new(struct inference *parent, struct span model, int64_t version,
+                          struct error *ret_error)
+{
+    struct nested *nested = calloc(1, sizeof *nested);
+    if (!nested) {
+        error_no_memory(ret_error);
+        return NULL;
     }
+    arena_init(&nested->arena, 1024, ARENA_BYTES);
+    if (!bind(nested, parent, model, version, ret_error)) {
+        destroy(nested);
+        return NULL;
+    }
+    nested->inference.answered = answered;
+    return nested;
+}
+
+bool nested_input(struct nested *nested, struct span name, enum tensord_datatype datatype,
+                  const struct shape *shape, uint64_t size_bytes, char **ret_data,
+                  struct error *ret_error)
+{
+    struct span copy;
+    if (!arena_copy(&nested->arena, name, &copy))
+        return error_no_memory(ret_error);
+    return inference_input(&nested->inference, copy, datatype, shape, size_bytes, ret_data,
+                           ret_error);
+}
+
+bool nested_output(struct nested *nested, struct span name, struct error *ret_error)
+{
+    if (!arena_grow(&nested->arena, (void **)&nested->output_names, nested->output_count,
+                    &nested->output_capacity, sizeof *nested->output_names) ||
+        !arena_copy(&nested->arena, name, &nested->output_names[nested->output_count]))
+        return error_no_memory(ret_error);
+    nested->output_count++;
     return true;
 }
 
-void nested_begin(struct list *calls, struct channel *channel, const struct channel_call *call,
-                  struct inference *parent)
+void nested_submit(struct nested *nested)
 {
-    struct error error;
-    struct nested *nested = calloc(1, sizeof *nested);
-    if (!nested) {
-        error_no_memory(&error);
-        answer_error(channel, call->id, &error);
-        return;
-    }
-    nested->channel = channel;
-    nested->call_id = call->id;
-    nested->parent = parent;
-    arena_init(&nested->arena, 1024, ARENA_BYTES);
-    if (!prepare(nested, call, &error)) {
-        answer_error(channel, call->id, &error);
-        nested_free(nested);
-        return;
-    }
-    list_add(calls, &nested->link);
+    inference_outputs(&nested->inference, nested->output_names, nested->output_count);
     inference_submit(&nested->inference);
 }
 
-void nested_cancel(struct list *calls, const struct inference *parent)
+void nested_cancel(struct nested *nested)
 {
-    list_each(link, calls)
-    {
-        struct nested *nested = list_entry(link, struct nested, link);
-        if (nested->parent == parent)
-            inference_cancel(&nested->inference);
-    }
+    inference_cancel(&nested->inference);
 }
 
-void nested_forget(struct list *calls, const struct inference *parent)
+void nested_free(struct nested *nested)
 {
-    list_each(link, calls)
-    {
-        struct nested *nested = list_entry(link, struct nested, link);
-        if (parent && nested->parent != parent)
-            continue;
-        list_remove(link);
-        channel_call_forget(nested->channel);
-        nested->inference.parent = NULL; /* likewise */
+    if (!nested)
+        return;
+    nested->left = true;
+    nested->inference.parent = NULL; /* it may go before this one's last answer comes */
+    nested->inference.id = (struct span){0};
+    nested->inference.parameter_count = 0;
+    if (nested->final || nested->inference.state == INFERENCE_FILLING)
+        destroy(nested);
+    else
         inference_cancel(&nested->inference);
-    }
 }

@@ -3,10 +3,11 @@
 
 #include "base/unset.h"
 #include "serving/batch.h"
+#include "serving/calls.h"
 #include "serving/inference_internal.h"
 #include "serving/kept.h"
 #include "serving/measure.h"
-#include "serving/nested.h"
+#include "serving/pipeline_request.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -33,7 +34,8 @@ struct execution {
 struct replica {
     struct generation *generation;
     struct worker_process process;
-    struct channel *channel;   /* NULL once the process has ended */
+    struct channel *channel;   /* NULL once the process has ended, and for a pipeline */
+    struct pipeline *pipeline; /* stands in the process's place; NULL: there is one */
     bool preparing;            /* there is no process yet: its environment is found or built */
     struct loop_task given_up; /* while it was */
     bool probe;
@@ -123,7 +125,7 @@ static void on_response(void *owner, struct channel_request *request,
     used = used < most ? used : most;
     generation->output_bytes = used > faded ? used : faded;
     if (response->final)
-        nested_forget(&replica->calls, inference);
+        calls_forget(&replica->calls, inference);
     if (response->kept && !kept_add(&replica->kept, inference, response->id))
         replica_kill(replica, "it keeps too much of its requests' memory");
     inference_answer(inference, response);
@@ -160,8 +162,8 @@ static bool on_need_room(void *owner, struct channel_request *request, uint64_t 
 static void on_call(void *owner, const struct channel_call *call)
 {
     struct replica *replica = owner;
-    nested_begin(&replica->calls, replica->channel, call,
-                 list_entry(call->parent, struct inference, request));
+    calls_begin(&replica->calls, replica->channel, call,
+                list_entry(call->parent, struct inference, request));
 }
 
 static void on_log(void *owner, enum tensord_log_level level, struct span line)
@@ -243,12 +245,14 @@ static void finish(struct replica *replica, const char *reason)
     generation_ref(generation); /* answering may drop all others */
     while (replica->execution_count)
         end_execution(replica, replica->execution_count - 1, true);
-    nested_forget(&replica->calls, NULL);
+    calls_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
-    fail_requests(replica, error.message);
+    if (replica->channel)
+        fail_requests(replica, error.message);
     if (generation->pool)
         server_pool_lost(generation->pool, error.message);
     channel_close(replica->channel);
+    pipeline_close(replica->pipeline);
     bool loaded = replica->loaded;
     free(replica);
     serving->live_workers--;
@@ -318,7 +322,11 @@ static void on_building(struct environment_use *use, struct span line)
 
 static void on_given_up(struct loop_task *task)
 {
-    finish(list_entry(task, struct replica, given_up), "stopped");
+    struct replica *replica = list_entry(task, struct replica, given_up);
+    if (!replica->pipeline || pipeline_stop(replica->pipeline))
+        finish(replica, "stopped");
+    else
+        loop_defer(serving_of(replica)->loop, task); /* requests end first */
 }
 
 /* Starts the process, or what has to be done first. */
@@ -332,6 +340,68 @@ static bool prepare(struct replica *replica, struct error *ret_error)
     environment_ask(&serving_of(replica)->environments, &generation->environment,
                     &generation->question, &environment_events);
     return true;
+}
+
+/* ---- a pipeline in the process's place ---- */
+
+static void on_steps_ready(void *owner, const struct schema *schema)
+{
+    struct replica *replica = owner;
+    on_ready(replica, schema);
+    if (replica->probe && !replica->stopping)
+        replica_stop(replica);
+}
+
+static void on_steps_failed(void *owner, const struct error *error)
+{
+    struct replica *replica = owner;
+    replica->failure = *error;
+    replica->stopping = true; /* it was no crash */
+    finish(replica, error->message);
+}
+
+static void end_execution_named(struct replica *replica, uint64_t id, bool failed)
+{
+    size_t at = 0;
+    while (replica->executions[at].id != id)
+        at++;
+    end_execution(replica, at, failed);
+}
+
+static void on_steps_ended(void *owner, struct pipeline_request *request,
+                           const struct inference_outputs *outputs, const struct error *error)
+{
+    struct replica *replica = owner;
+    struct generation *generation = replica->generation;
+    const struct channel_times times = {.compute_ns = pipeline_request_ns(request)};
+    end_execution_named(replica, pipeline_request_execution(request), !outputs);
+    if (generation->state.queued)
+        generation_dispatch(generation);
+    inference_answer_steps(pipeline_request_inference(request), outputs, error, &times);
+}
+
+static const struct pipeline_events pipeline_events = {on_steps_ready, on_steps_failed,
+                                                       on_steps_ended};
+
+static bool start_pipeline(struct replica *replica, struct error *ret_error)
+{
+    struct generation *generation = replica->generation;
+    replica->pipeline = pipeline_open(generation, &pipeline_events, replica, ret_error);
+    return replica->pipeline != NULL;
+}
+
+static bool start_channel(struct replica *replica, struct error *ret_error)
+{
+    replica->channel = channel_open(serving_of(replica)->loop, replica->generation->memory, &events,
+                                    replica, ret_error);
+    if (!replica->channel)
+        return false;
+    if (prepare(replica, ret_error)) {
+        expect_load(replica);
+        return true;
+    }
+    channel_close(replica->channel);
+    return false;
 }
 
 struct replica *replica_start(struct generation *generation, bool probe, struct error *ret_error)
@@ -350,13 +420,11 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
     replica->process.ended = on_ended;
     list_init(&replica->calls);
     kept_init(&replica->kept, generation);
-    replica->channel = channel_open(serving->loop, generation->memory, &events, replica, ret_error);
-    if (!replica->channel || !prepare(replica, ret_error)) {
-        channel_close(replica->channel);
+    if (!(generation->plan ? start_pipeline(replica, ret_error)
+                           : start_channel(replica, ret_error))) {
         free(replica);
         return NULL;
     }
-    expect_load(replica);
     generation_ref(generation);
     serving->live_workers++;
     return replica;
@@ -370,7 +438,7 @@ void replica_kill(struct replica *replica, const char *format, ...)
     vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     error_set(&replica->failure, ERROR_INTERNAL, "stopped: %s", reason);
-    if (replica->preparing)
+    if (replica->preparing || replica->pipeline)
         replica_stop(replica);
     else
         spawner_kill(serving_of(replica)->spawner, &replica->process);
@@ -399,6 +467,10 @@ void replica_stop(struct replica *replica)
     if (replica->stopping)
         return;
     replica->stopping = true;
+    if (replica->pipeline) {
+        loop_defer(serving->loop, &replica->given_up);
+        return;
+    }
     if (replica->preparing) {
         environment_leave(&replica->generation->environment);
         loop_defer(serving->loop, &replica->given_up);
@@ -419,6 +491,8 @@ uint64_t replica_room(const struct replica *replica)
     uint64_t slots = schema->concurrency < MAX_EXECUTIONS ? schema->concurrency : MAX_EXECUTIONS;
     if (count < slots)
         return slots - count;
+    if (replica->pipeline)
+        return 0;
     return count < MAX_EXECUTIONS && count * replica->compute_ns < AHEAD_NS &&
            schema->max_batch_size == 0;
 }
@@ -437,15 +511,28 @@ size_t replica_fitting(struct inference *const *batch, size_t count)
     return channel_fitting(requests, count);
 }
 
+static bool send_requests(struct replica *replica, struct inference *const *batch, size_t count)
+{
+    struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
+    for (size_t i = 0; i < count; i++)
+        requests[i] = &batch[i]->request;
+    return channel_execute(replica->channel, replica->next_execution, requests, count);
+}
+
+/* A pipeline's requests run alone: its steps are where they are joined. */
+static bool begin_steps(struct replica *replica, struct inference *const *batch, size_t count)
+{
+    assert(count == 1);
+    return pipeline_request_begin(replica->pipeline, batch[0], replica->next_execution);
+}
+
 bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count,
                      uint64_t rows)
 {
     struct generation *generation = replica->generation;
-    struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
     assert(count > 0 && count <= BATCH_MAX_REQUESTS);
-    for (size_t i = 0; i < count; i++)
-        requests[i] = &batch[i]->request;
-    if (!channel_execute(replica->channel, replica->next_execution, requests, count))
+    if (!(replica->pipeline ? begin_steps(replica, batch, count)
+                            : send_requests(replica, batch, count)))
         return false;
     for (size_t i = 0; i < count; i++) {
         batch[i]->state = INFERENCE_RUNNING;
@@ -460,13 +547,19 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
 
 void replica_cancel(struct replica *replica, struct inference *inference)
 {
+    if (replica->pipeline) {
+        pipeline_request_fail(inference->steps,
+                              &(struct error){.code = ERROR_CANCELLED, .message = "cancelled"});
+        return;
+    }
     channel_cancel(replica->channel, &inference->request);
-    nested_cancel(&replica->calls, inference);
+    calls_cancel(&replica->calls, inference);
 }
 
 void replica_measure(const struct replica *replica, struct model_metrics *to)
 {
-    to->workers++;
-    to->running += channel_request_count(replica->channel);
+    to->workers += !replica->pipeline;
+    to->running +=
+        replica->pipeline ? replica->execution_count : channel_request_count(replica->channel);
     to->device_bytes += replica->device_bytes;
 }

@@ -3,6 +3,7 @@
 
 #include "repository/repository.h"
 #include "serving/generation.h"
+#include "serving/pipeline.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -45,6 +46,7 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
 {
     *serving = (struct serving){.loop = loop, .spawner = spawner, .options = *options};
     map_init(&serving->models);
+    list_init(&serving->pipelines);
     environments_init(&serving->environments, loop, spawner, &options->environments);
     serving->environments.stopped = environments_stopped;
 }
@@ -240,7 +242,25 @@ void version_settle(struct version *version, struct generation *generation)
     }
     if (serving->settled)
         serving->settled(serving->context, version);
+    pipelines_settled(serving, version);
     tell_waiters(version->model);
+    list_each(link, &serving->pipelines) /* which may have waited for this one */
+    {
+        const struct pipeline *pipeline = list_entry(link, struct pipeline, link);
+        tell_waiters(pipeline->generation->version->model);
+    }
+}
+
+void version_renew(struct version *version)
+{
+    struct serving *serving = version->model->serving;
+    if (!version->present)
+        return;
+    if (version->current && generation_has_failed(version->current))
+        retire(&version->current);
+    version->files_error = (struct error){.code = ERROR_OK};
+    version->fingerprint = 0;
+    serving->rescan(serving->context);
 }
 
 /* New or changed files: a new generation takes the version's place as soon as it can serve. */
@@ -381,6 +401,7 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
         if (serving->models.count != before)
             position = 0, before = serving->models.count;
     }
+    pipelines_scanned(serving);
 }
 
 bool serving_is_loading(const struct serving *serving)
@@ -563,11 +584,8 @@ static enum version_state state_without_generation(const struct version *version
     return version->model->wanted ? VERSION_FOUND : VERSION_UNLOADED;
 }
 
-enum version_state version_state(const struct version *version)
+static enum version_state state_of_generation(const struct generation *current)
 {
-    const struct generation *current = version->current;
-    if (!current)
-        return state_without_generation(version);
     switch (current->state.phase) {
     case GENERATION_READY:
         return VERSION_READY;
@@ -591,12 +609,34 @@ enum version_state version_state(const struct version *version)
     return current->schema ? VERSION_ASLEEP : VERSION_FOUND;
 }
 
+/* A pipeline is as ready as its steps. */
+static enum version_state state_of_pipeline(const struct version *version,
+                                            const struct version **ret_step)
+{
+    *ret_step = NULL;
+    if (!pipeline_unready_step(version->current, ret_step))
+        return VERSION_READY;
+    return *ret_step && is_busy(version_state(*ret_step)) ? VERSION_LOADING : VERSION_FAILED;
+}
+
+enum version_state version_state(const struct version *version)
+{
+    const struct version *step;
+    if (!version->current)
+        return state_without_generation(version);
+    enum version_state state = state_of_generation(version->current);
+    bool ready = state == VERSION_READY || state == VERSION_ASLEEP;
+    return ready && version->current->plan ? state_of_pipeline(version, &step) : state;
+}
+
 const char *version_reason(const struct version *version)
 {
     if (version->files_error.code != ERROR_OK)
         return version->files_error.message;
     if (version->current && generation_has_failed(version->current))
         return version->current->failure.message;
+    if (version->current && version->current->plan && version->current->schema)
+        return pipeline_reason(version->current);
     if (version->note[0])
         return version->note;
     if (version->unreadable)

@@ -68,6 +68,8 @@ struct serving {
     struct environments environments;
     struct learned learned; /* what was learned of models, loaded or not */
     struct map models;      /* name → struct model */
+    struct list pipelines;  /* of struct pipeline */
+    uint64_t circle_marks;  /* walks over pipelines so far (pipeline.c) */
     bool scanned;           /* the first scan has been applied */
     bool draining;          /* no new inferences are taken */
     bool stopping;          /* and the workers end */
@@ -112,6 +114,7 @@ struct version {
     char note[512];           /* what it is doing; may be empty */
     uint64_t load_line;       /* number of the last line of the model's log before the last load */
     struct version_statistics statistics;
+    uint64_t circle_mark; /* the last walk over pipelines that has seen it */
 };
 
 /* Told once, when a load that was asked for has ended for all versions of a model. */
@@ -221,6 +224,9 @@ void version_release(struct version *version);
 
 /* A generation of the version has been loaded, was probed, or has failed. */
 void version_settle(struct version *version, struct generation *generation);
+
+/* Its files are to be taken in once more, as if they had changed: what they need has. */
+void version_renew(struct version *version);
 
 /* Writes a line about the version, or of its worker, to the log and to the model's. */
 void version_say(struct version *version, enum log_level level, struct span line);

@@ -1,5 +1,5 @@
 /* Calls that a running model makes of another. */
-#include "serving/nested.h"
+#include "serving/calls.h"
 
 #include "serving/serving_fixture.h"
 
