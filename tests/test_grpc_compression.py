@@ -2,6 +2,7 @@
 import gzip
 import zlib
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
@@ -73,3 +74,52 @@ def test_answers_are_compressed_for_those_who_compress(served):
     assert stream.fields["grpc-encoding"] == "gzip"
     assert stream.body[0] == 0
     assert "grpc-encoding" not in answer_of(served, grpc_message(NAME), fields[1]).fields
+
+
+def streamed(served, requests, compression):
+    """The answers of a ModelStreamInfer by grpcio, as messages."""
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+    options = [("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(served.netloc, options=options, compression=compression) as channel:
+        call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(iter(requests))
+        return [service_pb2.ModelStreamInferResponse.FromString(answer.SerializeToString()) for answer in call]
+
+
+def request_of(values, name=""):
+    from tritonclient.grpc import service_pb2
+
+    tensor = service_pb2.ModelInferRequest.InferInputTensor(name="x", datatype="FP32", shape=[len(values)])
+    return service_pb2.ModelInferRequest(model_name="echo", id=name, inputs=[tensor], raw_input_contents=[values.tobytes()])
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Deflate, grpc.Compression.Gzip])
+def test_streams_are_answered_in_kind(served, compression):
+    """Short answers, long ones, those that do not get shorter, and failures, one after the other."""
+    random = np.random.default_rng(3)
+    given = [random.integers(0, 4, count).astype(np.float32) for count in (1, 1000, 200_000, 400_000)]
+    given.append(np.frombuffer(random.bytes(4000), np.uint8).view(np.float32))
+    requests = [request_of(values, str(i)) for i, values in enumerate(given)]
+    wrong = request_of(given[1], "wrong")
+    wrong.inputs[0].datatype = "INT8"
+    answers = streamed(served, [*requests[:2], wrong, *requests[2:]], compression)
+    assert [answer.infer_response.id for answer in answers] == ["0", "1", "wrong", "2", "3", "4"]
+    assert answers.pop(2).error_message
+    for answer, values in zip(answers, given, strict=True):
+        assert answer.infer_response.raw_output_contents[0] == values.tobytes()
+
+
+def test_answers_of_streams_are_compressed_on_their_way(served):
+    body = request_of(np.zeros(10_000, np.float32)).SerializeToString()
+    fields = (b"grpc-encoding", b"gzip"), (b"grpc-accept-encoding", b"identity, gzip")
+    for chosen, flag in ((fields, 1), (fields[1:], 0)):
+        with Http2(served.address) as conn:
+            conn.send(headers(1, grpc_block("/inference.GRPCInferenceService/ModelStreamInfer", *chosen), END_HEADERS))
+            packed = grpc_message(gzip.compress(body), 1) if flag else grpc_message(body)
+            for at in range(0, len(packed), FRAME_BYTES):
+                conn.send(data(1, packed[at:at + FRAME_BYTES], END_STREAM if at + FRAME_BYTES >= len(packed) else 0))
+            stream = conn.answer()
+        assert stream.body[0] == flag and stream.fields.get("grpc-encoding") == ("gzip" if flag else None)
+        message = gzip.decompress(stream.body[5:]) if flag else stream.body[5:]
+        assert int.from_bytes(stream.body[1:5], "big") == len(stream.body) - 5 and bytes(4 * 10_000) in message
+        assert len(stream.body) < 1000 or not flag

@@ -10,17 +10,16 @@
  * triton_grpc_error: true wants the first such to be the stream's status. Items stand in the order
  * of their messages. Answers of models that answer once keep that order: such an item sends nothing
  * before those of its kind that came earlier have sent all. Decoupled models' answers go as they
- * come. Answers are not compressed, which costs more than it saves where they are many and small.
+ * come.
  *
  * max_stream_requests items may exist at once; then the body is not read until one has gone. All
  * that waits to be sent goes at once, and the next when that has been taken. */
 #include "api/answer_flow.h"
 #include "api/gate.h"
 #include "api/grpc_call.h"
-#include "api/infer_grpc_reply.h"
+#include "api/infer_grpc_put.h"
 #include "api/infer_message.h"
 #include "base/unset.h"
-#include "codec/inference.pb.h"
 #include "serving/measure.h"
 
 #include <assert.h>
@@ -30,7 +29,6 @@ enum {
     ITEM_ARENA_BYTES = 4096,
     ITEM_ARENA_MAX_BYTES = 1 << 20,
     ITEM_KEPT_BYTES = 64 << 10, /* a larger message does not stay while its request runs */
-    INFER_RESPONSE = 2,         /* the field of ModelStreamInferResponse */
 };
 
 struct stream;
@@ -58,8 +56,7 @@ struct stream {
     struct item *incoming; /* whose message comes, or waits for memory */
     struct timer deadline;
     uint64_t deadline_ns;
-    struct arena scratch_arena; /* of the answer that is being put */
-    struct buf scratch;
+    struct infer_grpc_put put;
     bool fails_as_a_whole; /* triton_grpc_error */
     bool sending;
     bool half_closed; /* the client sends no more messages */
@@ -117,78 +114,6 @@ static bool item_is_ordered(const struct item *item)
     const struct inference *inference = &item->message.inference;
     const struct schema *schema = inference->generation ? inference_schema(inference) : NULL;
     return !schema || !schema->streams;
-}
-
-/* ---- answers ---- */
-
-/* Appends the message in stream->scratch, whose tensors stand at the cuts, to what the item sends.
- */
-static bool put_scratch(struct item *item, const struct inference_outputs *outputs,
-                        const size_t *cuts, struct error *ret_error)
-{
-    struct stream *stream = item->stream;
-    struct buf *text = answer_flow_text(&item->flow);
-    size_t start = text->size, tensor_count = item->flow.next.tensor_count, at = 0;
-    uint64_t size = stream->scratch.size;
-    char prefix[GRPC_PREFIX_BYTES] = {0};
-    for (size_t i = 0; i < outputs->count; i++)
-        size += outputs->items[i].data.size;
-    bool put = buf_append(text, (struct span){prefix, sizeof prefix}) &&
-               pb_encode_bytes_head(text, INFER_RESPONSE, size);
-    uint64_t whole = text->size - start - sizeof prefix + size;
-    for (size_t i = 0; put && i < outputs->count; i++) {
-        put = buf_append(text, (struct span){stream->scratch.data + at, cuts[i] - at}) &&
-              answer_flow_tensor(&item->flow, outputs->items[i].data);
-        at = cuts[i];
-    }
-    put = put &&
-          buf_append(text, (struct span){stream->scratch.data + at, stream->scratch.size - at});
-    if (put && whole <= INT32_MAX) { /* more, gRPC's clients do not take */
-        grpc_prefix(text->data + start, whole);
-        return true;
-    }
-    if (put)
-        error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
-                  "the answer is larger than a gRPC message may be");
-    else
-        call_no_memory(text, ret_error);
-    answer_flow_cut(&item->flow, start, tensor_count);
-    return false;
-}
-
-static bool put_outputs(struct item *item, const struct inference_outputs *outputs, bool final,
-                        struct error *ret_error)
-{
-    struct stream *stream = item->stream;
-    size_t *cuts;
-    bool put = infer_grpc_encode(&item->message.inference, outputs, &final, &stream->scratch_arena,
-                                 &stream->scratch, &cuts, ret_error) &&
-               put_scratch(item, outputs, cuts, ret_error);
-    buf_clear(&stream->scratch);
-    arena_clear(&stream->scratch_arena);
-    return put;
-}
-
-/* The request has failed: infer_response says which it was. */
-static bool put_failure(struct item *item, const struct error *error)
-{
-    struct inference_infer_parameter is_final = {.which_parameter_choice = 1, .bool_param = true};
-    struct inference_string_infer_parameter_entry parameter = {SPAN("triton_final_response"),
-                                                               &is_final};
-    struct inference_model_infer_response response = {
-        .id = item->message.request.message.id, .parameters = {.count = 1, .items = &parameter}};
-    const struct inference_model_stream_infer_response message = {span_of(error->message),
-                                                                  &response};
-    struct buf *text = answer_flow_text(&item->flow);
-    size_t start = text->size;
-    char prefix[GRPC_PREFIX_BYTES] = {0};
-    if (!buf_append(text, (struct span){prefix, sizeof prefix}) ||
-        !pb_encode(&inference_model_stream_infer_response_pb, &message, text)) {
-        answer_flow_cut(&item->flow, start, item->flow.next.tensor_count);
-        return false;
-    }
-    grpc_prefix(text->data + start, text->size - start - sizeof prefix);
-    return true;
 }
 
 /* ---- sending ---- */
@@ -290,7 +215,8 @@ static void fail_item(struct item *item, const struct error *error)
     item->failure = *error;
     item->told = true;
     http_note_failure(stream->call->exchange, span_of(error->message));
-    if (stream->fails_as_a_whole || is_over(stream, error) || !put_failure(item, error))
+    if (stream->fails_as_a_whole || is_over(stream, error) ||
+        !infer_grpc_put_failure(&stream->put, &item->flow, item->message.request.message.id, error))
         end(stream, error);
     if (!item->submitted)
         abandon(item);
@@ -308,7 +234,8 @@ static void tell(struct item *item, const struct inference_answer *answer)
     }
     bool silent =
         inference_answer_is_end(inference, answer) && !item->message.request.wants_empty_final;
-    if (!silent && !put_outputs(item, &answer->outputs, answer->final, &error)) {
+    if (!silent && !infer_grpc_put_outputs(&item->stream->put, &item->flow, &answer->outputs,
+                                           answer->final, &error)) {
         fail_item(item, &error);
         return;
     }
@@ -518,8 +445,7 @@ static void closed(struct http_exchange *exchange, bool complete)
             item_free(item);
     }
     grpc_reader_fini(&stream->reader);
-    arena_fini(&stream->scratch_arena);
-    buf_fini(&stream->scratch);
+    infer_grpc_put_fini(&stream->put);
     call_close(stream->call);
 }
 
@@ -574,14 +500,12 @@ void grpc_stream_infer_begin(struct api_call *call)
     list_init(&stream->items);
     list_add(&call->api->streams, &stream->link);
     infer_reader_init(&stream->reader, call);
-    arena_init(&stream->scratch_arena, 1024, ITEM_ARENA_MAX_BYTES);
-    buf_init(&stream->scratch, SIZE_MAX / 2);
+    infer_grpc_put_init(&stream->put, &exchange->request);
     exchange->handler = &stream_handler;
     exchange->body_idle = true;
     decide_trace(call);
     watch_deadline(stream);
-    const struct grpc_writer plain = {.encoding = GRPC_IDENTITY};
-    grpc_reply(exchange, &plain, NULL, 0); /* some clients wait for it before their first message */
+    grpc_reply(exchange, &stream->put.writer, NULL, 0); /* some clients wait for it */
 }
 
 void api_end_streams(struct api *api)

@@ -63,29 +63,23 @@ void grpc_reply(struct http_exchange *exchange, const struct grpc_writer *writer
     http_reply(exchange, 200, all, own + count);
 }
 
-static void write_prefix(char prefix[GRPC_PREFIX_BYTES], bool compressed, size_t size)
+void grpc_prefix(char prefix[GRPC_PREFIX_BYTES], bool compressed, size_t size_bytes)
 {
     prefix[0] = compressed;
     for (unsigned i = 0; i < 4; i++)
-        prefix[1 + i] = (char)(size >> (24 - 8 * i));
+        prefix[1 + i] = (char)(size_bytes >> (24 - 8 * i));
 }
 
-void grpc_prefix(char prefix[GRPC_PREFIX_BYTES], size_t size_bytes)
+bool grpc_compress(struct grpc_writer *writer, const struct iovec *vectors, size_t count,
+                   size_t size_bytes)
 {
-    write_prefix(prefix, false, size_bytes);
-}
-
-/* Compresses where that is wanted and helps; what finds no memory goes as it is. */
-static bool compress(struct grpc_writer *writer, const struct iovec *vectors, size_t count,
-                     size_t size)
-{
-    if (writer->encoding == GRPC_IDENTITY || size < GRPC_COMPRESS_BYTES ||
-        size > GRPC_COMPRESS_MAX_BYTES)
+    if (writer->encoding == GRPC_IDENTITY || size_bytes < GRPC_COMPRESS_BYTES ||
+        size_bytes > GRPC_COMPRESS_MAX_BYTES)
         return false;
     buf_clear(&writer->compressed);
     return zip_write(writer->encoding == GRPC_GZIP ? ZIP_GZIP : ZIP_DEFLATE, vectors, count,
                      &writer->compressed) &&
-           writer->compressed.size < size;
+           writer->compressed.size < size_bytes;
 }
 
 bool grpc_message(struct http_exchange *exchange, struct grpc_writer *writer,
@@ -99,13 +93,13 @@ bool grpc_message(struct http_exchange *exchange, struct grpc_writer *writer,
     if (size > UINT32_MAX)
         return false;
     const struct iovec prefix = {writer->prefix, GRPC_PREFIX_BYTES};
-    if (compress(writer, vectors, count, size)) {
+    if (grpc_compress(writer, vectors, count, size)) {
         const struct iovec compressed = {writer->compressed.data, writer->compressed.size};
-        write_prefix(writer->prefix, true, compressed.iov_len);
+        grpc_prefix(writer->prefix, true, compressed.iov_len);
         http_body(exchange, (struct iovec[]){prefix, compressed}, 2);
         return true;
     }
-    write_prefix(writer->prefix, false, size);
+    grpc_prefix(writer->prefix, false, size);
     http_body(exchange, &prefix, 1);
     http_body(exchange, vectors, count);
     return true;

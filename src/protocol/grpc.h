@@ -140,9 +140,14 @@ void grpc_reply(struct http_exchange *exchange, const struct grpc_writer *writer
 bool grpc_message(struct http_exchange *exchange, struct grpc_writer *writer,
                   const struct iovec *vectors, size_t count);
 
-/* Writes the prefix of a message that is sent as it is, for callers that put several together with
- * http_body. size_bytes ≤ 2³²-1. */
-void grpc_prefix(char prefix[GRPC_PREFIX_BYTES], size_t size_bytes);
+/* For callers that put several messages together: makes writer->compressed of the vectors, which
+ * are of so many bytes together, where the call's answers are compressed and that helps. False: the
+ * message goes as it is, also for want of memory. */
+bool grpc_compress(struct grpc_writer *writer, const struct iovec *vectors, size_t count,
+                   size_t size_bytes);
+
+/* Writes the prefix of a message, of so many bytes as it is sent. size_bytes ≤ 2³²-1. */
+void grpc_prefix(char prefix[GRPC_PREFIX_BYTES], bool compressed, size_t size_bytes);
 
 /* Ends the call: OK when error is NULL. Without grpc_reply before, the response is a lone head
  * (Trailers-Only). The error's text is copied. */
