@@ -114,20 +114,19 @@ def test_without_a_python(server, tmp_path):
         server(tmp_path, "--python", "/no/such/python")
 
 
-@pytest.mark.parametrize("config", [None, "instance_group:\n  - count: 4\n    kind: KIND_CPU\n"])
-def test_calls_at_once(server, tmp_path, config):
-    """By the decorator or by the config: each of four waits until all have begun."""
-    write_python(tmp_path, "together", f"""
+def test_calls_at_once(server, tmp_path):
+    """Each of four waits until all have begun."""
+    write_python(tmp_path, "together", """
         import threading
         import tensord
 
         meeting = threading.Barrier(4)
 
-        @tensord.model(concurrency={1 if config else 4})
+        @tensord.model(concurrency=4)
         def predict(x: int) -> int:
             meeting.wait(20)
             return x
-    """, config)
+    """)
     started = server(tmp_path).wait_ready("together")
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda i: ask(started, "together", tensor("x", "INT64", [1], [i])), range(4)))

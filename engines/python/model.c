@@ -67,7 +67,6 @@ static PyObject *dict_of(const struct tensord_source *source)
         set(dict, "outputs", tensors_of(source->outputs, source->output_count)) &&
         set(dict, "max_batch_size", PyLong_FromLongLong(source->max_batch_size)) &&
         set(dict, "threads", PyLong_FromUnsignedLong(source->threads)) &&
-        set(dict, "concurrency", PyLong_FromUnsignedLong(source->concurrency)) &&
         set(dict, "decoupled", PyBool_FromLong(source->decoupled)) &&
         set(dict, "device", text_or_none(source->device)))
         return dict;

@@ -47,6 +47,8 @@ static void put_version(struct json_writer *json, const struct version *version)
     json_put_key(json, SPAN("progress"));
     json_put_double(json, version_progress(version));
     put_number(json, SPAN("workers"), measured.workers);
+    put_number(json, SPAN("workers_ready"), measured.workers_ready);
+    put_number(json, SPAN("workers_wanted"), measured.workers_wanted);
     put_number(json, SPAN("memory_bytes"), measured.tensor_committed_bytes + measured.device_bytes);
     put_number(json, SPAN("requests_running"), measured.running);
     put_number(json, SPAN("requests_waiting"), measured.pending);

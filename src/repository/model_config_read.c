@@ -280,6 +280,35 @@ static bool make_instances(struct maker *maker)
     return true;
 }
 
+static bool make_workers(struct maker *maker)
+{
+    const struct tensord_workers_section *section = maker->sections->workers;
+    struct model_workers *workers = &maker->config->workers;
+    if (!section)
+        return true;
+    uint32_t max = section->count ? section->count : section->max;
+    uint32_t min = section->count ? section->count : section->min ? section->min : 1;
+    if (section->count && (section->min || section->max))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'workers' is a number, or has 'min' and 'max'");
+    if (max == 0 || max > MODEL_MAX_WORKERS)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'workers', or 'workers.max', is 1 to %d", MODEL_MAX_WORKERS);
+    if (min > max)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'workers.min' is more than 'workers.max'");
+    if (maker->sections->server)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'server' excludes 'workers': the program runs once");
+    if (maker->sections->steps.count || maker->from->which_scheduling_choice == 15)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "a pipeline excludes 'workers': its steps' models have them");
+    workers->min = min;
+    workers->max = max;
+    workers->idle_s = section->idle_after_s ? section->idle_after_s : MODEL_WORKER_IDLE_S;
+    return true;
+}
+
 static bool make_parameters(struct maker *maker)
 {
     struct model_config *config = maker->config;
@@ -441,8 +470,9 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     struct maker maker = {&message, &sections, arena, &config, ret_error};
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
         !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
-        !make_instances(&maker) || !make_parameters(&maker) || !make_python(&maker) ||
-        !make_server(&maker) || !make_steps(&maker) || !make_sandbox(&maker))
+        !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
+        !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
+        !make_sandbox(&maker))
         return false;
     *ret_config = config;
     return true;

@@ -258,6 +258,46 @@ static void what_is_not_done_here_is_said(void **state)
         refuses(fixture, texts[i], ERROR_UNIMPLEMENTED, "not supported by this version");
 }
 
+static bool read_yaml(struct fixture *fixture, const char *text)
+{
+    return model_config_read(MODEL_CONFIG_YAML, span_of(text), &fixture->arena, &fixture->config,
+                             &fixture->error);
+}
+
+static void workers_are_a_number_or_bounds(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct model_workers *workers = &fixture->config.workers;
+    assert_true(read_yaml(fixture, "max_batch_size: 1"));
+    assert_int_equal(workers->max, 0);
+    assert_true(read_yaml(fixture, "workers: 3"));
+    assert_true(workers->min == 3 && workers->max == 3);
+    assert_true(read_yaml(fixture, "workers: {max: 4}"));
+    assert_true(workers->min == 1 && workers->max == 4 && workers->idle_s == MODEL_WORKER_IDLE_S);
+    assert_true(read_yaml(fixture, "workers: {min: 2, max: 4, idle_after_s: 5}"));
+    assert_true(workers->min == 2 && workers->max == 4 && workers->idle_s == 5);
+}
+
+static void workers_that_cannot_be_are_refused(void **state)
+{
+    static const char *const texts[][2] = {
+        {"workers: 0", "1 to 128"},
+        {"workers: 129", "1 to 128"},
+        {"workers: {min: 2}", "1 to 128"},
+        {"workers: {min: 3, max: 2}", "'workers.min' is more than 'workers.max'"},
+        {"workers: {count: 2, max: 3}", "'workers' is a number, or has 'min' and 'max'"},
+        {"workers: many", "line 1"},
+        {"workers: 2\nserver: app --port {port}", "'server' excludes 'workers'"},
+        {"workers: 2\nsteps: [{model: a}]", "a pipeline excludes 'workers'"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_false(read_yaml(fixture, texts[i][0]));
+        if (!strstr(fixture->error.message, texts[i][1]))
+            fail_msg("\"%s\" does not say \"%s\"", fixture->error.message, texts[i][1]);
+    }
+}
+
 /* ---- files ---- */
 
 static void write_file(struct fixture *fixture, const char *name, const char *text)
@@ -361,6 +401,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(scheduling_and_parameters_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(impossible_values_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_done_here_is_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(workers_are_a_number_or_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(workers_that_cannot_be_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_without_config_has_the_default, setup, teardown),
         cmocka_unit_test_setup_teardown(either_file_is_loaded_but_not_both, setup, teardown),
         cmocka_unit_test_setup_teardown(errors_name_the_file, setup, teardown),

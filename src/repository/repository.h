@@ -29,6 +29,14 @@ struct model_python {
     size_t requirement_count;
 };
 
+enum { MODEL_MAX_WORKERS = 128, MODEL_WORKER_IDLE_S = 60 };
+
+/* How many workers a model has: min, and up to max as they are needed. All 0: it does not say. */
+struct model_workers {
+    uint32_t min, max;
+    uint32_t idle_s; /* one that is not needed is ended after so long */
+};
+
 /* What the config says of a model, already checked; without a config, what the files say.
  * Immutable. */
 struct model_config {
@@ -41,9 +49,11 @@ struct model_config {
     size_t output_count;
     struct parameter *parameters;
     size_t parameter_count;
-    uint32_t instance_count; /* executions at once: instance_group; 0: the config does not say */
-    struct span device;      /* "cpu", "cuda:0" */
-    bool decoupled;          /* model_transaction_policy: any number of answers to a request */
+    uint32_t instance_count; /* instance_group: workers of a model in Python, of others executions
+                                at once; 0: the config does not say */
+    struct model_workers workers;
+    struct span device; /* "cpu", "cuda:0" */
+    bool decoupled;     /* model_transaction_policy: any number of answers to a request */
     const struct schedule_policy
         *queue; /* what it says of scheduling (model_queue.h); NULL: nothing */
     const struct pipeline_graph *pipeline; /* its steps; NULL: it is none */

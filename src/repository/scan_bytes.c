@@ -8,7 +8,7 @@
 #include "repository/model_steps.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 296, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 304, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -67,6 +67,15 @@ static void read_limits(struct unpack *unpack, struct process_limits *limits)
     limits->gpus = (uint32_t)unpack_number(unpack, UINT32_MAX);
 }
 
+static void read_workers(struct unpack *unpack, struct model_workers *workers)
+{
+    workers->min = (uint32_t)unpack_number(unpack, MODEL_MAX_WORKERS);
+    workers->max = (uint32_t)unpack_number(unpack, MODEL_MAX_WORKERS);
+    workers->idle_s = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    if (workers->min > workers->max || (workers->max && !workers->min))
+        unpack->failed = true;
+}
+
 static void write_config(const struct model_config *config, struct buf *buf)
 {
     bool own = config != model_config_default();
@@ -80,6 +89,9 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_tensors(buf, config->outputs, config->output_count);
     pack_parameters(buf, config->parameters, config->parameter_count);
     pack_number(buf, config->instance_count);
+    pack_number(buf, config->workers.min);
+    pack_number(buf, config->workers.max);
+    pack_number(buf, config->workers.idle_s);
     pack_string(buf, config->device);
     pack_number(buf, config->decoupled);
     pack_number(buf, config->queue != NULL);
@@ -130,6 +142,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->parameters =
         unpack_parameters(unpack, MODEL_CONFIG_MAX_BYTES, &config->parameter_count);
     config->instance_count = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    read_workers(unpack, &config->workers);
     config->device = unpack_string(unpack);
     config->decoupled = unpack_bool(unpack);
     config->queue = unpack_bool(unpack) ? read_queue(unpack) : NULL;

@@ -35,6 +35,7 @@ static const struct model_config config = {
     .parameters = parameters,
     .parameter_count = 1,
     .instance_count = 3,
+    .workers = {1, 4, 60},
     .device = {"cuda:0", 6},
     .queue = &queue,
 };
@@ -86,6 +87,7 @@ static void a_scan_comes_back(void **state)
     assert_true(m->config->inputs[0].shape.dims[1] == 4 && m->config->inputs[1].optional);
     assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
     assert_true(m->config->instance_count == 3);
+    assert_memory_equal(&m->config->workers, &config.workers, sizeof config.workers);
     assert_true(n->complete && n->unreadable && n->config == model_config_default());
     assert_int_equal(n->error->code, ERROR_UNIMPLEMENTED);
     assert_string_equal(n->error->message, "no");

@@ -151,6 +151,15 @@ static void choose(struct learner *learner)
         learner->rows = learner->max_rows;
 }
 
+void learner_set_slots(struct learner *learner, uint64_t max_slots)
+{
+    learner->max_slots = max_slots ? max_slots : 1;
+    learner->trial_left = 0; /* it was of other slots */
+    learner->pause = 0;
+    learner->next_trial = learner->executions;
+    choose(learner);
+}
+
 /* ---- trials ---- */
 
 /* The neighbour of the point in use that is worth a trial most: one that is not known, else the one
@@ -246,7 +255,7 @@ static double row_ns_at(const struct learner *learner, unsigned size)
 {
     for (unsigned smaller = size + 1; smaller-- > 0;) {
         float row_ns = 0;
-        for (unsigned width = 0; width < LEARNER_WIDTHS; width++) {
+        for (unsigned width = 0; width <= largest_width(learner); width++) {
             float known = learner->cells[smaller][width].row_ns;
             if (known > 0 && (row_ns == 0 || known < row_ns))
                 row_ns = known;

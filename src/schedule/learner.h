@@ -58,6 +58,10 @@ struct learner_point {
 /* Knows nothing. max_rows and max_slots are at least 1; all_slots: learn of batches alone. */
 void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots, bool all_slots);
 
+/* So many slots are there from now on. What is known stays known: a point that cannot be reached
+ * any more is passed over until it can. */
+void learner_set_slots(struct learner *learner, uint64_t max_slots);
+
 /* An execution has ended that took duration_ns, with `at_once` executions running on average
  * meanwhile, itself among them. `contended`: more waits than is executed. */
 void learner_observe(struct learner *learner, uint64_t rows, double at_once, uint64_t duration_ns,

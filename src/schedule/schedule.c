@@ -28,6 +28,14 @@ void schedule_set_model(struct schedule *schedule, uint64_t max_rows, uint64_t m
     learner_init(&schedule->learner, max_rows, max_slots, schedule->policy.all_slots);
 }
 
+void schedule_set_slots(struct schedule *schedule, uint64_t max_slots)
+{
+    if (max_slots == schedule->max_slots)
+        return;
+    schedule->max_slots = max_slots;
+    learner_set_slots(&schedule->learner, max_slots);
+}
+
 /* ---- in ---- */
 
 static uint64_t add_ns(uint64_t time_ns, uint64_t more_ns)

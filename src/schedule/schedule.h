@@ -52,6 +52,9 @@ void schedule_init(struct schedule *schedule, const struct schedule_policy *poli
  * max_slots may run at once. What was learned is kept when that has not changed. */
 void schedule_set_model(struct schedule *schedule, uint64_t max_rows, uint64_t max_slots);
 
+/* There are more or fewer slots now, of the same model: what was learned of it is kept. */
+void schedule_set_slots(struct schedule *schedule, uint64_t max_slots);
+
 enum schedule_verdict {
     SCHEDULE_ADMITTED, /* it waits */
     SCHEDULE_FULL,     /* too many wait */

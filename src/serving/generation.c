@@ -5,6 +5,7 @@
 #include "repository/repository.h"
 #include "serving/batch.h"
 #include "serving/generation_spec.h"
+#include "serving/generation_workers.h"
 #include "serving/pipeline.h"
 #include "serving/queue_policy.h"
 #include "serving/replica.h"
@@ -56,7 +57,7 @@ static void start_worker(struct generation *generation, bool probe)
     if (generation->replica)
         generation_watch(generation);
     else
-        generation_lost(generation, false, 0, &error);
+        generation_lost(generation, NULL, false, 0, &error);
 }
 
 static void give_up(struct generation *generation, const struct error *error)
@@ -70,12 +71,15 @@ static void give_up(struct generation *generation, const struct error *error)
         version_settle(generation->version, generation);
 }
 
-static void settle(struct generation *generation)
+/* One that is to take another's place waits until as many workers serve as are wanted. */
+void generation_settle(struct generation *generation)
 {
+    const struct version *version = generation->version;
     generation_dispatch(generation);
     if (generation->pool)
         server_pool_rest(generation->pool);
-    if (!generation->state.retired)
+    if (!generation->state.retired &&
+        (version->next != generation || generation_workers_settled(generation)))
         version_settle(generation->version, generation);
 }
 
@@ -99,7 +103,7 @@ static void perform(struct generation *generation, struct generation_action acti
         timer_stop(&generation->retry);
         break;
     case GENERATION_SETTLE:
-        settle(generation);
+        generation_settle(generation);
         break;
     case GENERATION_GIVE_UP:
         give_up(generation, error);
@@ -116,6 +120,7 @@ static void act(struct generation *generation, struct generation_action action,
     /* -Wanalyzer-use-after-free: it is held */
     assert(!generation->replica == !generation_has_worker(&generation->state));
     assert(timer_running(&generation->retry) == generation_has_timer(&generation->state));
+    generation_staff(generation);
     generation_unref(generation);
 }
 
@@ -151,12 +156,17 @@ static bool take_schema(struct generation *generation, const struct schema *sche
     return true;
 }
 
-void generation_loaded(struct generation *generation, const struct schema *schema)
+void generation_loaded(struct generation *generation, struct replica *replica,
+                       const struct schema *schema)
 {
     struct error error;
+    struct generation_worker *worker = generation_worker_with(generation, replica);
     bool fit = take_schema(generation, schema, &error);
     enum generation_event event = fit ? GENERATION_LOADED : GENERATION_UNFIT;
-    act(generation, generation_step(&generation->state, event), &error);
+    if (worker)
+        generation_worker_loaded(worker, event, &error);
+    else
+        act(generation, generation_step(&generation->state, event), &error);
 }
 
 /* Says what is waited for. */
@@ -168,17 +178,30 @@ static void note_retry(struct version *version, enum generation_end how, const s
         version_note(version, "%s", error->message); /* its files are still being written */
 }
 
-void generation_lost(struct generation *generation, bool loaded, uint64_t lived_ms,
-                     const struct error *error)
+static void first_lost(struct generation *generation, enum generation_end how, uint64_t lived_ms,
+                       const struct error *error)
 {
-    enum generation_end how = kind_of_end(loaded, error);
     generation->replica = NULL;
-    if (tensor_memory_excess_bytes(generation->memory))
-        tensor_memory_reclaim(generation->memory);
     struct generation_action action = generation_ended(&generation->state, how, lived_ms);
     if (action.deed == GENERATION_START_TIMER && !generation->state.retired)
         note_retry(generation->version, how, error);
     act(generation, action, error);
+}
+
+void generation_lost(struct generation *generation, const struct replica *replica, bool loaded,
+                     uint64_t lived_ms, const struct error *error)
+{
+    enum generation_end how = kind_of_end(loaded, error);
+    struct generation_worker *worker = generation_worker_with(generation, replica);
+    if (!worker && generation->state.phase == GENERATION_READY)
+        worker = generation_workers_promote(generation);
+    if (generation_workers_live(generation) <= (replica != NULL) &&
+        tensor_memory_excess_bytes(generation->memory))
+        tensor_memory_reclaim(generation->memory);
+    if (worker)
+        generation_worker_lost(worker, how, lived_ms, error);
+    else
+        first_lost(generation, how, lived_ms, error);
 }
 
 /* ---- life ---- */
@@ -229,6 +252,9 @@ struct generation *generation_new(struct version *version, const struct reposito
     bool copied =
         generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error) &&
         generation_question_copy(&generation->arena, found, &generation->question, ret_error);
+    struct model_workers workers = generation_workers_of(found);
+    if (copied)
+        copied = generation_workers_init(generation, workers.min, workers.max, ret_error);
     if (copied && generation->spec.server.command_count)
         copied = make_pool(generation, ret_error);
     if (copied && found->config->pipeline)
@@ -248,13 +274,15 @@ struct generation *generation_ref(struct generation *generation)
     return generation;
 }
 
-/* Once retired, only its worker may still hold it, and requests that were abandoned: then nobody
- * waits for an answer and the worker can go. */
+/* Once retired, only its workers may still hold it, and requests that were abandoned: then nobody
+ * waits for an answer and the workers can go. */
 static void stop_when_unused(struct generation *generation)
 {
-    if (generation->state.retired && generation->replica &&
-        generation->references - generation->abandoned == 1)
-        perform(generation, generation_step(&generation->state, GENERATION_UNUSED), NULL);
+    if (!generation->state.retired || !generation->replica ||
+        generation->references - generation->abandoned != generation_workers_live(generation))
+        return;
+    perform(generation, generation_step(&generation->state, GENERATION_UNUSED), NULL);
+    generation_staff(generation);
 }
 
 void generation_abandon(struct generation *generation)
@@ -277,6 +305,7 @@ static void destroy(struct generation *generation)
         server_pool_fini(generation->pool);
     free(generation->pool);
     environment_leave(&generation->environment);
+    generation_workers_fini(generation);
     timer_stop(&generation->retry);
     timer_stop(&generation->watch);
     timer_stop(&generation->dispatch_again);
@@ -302,6 +331,7 @@ void generation_retire(struct generation *generation)
 {
     assert(!generation->state.retired);
     generation_notice(generation, GENERATION_RETIRE);
+    generation_workers_retire(generation);
     /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the version's reference is still there */
     generation_unref(generation);
 }

@@ -1,8 +1,8 @@
 /* A generation: one state of a version's files, with its own tensor memory, queue and workers.
  *
  * It is counted: by its version while it is current or next, by every inference that is bound to
- * it, and by its worker until that has ended. When the version lets go of it, it serves what it has
- * and then ends its worker. generation_state.h says when a worker starts and stops. */
+ * it, and by each worker until that has ended. When the version lets go of it, it serves what it
+ * has and then ends its workers. generation_state.h says when one starts and stops. */
 #ifndef TENSORD_SERVING_GENERATION_H
 #define TENSORD_SERVING_GENERATION_H
 
@@ -34,8 +34,14 @@ struct generation {
     uint64_t fingerprint;    /* of the files */
     bool repeatable;         /* a request may be executed twice: the model is data, and pure */
     struct schema *schema;   /* NULL until it was loaded or probed once */
-    struct replica *replica; /* its worker, or one on its way; NULL when there is none */
+    struct replica *replica; /* its first worker, or one on its way; NULL when there is none */
     struct timer retry;
+    struct generation_worker *further; /* than that one: generation_workers.h */
+    size_t further_count;
+    size_t workers_wanted;  /* all in all */
+    bool short_handed;      /* the version's note says why fewer serve */
+    bool shrinks;           /* one that is not wanted has something to do still */
+    struct loop_task staff; /* sees that those run that should */
     struct tensor_memory *memory;
     struct admission admission; /* who gets how much of it */
     struct loop_task admit;     /* lets in who waits for it */
@@ -131,15 +137,20 @@ void generation_break(struct generation *generation, const char *what);
 /* An event for its state machine that needs no more telling. */
 void generation_notice(struct generation *generation, enum generation_event event);
 
+/* It serves, or a worker more does: tells the version, once that is as it should be. */
+void generation_settle(struct generation *generation);
+
 /* ---- for replica.c ---- */
 
 /* The worker has described the model and, unless it probes, loaded it. The generation may give the
  * model up and stop the worker: the model is not the one that it was, or there is no memory. */
-void generation_loaded(struct generation *generation, const struct schema *schema);
+void generation_loaded(struct generation *generation, struct replica *replica,
+                       const struct schema *schema);
 
-/* The worker has ended, lived_ms after its start, or could not be started; the replica is gone
- * already. `loaded`: generation_loaded was told. CANCELLED after that: it was replaced. */
-void generation_lost(struct generation *generation, bool loaded, uint64_t lived_ms,
-                     const struct error *error);
+/* The worker has ended, lived_ms after its start, or could not be started (NULL); the replica is
+ * used no more. `loaded`: generation_loaded was told. CANCELLED after that: it was
+ * replaced. */
+void generation_lost(struct generation *generation, const struct replica *replica, bool loaded,
+                     uint64_t lived_ms, const struct error *error);
 
 #endif

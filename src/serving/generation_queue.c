@@ -2,7 +2,7 @@
  * The queue is emptied in one place, dispatch(), at the end of a loop turn. */
 #include "base/unset.h"
 #include "serving/batch.h"
-#include "serving/generation.h"
+#include "serving/generation_workers.h"
 #include "serving/inference_internal.h"
 #include "serving/replica.h"
 #include "serving/visit.h"
@@ -338,7 +338,8 @@ static bool send_batch(struct generation *generation, struct schedule_batch *bat
         inferences[i] = inference_of(batch->entries[i]);
     put_back(generation, batch, replica_fitting(inferences, batch->count));
     uint64_t rows = generation->schema->max_batch_size ? batch->rows : 1;
-    if (batch->count == 0 || replica_execute(generation->replica, inferences, batch->count, rows))
+    struct replica *replica = generation_workers_next(generation);
+    if (batch->count == 0 || replica_execute(replica, inferences, batch->count, rows))
         return true;
     put_back(generation, batch, 0);
     return false;
@@ -357,13 +358,13 @@ static void dispatch(struct loop_task *task)
         return;
     generation->dispatched_ns = clock_now_ns();
     while (generation->state.phase == GENERATION_READY &&
-           (room = replica_room(generation->replica)) > 0) {
+           (room = generation_workers_room(generation)) > 0) {
         if (!take_batch(generation, room, &batch)) {
             dispatch_at(generation, batch.wake_ns);
             return;
         }
         if (!send_batch(generation, &batch)) {
-            if (!replica_busy(generation->replica)) /* no answer will bring us back */
+            if (!generation_workers_busy(generation)) /* no answer will bring us back */
                 timer_start(&generation->dispatch_again, serving_of(generation)->loop, NO_MEMORY_MS,
                             dispatch_again);
             return;

@@ -107,6 +107,16 @@ static uint64_t keep_limit_bytes(const struct serving_options *options)
     return part < KEPT_MOST_BYTES ? part : KEPT_MOST_BYTES;
 }
 
+/* Python models are as many processes as Triton makes of them. */
+struct model_workers generation_workers_of(const struct repository_version *found)
+{
+    uint32_t count = found->runtime == RUNTIME_PYTHON ? found->config->instance_count : 0;
+    if (found->config->workers.max)
+        return found->config->workers;
+    count = count < 1 ? 1 : count < MODEL_MAX_WORKERS ? count : MODEL_MAX_WORKERS;
+    return (struct model_workers){count, count, 0};
+}
+
 bool generation_spec_copy(struct arena *arena, const struct repository_version *found,
                           const struct serving_options *options, struct worker_spec *ret_spec,
                           struct error *ret_error)
@@ -123,7 +133,7 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
         .decoupled = config->decoupled,
         .may_batch = config->max_batch_size != 0,
         .threads = options->threads,
-        .concurrency = config->instance_count,
+        .concurrency = found->runtime == RUNTIME_PYTHON ? 0 : config->instance_count,
         .keep_limit_bytes = keep_limit_bytes(options),
         .renamed_in = found->renamed_in,
         .limits = limits_of(&config->limits, usual),

@@ -12,6 +12,9 @@ bool generation_spec_copy(struct arena *arena, const struct repository_version *
                           const struct serving_options *options, struct worker_spec *ret_spec,
                           struct error *ret_error);
 
+/* How many workers are to serve it. */
+struct model_workers generation_workers_of(const struct repository_version *found);
+
 /* Copies what is asked of a model's environment into the arena. */
 bool generation_question_copy(struct arena *arena, const struct repository_version *found,
                               struct environment_question *ret_question, struct error *ret_error);

@@ -40,7 +40,8 @@ static const struct step steps[PHASES][EVENTS] = {
                             [GENERATION_LOADED] = STEP(READY, SETTLE),
                             [GENERATION_UNFIT] = STEP(REJECTED, GIVE_UP),
                             [GENERATION_RETIRE] = STAY(LOADING),
-                            [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER)},
+                            [GENERATION_UNUSED] = STEP(STOPPING, STOP_WORKER),
+                            [GENERATION_IDLE] = STEP(RESTING, STOP_WORKER)},
     [GENERATION_READY] = {[GENERATION_LOAD] = STAY(READY),
                           [GENERATION_REQUEST] = STAY(READY),
                           [GENERATION_LEFT] = STAY(READY),
@@ -51,13 +52,16 @@ static const struct step steps[PHASES][EVENTS] = {
                              [GENERATION_REQUEST] = STAY(RETRYING),
                              [GENERATION_LEFT] = STAY(RETRYING),
                              [GENERATION_TIME] = STEP(LOADING, START_WORKER),
-                             [GENERATION_RETIRE] = STAY(RETRYING)},
+                             [GENERATION_RETIRE] = STAY(RETRYING),
+                             [GENERATION_IDLE] = STEP(COLD, STOP_TIMER)},
     [GENERATION_STOPPING] = {[GENERATION_LOADED] = STAY(STOPPING),
                              [GENERATION_UNFIT] = STAY(STOPPING),
                              [GENERATION_UNUSED] = STAY(STOPPING)},
     [GENERATION_RESTING] = {[GENERATION_LOAD] = STAY(RESTING),
                             [GENERATION_REQUEST] = STAY(RESTING),
                             [GENERATION_LEFT] = STAY(RESTING),
+                            [GENERATION_LOADED] = STAY(RESTING),
+                            [GENERATION_UNFIT] = STAY(RESTING),
                             [GENERATION_RETIRE] = STAY(RESTING),
                             [GENERATION_UNUSED] = STAY(RESTING)},
     [GENERATION_REJECTED] =
@@ -100,6 +104,7 @@ static void check(const struct generation_state *state)
     assert(state->phase != GENERATION_STOPPING || state->retired);
     assert(state->phase != GENERATION_RETRYING || is_wanted(state));
     assert(state->failures <= GENERATION_MAX_FAILURES);
+    assert(!state->further || !state->queued);
 }
 
 /* Goes on with a worker that probes, when no more was asked for, or loads. */
@@ -137,6 +142,19 @@ struct generation_action generation_step(struct generation_state *state,
     return action;
 }
 
+void generation_state_exchange(struct generation_state *first, struct generation_state *further)
+{
+    struct generation_state state = *first;
+    assert(further->phase == GENERATION_READY && further->retired == first->retired);
+    *first = *further;
+    first->queued = state.queued;
+    first->further = false;
+    *further = state;
+    further->queued = 0;
+    further->further = true;
+    check(first);
+}
+
 /* ---- the end of a worker ---- */
 
 static uint64_t back_off_ms(unsigned failures)
@@ -145,6 +163,14 @@ static uint64_t back_off_ms(unsigned failures)
         return 0;
     uint64_t wait_ms = (uint64_t)GENERATION_BACK_OFF_MS << (failures - 2);
     return wait_ms < GENERATION_BACK_OFF_MAX_MS ? wait_ms : GENERATION_BACK_OFF_MAX_MS;
+}
+
+/* Nobody waits for a further one. */
+static struct generation_action try_seldom(struct generation_state *state)
+{
+    state->failures = GENERATION_MAX_FAILURES - 1;
+    state->phase = GENERATION_RETRYING;
+    return (struct generation_action){GENERATION_START_TIMER, GENERATION_SELDOM_MS};
 }
 
 /* The end came unasked for. */
@@ -164,7 +190,10 @@ static struct generation_action lost(struct generation_state *state, enum genera
         return (struct generation_action){GENERATION_START_TIMER, 0};
     }
     state->failures = lived_ms >= GENERATION_HEALTHY_MS ? 1 : state->failures + 1;
-    if (how == GENERATION_END_REFUSED || state->failures == GENERATION_MAX_FAILURES) {
+    bool hopeless = how == GENERATION_END_REFUSED || state->failures == GENERATION_MAX_FAILURES;
+    if (hopeless && state->further)
+        return try_seldom(state);
+    if (hopeless) {
         state->phase = GENERATION_FAILED;
         state->queued = 0;
         return (struct generation_action){GENERATION_GIVE_UP, 0};
@@ -180,6 +209,8 @@ struct generation_action generation_ended(struct generation_state *state, enum g
     assert(generation_has_worker(state));
     if (state->phase == GENERATION_STOPPING)
         state->phase = GENERATION_COLD;
+    else if (state->phase == GENERATION_REJECTED && state->further && is_wanted(state))
+        action = try_seldom(state);
     else if (state->phase == GENERATION_REJECTED)
         state->phase = GENERATION_FAILED;
     else if (state->phase == GENERATION_RESTING && state->queued == 0)

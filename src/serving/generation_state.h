@@ -15,8 +15,12 @@
  *                          └─► FAILED, when it is hopeless; REJECTED while such a worker still ends
  *
  * A worker runs in PROBING, PROBED, LOADING, READY, STOPPING, RESTING and REJECTED, the timer in
- * RETRYING, and what waits is waited for by one of them. More workers than one have one such state
- * each, with the queue in common. */
+ * RETRYING, and what waits is waited for by one of them.
+ *
+ * Of several workers each has such a state. The first one's is the generation's: it counts the
+ * queue. The others', which are `further`, know no queue, are loaded once the first is READY, and
+ * are never given up: another worker serves meanwhile, so they are tried again, if seldom. One
+ * that is READY takes the first place (generation_state_exchange) when the worker there is not. */
 #ifndef TENSORD_SERVING_GENERATION_STATE_H
 #define TENSORD_SERVING_GENERATION_STATE_H
 
@@ -47,8 +51,8 @@ enum generation_event {
     GENERATION_TIME,    /* the time to retry has come */
     GENERATION_RETIRE,  /* the version lets go: what is bound is still served */
     GENERATION_UNUSED,  /* retired, and nothing but its worker holds it */
-    GENERATION_IDLE, /* nobody has used it for so long that its worker may end until somebody does
-                      */
+    GENERATION_IDLE, /* it need not run until somebody asks for it: nobody has for a while, or, of
+                        a further one, the others are enough */
 };
 
 /* How a worker has ended. */
@@ -85,6 +89,7 @@ struct generation_state {
     bool served;       /* has been READY since it was COLD: then a restart is no loading */
     bool probe_only;   /* no more was asked for than what the model is */
     bool retired;
+    bool further; /* than the first of several */
 };
 
 enum {
@@ -92,7 +97,8 @@ enum {
     GENERATION_HEALTHY_MS = 10000, /* a worker that lived so long starts the count anew */
     GENERATION_BACK_OFF_MS = 100,  /* doubles with each failure after the second */
     GENERATION_BACK_OFF_MAX_MS = 30000,
-    GENERATION_REWRITE_MS = 1000, /* before another look at files that are being written */
+    GENERATION_REWRITE_MS = 1000,  /* before another look at files that are being written */
+    GENERATION_SELDOM_MS = 300000, /* before a further one that seems hopeless is tried again */
 };
 
 /* Takes an event in. Which one may come when is an invariant of the caller's. */
@@ -102,6 +108,10 @@ struct generation_action generation_step(struct generation_state *state,
 /* The worker has ended, or could not be started, lived_ms after its start. */
 struct generation_action generation_ended(struct generation_state *state, enum generation_end how,
                                           uint64_t lived_ms);
+
+/* The two change places: the first one, and a further one that is READY. What is about the
+ * generation as a whole stays where it is. */
+void generation_state_exchange(struct generation_state *first, struct generation_state *further);
 
 /* True when a worker runs in this state, when the timer does. */
 bool generation_has_worker(const struct generation_state *state);

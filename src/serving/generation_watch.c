@@ -4,12 +4,14 @@
  * committed is compared with what was ever handed out: each second while there are requests, and
  * else now and then, for a worker may do so at any time. With several workers nobody knows which
  * one it was: they all go. */
-#include "serving/generation.h"
-#include "serving/replica.h"
+#include "serving/generation_workers.h"
+
+#include <stdio.h>
 
 enum {
     ACTIVE_MS = 1000,
     IDLE_MS = 5000,
+    REASON_BYTES = 128,
     TRIM_MS = 5000, /* of idleness, before free memory goes back to the kernel */
 };
 
@@ -30,15 +32,24 @@ static void trim_when_idle(struct generation *generation, uint64_t now_ns)
     generation->active = false;
 }
 
+static void kill_all(struct generation *generation, uint64_t excess)
+{
+    char reason[REASON_BYTES];
+    snprintf(reason, sizeof reason, "%s took %llu bytes of memory that %s not given",
+             generation->further_count ? "it or another worker" : "it", (unsigned long long)excess,
+             generation->further_count ? "were" : "it was");
+    generation_workers_kill(generation, reason);
+}
+
 static void look(struct timer *timer)
 {
     struct generation *generation = list_entry(timer, struct generation, watch);
     trim_when_idle(generation, loop_now_ns(generation->version->model->serving->loop));
-    uint64_t excess = generation->replica ? tensor_memory_excess_bytes(generation->memory) : 0;
+    bool lives = generation_workers_live(generation) > 0;
+    uint64_t excess = lives ? tensor_memory_excess_bytes(generation->memory) : 0;
     if (excess)
-        replica_kill(generation->replica, "it took %llu bytes of memory that it was not given",
-                     (unsigned long long)excess);
-    if (generation->replica || generation->idle_since_ns != CLOCK_NEVER)
+        kill_all(generation, excess);
+    if (lives || generation->idle_since_ns != CLOCK_NEVER)
         generation_watch(generation);
 }
 

@@ -1,8 +1,7 @@
 /* Measuring inferences; see measure.h. */
 #include "serving/measure.h"
 
-#include "serving/generation.h"
-#include "serving/replica.h"
+#include "serving/generation_workers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,8 +334,7 @@ void measure_generation(const struct generation *generation, struct model_metric
     to->tensor_used_bytes += tensor_memory_used_bytes(generation->memory);
     to->tensor_committed_bytes += tensor_memory_committed_bytes(generation->memory);
     to->running += generation->pool ? generation->pool->lent : 0;
-    if (generation->replica)
-        replica_measure(generation->replica, to);
+    generation_workers_measure(generation, to);
     if (generation->schema && !generation->pool)
         add_learned(&generation->schedule.learner, to);
 }

@@ -4,6 +4,7 @@
 #include "base/unset.h"
 #include "serving/batch.h"
 #include "serving/calls.h"
+#include "serving/generation_workers.h"
 #include "serving/inference_internal.h"
 #include "serving/kept.h"
 #include "serving/measure.h"
@@ -87,8 +88,10 @@ static void expect_load(struct replica *replica)
 static void on_loading(void *owner, double done)
 {
     struct generation *generation = ((struct replica *)owner)->generation;
-    generation->progress = done;
     expect_load(owner);
+    if (generation->replica != owner)
+        return; /* while another serves */
+    generation->progress = done;
     if (!generation->state.retired)
         version_note(generation->version, "loading, %.0f %%", done * 100);
 }
@@ -101,7 +104,7 @@ static void on_ready(void *owner, const struct schema *schema)
         replica->generation->version->statistics.metrics.load_ns =
             loop_now_ns(serving_of(replica)->loop) - replica->started_ns;
     replica->loaded = true;
-    generation_loaded(replica->generation, schema);
+    generation_loaded(replica->generation, replica, schema);
 }
 
 static void on_failed(void *owner, const struct error *error)
@@ -150,6 +153,8 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
     replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
     if (replica->generation->state.queued)
         generation_dispatch(replica->generation);
+    if (replica->generation->shrinks)
+        generation_staff(replica->generation);
 }
 
 static bool on_need_room(void *owner, struct channel_request *request, uint64_t size,
@@ -253,10 +258,9 @@ static void finish(struct replica *replica, const char *reason)
         server_pool_lost(generation->pool, error.message);
     channel_close(replica->channel);
     pipeline_close(replica->pipeline);
-    bool loaded = replica->loaded;
-    free(replica);
     serving->live_workers--;
-    generation_lost(generation, loaded, lived_ms, &error);
+    generation_lost(generation, replica, replica->loaded, lived_ms, &error);
+    free(replica);
     generation_unref(generation);
     generation_unref(generation); /* the replica's own */
     serving_look_stopped(serving);
@@ -302,6 +306,7 @@ static void on_interpreter(struct environment_use *use, struct span interpreter,
 {
     struct generation *generation = list_entry(use, struct generation, environment);
     struct replica *replica = generation->replica;
+    assert(replica && replica->preparing);
     replica->preparing = false;
     generation->spec.interpreter = interpreter;
     if (error) {
@@ -497,9 +502,9 @@ uint64_t replica_room(const struct replica *replica)
            schema->max_batch_size == 0;
 }
 
-bool replica_busy(const struct replica *replica)
+size_t replica_executions(const struct replica *replica)
 {
-    return replica->execution_count > 0;
+    return replica->execution_count;
 }
 
 size_t replica_fitting(struct inference *const *batch, size_t count)

@@ -25,8 +25,8 @@ void replica_replace(struct replica *replica);
 /* How many more executions it can take now; 0 until it has loaded the model. */
 uint64_t replica_room(const struct replica *replica);
 
-/* True while the worker executes: an answer is to come. */
-bool replica_busy(const struct replica *replica);
+/* Those that are with the worker: answers are to come. */
+size_t replica_executions(const struct replica *replica);
 
 /* How many of the requests, from the first one on, fit one execution. */
 size_t replica_fitting(struct inference *const *batch, size_t count);

@@ -2,6 +2,8 @@
  * spawner_kill, errand_start and errand_kill below stand in for those of worker/. */
 #include "serving/serving_fixture.h"
 
+#include "serving/generation_workers.h"
+
 #include "repository/repository.h"
 #include "telemetry/log.h"
 #include "worker/record.h"
@@ -215,6 +217,8 @@ struct found *fixture_put(struct fixture *f, const char *name, uint64_t version)
 void fixture_scan(struct fixture *f)
 {
     static const struct model_config config = {.max_batch_size = -1, .device = SPAN("cpu")};
+    static const struct model_config three = {
+        .max_batch_size = -1, .device = SPAN("cpu"), .workers = {3, 3, 60}};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
     static const struct model_config server = {
         .max_batch_size = -1,
@@ -239,6 +243,8 @@ void fixture_scan(struct fixture *f)
             versions[i].runtime = RUNTIME_SERVER;
             versions[i].config = &server;
         }
+        if (f->found[i].three)
+            versions[i].config = &three;
         if (f->found[i].wrong)
             versions[i].error = &wrong;
         if (f->found[i].unreadable) {
@@ -268,13 +274,22 @@ struct generation *fixture_generation(struct fixture *f, const char *name)
     return generation;
 }
 
+static void fire(struct timer *timer)
+{
+    if (!timer_running(timer))
+        return;
+    timer_stop(timer);
+    timer->fire(timer);
+}
+
 void pass_time(struct fixture *f, struct generation *generation)
 {
-    if (timer_running(&generation->retry)) {
-        timer_stop(&generation->retry);
-        generation->retry.fire(&generation->retry);
-    }
+    generation_ref(generation);
+    fire(&generation->retry);
+    for (size_t i = 0; i < generation->further_count; i++)
+        fire(&generation->further[i].retry);
     fixture_turn(f);
+    generation_unref(generation);
 }
 
 /* ---- what a played worker says ---- */

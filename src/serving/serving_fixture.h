@@ -57,6 +57,7 @@ struct found {
     bool complete;
     bool python;     /* it runs on a Python */
     bool server;     /* it is a managed server: two connections, idle after a minute */
+    bool three;      /* it is to have three workers */
     bool wrong;      /* its config */
     bool unreadable; /* it cannot be looked into */
 };
@@ -122,7 +123,7 @@ void fixture_scan(struct fixture *f);
 struct version *fixture_version(struct fixture *f, const char *name);
 struct generation *fixture_generation(struct fixture *f, const char *name);
 
-/* Fires the generation's retry timer, unless it was so short that it has fired by itself. */
+/* Fires the generation's retry timers, unless one was so short that it has fired by itself. */
 void pass_time(struct fixture *f, struct generation *generation);
 
 /* The newest live worker of the model, or NULL. */

@@ -397,6 +397,7 @@ static void change_files(struct walk *walk)
     struct found *found = fixture_put(&f, names[draw(walk, 2)], 1 + draw(walk, 2));
     found->wrong = draw(walk, 6) == 0;
     found->complete = draw(walk, 6) != 0;
+    found->three = draw(walk, 2);
     if (draw(walk, 8) == 0) /* all is gone for a while */
         f.found_count = 0;
     fixture_scan(&f);
@@ -501,7 +502,7 @@ static void worker_acts(struct walk *walk)
 
 static void fire(struct generation *generation)
 {
-    if (generation && timer_running(&generation->retry))
+    if (generation)
         pass_time(&f, generation);
 }
 

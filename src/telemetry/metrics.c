@@ -114,6 +114,10 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
         "Inferences that are with a worker")                                                       \
     ROW(ready, "tensord_model_ready", GAUGE, single, ONE, "1 when the version answers requests")   \
     ROW(workers, "tensord_model_workers", GAUGE, single, ONE, "Worker processes of the version")   \
+    ROW(workers_ready, "tensord_model_workers_ready", GAUGE, single, ONE,                          \
+        "Workers of the version that serve")                                                       \
+    ROW(workers_wanted, "tensord_model_workers_wanted", GAUGE, single, ONE,                        \
+        "Workers of the version that are to serve")                                                \
     ROW(batch_rows, "tensord_batch_rows_limit", GAUGE, single, ONE,                                \
         "Rows that an execution has at most, as was learned")                                      \
     ROW(slots, "tensord_executions_limit", GAUGE, single, ONE,                                     \

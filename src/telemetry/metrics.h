@@ -145,6 +145,7 @@ struct model_metrics {
     /* Gauges. */
     uint64_t pending, running; /* requests that wait, and that are with a worker */
     uint64_t workers, ready;
+    uint64_t workers_ready, workers_wanted;
     uint64_t batch_rows, slots; /* that are used at most, as was learned */
     uint64_t row_ns;            /* between the ends of two rows then; 0: not known */
     uint64_t tensor_used_bytes, tensor_committed_bytes, device_bytes;

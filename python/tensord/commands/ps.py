@@ -32,9 +32,15 @@ def _row(row: Mapping[str, Any]) -> tuple:
     note = row.get("reason") or ""
     if str(row.get("state")).lower() == "loading" and isinstance(row.get("progress"), (int, float)):
         note = f"{row['progress']:.0%} {note}"
-    return (row.get("name"), row.get("version"), row.get("state"), row.get("workers"),
+    return (row.get("name"), row.get("version"), row.get("state"), _workers(row),
             human_size(memory) if memory else "", row.get("requests_running"), row.get("requests_waiting"),
             _batch(row), "" if idle_s is None else _span(float(idle_s)), note)
+
+
+def _workers(row: Mapping[str, Any]) -> Any:
+    """The worker processes; how many of those that are wanted serve, where that is not all."""
+    ready, wanted = row.get("workers_ready"), row.get("workers_wanted")
+    return f"{ready}/{wanted}" if wanted and wanted > 1 and ready != wanted else row.get("workers")
 
 
 def _batch(row: Mapping[str, Any]) -> str:

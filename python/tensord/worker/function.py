@@ -139,7 +139,7 @@ class FunctionModel:
         self.streams = signature.streams
         self.batching = batching(self, options.get("batch"))
         self.max_batch_size: int = options.get("max_batch_size", 0)
-        self.concurrency: int = source.concurrency or options.get("concurrency", 0)
+        self.concurrency: int = options.get("concurrency", 0)
         called = bind(function, signature)
         if signature.flags & (_COROUTINE | _ASYNC_GENERATOR):
             from tensord.worker.loop import AsyncRunner

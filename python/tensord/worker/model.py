@@ -31,8 +31,7 @@ class Source:
 
     path: the model's file or folder; name and version: the model's. engine: the format that the server has recognised, or
     the config names; None: neither. parameters, inputs, outputs and max_batch_size are its config's: empty, or -1 where
-    that says nothing. threads: how many one execution may
-    use, 0: the model decides. concurrency: how many executions at once are wanted, 0: the model decides.
+    that says nothing. threads: how many one execution may use, 0: the model decides.
     """
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -45,7 +44,6 @@ class Source:
         self.outputs = [TensorInfo(*row) for row in fields["outputs"]]
         self.max_batch_size: int = fields["max_batch_size"]
         self.threads: int = fields["threads"]
-        self.concurrency: int = fields["concurrency"]
         self.device: str = fields["device"]
         self.decoupled: bool = fields["decoupled"]
 

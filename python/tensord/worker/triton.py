@@ -1,7 +1,7 @@
 """Triton's Python models as they are: a class TritonPythonModel in model.py.
 
-A thread for each instance takes what waits, as many requests at once as the config's max_batch_size has rows, and hands
-them to the model as a list, as Triton does; tensors are never joined.
+A thread takes what waits, as many requests at once as the config's max_batch_size has rows, and hands them to the model
+as a list, as Triton does; tensors are never joined. Each instance of the config's instance_group is a worker of its own.
 """
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 from tensord.worker.model import Source, TensorInfo
 from tensord.worker.requests import of_task
 
-_WAITING_REQUESTS = 64  # with the worker, for an instance
+_WAITING_REQUESTS = 64  # with the worker
 # TritonError's codes in the channel's statuses.
 _STATUSES = {3: 1, 4: 2, 5: 3, 7: 5}
 
@@ -33,7 +33,7 @@ def outputs_of(response: Any) -> dict[str, Any]:
 
 
 class TritonModel:
-    """Serves instances of a TritonPythonModel."""
+    """Serves an instance of a TritonPythonModel."""
 
     platform = "python"
     batching = "own"
@@ -48,13 +48,11 @@ class TritonModel:
         self.max_batch_size: int = max(0, self.config["max_batch_size"])
         self.inputs, self.outputs = self._tensors("input"), self._tensors("output")
         self.streams: bool = self.config["model_transaction_policy"]["decoupled"]
-        count = max(1, source.concurrency)
-        self.concurrency = count if self.max_batch_size < 2 else _WAITING_REQUESTS * count
+        self.concurrency = 1 if self.max_batch_size < 2 else _WAITING_REQUESTS
         self.waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.instances = [self._instance(model_class, i) for i in range(count)]
-        self.threads = [threading.Thread(target=self._serve, args=(one,), daemon=True) for one in self.instances]
-        for thread in self.threads:
-            thread.start()
+        self.instance = self._instance(model_class)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _tensors(self, what: str) -> list[TensorInfo]:
         if not self.config[what]:
@@ -66,7 +64,7 @@ class TritonModel:
             for row in self.config[what]
         ]
 
-    def _instance(self, model_class: type, index: int) -> Any:
+    def _instance(self, model_class: type) -> Any:
         made = model_class()
         folder = self.source.path if os.path.isdir(self.source.path) else os.path.dirname(self.source.path)
         versioned = os.path.basename(folder) == str(self.source.version)
@@ -75,7 +73,7 @@ class TritonModel:
             made.initialize({
                 "model_config": json.dumps(self.config),
                 "model_instance_kind": "GPU" if gpu else "CPU",
-                "model_instance_name": f"{self.source.name}_0_{index}",
+                "model_instance_name": f"{self.source.name}_0_0",
                 "model_instance_device_id": self.source.device.partition(":")[2] or "0",
                 "model_repository": os.path.dirname(folder) if versioned else folder,
                 "model_version": str(self.source.version),
@@ -116,17 +114,17 @@ class TritonModel:
             rows += self._rows(request)
         return requests, None
 
-    def _serve(self, instance: Any) -> None:
+    def _serve(self) -> None:
         left = None
         while (first := left or self.waiting.get()) is not None:
             requests, left = self._take(first)
-            self._execute(instance, requests)
+            self._execute(requests)
             first = requests = None
 
-    def _execute(self, instance: Any, requests: list[Any]) -> None:
+    def _execute(self, requests: list[Any]) -> None:
         of_task.set(requests[0]._handle)
         try:
-            responses = instance.execute(requests)
+            responses = self.instance.execute(requests)
             if hasattr(responses, "__await__"):
                 import asyncio
 
@@ -154,13 +152,11 @@ class TritonModel:
                 request._handle.fail(error)
 
     def unload(self) -> None:
-        """Ends the threads and finalizes the instances."""
-        for _ in self.threads:
-            self.waiting.put(None)
-        for thread, instance in zip(self.threads, self.instances):
-            thread.join(5)
-            if hasattr(instance, "finalize"):
-                instance.finalize()
+        """Ends the thread and finalizes the instance."""
+        self.waiting.put(None)
+        self.thread.join(5)
+        if hasattr(self.instance, "finalize"):
+            self.instance.finalize()
 
 
 async def _awaited(responses: Any) -> Any:
@@ -176,7 +172,7 @@ class Config:
             "name": source.name, "platform": "", "backend": "python", "max_batch_size": max(0, source.max_batch_size),
             "input": [_row(info, batched) for info in source.inputs],
             "output": [_row(info, batched) for info in source.outputs],
-            "instance_group": [{"name": f"{source.name}_0", "kind": "KIND_CPU", "count": max(1, source.concurrency)}],
+            "instance_group": [{"name": f"{source.name}_0", "kind": "KIND_CPU", "count": 1}],
             "parameters": {key: {"string_value": value} for key, value in source.parameters.items()},
             "model_transaction_policy": {"decoupled": source.decoupled},
         }
