@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -62,8 +63,16 @@ def models_folder(base):
     return folder
 
 
+@pytest.fixture(scope="module")
+def open_folder():
+    """One that an ordinary user may enter: pytest closes those that it makes whenever it starts once more beside."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
 @pytest.fixture(scope="module", params=CAGES, ids=str)
-def cage(request, tmp_path_factory):
+def cage(request, open_folder):
     chosen = CAGES[request.param]
     if chosen["starter"] and not shutil.which("setpriv"):
         pytest.skip("setpriv is not installed")
@@ -71,12 +80,10 @@ def cage(request, tmp_path_factory):
         pytest.skip("whoever runs the tests is one")
     if "ordinary" in request.param and not os.path.exists("/usr/bin/python3"):
         pytest.skip("there is no Python that everybody may execute")
-    base = tmp_path_factory.mktemp("cage")
+    base = Path(tempfile.mkdtemp(dir=open_folder))
+    base.chmod(0o755)
     folder, state = models_folder(base), base / "state"
     state.mkdir()
-    for above in [base, *base.parents][:4]:
-        if str(above).startswith("/tmp/"):
-            above.chmod(above.stat().st_mode | 0o755)
     open_to_all(folder)
     if "ordinary" in request.param:
         os.chown(state, NOBODY, NOBODY)

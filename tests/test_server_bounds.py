@@ -60,10 +60,9 @@ def test_it_is_bounded_with_all_that_it_starts(server, tmp_path, what, namespace
 
 
 @needs_root
-def test_it_is_bounded_as_an_ordinary_user(tmp_path, tmp_path_factory):
+def test_it_is_bounded_as_an_ordinary_user():
     """Its processes are in a namespace of users, too."""
-    write_server(tmp_path / "models", "app", "/usr/bin/python3 -B app.py {port}", health="/health", sandbox=TAKES["memory"][1])
-    with served_by_nobody(tmp_path, tmp_path_factory.mktemp("state")) as served:
+    with served_by_nobody("/usr/bin/python3 -B app.py {port}", health="/health", sandbox=TAKES["memory"][1]) as served:
         takes_without_end(served, "memory")
 
 

@@ -252,10 +252,9 @@ def test_its_sandbox(echo):
 
 @needs_root
 @pytest.mark.skipif(is_thread_sanitized(), reason="a process with threads may not enter a user namespace")
-def test_as_an_ordinary_user(tmp_path, tmp_path_factory):
+def test_as_an_ordinary_user():
     """What a user may have without privilege is enough for the whole cage."""
-    write_server(tmp_path / "models", "app", "/usr/bin/python3 -B app.py {port}", health="/health")
-    with served_by_nobody(tmp_path, tmp_path_factory.mktemp("state")) as served:
+    with served_by_nobody("/usr/bin/python3 -B app.py {port}", health="/health") as served:
         assert ask(served, "app", "/try", b"result = os.getuid(), len([n for n in os.listdir('/proc') if n.isdigit()])")[1] \
             == b"(65534, 2)"
         assert b"refused" in ask(served, "app", "/try", f"socket.create_connection(('127.0.0.1', {served.port}))".encode())[1]

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -292,15 +293,18 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 
 @contextlib.contextmanager
-def served_by_nobody(folder, state):
-    """A server of folder/models, run by an ordinary user, that serves "app"."""
-    for path in (state, *state.parents[:2], *folder.parents[:1]):
-        path.chmod(0o755)
-    for path in (state, folder, *folder.rglob("*")):
-        os.chown(path, NOBODY, NOBODY)
-    served = Server(folder / "models", "--python", "/usr/bin/python3", state=state, environment={"HOME": str(state)},
-                    starter=["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"])
-    try:
-        yield served.wait_ready("app")
-    finally:
-        served.stop()
+def served_by_nobody(command, **config):
+    """A server, run by an ordinary user, that serves "app". Its folders are its own: pytest closes those that it makes
+    to others whenever it starts once more beside this run."""
+    with tempfile.TemporaryDirectory() as made:
+        root, state = Path(made), Path(made, "state")
+        state.mkdir()
+        write_server(root / "models", "app", command, **config)
+        for path in (root, *root.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        served = Server(root / "models", "--python", "/usr/bin/python3", state=state, environment={"HOME": str(state)},
+                        starter=["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"])
+        try:
+            yield served.wait_ready("app")
+        finally:
+            served.stop()

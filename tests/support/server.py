@@ -181,7 +181,10 @@ class Server:
         from support.processes import until
 
         ready = f"/v2/models/{model}/ready"
-        until(lambda: self.fetch(ready)[0] == 200, timeout_s, f"'{model}' ready\n{self.err.text()}\n")
+        try:
+            until(lambda: self.fetch(ready)[0] == 200, timeout_s, f"'{model}' ready")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.err.text()}") from None
         return self
 
     def wait_anonymously(self, model, timeout_s=START_S):
