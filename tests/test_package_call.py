@@ -504,15 +504,25 @@ def test_the_client_needs_no_newer_python_than_it_says(running):
     import ast
     import shutil
 
+    loaded = subprocess.run([sys.executable, "-c", "import sys, tensord\nfor name in tensord.__all__: getattr(tensord, name)\n"
+                             "print(*(name for name in sys.modules if name.startswith('tensord.worker.')))"],
+                            capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "python")}, check=True).stdout.split()
+    texts = [ROOT / "python" / f"{name.replace('.', '/')}.py" for name in loaded]
     for folder in ("client", "commands"):
-        for path in (ROOT / "python" / "tensord" / folder).glob("*.py"):
-            ast.parse(path.read_text(), feature_version=(3, 9))
+        texts += (ROOT / "python" / "tensord" / folder).glob("*.py")
+    for path in texts:
+        text = path.read_text()
+        ast.parse(text, feature_version=(3, 9))
+        assert "from __future__ import annotations" in text or "def " not in text, path
+        assert "UnionType" not in [alias.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)
+                                   for alias in node.names], path
     script = ("import importlib, pathlib, tensord\n"
+              "for name in tensord.__all__: getattr(tensord, name)\n"
               "for path in pathlib.Path(tensord.__file__).parent.glob('c*/*.py'):\n"
               "    importlib.import_module(f'tensord.{path.parent.name}.{path.stem}'.replace('.__init__', ''))\n"
               f"print(tensord.connect({running.url!r}).model('echo')([1, 2, 3, 4]))")
-    for minor in range(9, 16):
-        python = shutil.which(f"python3.{minor}")
+    for name in ("pypy3", *(f"python3.{minor}" for minor in range(9, 16))):
+        python = shutil.which(name)
         if python and not subprocess.run([python, "-c", ""], capture_output=True).returncode:
             ran = subprocess.run([python, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "python")})
             assert ran.stdout == "[1.0, 2.0, 3.0, 4.0]\n", (python, ran.stderr)

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import enum
 import os
 import re
 import subprocess
@@ -145,6 +147,31 @@ def moved(p: Point) -> Point:
     return Point(p.x + 1, p.name + "!", p.note)
 
 
+def mirrored(points: list[Point]) -> list[Point]:
+    return [Point(-p.x, p.name) for p in points]
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+def other(color: Color) -> Color:
+    return Color.BLUE if color is Color.RED else Color.RED
+
+
+def next_day(day: datetime.date) -> datetime.date:
+    return day + datetime.timedelta(days=1)
+
+
+def named(pair: tuple[str, int]) -> dict[str, Point]:
+    return {pair[0]: Point(pair[1], "")}
+
+
+def nothing(x: float) -> None:
+    pass
+
+
 def both(x: np.ndarray) -> tuple[np.ndarray, str]:
     return x, "and this"
 
@@ -175,7 +202,8 @@ def raises(x: str) -> str:
     (lengths, (["hello", "world!"],)), (scaled, (np.ones((3, 2), np.float32),)), (scaled, (np.ones(2, np.float32), 3.0)),
     (number, (41,)), (text, ("ab",)), (text, ("ab", 3)), (raw, (b"\xffab",)), (total, ([1, 2, 3.5],)),
     (document, ({"k": [1, "z", None]},)), (moved, (Point(1.5, "q", "n"),)),
-    (both, (np.ones(3, np.float32),)),
+    (mirrored, ([Point(1, "a"), Point(2, "b", "n")],)), (other, (Color.RED,)), (next_day, (datetime.date(2024, 2, 28),)),
+    (named, (("a", 3),)), (nothing, (1.0,)), (both, (np.ones(3, np.float32),)),
 ], ids=lambda one: getattr(one, "__name__", ""))
 def test_a_function_gives_there_what_it_gives_here(gpu, function, arguments):
     there, here = gpu.deploy(function)(*arguments), function(*arguments)

@@ -314,6 +314,18 @@ def test_a_model_that_does_not_load(server, tmp_path, name, code, expected):
     check_others(started)
 
 
+def test_what_the_code_gets_wrong_is_not_tried_again(server, tmp_path):
+    write_python(tmp_path, "wrong", "def predict(x: int) -> int\n    return x\n")
+    write_python(tmp_path, "busy", "raise RuntimeError('the device is full')\n")
+    started = server(tmp_path)
+    states = lambda: {row["name"]: row["state"] for row in json.loads(  # noqa: E731
+        started.fetch("/v2/repository/index", b"{}", method="POST")[2])}
+    until(lambda: set(states().values()) == {"UNAVAILABLE"}, 60, "both to be given up")
+    log = started.err.text()
+    assert log.count("def predict(x: int) -> int") == 1 and log.count("RuntimeError: the device is full") > 2
+    assert "bridge.py" not in log and "importlib" not in log  # what is shown is the model's own
+
+
 def scratch(started, folder):
     """(The worker of the model "one", its folder as others see it): in a cage the worker calls its own folder /tmp."""
     [worker] = [p for p in started.descendants() if p.name() == "one"]

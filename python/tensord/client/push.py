@@ -229,7 +229,7 @@ def wait_ready(transport: Transport, name: str, version: Optional[int] = None, *
         for event in events(transport, name, version, timeout_s=timeout_s):
             if "log" in event:
                 line = str(event["log"]).strip()
-                progress.line(line)
+                progress.line(str(event["log"]).rstrip())
                 continue
             state, reason = str(event.get("state", "")).lower(), str(event.get("reason") or "")
             if state in _SETTLED:

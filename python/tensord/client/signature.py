@@ -34,12 +34,13 @@ class Signature:
             hints = typing.get_type_hints(method)
         except Exception:  # whatever a name in an annotation may raise
             hints = {}
+        self.hints = hints
         self.returns = _without_stream(hints.get("return", _UNKNOWN))
 
     def inputs(self, values: Sequence[Any], named: Mapping[str, Any], infos: Sequence[TensorInfo]) -> dict[str, Any]:
         """The inputs by name, for a call; arguments that have their defaults are left out. TypeError as of any call."""
         arguments = self.signature.bind(*values, **named).arguments
-        known = {info.name for info in infos}
+        known = {info.name: info for info in infos}
         given: dict[str, Any] = {}
         for name, value in arguments.items():
             if value is None:
@@ -47,11 +48,26 @@ class Signature:
             if name not in known and (isinstance(value, dict) or arrays.is_record(value)):
                 given.update((field, one) for field, one in arrays.fields_of(value).items() if one is not None)
             else:
-                given[name] = value
+                given[name] = self._stand_in(value, name, known.get(name))
         return given
+
+    def _stand_in(self, value: Any, name: str, info: Optional[TensorInfo]) -> Any:
+        """What goes for a value that is no tensor and stands as a text, a number, or a JSON document."""
+        from tensord.worker import documents, typeinfo
+
+        if typeinfo.is_enum(type(value)):
+            return value.value
+        if documents.spelled(type(value)) is not None:
+            return value.isoformat() if hasattr(value, "isoformat") else str(value)
+        is_document = info is not None and info.datatype == "BYTES" and tuple(info.shape) == (1,)
+        if is_document and isinstance(value, (list, tuple, set, frozenset, dict)) and self.hints.get(name) not in (str, bytes):
+            return documents.dump(value)
+        return value
 
     def result(self, outputs: Sequence[Tensor], otherwise: Callable[[], Any]) -> Any:
         """What the function returns, of its outputs; `otherwise` makes it where no annotation says how."""
+        if self.returns is type(None) and not outputs:
+            return None
         if self.returns is _UNKNOWN or self.returns is None:
             return otherwise()
         queue = list(outputs)
@@ -105,11 +121,10 @@ def _fields(origin: Any) -> Optional[dict[str, Any]]:
 
 def _field(annotation: Any, queue: list) -> Any:
     """A field's value; a class within a class is a document."""
-    within = _fields(getattr(annotation, "__origin__", None) or annotation)
+    within = _fields(_without_none(getattr(annotation, "__origin__", None) or annotation))
     if within is None:
         return _take(annotation, queue)
-    document = json.loads(_text(queue.pop(0)))
-    return annotation(**document) if isinstance(document, dict) else document
+    return _document(annotation, queue.pop(0))
 
 
 def _one(annotation: Any, origin: Any, tensor: Tensor) -> Any:
@@ -128,16 +143,50 @@ def _one(annotation: Any, origin: Any, tensor: Tensor) -> Any:
     if annotation in (int, float, bool) or (path.startswith("numpy.") and isinstance(annotation, type)):
         value = datatypes.unpack(tensor.data, tensor.datatype)[0]
         return value if annotation in (int, float, bool) else annotation(value)
+    if (choice := _chosen(annotation)) is not None:
+        return choice(datatypes.unpack(tensor.data, tensor.datatype)[0])
+    if _is_list_of_images(annotation):
+        image = importlib.import_module("PIL.Image")
+        return [image.open(io.BytesIO(one.encode() if isinstance(one, str) else one)) for one in datatypes.unpack_bytes(tensor.data)]
     if tensor.datatype == "BYTES" and not _is_list_of_text(annotation):
-        return json.loads(_text(tensor))
+        return _document(annotation, tensor)
     if origin in (list, tuple) or getattr(origin, "__name__", "") == "Sequence":
         return arrays.decode(tensor, "list")
     return _UNKNOWN
 
 
+def _document(annotation: Any, tensor: Tensor) -> Any:
+    """The value of a JSON document."""
+    from tensord.worker.documents import reader
+
+    loaded = json.loads(_text(tensor))
+    try:
+        read = reader(annotation)
+    except TypeError:  # as JSON has it, then
+        read = None
+    return read(loaded) if read else loaded
+
+
+def _chosen(annotation: Any) -> Optional[Callable[[Any], Any]]:
+    """What makes a value of a type that stands as one text or number: of a named constant, a date, a UUID; else None."""
+    from tensord.worker import documents, typeinfo
+
+    if typeinfo.literals(annotation) or typeinfo.is_enum(annotation):
+        return documents.reader(annotation)
+    return documents.spelled(annotation)
+
+
+def _is_list_of_images(annotation: Any) -> bool:
+    inner = getattr(annotation, "__args__", None)
+    return bool(inner) and getattr(annotation, "__origin__", None) is list and _path(inner[0]) == "PIL.Image.Image"
+
+
 def _is_list_of_text(annotation: Any) -> bool:
     while getattr(annotation, "__args__", None):
-        annotation = annotation.__args__[0]
+        origin, arguments = annotation.__origin__, annotation.__args__
+        if not (origin in (list, tuple) or getattr(origin, "__name__", "") == "Sequence") or arguments[1:] not in ((), (...,)):
+            return False
+        annotation = arguments[0]
     return annotation in (str, bytes)
 
 

@@ -10,6 +10,12 @@ from tensord.worker.model import Model, Source, TensorInfo
 
 INVALID_ARGUMENT, UNAVAILABLE, UNSUPPORTED, INTERNAL, CANCELLED = range(1, 6)
 
+# What may go well another time: a device that is still full, a file system that does not answer. All else is the code's.
+_PASSING = (MemoryError, OSError, RuntimeError)
+_LASTING = (FileNotFoundError, PermissionError, NotImplementedError, RecursionError)
+
+_OWN_FILES = (os.path.dirname(__file__) + os.sep, "<frozen ")
+
 # Datatypes and numpy's names of them; BF16 is ml_dtypes' where that is installed.
 _NUMPY = {
     "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64", "INT8": "int8",
@@ -25,7 +31,12 @@ def load(source: dict[str, Any]) -> Model:
     sys.stdout = sys.__stdout__ = open(1, "w", 1, "utf-8", "backslashreplace", closefd=False)
     sys.stderr = sys.__stderr__ = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
     _set_threads(source["threads"])
-    return load_source(Source(source))
+    try:
+        return load_source(Source(source))
+    except BaseException as error:
+        if not isinstance(error, _PASSING) or isinstance(error, _LASTING):
+            error.tensord_status = UNSUPPORTED  # type: ignore[attr-defined]
+        raise
 
 
 def _set_threads(count: int) -> None:
@@ -45,14 +56,23 @@ def failed(error: BaseException | None, request: Any) -> tuple[int, str]:
     if isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
         return CANCELLED, "the request was cancelled"
     try:
-        sentence = getattr(error, "tensord_sentence", None) or f"{type(error).__name__}: {error}"
+        text = str(error)
+        sentence = getattr(error, "tensord_sentence", None) or type(error).__name__ + (f": {text}" if text else "")
     except Exception:  # its own __str__ raises
         sentence = type(error).__name__
     if status != INVALID_ARGUMENT:  # the client's mistakes are no news
-        print("".join(traceback.format_exception(error)), end="", file=sys.stderr, flush=True)
+        print("".join(traceback.format_exception(type(error), error, _of_model(error))), end="", file=sys.stderr, flush=True)
     if request is not None and _wants_traceback(request):
         sentence += _places(error)
     return status, sentence
+
+
+def _of_model(error: BaseException) -> Any:
+    """The traceback from where the model's own code begins."""
+    inner = error.__traceback__
+    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_OWN_FILES):
+        inner = inner.tb_next
+    return inner
 
 
 def _wants_traceback(request: Any) -> bool:
@@ -66,7 +86,7 @@ def _places(error: BaseException) -> str:
     """Where it was raised, the innermost place first: an error's sentence has room for a few."""
     import traceback
 
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(_of_model(error))
     places = [f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}" for f in reversed(frames)]
     return "".join(f"\n  {place}" for place in places)
 

@@ -2,13 +2,15 @@
 
 They go through the server's queues, have the deadline of the request that is being executed, and end with it.
 """
+from __future__ import annotations
+
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-from tensord.worker.annotations import datatype_of
 from tensord.worker.requests import current
+from tensord.worker.typeinfo import datatype_of
 
 CALLS_AT_ONCE = 64
 

@@ -1,4 +1,6 @@
 """Decorators by which a file says what its model is."""
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, TypeVar
 

@@ -6,9 +6,10 @@ from typing import Any
 import _channel
 
 from tensord.worker import kinds
-from tensord.worker.annotations import describe, hints, streamed, without_optional
+from tensord.worker.annotations import describe
 from tensord.worker.kinds import Kind
 from tensord.worker.model import Source, TensorInfo
+from tensord.worker.typeinfo import hints, streamed, without_optional
 
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200  # of code objects' co_flags
 _KEYWORD_COUNT = 0x04  # *args; 0x08: **kwargs
@@ -27,8 +28,8 @@ def find_target(module: ModuleType, named: str | None) -> Any:
     marked = [v for v in own.values() if hasattr(v, "__tensord__")]
     if len(marked) == 1:
         return marked[0]
-    if "predict" in own:
-        return own["predict"]
+    if "predict" in vars(module):
+        return module.predict
     public = {n: v for n, v in own.items() if not n.startswith("_") and isinstance(v, (FunctionType, type))}
     serving = {n: v for n, v in public.items() if not isinstance(v, type) or _method_of(v)}
     if len(serving) != 1:
@@ -44,7 +45,7 @@ def _method_of(target: type) -> str | None:
 def make(target: Any, source: Source) -> tuple[Any, Any]:
     """(the object that is set up, what is called)."""
     if not isinstance(target, type):
-        return target, target
+        return target, target if hasattr(target, "__code__") or hasattr(target, "__wrapped__") else target.__call__
     method = next((name for name in ("predict", "__call__") if callable(getattr(target, name, None))), None)
     if method is None:
         raise TypeError(f"the class {target.__name__} has neither predict nor __call__")
@@ -63,22 +64,28 @@ class Signature:
 
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         plain = function.__func__ if isinstance(function, MethodType) else function
+        outer = getattr(getattr(plain, "__code__", None), "co_flags", 0)
+        while hasattr(plain, "__wrapped__"):  # by a decorator, whose own parameters are *args and **kwargs
+            plain = plain.__wrapped__
         code = getattr(plain, "__code__", None)
         if code is None:
             raise TypeError(f"{function!r} is no function of Python's")
         if code.co_flags & (_KEYWORD_COUNT | 0x08):
             raise TypeError("a model's inputs have names: *args and **kwargs cannot be described")
-        self.flags: int = code.co_flags
+        self.flags: int = code.co_flags | outer & (_COROUTINE | _ASYNC_GENERATOR)
         count = code.co_argcount + code.co_kwonlyargcount
-        names = code.co_varnames[: count][1 if isinstance(function, MethodType) else 0 :]
+        first = 1 if isinstance(function, MethodType) else 0
+        names = code.co_varnames[first:count]
+        self.positional = code.co_varnames[first : code.co_posonlyargcount]
         self.keywords = set(code.co_varnames[code.co_argcount : count])
         types = hints(plain)
-        optional = set(code.co_varnames[code.co_argcount - len(plain.__defaults__ or ()) : code.co_argcount])
-        optional |= set(plain.__kwdefaults__ or ())
-        self.parameters = self._parameters(names, types, optional)
-        self.output = self._output(types.get("return"), options)
+        defaults = plain.__defaults__ or ()
+        with_default = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+        self.defaults = {**dict(zip(with_default, defaults)), **(plain.__kwdefaults__ or {})}
+        self.parameters = self._parameters(names, types)
+        self.output = self._output(types, options)
 
-    def _parameters(self, names: tuple[str, ...], types: dict[str, Any], optional: set[str]) -> dict[str, Kind | None]:
+    def _parameters(self, names: tuple[str, ...], types: dict[str, Any]) -> dict[str, Kind | None]:
         """By names; None for the request itself."""
         values = [name for name in names if not _is_request(types.get(name))]
         found: dict[str, Kind | None] = {}
@@ -86,16 +93,22 @@ class Signature:
             if name not in values:
                 found[name] = None
                 continue
-            found[name] = _parameter(types.get(name), name, alone=len(values) == 1)
-            for info in found[name].infos:
-                info.optional = info.optional or name in optional or without_optional(types.get(name))[1]
+            kind = found[name] = _parameter(types.get(name), name, alone=len(values) == 1)
+            may_be_none = without_optional(types.get(name))[1]
+            kind.nullable = may_be_none and name not in self.defaults
+            for info in kind.infos:
+                info.optional = info.optional or may_be_none or name in self.defaults
         return found
 
-    def _output(self, annotation: Any, options: dict[str, Any]) -> Kind:
-        annotation, self.streams = streamed(annotation)
-        self.streams = self.streams or bool(self.flags & (_GENERATOR | _ASYNC_GENERATOR))
+    def _output(self, types: dict[str, Any], options: dict[str, Any]) -> Kind:
+        annotation, iterator = streamed(types.get("return"))
+        if iterator.startswith("Async"):  # of an async generator, or of a function that gives one
+            self.flags |= _ASYNC_GENERATOR
+        self.streams = bool(iterator) or bool(self.flags & (_GENERATOR | _ASYNC_GENERATOR))
+        if "return" not in types:
+            return kinds.array("output")
         if annotation is None or annotation is type(None):
-            return kinds.array("output") if annotation is None else Kind([])
+            return kinds.several([])
         names = options.get("outputs", ())
         if getattr(annotation, "__origin__", None) is tuple and Ellipsis not in annotation.__args__:
             names = names or [f"output{i}" for i in range(len(annotation.__args__))]
@@ -145,8 +158,7 @@ class FunctionModel:
             from tensord.worker.loop import AsyncRunner
 
             self.concurrency = self.concurrency or 64
-            is_stream = bool(signature.flags & _ASYNC_GENERATOR)
-            runner = AsyncRunner(called, signature.output.give, is_stream, self.concurrency)
+            runner = AsyncRunner(called, signature.output.give, signature.streams, self.concurrency)
             self.start, self.cancel = runner.start, runner.cancel
         else:
             self.call = finish(called, signature)
@@ -190,7 +202,7 @@ def batching(model: FunctionModel, wanted: bool | None) -> bool | None:
 def bind(function: Callable[..., Any], signature: Signature) -> Callable[..., Any]:
     """The function, called with a value for each tensor: itself, when that is what it takes."""
     rows = list(signature.parameters.items())
-    if all(kind is not None and kind.take is None and not kind.infos[0].optional for _, kind in rows):
+    if not signature.keywords and all(kind and kind.take is None and not kind.infos[0].optional for _, kind in rows):
         return function
     plan = []
     at = 0
@@ -207,9 +219,14 @@ def bind(function: Callable[..., Any], signature: Signature) -> Callable[..., An
                 continue
             given = values[first:end]
             if all(value is None for value in given):
+                if kind.nullable:
+                    arguments[name] = None
                 continue  # its default
             arguments[name] = kind.take(*given) if kind.take else given[0]
-        return function(**arguments)
+        if not signature.positional:
+            return function(**arguments)
+        leading = [arguments.pop(name) if name in arguments else signature.defaults[name] for name in signature.positional]
+        return function(*leading, **arguments)
 
     return called
 
@@ -220,6 +237,8 @@ def finish(called: Callable[..., Any], signature: Signature) -> Callable[..., An
     if give is None:
         return called
     if not signature.streams:
+        if not signature.output.infos:
+            return lambda *values: give(called(*values) or ())
         return lambda *values: give(called(*values))
 
     def items(*values: Any) -> Iterator[Any]:

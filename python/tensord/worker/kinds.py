@@ -23,6 +23,7 @@ class Kind:
                  give: Callable[[Any], Any] | None = None) -> None:
         self.infos, self.take, self.give = list(infos), take, give
         self.is_record = False  # its tensors have names of their own
+        self.nullable = False  # what is left out is None
 
 
 def array(name: str, datatype: str = "FP32", shape: Sequence[int] | None = None) -> Kind:
@@ -35,15 +36,52 @@ def nested(name: str, datatype: str, depth: int) -> Kind:
     info = TensorInfo(name, datatype, [-1] * depth if depth else [1], form="buffer", any_rank=depth == 0)
 
     def take(value: Any) -> Any:
-        return memoryview(value).tolist()
+        return memoryview(value).tolist() if datatype in FORMATS else _by_numpy(value, datatype).tolist()
 
     def take_one(value: Any) -> Any:
         items = memoryview(value)
         if items.nbytes != items.itemsize:
             raise BadRequest(f"input '{name}' must have one element")
-        return items.cast("B").cast(FORMATS[datatype])[0]
+        return items.cast("B").cast(FORMATS[datatype])[0] if datatype in FORMATS else take(value)[0]
 
     return Kind([info], take if depth else take_one)
+
+
+def _by_numpy(value: Any, datatype: str) -> Any:
+    """An array of small floats, which memoryview cannot read."""
+    import numpy
+
+    if datatype == "BF16":
+        return (numpy.asarray(memoryview(value).cast("B")).view("<u2").astype("<u4") << 16).view("<f4").reshape(
+            memoryview(value).shape)
+    return numpy.asarray(value)
+
+
+def converted(kind: Kind, read: Callable[[Any], Any], give: Callable[[Any], Any] | None) -> Kind:
+    """A kind of one element that stands for a value of another type; read raises ValueError where it stands for none."""
+    inner, (info,) = kind.take, kind.infos
+
+    def take(value: Any) -> Any:
+        try:
+            return read(inner(value) if inner else value)
+        except (ValueError, ArithmeticError) as error:
+            raise BadRequest(f"input '{info.name}': {error}") from None
+
+    return Kind(kind.infos, take, give)
+
+
+def words(name: str) -> Kind:
+    """A numpy array of texts."""
+
+    def take(value: Any) -> Any:
+        import numpy
+
+        try:
+            return numpy.array([utf8(element) for element in value.ravel().tolist()], dtype=numpy.str_).reshape(value.shape)
+        except ValueError as error:
+            raise BadRequest(f"input '{name}': {error}") from None
+
+    return Kind([TensorInfo(name, "BYTES", [-1], any_rank=True)], take)
 
 
 def text(name: str, depth: int, decode: Callable[[bytes], Any] | None) -> Kind:
@@ -87,27 +125,43 @@ def image(name: str) -> Kind:
     """An image of PIL's: it comes encoded, as PNG, JPEG or what PIL reads, and goes as PNG."""
 
     def take(value: list[bytes]) -> Any:
-        from io import BytesIO
-
-        from PIL import Image, UnidentifiedImageError
-
         if len(value) != 1:
             raise BadRequest(f"input '{name}' must have one element")
-        try:
-            opened = Image.open(BytesIO(value[0]))
-            opened.load()
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise BadRequest(f"input '{name}' is not an image that can be read: {error}") from None
-        return opened
+        return _opened(value[0], name)
 
-    def give(value: Any) -> bytes:
-        from io import BytesIO
+    return Kind([TensorInfo(name, "BYTES", [1], form="list", any_rank=True)], take, _png)
 
-        encoded = BytesIO()
-        value.save(encoded, "PNG")
-        return encoded.getvalue()
 
-    return Kind([TensorInfo(name, "BYTES", [1], form="list", any_rank=True)], take, give)
+def images(name: str) -> Kind:
+    """A list of them: each is an element."""
+
+    def take(value: list[bytes]) -> Any:
+        return [_opened(one, name) for one in value]
+
+    return Kind([TensorInfo(name, "BYTES", [-1], form="list")], take, lambda value: [_png(one) for one in value])
+
+
+def _opened(encoded: bytes, name: str) -> Any:
+    from io import BytesIO
+
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        opened = Image.open(BytesIO(encoded))
+        opened.load()
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise BadRequest(f"input '{name}' is not an image that can be read: {error}") from None
+    return opened
+
+
+def _png(value: Any) -> bytes:
+    from io import BytesIO
+
+    encoded = BytesIO()
+    if value.mode not in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"):  # all that PNG has
+        value = value.convert("RGB")
+    value.save(encoded, "PNG")
+    return encoded.getvalue()
 
 
 def torch_tensor(name: str, datatype: str = "FP32", shape: Sequence[int] | None = None) -> Kind:
@@ -128,23 +182,22 @@ def torch_tensor(name: str, datatype: str = "FP32", shape: Sequence[int] | None 
     return Kind(kind.infos, take)
 
 
-def document(name: str, make: Callable[[Any], Any] | None = None, dump: Callable[[Any], str] | None = None) -> Kind:
-    """A value that has no tensors of its own: a JSON document as text."""
+def document(name: str, read: Callable[[Any], Any] | None = None) -> Kind:
+    """A value that has no tensors of its own: a JSON document as text. `read` makes it of what JSON has."""
     import json
+
+    from tensord.worker.documents import dump
 
     def take(value: list[bytes]) -> Any:
         if len(value) != 1:
             raise BadRequest(f"input '{name}' must have one element")
         try:
             loaded = json.loads(value[0])
-            return make(loaded) if make else loaded
-        except (ValueError, TypeError) as error:
+            return read(loaded) if read else loaded
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             raise BadRequest(f"input '{name}' is not the document that it must be: {error}") from None
 
-    def give(value: Any) -> str:
-        return dump(value) if dump else json.dumps(value)
-
-    return Kind([TensorInfo(name, "BYTES", [1], form="list", any_rank=True)], take, give)
+    return Kind([TensorInfo(name, "BYTES", [1], form="list", any_rank=True)], take, dump)
 
 
 def record(make: Callable[..., Any], fields: dict[str, Kind], get: Callable[[Any, str], Any] = getattr,
@@ -158,6 +211,8 @@ def record(make: Callable[..., Any], fields: dict[str, Kind], get: Callable[[Any
             given = values[at : at + len(kind.infos)]
             at += len(kind.infos)
             if all(value is None for value in given):
+                if kind.nullable:
+                    arguments[field] = None
                 continue  # it has a default, or the request would have been refused
             arguments[field] = kind.take(*given) if kind.take else given[0]
         try:
@@ -169,6 +224,8 @@ def record(make: Callable[..., Any], fields: dict[str, Kind], get: Callable[[Any
         given = []
         for field, kind in fields.items():
             item = get(value, field)
+            if item is None and kind.infos[0].optional:
+                raise TypeError(f"output '{field}' is None, which no tensor can say; give a value, or answer with a dict")
             item = kind.give(item) if kind.give else item
             given.extend(item if len(kind.infos) > 1 else [item])
         return tuple(given) if len(given) != 1 else given[0]

@@ -49,7 +49,10 @@ class AsyncRunner:
 
     async def _stream(self, values: tuple[Any, ...], request: Any) -> None:
         try:
-            async for item in self.function(*values):
+            items = self.function(*values)
+            if not hasattr(items, "__aiter__"):  # of an async function that gives one
+                items = await items
+            async for item in items if hasattr(items, "__aiter__") else _in_turn(items):
                 item = self.give(item) if self.give else item
                 # It may wait until the client has room.
                 if not await self.loop.run_in_executor(self.senders, request.answer, item, False):
@@ -57,3 +60,9 @@ class AsyncRunner:
             request.answer(None, True)
         except BaseException as error:
             request.fail(error)
+
+
+async def _in_turn(items: Any) -> Any:
+    """The items of an iterator that is not async."""
+    for item in items:
+        yield item

@@ -1,4 +1,6 @@
 """Memory that a model shares with the server."""
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,8 +9,8 @@ try:
 except ImportError:  # not in a worker: models can be tried elsewhere
     _channel = None
 
-from tensord.worker.annotations import datatype_of
 from tensord.worker.requests import current
+from tensord.worker.typeinfo import datatype_of
 
 
 def empty(shape: int | Sequence[int], dtype: Any = "FP32") -> Any:

@@ -1,4 +1,6 @@
 """The request that is being executed."""
+from __future__ import annotations
+
 from contextvars import ContextVar
 from typing import Any
 

@@ -1,5 +1,6 @@
 """Values that a model gave, made into what its schema says."""
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from tensord.worker.kinds import FORMATS
@@ -31,6 +32,8 @@ def _cast(value: Any, info: TensorInfo) -> Any:
         array = array.reshape([1] * len(info.shape))
     elif array.ndim == 0 and info.form == "buffer":
         array = array.reshape(1)
+    if not array.size and not info.any_rank and array.ndim < len(info.shape):  # a list without rows has none of their length
+        array = array.reshape(_without_rows(array.shape, info))
     array = numpy.ascontiguousarray(array) if array.ndim else array
     return array.view(numpy.uint16) if info.datatype == "BF16" else array
 
@@ -69,8 +72,13 @@ def _pack(value: Any, info: TensorInfo) -> memoryview:
     except (TypeError, OverflowError) as error:
         raise TypeError(f"output '{info.name}' is {info.datatype}: {error}") from None
     if not flat:
-        return _empty(form, shape)
+        return _empty(form, _without_rows(shape, info))
     return memoryview(packed).cast("B").cast(form, shape)
+
+
+def _without_rows(shape: Sequence[int], info: TensorInfo) -> tuple[int, ...]:
+    """The shape of a list without elements, with the dimensions that could not be told from it."""
+    return (*shape, *(max(dim, 0) for dim in info.shape[len(shape):]))
 
 
 def _empty(form: str, shape: list[int]) -> Any:
@@ -86,7 +94,7 @@ def to_bytes(value: Any, info: TensorInfo) -> tuple[tuple[int, ...], list[bytes]
         shape = (1,) * (1 if info.any_rank else len(info.shape))
         return shape, [_element(value, info)]
     if isinstance(value, (list, tuple)) and not any(isinstance(item, (list, tuple)) for item in value):
-        shape = (len(value),) if info.any_rank or len(info.shape) < 2 else (len(value), *info.shape[1:])
+        shape = (len(value),) if info.any_rank else _without_rows((len(value),), info)
         return shape, [_element(item, info) for item in value]
     numpy = sys.modules.get("numpy")
     if numpy is None:
