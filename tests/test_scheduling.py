@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from support import tokens
 from support.processes import until
 from support.repositories import request, tensor_config, write_config
 
@@ -59,8 +60,10 @@ class Calls:
     def __exit__(self, *_):
         self.channel.close()
 
-    def send(self, value, **parameters):
-        call = self.stub.ModelInfer.future(message(value, **parameters), timeout=TIMEOUT_S)
+    def send(self, value, token=None, **parameters):
+        number = value[1] if isinstance(value, tuple) else value
+        call = self.stub.ModelInfer.future(message(number, **parameters), timeout=TIMEOUT_S,
+                                           metadata=[("authorization", f"Bearer {token}")] if token else None)
         call.add_done_callback(lambda _: self.ended.append(value))
         return call
 
@@ -300,3 +303,54 @@ def test_callers_take_turns(chaos):
         busy.cancel()
         other.join()
         assert answers == [200]
+
+
+def known(server, secret):
+    """The token's header, once the server knows the token."""
+    until(lambda: server.fetch("/v2", headers=tokens.bearer(secret))[0] == 200, TIMEOUT_S, "the token")
+    return tokens.bearer(secret)
+
+
+def test_tokens_have_turns_by_their_weights(chaos):
+    server = chaos(batching="no")
+    secrets = {name: tokens.create(server.state_dir, name=name, weight=weight) for name, weight in (("much", 3), ("little", 1))}
+    known(server, secrets["little"])
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        for number in range(12):
+            for name, secret in secrets.items():
+                calls.send((name, number), token=secret)
+        calls.settle()
+        busy.cancel()
+        first = [name for name, _ in calls.wait_for(24)[:12]]
+        assert first.count("much") in (8, 9, 10)
+
+
+def test_a_model_runs_no_more_requests_than_its_config_says(chaos):
+    server = chaos(batching="no", concurrency=8, scheduling={"max_running": 2})
+    with Calls(server) as calls:
+        busy = [calls.send(value, wait_ms=LONG_MS) for value in range(4)]
+        until(lambda: server.get("/tensord/v1/models")["models"][0]["requests_running"] == 2, TIMEOUT_S, "running")
+        assert server.get("/tensord/v1/models")["models"][0]["requests_waiting"] == 2
+        busy[0].cancel()
+        busy[1].cancel()
+        until(lambda: server.get("/tensord/v1/models")["models"][0]["requests_waiting"] == 0, TIMEOUT_S, "waiting")
+        assert server.get("/tensord/v1/models")["models"][0]["requests_running"] == 2
+
+
+def test_a_token_s_limits_are_named(chaos):
+    server = chaos(batching="no")
+    seldom = tokens.bearer(tokens.create(server.state_dir, name="seldom", rate="1/h"))
+    once = known(server, tokens.create(server.state_dir, name="once", concurrency=1))
+    assert post(server, seldom)[0] == 200
+    status, headers, body = post(server, seldom)
+    assert status == 429 and "(rate=1/h)" in body["error"] and headers["Retry-After"]
+    with Calls(server) as calls:
+        busy = calls.send(1, token=once["Authorization"].split()[1], wait_ms=LONG_MS, log=1)
+        assert server.err.wait_for("line 0 of many", TIMEOUT_S)
+        status, headers, body = post(server, once)
+        assert status == 429 and "(concurrency=1)" in body["error"]
+        busy.cancel()
+    metrics = server.fetch("/metrics")[2].decode()
+    for limit in "token_rate", "token_concurrency":
+        assert f'tensord_limit_hits_total{{limit="{limit}"}} 1' in metrics

@@ -133,7 +133,7 @@ static bool take_token(const struct gate *gate, struct api_call *call, struct sp
         return error_set(ret_error, ERROR_UNAUTHENTICATED, "the token has expired");
     call->token = token_ref(token);
     call->scopes = token->record.scopes;
-    call->caller = (struct caller){CALLER_TOKEN, token->record.id};
+    call->caller = (struct caller){CALLER_TOKEN, token->record.id, token->record.weight};
     return true;
 }
 
@@ -143,14 +143,14 @@ static void take_connection(const struct gate *gate, struct api_call *call,
                             const struct fields *fields)
 {
     const struct conn_origin *origin = conn_origin(http_conn(call->exchange));
-    call->caller = (struct caller){CALLER_NOBODY, 0};
+    call->caller = (struct caller){.kind = CALLER_NOBODY};
     call->scopes = gate->remote_scopes;
     if (origin->place == CONN_UNIX) {
-        call->caller = (struct caller){CALLER_USER, origin->uid};
+        call->caller = (struct caller){.kind = CALLER_USER, .id = origin->uid};
         if (origin->uid == gate->owner || origin->uid == 0)
             call->scopes = scope_bit(SCOPE_ADMIN);
     } else if (origin->place == CONN_LOOPBACK && !fields->forwarded.data) {
-        call->caller = (struct caller){CALLER_LOCAL, 0};
+        call->caller = (struct caller){.kind = CALLER_LOCAL};
         call->scopes = gate->local_scopes;
     }
 }
@@ -185,12 +185,23 @@ static bool take_quota(const struct api_call *call, uint64_t *ret_wait_ns, struc
 {
     uint64_t now_ns = loop_now_ns(http_loop(call->exchange));
     struct token *token = call->token;
-    enum quota_answer answer =
-        quota_take(&token->quota, &token->record.limits, now_ns, ret_wait_ns);
-    return answer == QUOTA_GIVEN ||
-           error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
-                     answer == QUOTA_RATE ? "the token's rate of requests is used up"
-                                          : "as many requests as the token may have are running");
+    const struct quota_limits *limits = &token->record.limits;
+    char rate[QUOTA_RATE_TEXT_BYTES];
+    switch (quota_take(&token->quota, limits, now_ns, ret_wait_ns)) {
+    case QUOTA_GIVEN:
+        return true;
+    case QUOTA_RATE:
+        limit_hit(LIMIT_token_rate);
+        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
+                         "the token's rate of requests is used up (rate=%s)",
+                         quota_rate_format(limits, rate));
+    case QUOTA_CONCURRENCY:
+        limit_hit(LIMIT_token_concurrency);
+        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
+                         "as many requests as the token may have are running (concurrency=%llu)",
+                         (unsigned long long)limits->concurrency);
+    }
+    return true;
 }
 
 static bool admit(struct api_call *call, struct error *ret_error)

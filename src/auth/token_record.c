@@ -85,6 +85,16 @@ static bool set_concurrency(struct token_record *record, struct span value, stru
     return set_count(value, &record->limits.concurrency, ret_error);
 }
 
+static bool set_weight(struct token_record *record, struct span value, struct error *ret_error)
+{
+    uint64_t weight;
+    if (!span_to_u64(value, &weight) || weight == 0 || weight > TOKEN_MAX_WEIGHT)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a weight is a number from 1 to %d",
+                         TOKEN_MAX_WEIGHT);
+    record->weight = (uint32_t)weight;
+    return true;
+}
+
 static bool set_hash(struct token_record *record, struct span value, struct error *ret_error)
 {
     return secret_hash_parse(value, record->hash) ||
@@ -101,6 +111,7 @@ enum key {
     KEY_RATE,
     KEY_BURST,
     KEY_CONCURRENCY,
+    KEY_WEIGHT,
     KEY_SHA256,
     KEY_COUNT
 };
@@ -117,6 +128,7 @@ static const struct {
     [KEY_RATE] = {SPAN("rate"), set_rate},
     [KEY_BURST] = {SPAN("burst"), set_burst},
     [KEY_CONCURRENCY] = {SPAN("concurrency"), set_concurrency},
+    [KEY_WEIGHT] = {SPAN("weight"), set_weight},
     [KEY_SHA256] = {SPAN("sha256"), set_hash},
 };
 
@@ -135,7 +147,7 @@ bool token_record_set(struct token_record *record, struct span key, struct span 
     if (found == KEY_COUNT)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "'%.*s' is unknown here; a token has name, scopes, models, created, "
-                         "expires, rate, burst, concurrency and sha256",
+                         "expires, rate, burst, concurrency, weight and sha256",
                          (int)(key.size < 32 ? key.size : 32), key.data ? key.data : "");
     return keys[found].set(record, value, ret_error);
 }
@@ -227,5 +239,7 @@ void token_record_format(const struct token_record *record, struct buf *to)
     if (record->expires_s != DATE_NEVER)
         buf_printf(to, " expires=%s", date_format(record->expires_s, date));
     format_limits(&record->limits, to);
+    if (record->weight)
+        buf_printf(to, " weight=%" PRIu32, record->weight);
     buf_printf(to, " sha256=%s\n", secret_hash_format(record->hash, hash));
 }

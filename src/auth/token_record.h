@@ -1,7 +1,8 @@
 /* What is known of one token, and how it is written: a line of the token file.
  *
  *     3f9c2a71 name=laptop scopes=infer,deploy models=iris*,bert created=2026-01-01T10:00:00Z
- *              expires=2026-12-31T00:00:00Z rate=20/s burst=40 concurrency=4 sha256=<64 digits>
+ *              expires=2026-12-31T00:00:00Z rate=20/s burst=40 concurrency=4 weight=3
+ *              sha256=<64 digits>
  *
  * in one line, in any order behind the id; only scopes and sha256 must be there. Pure. */
 #ifndef TENSORD_AUTH_TOKEN_RECORD_H
@@ -16,6 +17,7 @@ enum {
     TOKEN_MODELS_BYTES = 512,
     TOKEN_LINE_BYTES = 1024,
     TOKEN_LIMIT = 4096, /* in one file */
+    TOKEN_MAX_WEIGHT = 1000,
     TOKEN_ID_TEXT_BYTES = 9,
 };
 
@@ -27,10 +29,12 @@ struct token_record {
     int64_t created_s; /* 0: not said */
     int64_t expires_s; /* DATE_NEVER: never */
     struct quota_limits limits;
+    uint32_t weight; /* of its turns where others wait, too; 0: 1 */
     unsigned char hash[SECRET_HASH_BYTES];
 };
 
-/* Sets what a record is when nothing is said of it: all models, no end, no quotas, no scope. */
+/* Sets what a record is when nothing is said of it: all models, no end, no quotas, no scope, the
+ * usual weight. */
 void token_record_init(struct token_record *record);
 
 /* Reads a line; name and models point into it. False (INVALID_ARGUMENT) with a sentence: an unknown

@@ -28,7 +28,7 @@ static void a_line_says_all_of_a_token(void **state)
     struct token_record record;
     assert_true(parse_line("3f9c2a71 name=laptop scopes=infer,deploy models=iris*,bert "
                            "created=2026-01-01T10:00:00Z expires=2030-01-31T00:00:00Z rate=20/m "
-                           "burst=40 concurrency=4 sha256=" HASH("1"),
+                           "burst=40 concurrency=4 weight=3 sha256=" HASH("1"),
                            &record));
     assert_int_equal(record.id, 0x3f9c2a71);
     assert_true(span_equal(record.name, SPAN("laptop")));
@@ -39,6 +39,7 @@ static void a_line_says_all_of_a_token(void **state)
     assert_int_equal(record.limits.rate_period_ns, 60 * CLOCK_NS_PER_S);
     assert_int_equal(record.limits.burst, 40);
     assert_int_equal(record.limits.concurrency, 4);
+    assert_int_equal(record.weight, 3);
     assert_int_equal(record.hash[31], 0xa1);
     assert_true(token_record_current(&record, 1896047999));
     assert_false(token_record_current(&record, 1896048000));
@@ -84,6 +85,8 @@ static void bad_lines_are_refused(void **state)
         "3f9c2a71 scopes=infer rate=0 sha256=" HASH("1"),
         "3f9c2a71 scopes=infer burst=5 sha256=" HASH("1"),
         "3f9c2a71 scopes=infer concurrency=0 sha256=" HASH("1"),
+        "3f9c2a71 scopes=infer weight=0 sha256=" HASH("1"),
+        "3f9c2a71 scopes=infer weight=1001 sha256=" HASH("1"),
         "3f9c2a71 scopes=infer concurrency=99999999999999999999 sha256=" HASH("1"),
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -112,9 +115,10 @@ static void what_is_written_reads_back(void **state)
     struct token_record record, again;
     struct buf line;
     buf_init(&line, 4096);
-    assert_true(parse_line("3f9c2a71 name=a scopes=admin models=x* created=2026-01-01T10:00:00Z "
-                           "expires=2030-01-31 rate=5/h burst=9 concurrency=1 sha256=" HASH("1"),
-                           &record));
+    assert_true(
+        parse_line("3f9c2a71 name=a scopes=admin models=x* created=2026-01-01T10:00:00Z "
+                   "expires=2030-01-31 rate=5/h burst=9 concurrency=1 weight=2 sha256=" HASH("1"),
+                   &record));
     token_record_format(&record, &line);
     assert_true(buf_ok(&line) && line.data[line.size - 1] == '\n');
     assert_true(token_record_parse((struct span){line.data, line.size - 1}, &again, &error));

@@ -16,7 +16,8 @@ enum caller_kind {
 
 struct caller {
     enum caller_kind kind;
-    uint32_t id; /* the user's uid, or the token's id */
+    uint32_t id;     /* the user's uid, or the token's id */
+    uint32_t weight; /* of its turns among others'; 0: 1. Not what it is known by */
 };
 
 static inline bool caller_equal(struct caller a, struct caller b)

@@ -21,6 +21,7 @@ enum {
     OPTION_RATE,
     OPTION_BURST,
     OPTION_CONCURRENCY,
+    OPTION_WEIGHT,
     OPTION_STATE_DIR,
 };
 
@@ -38,6 +39,8 @@ const struct command_option token_options[] = {
     [OPTION_RATE] = {"rate", "N/s", "create: requests per second, or as N/m or N/h [no limit]"},
     [OPTION_BURST] = {"burst", "N", "create: requests that may come at once [what --rate allows]"},
     [OPTION_CONCURRENCY] = {"concurrency", "N", "create: requests that run at once [no limit]"},
+    [OPTION_WEIGHT] = {"weight", "N",
+                       "create: its share of a model that others wait for, too, beside theirs [1]"},
     [OPTION_STATE_DIR] = {"state-dir", "FOLDER", "The server's state folder"},
     {.name = NULL},
 };
@@ -69,6 +72,7 @@ static const struct {
     {OPTION_RATE, "rate"},
     {OPTION_BURST, "burst"},
     {OPTION_CONCURRENCY, "concurrency"},
+    {OPTION_WEIGHT, "weight"},
 };
 
 static bool read_record(const struct command_line *line, struct token_record *record,
@@ -110,10 +114,10 @@ static bool create(const struct command_line *line, const char *folder, struct e
 
 /* ---- ls ---- */
 
-enum { COLUMNS = 9 };
+enum { COLUMNS = 10 };
 
 static const char *const titles[COLUMNS] = {"ID",   "NAME",  "SCOPES",      "MODELS", "EXPIRES",
-                                            "RATE", "BURST", "CONCURRENCY", "CREATED"};
+                                            "RATE", "BURST", "CONCURRENCY", "WEIGHT", "CREATED"};
 
 static struct span number(struct arena *arena, uint64_t count)
 {
@@ -143,7 +147,8 @@ static void set_row(struct arena *arena, const struct token_record *record, stru
                  : (struct span){NULL, 0};
     row[6] = number(arena, limits->burst);
     row[7] = number(arena, limits->concurrency);
-    row[8] = record->created_s
+    row[8] = number(arena, record->weight);
+    row[9] = record->created_s
                  ? span_of(arena_printf(arena, "%s", date_format(record->created_s, date)))
                  : (struct span){NULL, 0};
 }

@@ -375,9 +375,11 @@ static void large_and_odd_files_are_refused(void **state)
 static void what_is_scheduled_stands_in_a_section_of_its_own(void **state)
 {
     struct fixture *fixture = *state;
-    assert_true(model_config_read(MODEL_CONFIG_YAML, SPAN("scheduling: {cancel_grace_ms: 500}"),
+    assert_true(model_config_read(MODEL_CONFIG_YAML,
+                                  SPAN("scheduling: {cancel_grace_ms: 500, max_running: 3}"),
                                   &fixture->arena, &fixture->config, &fixture->error));
     assert_int_equal(fixture->config.queue->grace_ns, 500000000);
+    assert_int_equal(fixture->config.queue->max_running, 3);
     assert_int_equal(fixture->config.queue->levels, 0);
     assert_false(model_config_read(MODEL_CONFIG_YAML,
                                    SPAN("scheduling: {cancel_grace_ms: 86400001}"), &fixture->arena,

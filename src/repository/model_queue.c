@@ -120,6 +120,7 @@ static bool read_scheduling(const struct tensord_scheduling_section *section,
                          "'scheduling.cancel_grace_ms' is at most %llu",
                          (unsigned long long)LONGEST_GRACE_MS);
     policy->grace_ns = section->cancel_grace_ms * CLOCK_NS_PER_MS;
+    policy->max_running = section->max_running;
     return true;
 }
 
@@ -150,6 +151,7 @@ void model_queue_pack(const struct schedule_policy *policy, struct buf *buf)
     pack_number(buf, policy->levels);
     pack_number(buf, policy->default_level);
     pack_number(buf, policy->grace_ns);
+    pack_number(buf, policy->max_running);
     pack_number(buf, policy->rule_count);
     for (size_t i = 0; i < policy->rule_count; i++) {
         const struct policy_rule *rule = &policy->rules[i];
@@ -173,6 +175,7 @@ void model_queue_unpack(struct unpack *unpack, struct schedule_policy *ret_polic
     policy->levels = (uint32_t)unpack_number(unpack, POLICY_MAX_LEVELS);
     policy->default_level = (uint32_t)unpack_number(unpack, POLICY_MAX_LEVELS);
     policy->grace_ns = unpack_number(unpack, UINT64_MAX);
+    policy->max_running = unpack_number(unpack, UINT32_MAX);
     policy->rule_count = unpack_number(unpack, POLICY_MAX_LEVEL_RULES);
     for (size_t i = 0; i < policy->rule_count; i++) {
         struct policy_rule *rule = &policy->rules[i];

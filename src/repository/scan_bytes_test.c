@@ -19,6 +19,7 @@ static const struct schedule_policy queue = {
     .delay_ns = UINT64_MAX,
     .preserve_order = true,
     .grace_ns = 7,
+    .max_running = 6,
     .levels = 7,
     .default_level = 3,
     .rules = {{0, 9, 10, true, POLICY_DELAY}, {2, 0, UINT64_MAX, false, POLICY_REJECT}},

@@ -9,6 +9,7 @@
 #define PLANT_REORDERED 3 /* requests that are put back go behind others */
 #define PLANT_EXCEEDED 4  /* a batch is filled up by one row too many */
 #define PLANT_STARVED 5   /* a lower priority waits for as long as there is a higher one */
+#define PLANT_UNFAIR 6    /* callers' weights count for nothing */
 
 #ifndef SCHEDULE_PLANT
 #define SCHEDULE_PLANT PLANT_NONE

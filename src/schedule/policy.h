@@ -39,6 +39,7 @@ struct schedule_policy {
     size_t rule_count; /* 0: requests' timeouts count, and queue_limit alone bounds the queue */
 
     size_t queue_limit;     /* requests that wait, of all levels */
+    uint64_t max_running;   /* requests that are with workers at once; 0: any */
     uint64_t wait_limit_ns; /* that a request may be foreseen to wait; 0: any */
     uint64_t patience_ns;   /* a request without a deadline is due so long after it came */
     uint64_t aging_ns;      /* a level is worth so much time of waiting: see schedule.h */

@@ -25,6 +25,8 @@ static uint64_t service_of(const struct queue_entry *entry)
 {
     uint32_t weight = entry->weight ? entry->weight : 1;
     weight = weight < QUEUE_MAX_WEIGHT ? weight : QUEUE_MAX_WEIGHT;
+    if (SCHEDULE_PLANT == PLANT_UNFAIR)
+        weight = 1;
     return entry->node.size * QUEUE_MAX_WEIGHT / weight;
 }
 

@@ -159,6 +159,7 @@ enum schedule_expiry schedule_expire(struct schedule *schedule, struct queue_ent
 struct forming {
     struct schedule_batch *batch;
     uint64_t limit;   /* rows */
+    size_t most;      /* requests */
     bool passed_over; /* something that waits did not fit or join: more waiting may be in vain */
 };
 
@@ -194,7 +195,7 @@ static bool is_complete(const struct schedule *schedule, const struct forming *f
     const struct schedule_batch *batch = forming->batch;
     if (forming->passed_over && schedule->policy.preserve_order)
         return true;
-    return batch->count == SCHEDULE_MAX_BATCH || batch->late_count == SCHEDULE_MAX_BATCH ||
+    return batch->count == forming->most || batch->late_count == SCHEDULE_MAX_BATCH ||
            (batch->count > 0 && (batch->rows >= forming->limit || batch->entries[0]->alone));
 }
 
@@ -332,6 +333,16 @@ static uint64_t row_limit(const struct schedule *schedule, uint64_t free)
     return part < learner->rows ? part : learner->rows;
 }
 
+/* The most requests of the next batch. */
+static size_t most_requests(const struct schedule *schedule)
+{
+    uint64_t most = schedule->policy.max_running;
+    if (!most)
+        return SCHEDULE_MAX_BATCH;
+    uint64_t left = most > schedule->requests ? most - schedule->requests : 0;
+    return left < SCHEDULE_MAX_BATCH ? left : SCHEDULE_MAX_BATCH;
+}
+
 static void commit(struct schedule *schedule, struct schedule_batch *batch, size_t count)
 {
     batch->count = count;
@@ -351,8 +362,8 @@ void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
     ret_batch->rows = 0;
     ret_batch->wake_ns = CLOCK_NEVER;
     uint64_t free = free_slots(schedule, room);
-    struct forming forming = {.batch = ret_batch};
-    if (free == 0 || schedule->queue.count == 0)
+    struct forming forming = {.batch = ret_batch, .most = most_requests(schedule)};
+    if (free == 0 || forming.most == 0 || schedule->queue.count == 0)
         return;
     do {
         forming.limit = row_limit(schedule, free);
@@ -379,20 +390,22 @@ static void count_busy(struct schedule *schedule, uint64_t now_ns)
     schedule->changed_ns = now_ns;
 }
 
-void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_t rows,
-                    uint64_t now_ns)
+void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_t requests,
+                    uint64_t rows, uint64_t now_ns)
 {
     count_busy(schedule, now_ns);
     schedule->running++;
-    *run = (struct schedule_run){rows, now_ns, schedule->busy_ns};
+    schedule->requests += requests;
+    *run = (struct schedule_run){rows, requests, now_ns, schedule->busy_ns};
 }
 
 void schedule_end(struct schedule *schedule, const struct schedule_run *run, bool failed,
                   uint64_t now_ns)
 {
-    assert(schedule->running > 0);
+    assert(schedule->running > 0 && schedule->requests >= run->requests);
     count_busy(schedule, now_ns);
     schedule->running--;
+    schedule->requests -= run->requests;
     uint64_t duration_ns = now_ns - run->started_ns;
     if (failed || duration_ns == 0)
         return;

@@ -32,13 +32,14 @@ struct schedule {
     uint64_t max_rows;  /* of a joined execution; 0: requests are not joined */
     uint64_t max_slots; /* that an engine can use at once, of all workers */
     uint64_t running;   /* executions */
+    uint64_t requests;  /* in them */
     uint64_t busy_ns;   /* the sum of all executions' times, until changed_ns */
     uint64_t changed_ns;
 };
 
 /* An execution that runs; kept by whoever starts it. */
 struct schedule_run {
-    uint64_t rows;
+    uint64_t rows, requests;
     uint64_t started_ns;
     uint64_t busy_ns;
 };
@@ -107,9 +108,9 @@ void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
  * done. */
 void schedule_put_back(struct schedule *schedule, struct queue_entry *entry);
 
-/* What was taken runs now. */
-void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_t rows,
-                    uint64_t now_ns);
+/* What was taken runs now: so many requests, of so many rows together. */
+void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_t requests,
+                    uint64_t rows, uint64_t now_ns);
 
 /* It has ended, and may be learned from; failed: not, for its worker died. */
 void schedule_end(struct schedule *schedule, const struct schedule_run *run, bool failed,

@@ -258,7 +258,7 @@ static void a_preserved_order_runs_one_batch_at_a_time(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(take(4), 1); /* and does not pass over the second */
         assert_first(&requests[i]);
-        schedule_start(&schedule, &run, 1, now_ns);
+        schedule_start(&schedule, &run, 1, 1, now_ns);
         assert_int_equal(take(3), 0);
         schedule_end(&schedule, &run, false, now_ns + 1);
     }
@@ -484,9 +484,9 @@ static void executions_teach(void **state)
     struct schedule_run a, b, c;
     begin(&plain, 8, 2);
     for (int i = 0; i < 3; i++) {
-        schedule_start(&schedule, &a, 4, now_ns);
-        schedule_start(&schedule, &b, 4, now_ns);
-        schedule_start(&schedule, &c, 4, now_ns);
+        schedule_start(&schedule, &a, 1, 4, now_ns);
+        schedule_start(&schedule, &b, 1, 4, now_ns);
+        schedule_start(&schedule, &c, 1, 4, now_ns);
         schedule_end(&schedule, &c, true, now_ns); /* its worker died: nothing is learned */
         now_ns += 8 * MS;
         schedule_end(&schedule, &a, false, now_ns);

@@ -258,7 +258,8 @@ static void execute(struct simulator *simulator, const struct schedule_batch *ba
     execution->count = batch->count;
     simulator->running++;
     simulator->waiting -= batch->count;
-    schedule_start(&simulator->schedule, &execution->run, batch->rows, simulator->now_ns);
+    schedule_start(&simulator->schedule, &execution->run, batch->count, batch->rows,
+                   simulator->now_ns);
     execution->ends_ns = simulator->now_ns + simulator_draw_duration_ns(
                                                  simulator, &simulator->workers[worker],
                                                  batch->rows, simulator->workers[worker].running++);

@@ -97,6 +97,9 @@ struct simulator {
     size_t waiting, running; /* as the simulator counts them: requests, executions */
     size_t answered, to_come;
     bool retries; /* a send has failed: it is tried again at a time that is set */
+    /* What one caller had beyond another while requests of both waited at one level: rows by
+     * weight. */
+    double lead[SIMULATOR_LEVELS + 1][SIMULATOR_CALLERS][SIMULATOR_CALLERS];
     size_t last_begun[SIMULATOR_CALLERS][SIMULATOR_LEVELS + 1][SIMULATOR_SHAPES];
     FILE *trace;         /* NULL: none */
     const char *failure; /* the first rule that was broken: its word; NULL: none */
@@ -104,7 +107,7 @@ struct simulator {
 };
 
 /* Runs the world of a seed to its end. Returns NULL, or the word for the rule that was broken:
- * lost, doubled, deadline, exceeded, reordered, starved, idle. */
+ * lost, doubled, deadline, exceeded, reordered, starved, unfair, idle. */
 const char *simulator_run(struct simulator *simulator, uint64_t seed, FILE *trace);
 
 /* ---- simulator_world.c ---- */

@@ -30,6 +30,16 @@ static const struct simulator_request *request_of(const struct queue_entry *entr
 
 /* ---- a batch ---- */
 
+static size_t running_requests(const struct simulator *simulator)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SIMULATOR_WORKERS * SIMULATOR_SLOTS; i++) {
+        if (simulator->executions[i].runs)
+            count += simulator->executions[i].count;
+    }
+    return count;
+}
+
 static void check_size(struct simulator *simulator, const struct schedule_batch *batch)
 {
     const struct simulator_world *world = &simulator->world;
@@ -45,6 +55,10 @@ static void check_size(struct simulator *simulator, const struct schedule_batch 
     if (rows != batch->rows || (batch->count > 1 && rows > world->max_rows))
         simulator_fail(simulator, "exceeded", "a batch of %llu rows, of at most %llu",
                        (unsigned long long)rows, (unsigned long long)world->max_rows);
+    uint64_t most = world->policy.max_running;
+    if (most && running_requests(simulator) + batch->count > most)
+        simulator_fail(simulator, "exceeded", "%zu requests run, of at most %llu",
+                       running_requests(simulator) + batch->count, (unsigned long long)most);
     if (simulator->running >= world->slots * world->worker_count ||
         (world->policy.preserve_order && simulator->running > 0))
         simulator_fail(simulator, "exceeded", "%zu executions run already", simulator->running);
@@ -138,6 +152,95 @@ static void check_starving(struct simulator *simulator, const struct schedule_ba
     }
 }
 
+/* ---- weights ---- */
+
+/* A caller among others at one level. */
+struct rival {
+    bool waits;        /* has requests that wait, those that are being begun among them */
+    uint64_t joinable; /* the fewest rows of one that was left out and could have joined; or none */
+};
+
+static double service_of(const struct queue_entry *entry)
+{
+    return (double)entry->rows / (entry->weight ? entry->weight : 1);
+}
+
+static bool is_in(const struct schedule_batch *batch, const struct queue_entry *entry)
+{
+    size_t at = 0;
+    while (at < batch->count && batch->entries[at] != entry)
+        at++;
+    return at < batch->count;
+}
+
+static void find_rivals(const struct simulator *simulator, const struct schedule_batch *batch,
+                        uint32_t level, struct rival rivals[SIMULATOR_CALLERS])
+{
+    const struct simulator_request *first = request_of(batch->entries[0]);
+    for (size_t i = 0; i < SIMULATOR_CALLERS; i++)
+        rivals[i] = (struct rival){false, UINT64_MAX};
+    for (size_t i = 0; i < simulator->world.request_count; i++) {
+        const struct simulator_request *request = &simulator->requests[i];
+        const struct queue_entry *entry = &request->entry;
+        struct rival *rival = &rivals[entry->caller.id];
+        if (request->state != WAITING || entry->level != level)
+            continue;
+        rival->waits = true;
+        if (!entry->alone && !first->entry.alone && request->shape == first->shape &&
+            entry->rows < rival->joinable && !is_in(batch, entry))
+            rival->joinable = entry->rows;
+    }
+}
+
+/* The caller of a batch's entry has had its turn. Another had it at its expense, too, if that could
+ * have gone first, or in its place: what joins a batch that is not full otherwise costs nobody. */
+static void add_service(struct simulator *simulator, const struct queue_entry *entry, bool first,
+                        const struct rival rivals[SIMULATOR_CALLERS])
+{
+    size_t caller = entry->caller.id;
+    double(*lead)[SIMULATOR_CALLERS] = simulator->lead[entry->level];
+    for (size_t i = 0; i < simulator->world.callers; i++) {
+        if (i == caller || !rivals[i].waits)
+            continue;
+        lead[i][caller] -= service_of(entry);
+        if (first || rivals[i].joinable <= entry->rows)
+            lead[caller][i] += service_of(entry);
+    }
+}
+
+static void check_leads(struct simulator *simulator, uint32_t level,
+                        const struct rival rivals[SIMULATOR_CALLERS])
+{
+    const struct simulator_world *world = &simulator->world;
+    double most = 6 * (double)(world->max_rows > 4 ? world->max_rows : 4);
+    for (size_t i = 0; i < world->callers * world->callers; i++) {
+        size_t a = i / world->callers, b = i % world->callers;
+        double *lead = &simulator->lead[level][a][b];
+        if (!rivals[a].waits || !rivals[b].waits)
+            *lead = 0;
+        if (*lead > most)
+            simulator_fail(simulator, "unfair", "caller %zu has had %.1f rows more than %zu", a,
+                           *lead, b);
+    }
+}
+
+/* Callers that both wait get shares by their weights, but for a few batches. */
+static void check_fairness(struct simulator *simulator, const struct schedule_batch *batch)
+{
+    const struct simulator_world *world = &simulator->world;
+    struct rival rivals[SIMULATOR_CALLERS];
+    if (world->callers == 1 || world->policy.preserve_order)
+        return;
+    for (uint32_t level = 1; level == 1 || level <= world->policy.levels; level++) {
+        find_rivals(simulator, batch, level, rivals);
+        for (size_t i = 0; i < batch->count; i++) {
+            if (batch->entries[i]->level == level)
+                add_service(simulator, batch->entries[i], i == 0, rivals);
+        }
+        check_leads(simulator, level, rivals);
+    }
+}
+
 void simulator_check_batch(struct simulator *simulator, const struct schedule_batch *batch)
 {
     check_size(simulator, batch);
@@ -150,6 +253,7 @@ void simulator_check_batch(struct simulator *simulator, const struct schedule_ba
 
 void simulator_check_begun(struct simulator *simulator, const struct schedule_batch *batch)
 {
+    check_fairness(simulator, batch);
     for (size_t i = 0; i < batch->count; i++)
         check_order(simulator, request_of(batch->entries[i]));
 }

@@ -89,6 +89,7 @@ static void draw_policy(struct simulator *simulator)
         .patience_ns = 1 + simulator_draw(simulator, 20 * CLOCK_NS_PER_MS),
         .aging_ns = 1 + simulator_draw(simulator, 20 * CLOCK_NS_PER_MS),
         .grace_ns = draw_one_in(simulator, 2) ? 1 + simulator_draw(simulator, CLOCK_NS_PER_S) : 0,
+        .max_running = draw_one_in(simulator, 8) ? 1 + simulator_draw(simulator, 8) : 0,
         .all_slots = draw_one_in(simulator, 2),
         .preserve_order = draw_one_in(simulator, 5),
     };

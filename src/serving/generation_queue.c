@@ -121,6 +121,7 @@ static bool enter_queue(struct generation *generation, struct inference *inferen
         serving_of(generation)->options.queue_wait_ms * CLOCK_NS_PER_MS;
     entry->rows = rows_of(generation, inference);
     entry->caller = inference->caller;
+    entry->weight = inference->caller.weight;
     entry->level = policy_level(&schedule->policy, inference->priority);
     entry->deadline_ns = inference->deadline_ns;
     entry->alone = inference->runs_alone;

@@ -546,7 +546,7 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
     measure_execute(batch, count);
     struct execution *started = &replica->executions[replica->execution_count++];
     started->id = replica->next_execution++;
-    schedule_start(&generation->schedule, &started->run, rows, generation->dispatched_ns);
+    schedule_start(&generation->schedule, &started->run, count, rows, generation->dispatched_ns);
     return true;
 }
 

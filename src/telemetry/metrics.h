@@ -35,6 +35,8 @@
     ROW(max_json_mib, "a body of JSON was too long")                                               \
     ROW(message_memory_mib, "messages took all the memory that they may")                          \
     ROW(max_body_mib, "a body of tensors, or a gRPC message, was too long")                        \
+    ROW(token_rate, "a token's rate of requests was used up")                                      \
+    ROW(token_concurrency, "a token had as many requests at once as it may")                       \
     ROW(queue_limit, "a model's queue was full")                                                   \
     ROW(queue_wait_ms, "a request would have waited too long for its turn")                        \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
