@@ -139,7 +139,7 @@ def test_a_header_sets_a_deadline_over_rest(chaos):
     in_time = {"X-Request-Timeout-Ms": "60000"}
     assert post(server, in_time)[0] == 200
     status, headers, body = post(server, {"X-Request-Timeout-Ms": "20"}, wait_ms=LONG_MS)
-    assert (status, body) == (503, {"error": "Request timeout expired"}) and "Retry-After" not in headers
+    assert (status, body) == (503, {"error": "Request timeout expired"})
     with Calls(server) as calls:
         busy = calls.occupy()
         status, headers, body = post(server, {"X-Request-Timeout-Ms": "20"})
