@@ -87,6 +87,7 @@ static void what_cannot_be_is_refused(void **state)
         {"{\"text\":\"a\",\"text\":\"b\"}", "given twice"},
         {"{\"id\":1,\"id\":2}", "'id' is given twice"},
         {"{\"mode\":1,\"parameters\":{\"mode\":2}}", "'mode' is given twice"},
+        {"{\"parameters\":{\"timeout\":1,\"timeout\":2}}", "'timeout' is given twice"},
         {"{\"what\":[1]}", "'what' is no input of the model"},
         {"{\"parameters\":{\"deep\":{}}}", "'deep' is no input of the model"},
         {"{\"triton_x\":1}", "reserved"},

@@ -31,8 +31,19 @@ static bool no_memory(struct infer_json_reader *reader)
 static bool once(struct json *json, unsigned *seen, struct span key)
 {
     static const struct span known[] = {
-        SPAN("name"), SPAN("datatype"), SPAN("shape"),   SPAN("data"),
-        SPAN("id"),   SPAN("inputs"),   SPAN("outputs"), SPAN("parameters"),
+        SPAN("name"),
+        SPAN("datatype"),
+        SPAN("shape"),
+        SPAN("data"),
+        SPAN("id"),
+        SPAN("inputs"),
+        SPAN("outputs"),
+        SPAN("parameters"),
+        SPAN("timeout"),
+        SPAN("priority"),
+        SPAN("binary_data"),
+        SPAN("binary_data_size"),
+        SPAN("binary_data_output"),
     };
     for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
         if (!span_equal(key, known[i]))
@@ -79,8 +90,9 @@ static bool read_input_parameters(struct infer_json_reader *reader, struct infer
 {
     struct json *json = &reader->json;
     struct span key;
+    unsigned seen = 0;
     json_enter_object(json);
-    while (json_next_key(json, &key)) {
+    while (json_next_key(json, &key) && once(json, &seen, key)) {
         if (span_equal(key, SPAN("binary_data_size")))
             *ret_binary = json_u64(json, &input->size_bytes);
         else if (span_starts_with(key, SPAN("shared_memory_")))
@@ -149,8 +161,9 @@ static bool read_output_parameters(struct infer_json_reader *reader,
 {
     struct json *json = &reader->json;
     struct span key;
+    unsigned seen = 0;
     json_enter_object(json);
-    while (json_next_key(json, &key)) {
+    while (json_next_key(json, &key) && once(json, &seen, key)) {
         if (span_equal(key, SPAN("binary_data")))
             json_bool(json, &output->binary);
         else if (span_starts_with(key, SPAN("shared_memory_")))
@@ -218,6 +231,8 @@ static bool read_model_parameter(struct infer_json_reader *reader, struct span k
 
 bool infer_json_read_parameter(struct infer_json_reader *reader, struct span key)
 {
+    if (!once(&reader->json, &reader->seen_parameters, key))
+        return false;
     if (span_equal(key, SPAN("timeout")))
         return json_u64(&reader->json, &reader->request->timeout_us);
     if (span_equal(key, SPAN("priority")))
@@ -231,10 +246,10 @@ static bool read_parameters(struct infer_json_reader *reader)
     struct span key;
     json_enter_object(json);
     while (json_next_key(json, &key)) {
-        if (span_equal(key, SPAN("binary_data_output")))
-            json_bool(json, &reader->request->binary_output);
-        else
+        if (!span_equal(key, SPAN("binary_data_output")))
             infer_json_read_parameter(reader, key);
+        else if (once(json, &reader->seen_parameters, key))
+            json_bool(json, &reader->request->binary_output);
     }
     return json_ok(json);
 }

@@ -53,6 +53,7 @@ struct infer_json_reader {
     struct json json;
     struct arena *arena;
     struct infer_json *request;
+    unsigned seen_parameters; /* of the request: those that mean something to us */
 };
 
 /* The request's id comes next: a string or a whole number. */

@@ -69,6 +69,18 @@ static void mistakes_are_named(void **state)
         {SPAN("{\"inputs\":[],\"inputs\":[]}"), "'inputs' is given twice"},
         {SPAN("{\"id\":\"a\",\"id\":\"b\",\"inputs\":[]}"), "'id' is given twice"},
         {SPAN("{\"parameters\":{\"k\":1,\"k\":2},\"inputs\":[]}"), "'k' is given twice"},
+        {SPAN("{\"parameters\":{\"timeout\":1,\"timeout\":2},\"inputs\":[]}"),
+         "'timeout' is given twice"},
+        {SPAN("{\"parameters\":{\"priority\":1,\"priority\":2},\"inputs\":[]}"),
+         "'priority' is given twice"},
+        {SPAN("{\"parameters\":{\"binary_data_output\":true,\"binary_data_output\":false},"
+              "\"inputs\":[]}"),
+         "'binary_data_output' is given twice"},
+        {SPAN(INPUT(",\"parameters\":{\"binary_data_size\":4,\"binary_data_size\":8}")),
+         "'binary_data_size' is given twice"},
+        {SPAN("{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":"
+              "{\"binary_data\":true,\"binary_data\":false}}]}"),
+         "'binary_data' is given twice"},
         {SPAN(INPUT(",\"name\":\"b\"")), "'name' is given twice"},
         {SPAN(INPUT(",\"shape\":[2],\"shape\":[1]")), "'shape' is given twice"},
         {SPAN(INPUT(",\"data\":[1],\"data\":[2]")), "'data' is given twice"},
