@@ -1,21 +1,43 @@
-"""What the server's extras cost a small request: metrics and a token, traces, TLS. Servers with them and without, the
-same program, under the same load in turn; all listen all the time, and are idle when it is another's turn. All are started
-several times: where its memory happens to lie makes more of a difference to a process than what is measured."""
+"""What the server's extras cost a small request: metrics and a token, traces. (TLS: tls.py.)
+
+These are some hundredths, less than what two processes of the same program differ by: where a process's memory happens
+to lie makes more of a difference. So each server serves in all ways, and changes from one to the other between short
+blocks of the same many requests; a ratio is of two blocks that follow each other. With a few hundred of them it is
+known how exactly it is known."""
 import http.server
+import json
+import random
+import signal
 import threading
-from contextlib import ExitStack, contextmanager
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import load
 import messages
 import subjects
-from comparisons import GRPC_CONNS, GRPC_STREAMS, SMALL, SMALL_CONNS, interleave, median, ratio
-from tls import certificate
+from comparisons import GRPC_CONNS, GRPC_STREAMS, SMALL, SMALL_CONNS
 
-TRACED_PERMILLE = 10
+TRACED_ONE_IN = 100
 STARTS = 5
+REQUESTS = 5000  # of a block
+BLOCKS_PER_ROUND = 20
 
-# Two ways of serving, and the most that the first may cost of the second.
-BOUNDS = (("metrics and a token", "neither", 1.05), ("1 % traced", "metrics", 1.03), ("TLS", "metrics", 1.5))
+
+@dataclass(frozen=True)
+class Way:
+    """A way of serving."""
+
+    measured: bool = True
+    token: bool = False
+    traced: bool = False
+
+
+WAYS = {"neither": Way(measured=False), "metrics and a token": Way(token=True), "metrics": Way(), "1 % traced": Way(traced=True)}
+
+# Two ways, and the most that the first may cost of the second.
+BOUNDS = (("metrics and a token", "neither", 1.05), ("1 % traced", "metrics", 1.03))
 
 
 class Sink(http.server.BaseHTTPRequestHandler):
@@ -47,49 +69,60 @@ def collector():
         server.server_close()
 
 
-@contextmanager
-def servers(build, models, folder):
-    """{way of serving: (server, with a token)}."""
-    folder.mkdir()
-    with ExitStack() as stack:
-        def start(name, *flags):
-            return stack.enter_context(subjects.tensord(build, models, "--state-dir", folder / name, *flags))
+class Changing:
+    """A server that changes its way of serving."""
 
-        endpoint = stack.enter_context(collector())
-        plain, secure = start("plain"), start("secure", *certificate(folder))
-        secure.url = lambda path: f"https://127.0.0.1:{secure.port}{path}"
-        yield {
-            "neither": (start("bare", "--measure=false"), None),
-            "metrics": (plain, None),
-            "metrics and a token": (plain, (folder / "plain" / "admin-token").read_text().strip()),
-            "1 % traced": (start("traced", "--trace-endpoint", endpoint, "--trace-sample-permille", TRACED_PERMILLE), None),
-            "TLS": (secure, None),
-        }
+    def __init__(self, server, folder):
+        self.server, self.config = server, folder / "tensord.yaml"
+        self.token = (folder / "state" / "admin-token").read_text().strip()
+
+    def change(self, way):
+        """Also to the same way: what a change leaves to be done is the same before each block."""
+        self.config.write_text(f"measure: {str(way.measured).lower()}\n")
+        self.reload()
+        trace = {"trace_level": ["TIMESTAMPS" if way.traced else "OFF"], "trace_rate": str(TRACED_ONE_IN)}
+        urllib.request.urlopen(urllib.request.Request(
+            self.server.url("/v2/trace/setting"), json.dumps(trace).encode(), {"Authorization": f"Bearer {self.token}"})).read()
+
+    def reload(self):
+        said = self.server.errors_so_far().count(b"reloading")
+        self.server.process.send_signal(signal.SIGHUP)
+        while self.server.errors_so_far().count(b"reloading") == said:
+            time.sleep(0.001)
+
+    def block(self, way, protocol, request):
+        """CPU time of a block of requests, seconds."""
+        self.change(way)
+        fields = request.fields + ((f"authorization: Bearer {self.token}",) if way.token else ())
+        if protocol == "gRPC":
+            return load.h2load_block(self.server, messages.GRPC_PATH, request.file, fields, GRPC_CONNS, GRPC_STREAMS, REQUESTS)
+        return load.h2load_block(self.server, messages.REST_PATH, request.file, fields, SMALL_CONNS, 1, REQUESTS, "--h1")
+
+
+@contextmanager
+def changing(build, models, folder):
+    folder.mkdir()
+    (folder / "tensord.yaml").touch()
+    with collector() as endpoint, subjects.tensord(build, models, "--state-dir", folder / "state", "--config",
+                                                   folder / "tensord.yaml", "--trace-endpoint", endpoint) as server:
+        yield Changing(server, folder)
 
 
 def rows(report, options, build, models, folder):
-    rest, grpc = messages.rest_request(folder, "small", SMALL), messages.grpc_request(folder, "small", SMALL)
-
-    def wrk(server, request):
-        return lambda: load.wrk(server, messages.REST_PATH, request, SMALL_CONNS, options.seconds)
-
-    def h2load(server, request):
-        return lambda: load.h2load(server, messages.GRPC_PATH, request, GRPC_CONNS, GRPC_STREAMS, options.seconds)
-
-    def measure(ways, run, request, rounds):
-        return interleave(rounds, {way: run(server, messages.with_token(request, token) if token else request)
-                                   for way, (server, token) in ways.items()})
-
-    protocols = {"HTTP/1.1": (wrk, rest), "gRPC": (h2load, grpc)}
-    samples = {protocol: {} for protocol in protocols}
-    for start in range(min(STARTS, options.rounds)):
-        with servers(build, models, folder / f"start-{start}") as ways:
-            for protocol, (run, request) in protocols.items():
-                for way, measured in measure(ways, run, request, max(1, options.rounds // STARTS)).items():
-                    samples[protocol].setdefault(way, []).extend(measured)
-    report.heading("What metrics, a token, traces and TLS cost a request of 64 bytes, on connections that stay")
-    for protocol, of_way in samples.items():
-        for way in of_way:
-            report.add(f"{protocol}, {way}: CPU per request", median(of_way[way], "cpu_us"), " µs")
-        for way, without, bound in BOUNDS:
-            report.add(f"{protocol}: CPU per request, {way} ÷ {without}", ratio(of_way[way], of_way[without], "cpu_us"), "", bound)
+    requests = {"HTTP/1.1": messages.rest_request(folder, "small", SMALL), "gRPC": messages.grpc_request(folder, "small", SMALL)}
+    used = {(protocol, pair): [] for protocol in requests for pair in BOUNDS}
+    starts = min(STARTS, options.rounds)
+    shuffle = random.Random(1).sample
+    for start in range(starts):
+        with changing(build, models, folder / f"start-{start}") as server:
+            for protocol, request in requests.items():
+                for _ in range(BLOCKS_PER_ROUND * options.rounds // starts):
+                    for pair in BOUNDS:  # each of its two ways is the first one half of the time
+                        took = {way: server.block(WAYS[way], protocol, request) for way in shuffle(pair[:2], 2)}
+                        used[protocol, pair].append([took[way] / REQUESTS * 1e6 for way in pair[:2]])
+    report.heading(f"What metrics, a token and traces cost a request of 64 bytes, in pairs of blocks of {REQUESTS:,} requests")
+    for (protocol, (*ways, bound)), pairs in used.items():
+        for way, costs in zip(ways, zip(*pairs)):
+            report.add_median(f"{protocol}, {way}: CPU per request", costs, " µs")
+        report.add_median(f"{protocol}: CPU per request, {' ÷ '.join(ways)}", [with_it / without for with_it, without in pairs],
+                          "", bound)

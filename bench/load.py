@@ -56,8 +56,7 @@ def h2load(subject, path, request, connections, streams, seconds, log=None):
     """Posts a GrpcRequest on every stream. A gRPC error has the status 200 too, but no message: each answer
     must have brought its tensor. Latencies are known only with a log, a file, which slows h2load down."""
     out, cpu_s = measured(subject, ["h2load", f"-c{connections}", f"-m{streams}", "-t1", f"-D{seconds}",
-                                    "-d", request.file, "-H", "content-type: application/grpc", "-H", "te: trailers",
-                                    *(part for field in request.fields for part in ("-H", field)),
+                                    "-d", request.file, *(part for field in request.fields for part in ("-H", field)),
                                     *([f"--log-file={log}"] if log else []), subject.url(path)])
     # What has a status at the end may still lack its body; it is not counted.
     count, data = number(r"(\d+) succeeded", out), number(r"\((\d+)\) data", out)
@@ -70,3 +69,12 @@ def h2load(subject, path, request, connections, streams, seconds, log=None):
         sample.p50_us, sample.p99_us = (took_us[len(took_us) * share // 100] for share in (50, 99))
         log.unlink()
     return sample
+
+
+def h2load_block(subject, path, file, fields, connections, streams, requests, *options):
+    """Posts the file so many times, and returns the server's CPU seconds; "--h1": over HTTP/1.1."""
+    out, cpu_s = measured(subject, ["h2load", f"-c{connections}", f"-m{streams}", "-t1", f"-n{requests}", "-d", file,
+                                    *(part for field in fields for part in ("-H", field)), *options, subject.url(path)])
+    if not number(r"(\d+) 2xx", out) == number(r"(\d+) succeeded", out) == requests:
+        failed(subject, out)
+    return cpu_s

@@ -1,7 +1,7 @@
 """The bytes of an identity request of FP32 values, over REST and over gRPC."""
 import json
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 REST_PATH = "/v2/models/identity/infer"
@@ -15,6 +15,12 @@ class RestRequest:
     body: bytes
     head_bytes: int  # of JSON, before the tensor
     script: Path  # for wrk: posts the body
+    file: Path  # of the body, for h2load
+
+    @property
+    def fields(self):
+        """Of its head: "name: value"."""
+        return (f"inference-header-content-length: {self.head_bytes}",)
 
 
 @dataclass
@@ -23,7 +29,7 @@ class GrpcRequest:
 
     file: Path
     tensor_bytes: int
-    fields: tuple = ()  # of its head, besides gRPC's own: "name: value"
+    fields = ("content-type: application/grpc", "te: trailers")
 
 
 def values(count):
@@ -39,7 +45,7 @@ def rest_post(folder, name, head, tensor):
 wrk.method, wrk.body = "POST", file:read("*a")
 wrk.headers["Inference-Header-Content-Length"] = "{len(head)}"
 """)
-    return RestRequest(head + tensor, len(head), script)
+    return RestRequest(head + tensor, len(head), script, body)
 
 
 def rest_request(folder, name, count, output="y"):
@@ -47,15 +53,6 @@ def rest_request(folder, name, count, output="y"):
     output = {"name": output, "parameters": {"binary_data": True}}
     head = json.dumps({"inputs": [tensor], "outputs": [output]}, separators=(",", ":")).encode()
     return rest_post(folder, name, head, values(count))
-
-
-def with_token(request, token):
-    """The same request with a token."""
-    if isinstance(request, GrpcRequest):
-        return replace(request, fields=(f"authorization: Bearer {token}",))
-    script = request.script.with_suffix(".token.lua")
-    script.write_text(f'{request.script.read_text()}wrk.headers["Authorization"] = "Bearer {token}"\n')
-    return replace(request, script=script)
 
 
 def varint(number):

@@ -1,13 +1,16 @@
 """What was measured: printed as it comes, and written to docs/performance.md."""
+import math
 import os
 import platform
+import statistics
 from pathlib import Path
 
 PAGE = """# Performance
 
 Written by `./dev bench --write`. Every comparison was interleaved in one run on one machine ({machine}), load
 generator included, so the ratios hold where single figures do not. Figures are medians of {rounds} rounds of
-{seconds} s, ratios medians of the rounds' ratios; {noise}. CPU time is user and system time of all processes of a server:
+{seconds} s, ratios medians of the rounds' ratios, in brackets
+where the median lies with a probability of 95 %; {noise}. CPU time is user and system time of all processes of a server:
 spawner, front and workers. Load comes from `wrk` and `h2load`, one thread each; [bench/README.md](../bench/README.md) says what each limit is.
 {rows}
 """
@@ -24,6 +27,14 @@ def shown(value, unit):
     return f"{value:.3g}{unit}" if abs(value) < 1000 else f"{value:,.0f}{unit}"
 
 
+def interval(values):
+    """Between which of the values the median of all that could be measured lies with a probability of 95 %: as many lie
+    below it as heads fall (normal approximation of the sign test)."""
+    values = sorted(values)
+    outside = max(0, int(len(values) / 2 - 0.98 * math.sqrt(len(values))))
+    return values[outside], values[-1 - outside]
+
+
 class Report:
     """Rows: a figure, its bound from what the project promises, and whether that is met."""
 
@@ -38,8 +49,20 @@ class Report:
             limit = f"{'≥' if at_least else '≤'} {bound:g}{unit}"
             verdict = "met" if met else "missed"
             self.missed += not met
-        self.rows.append((what, shown(value, unit), limit, verdict))
-        print("  %-66s %12s  %-12s %s" % self.rows[-1], flush=True)
+        self.put(what, shown(value, unit), limit, verdict)
+
+    def put(self, *row):
+        self.rows.append(row)
+        print("  %-66s %12s  %-12s %s" % row, flush=True)
+
+    def add_median(self, what, values, unit="", bound=None):
+        """The values' median, and where it lies with a probability of 95 %: a bound that lies in there is neither met nor
+        missed."""
+        middle, (low, high) = statistics.median(values), interval(values)
+        verdict = "" if bound is None else "met" if high <= bound else "missed" if low > bound else "within the noise"
+        self.missed += verdict == "missed"
+        self.put(what, f"{shown(middle, unit)} ({shown(low, '')} to {shown(high, '')})", f"≤ {bound:g}{unit}" if bound else "",
+                 verdict)
 
     def heading(self, text):
         self.rows.append((text, None, None, None))

@@ -165,6 +165,18 @@ def test_a_reload_changes_what_can_be_changed(server, repository, file):
     one.wait_ready("add")
 
 
+def test_a_reload_turns_counting_off(server, repository, file):
+    def counted():
+        assert one.fetch("/v2")[0] == 200
+        return int(re.search(r'tensord_http_requests_total{protocol="http/1.1",code="2xx"} (\d+)', one.fetch("/metrics")[2].decode())[1])
+
+    one = server(repository(), "--config", file("measure: true\n"))
+    assert counted() < counted()
+    file("measure: false\n")
+    reload(one, "measure is now false")
+    assert counted() == counted()
+
+
 def test_a_reload_of_a_wrong_file_changes_nothing(server, repository, file):
     path = file("max_target_bytes: 300\n")
     one = server(repository(), "--config", path)

@@ -46,7 +46,6 @@ bool observing_init(const struct settings *settings, struct error *ret_error)
     log_start(settings);
     unblock_output();
     process_init(&metrics);
-    metrics_measure = settings->measure;
     if (wanted && !export_sampling(settings, &setting, &follow, ret_error))
         return false;
     tracer_init(&tracer, wanted ? &setting : NULL, follow);
@@ -70,5 +69,6 @@ void observing_api(const struct settings *settings, struct api *api)
                       : settings->access_log[0] == 'e' ? ACCESS_LOG_ERRORS
                                                        : ACCESS_LOG_OFF;
     api->server_timing = settings->server_timing;
+    metrics_measure = settings->measure;
     api->serving->tracer = &tracer;
 }
