@@ -1,5 +1,6 @@
 """When a model's memory for tensors is in use, requests wait for it, whatever they came over; nothing that a
 worker does takes more than it was given."""
+import gzip
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import processes
-from support.http2 import ACK, END_HEADERS, Http2, data, grpc_block, grpc_message, headers, settings
+from support.http2 import ACK, END_HEADERS, Http2, data, grpc_block, grpc_message, header_block, headers, settings
 from support.repositories import request, tensor_config, write_config, write_model
 from support.server import is_sanitized
 from support.sockets import Connection, request as http_request
@@ -349,6 +350,89 @@ def test_who_finds_no_memory_for_a_message_is_told_so(server, tmp_path):
 
     processes.until(refused, TIMEOUT_S, "a refusal")
     assert started.infer("echo", request([1], datatype="UINT8"))[0] == 200
+
+
+# ---- heads, and what is made of requests ----
+
+
+STREAMS = 100  # of a connection
+HEAD_BYTES = 15_000
+
+
+def large_head(kind):
+    """The head, in HPACK, of a request that is to have a body."""
+    padding = [(f"x-{i}".encode(), bytes(HEAD_BYTES // 15).replace(b"\0", b"x")) for i in range(15)]
+    return grpc_block("/inference.GRPCInferenceService/ModelInfer", *padding) if kind == "gRPC" else \
+        header_block("/v2/models/echo/infer", "POST", *padding)
+
+
+def hold_heads(server, kind):
+    """A connection with as many requests as it may have, of each of which the head has come."""
+    held = Http2(server.address, timeout_s=TIMEOUT_S)
+    held.attack(headers(2 * i + 1, large_head(kind), END_HEADERS) for i in range(STREAMS))
+    return held
+
+
+@pytest.mark.parametrize("kind", ["gRPC", "REST"])
+def test_open_requests_hold_no_more_than_messages_may(server, tmp_path, kind):
+    """However many streams of however many connections."""
+    started = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--max-json-mib", 4, "--message-memory-mib", 4)
+    started.wait_ready("echo")
+    [front] = [p for p in started.descendants() if "front" in processes.cmdline(p)]
+    before = front.memory_info().rss
+    held = [hold_heads(started, kind) for _ in range(30)]
+    processes.until(lambda: hits(started, "message_memory_mib") > 20 * STREAMS, TIMEOUT_S, "refusals")
+    assert is_sanitized() or front.memory_info().rss - before < 24 * MIB
+    assert started.infer("echo", request([1], datatype="UINT8"))[0] == 200
+    with Http2(started.address, timeout_s=TIMEOUT_S) as refused:
+        refused.send(headers(1, large_head(kind), END_HEADERS))
+        answer = refused.answer(1)
+        assert answer.fields["grpc-status"] == "14" if kind == "gRPC" else answer.status == 503
+        assert b"--message-memory-mib" in answer.body + answer.fields.get("grpc-message", "").encode()
+    for connection in held:
+        connection.socket.close()
+
+    def served():
+        with Http2(started.address, timeout_s=TIMEOUT_S) as good:
+            good.send(headers(1, large_head("REST"), END_HEADERS) + data(1, json.dumps(request([1], datatype="UINT8")).encode()))
+            return good.answer(1).status == 200
+
+    processes.until(served, TIMEOUT_S, "memory")
+
+
+def test_who_finds_no_memory_for_a_head_is_told_so(server, tmp_path):
+    """Over HTTP/1.1, where the answer ends the connection."""
+    started = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--max-json-mib", 1, "--message-memory-mib", 1)
+    started.wait_ready("echo")
+    padding = {f"X-{i}": "x" * 1000 for i in range(15)}
+
+    def refused():
+        with held_json(started, MIB), Connection(started.address, timeout_s=TIMEOUT_S) as other:
+            other.send(http_request("GET", "/v2", padding))
+            answer = other.response()
+            return answer.status == 503 and "--message-memory-mib" in answer.json()["error"]
+
+    processes.until(refused, TIMEOUT_S, "a refusal")
+    with Connection(started.address, timeout_s=TIMEOUT_S) as other:
+        other.send(http_request("GET", "/v2", padding))
+        assert other.response().status == 200
+
+
+@pytest.mark.parametrize("path", ["ModelInfer", "ModelMetadata"])
+def test_who_finds_no_memory_to_decompress_is_told_so(server, tmp_path, path):
+    started = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--max-json-mib", 1, "--message-memory-mib", 1)
+    started.wait_ready("echo")
+    made = service_pb2.ModelInferRequest(model_name="echo", id="x" * 100_000)
+    if path != "ModelInfer":
+        made = service_pb2.ModelMetadataRequest(name="x" * 100_000)
+    message = grpc_message(gzip.compress(made.SerializeToString()), flag=1)
+
+    def refused():
+        with held_json(started, MIB), Http2(started.address, timeout_s=TIMEOUT_S) as other:
+            status, text = other.call(message, (b"grpc-encoding", b"gzip"), path=f"/inference.GRPCInferenceService/{path}")
+            return status == 14 and "--message-memory-mib" in text
+
+    processes.until(refused, TIMEOUT_S, "a refusal")
 
 
 def committed_bytes(server):

@@ -17,8 +17,7 @@ static void parts_fini(struct answer_parts *parts)
     *parts = (struct answer_parts){.text = parts->text};
 }
 
-void answer_flow_init(struct answer_flow *flow, struct inference *inference,
-                      struct buf_budget *budget)
+void answer_flow_init(struct answer_flow *flow, struct inference *inference, struct budget *budget)
 {
     *flow = (struct answer_flow){.inference = inference};
     buf_init_within(&flow->next.text, SIZE_MAX / 2, budget);

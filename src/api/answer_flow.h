@@ -34,8 +34,7 @@ struct answer_flow {
 };
 
 /* Starts an empty one, whose text is held of the budget; the inference may still be unbound. */
-void answer_flow_init(struct answer_flow *flow, struct inference *inference,
-                      struct buf_budget *budget);
+void answer_flow_init(struct answer_flow *flow, struct inference *inference, struct budget *budget);
 
 /* Frees. Nothing of it may be on its way to the kernel any more. Accepts one that is all zeros. */
 void answer_flow_fini(struct answer_flow *flow);

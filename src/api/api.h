@@ -21,10 +21,11 @@ struct api {
     const char *server_id; /* the server's name in its metadata */
     bool leaving;          /* the server is about to end: it is not ready any more */
     enum access_log access_log;
-    bool server_timing;         /* every answer to an inference says where its time went */
-    size_t max_json_bytes;      /* of a JSON body, and of the JSON head before binary tensors */
-    size_t max_body_bytes;      /* of a body with binary tensors, and of a gRPC message */
-    struct buf_budget messages; /* of JSON and gRPC, received and to be sent, beside tensors */
+    bool server_timing;     /* every answer to an inference says where its time went */
+    size_t max_json_bytes;  /* of a JSON body, and of the JSON head before binary tensors */
+    size_t max_body_bytes;  /* of a body with binary tensors, and of a gRPC message */
+    struct budget messages; /* of requests' heads, JSON and gRPC, received and to be sent, beside
+                             * tensors */
     struct blobs *blobs;
     struct installer *installer;
     size_t max_push_files;      /* of a model that is pushed */

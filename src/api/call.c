@@ -80,23 +80,13 @@ struct room call_body_room(struct api_call *call, uint64_t total_bytes)
     return buf_room(&call->body, wanted);
 }
 
-bool call_no_memory(const struct buf *buf, struct error *ret_error)
-{
-    if (!buf->unaffordable)
-        return error_no_memory(ret_error);
-    limit_hit(LIMIT_message_memory_mib);
-    return error_set(ret_error, ERROR_UNAVAILABLE,
-                     "other requests and answers take all the memory that messages may "
-                     "(--message-memory-mib); try again later");
-}
-
 void call_body_error(const struct api_call *call, uint64_t total_bytes, const char *what,
                      struct error *ret_error)
 {
     size_t limit = call->body.limit_bytes;
     if (total_bytes == UINT64_MAX ? call->body.size + COLLECT_BYTES <= limit
                                   : total_bytes <= limit) {
-        call_no_memory(&call->body, ret_error);
+        message_no_memory(&call->body, ret_error);
         return;
     }
     limit_hit(LIMIT_max_json_mib);
@@ -209,7 +199,7 @@ void reply_json(struct api_call *call, unsigned status)
 {
     if (!buf_ok(&call->reply)) {
         struct error error;
-        call_no_memory(&call->reply, &error);
+        message_no_memory(&call->reply, &error);
         reply_error(call, &error);
         return;
     }
@@ -222,8 +212,10 @@ void reply_empty(struct api_call *call, unsigned status)
     http_send(call->exchange, status, NULL, 0, NULL, 0);
 }
 
-void reply_error_to(struct http_exchange *exchange, const struct error *error)
+void reply_error_to(struct http_exchange *exchange, const struct error *why)
 {
+    struct error explained = *why, *error = &explained;
+    message_explain(&exchange->arena, error);
     http_note_failure(exchange, span_of(error->message));
     struct buf text;
     struct json_writer json;

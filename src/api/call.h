@@ -11,6 +11,7 @@
 #include "auth/token_table.h"
 #include "base/buf.h"
 #include "base/caller.h"
+#include "protocol/message_memory.h"
 
 struct api_call;
 
@@ -105,9 +106,6 @@ void reply_empty(struct api_call *call, unsigned status);
 
 /* Adds a field to the answer; without memory, or a value, it is left out. */
 void call_add_field(struct api_call *call, struct span name, const char *value);
-
-/* Why a buffer of a call's has failed below its limit; returns false. */
-bool call_no_memory(const struct buf *buf, struct error *ret_error);
 
 /* Answers {"error":"…"} with the status of the error's code. */
 void reply_error(struct api_call *call, const struct error *error);

@@ -44,7 +44,7 @@ void grpc_call_reply(struct api_call *call, const struct pb_message *table, cons
     struct error error;
     buf_clear(&call->reply);
     if (!pb_encode(table, message, &call->reply)) {
-        call_no_memory(&call->reply, &error);
+        message_no_memory(&call->reply, &error);
         end(call, &error);
         return;
     }
@@ -75,10 +75,12 @@ static void serve(struct api_call *call)
     state->serving = true;
     if (!message)
         error_no_memory(&error);
-    if (!message || !pb_decode(table, buf_span(&call->body), &state->arena, message, &error))
-        end(call, &error);
-    else
+    if (message && pb_decode(table, buf_span(&call->body), &state->arena, message, &error)) {
         state->route->serve(call, message);
+        return;
+    }
+    message_explain(&state->arena, &error);
+    end(call, &error);
 }
 
 static struct room body_room(struct http_exchange *exchange)
@@ -97,7 +99,7 @@ static struct room body_room(struct http_exchange *exchange)
     if (room.size)
         return room;
     struct error error;
-    call_no_memory(&call->body, &error);
+    message_no_memory(&call->body, &error);
     end(call, &error);
     return (struct room){sink, sizeof sink};
 }
@@ -202,6 +204,7 @@ void grpc_call_begin(struct api_call *call, const struct grpc_route *route)
     state->route = route;
     state->method = pb_method_of_path(exchange->request.path);
     arena_init(&state->arena, 1024, MESSAGE_ARENA_BYTES);
+    state->arena.budget = &call->api->messages;
     grpc_reader_init(&state->reader, &exchange->request, call->api->max_json_bytes);
     state->reader.plain.budget = &call->api->messages;
     grpc_writer_init(&state->writer, &exchange->request);

@@ -110,7 +110,7 @@ static bool put_answer(struct api_call *call, const struct inference_answer *ans
         return true;
     }
     if (written)
-        call_no_memory(text, ret_error);
+        message_no_memory(text, ret_error);
     answer_flow_cut(&infer->flow, at, tensor_count);
     return false;
 }

@@ -80,7 +80,7 @@ static bool write_infer(struct json_writer *json, const struct api_call *call,
     }
     json_put_array_end(json);
     json_put_object_end(json);
-    return buf_ok(json->buf) || call_no_memory(json->buf, ret_error);
+    return buf_ok(json->buf) || message_no_memory(json->buf, ret_error);
 }
 
 const struct infer_form infer_form = {read_infer, write_infer, .may_be_binary = true};
@@ -114,7 +114,7 @@ static bool write_generate(struct json_writer *json, const struct api_call *call
             return false;
     }
     json_put_object_end(json);
-    return buf_ok(json->buf) || call_no_memory(json->buf, ret_error);
+    return buf_ok(json->buf) || message_no_memory(json->buf, ret_error);
 }
 
 const struct infer_form generate_form = {read_generate, write_generate, .may_be_binary = false};

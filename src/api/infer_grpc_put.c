@@ -10,10 +10,11 @@ enum {
     INFER_RESPONSE = 2, /* the field of ModelStreamInferResponse */
 };
 
-void infer_grpc_put_init(struct infer_grpc_put *put, const struct http_request *request)
+void infer_grpc_put_init(struct infer_grpc_put *put, const struct api_call *call)
 {
-    grpc_writer_init(&put->writer, request);
+    grpc_writer_init(&put->writer, &call->exchange->request);
     arena_init(&put->arena, ARENA_BYTES, ARENA_MAX_BYTES);
+    put->arena.budget = &call->api->messages;
     buf_init(&put->scratch, SIZE_MAX / 2);
 }
 
@@ -93,7 +94,7 @@ static bool put_scratch(struct infer_grpc_put *put, struct answer_flow *flow,
         error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
                   "the answer is larger than a gRPC message may be");
     else
-        call_no_memory(text, ret_error);
+        message_no_memory(text, ret_error);
     answer_flow_cut(flow, start, tensor_count);
     return false;
 }
@@ -106,6 +107,8 @@ bool infer_grpc_put_outputs(struct infer_grpc_put *put, struct answer_flow *flow
     bool done = infer_grpc_encode(flow->inference, outputs, &final, &put->arena, &put->scratch,
                                   &cuts, ret_error) &&
                 put_scratch(put, flow, outputs, cuts, ret_error);
+    if (!done)
+        message_explain(&put->arena, ret_error);
     buf_clear(&put->scratch);
     arena_clear(&put->arena);
     return done;

@@ -5,7 +5,7 @@
 #include "api/answer_flow.h"
 #include "api/grpc_call.h"
 
-/* Of one call. */
+/* Of one call, whose answers it writes. */
 struct infer_grpc_put {
     struct grpc_writer writer;
     struct arena arena; /* of the answer that is being put */
@@ -13,7 +13,7 @@ struct infer_grpc_put {
 };
 
 /* Starts: answers are encoded as a grpc_writer's are. */
-void infer_grpc_put_init(struct infer_grpc_put *put, const struct http_request *request);
+void infer_grpc_put_init(struct infer_grpc_put *put, const struct api_call *call);
 void infer_grpc_put_fini(struct infer_grpc_put *put);
 
 /* Appends an answer, whose tensors stay where they are until the flow has returned it. False, and

@@ -45,10 +45,10 @@ bool infer_grpc_encode(const struct inference *inference, const struct inference
     size_t *cuts = arena_calloc(arena, outputs->count, sizeof *cuts);
     if (!cuts || !list_outputs(arena, outputs, &response) ||
         !pb_encode(&inference_model_infer_response_pb, &response, text))
-        return call_no_memory(text, ret_error);
+        return message_no_memory(text, ret_error);
     for (size_t i = 0; i < outputs->count; i++) {
         if (!pb_encode_bytes_head(text, RAW_OUTPUT_CONTENTS, outputs->items[i].data.size))
-            return call_no_memory(text, ret_error);
+            return message_no_memory(text, ret_error);
         cuts[i] = text->size;
     }
     *ret_cuts = cuts;

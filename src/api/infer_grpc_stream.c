@@ -82,6 +82,7 @@ static struct item *item_new(struct stream *stream)
     item->stream = stream;
     item->received_ns = clock_now_ns();
     arena_init(&item->arena, ITEM_ARENA_BYTES, ITEM_ARENA_MAX_BYTES);
+    item->arena.budget = &stream->call->api->messages;
     infer_message_init(&item->message, stream->call, &item->arena, item_resumed);
     answer_flow_init(&item->flow, &item->message.inference, &stream->call->api->messages);
     list_add(&stream->items, &item->link);
@@ -209,10 +210,12 @@ static bool is_over(const struct stream *stream, const struct error *error)
 }
 
 /* The item's request has failed, and this is its last answer. */
-static void fail_item(struct item *item, const struct error *error)
+static void fail_item(struct item *item, const struct error *why)
 {
     struct stream *stream = item->stream;
-    item->failure = *error;
+    struct error *error = &item->failure;
+    *error = *why;
+    message_explain(&item->arena, error);
     item->told = true;
     http_note_failure(stream->call->exchange, span_of(error->message));
     if (stream->fails_as_a_whole || is_over(stream, error) ||
@@ -500,7 +503,7 @@ void grpc_stream_infer_begin(struct api_call *call)
     list_init(&stream->items);
     list_add(&call->api->streams, &stream->link);
     infer_reader_init(&stream->reader, call);
-    infer_grpc_put_init(&stream->put, &exchange->request);
+    infer_grpc_put_init(&stream->put, call);
     exchange->handler = &stream_handler;
     exchange->body_idle = true;
     decide_trace(call);

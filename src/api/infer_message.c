@@ -116,7 +116,7 @@ void infer_message_no_room(const struct infer_message *message, struct error *re
     const struct buf *head = message->whole ? &message->body : message->scan.head;
     uint64_t wanted = message->whole ? 0 : message->scan.run_bytes;
     if (head->limit_bytes - head->size >= (wanted ? wanted : 1)) {
-        call_no_memory(head, ret_error);
+        message_no_memory(head, ret_error);
         return;
     }
     limit_hit(LIMIT_max_json_mib);

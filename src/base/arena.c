@@ -18,6 +18,19 @@ void arena_init(struct arena *arena, size_t first_block_bytes, size_t limit_byte
     *arena = (struct arena){.first_block_bytes = first_block_bytes, .limit_bytes = limit_bytes};
 }
 
+/* All blocks have gone but this one, which may be NULL. */
+static void restart(struct arena *arena, struct arena_block *block)
+{
+    size_t total = block ? block->size : 0;
+    size_t held = total > arena->first_block_bytes ? total - arena->first_block_bytes : 0;
+    budget_give(arena->budget, arena->held_bytes - held);
+    arena->blocks = block;
+    arena->used_bytes = 0;
+    arena->total_bytes = total;
+    arena->held_bytes = held;
+    arena->unaffordable = false;
+}
+
 void arena_fini(struct arena *arena)
 {
     struct arena_block *block = arena->blocks;
@@ -26,7 +39,7 @@ void arena_fini(struct arena *arena)
         free(block);
         block = next;
     }
-    arena_init(arena, arena->first_block_bytes, arena->limit_bytes);
+    restart(arena, NULL);
 }
 
 void arena_clear(struct arena *arena)
@@ -37,22 +50,39 @@ void arena_clear(struct arena *arena)
         free(block);
         block = next;
     }
-    arena->blocks = block;
-    arena->used_bytes = 0;
-    arena->total_bytes = block ? block->size : 0;
+    restart(arena, block);
+}
+
+/* Takes from the budget what a block more costs of it. */
+static bool afford(struct arena *arena, size_t size)
+{
+    size_t spared = arena->first_block_bytes * (arena->unaffordable ? 2 : 1);
+    size_t total = arena->total_bytes + size, held = total > spared ? total - spared : 0;
+    size_t more = held > arena->held_bytes ? held - arena->held_bytes : 0;
+    if (!budget_take(arena->budget, more)) {
+        arena->unaffordable = true;
+        return false;
+    }
+    arena->held_bytes += more;
+    return true;
+}
+
+static size_t block_size(const struct arena *arena, size_t at_least)
+{
+    size_t left = arena->limit_bytes - arena->total_bytes, size = arena->first_block_bytes;
+    if (arena->total_bytes > size && !arena->unaffordable)
+        size = arena->total_bytes;
+    if (size > left)
+        size = left;
+    return size < at_least ? at_least : size;
 }
 
 static bool add_block(struct arena *arena, size_t at_least)
 {
-    size_t size = arena->total_bytes > arena->first_block_bytes ? arena->total_bytes
-                                                                : arena->first_block_bytes;
-    if (size > arena->limit_bytes - arena->total_bytes)
-        size = arena->limit_bytes - arena->total_bytes;
-    if (size < at_least)
-        size = at_least;
+    size_t size = block_size(arena, at_least);
     if (size > arena->limit_bytes - arena->total_bytes)
         return false;
-    struct arena_block *block = malloc(sizeof *block + size);
+    struct arena_block *block = afford(arena, size) ? malloc(sizeof *block + size) : NULL;
     if (!block)
         return false;
     block->size = size;

@@ -5,6 +5,7 @@
 #ifndef TENSORD_BASE_ARENA_H
 #define TENSORD_BASE_ARENA_H
 
+#include "base/budget.h"
 #include "base/span.h"
 
 struct arena_block;
@@ -15,18 +16,23 @@ struct arena {
     size_t total_bytes;         /* of all blocks */
     size_t limit_bytes;         /* of all blocks; asking for more fails */
     size_t first_block_bytes;
+    struct budget *budget; /* what it has beyond first_block_bytes is held of this; NULL: of none.
+                            * The owner's to set, before anything is allocated */
+    size_t held_bytes;     /* of the budget */
+    bool unaffordable;     /* the budget has refused it; as much again as first_block_bytes then
+                            * costs nothing, so that there is room for saying so */
 };
 
 /* Starts an empty arena; nothing is allocated yet. */
 void arena_init(struct arena *arena, size_t first_block_bytes, size_t limit_bytes);
 
-/* Frees everything that came from the arena; it is empty and usable again. */
+/* Frees everything that came from the arena; it is empty and usable again, with the same limits. */
 void arena_fini(struct arena *arena);
 
 /* Frees everything that came from the arena but keeps its first block for what comes next. */
 void arena_clear(struct arena *arena);
 
-/* size bytes, aligned to 16, not cleared; NULL when there is no memory or the limit is reached.
+/* size bytes, aligned to 16, not cleared; NULL when there is no memory or a limit is reached.
  * size 0 gives a pointer that may not be read. */
 void *arena_alloc(struct arena *arena, size_t size);
 

@@ -77,12 +77,57 @@ static void clearing_keeps_the_first_block(void **state)
     assert_int_equal(arena.total_bytes, 0);
 }
 
+static void what_is_beyond_the_first_block_is_held_of_a_budget(void **state)
+{
+    struct budget budget = {.limit_bytes = 1000};
+    struct arena first, second;
+    arena_init(&first, 64, 1 << 16);
+    arena_init(&second, 64, 1 << 16);
+    first.budget = second.budget = &budget;
+    assert_non_null(arena_alloc(&first, 64));
+    assert_non_null(arena_alloc(&second, 64));
+    assert_int_equal(budget.held_bytes, 0);
+    assert_non_null(arena_alloc(&first, 800));
+    assert_int_equal(budget.held_bytes, 800);
+    assert_null(arena_alloc(&second, 800));
+    assert_true(second.unaffordable);
+    assert_non_null(arena_alloc(&second, 48)); /* for saying so */
+    assert_int_equal(budget.held_bytes, 800);
+    assert_null(arena_alloc(&second, 800));
+    arena_clear(&first);
+    assert_int_equal(budget.held_bytes, 0);
+    arena_clear(&second);
+    assert_false(second.unaffordable);
+    assert_non_null(arena_alloc(&second, 800));
+    arena_fini(&first);
+    arena_fini(&second);
+    assert_int_equal(budget.held_bytes, 0);
+}
+
+static void a_first_block_larger_than_usual_is_held_of_a_budget(void **state)
+{
+    struct budget budget = {.limit_bytes = 1000};
+    struct arena arena;
+    arena_init(&arena, 64, 1 << 16);
+    arena.budget = &budget;
+    assert_non_null(arena_alloc(&arena, 512));
+    assert_int_equal(budget.held_bytes, 448);
+    arena_clear(&arena);
+    assert_int_equal(budget.held_bytes, 448);
+    arena_fini(&arena);
+    assert_int_equal(budget.held_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_are_aligned_and_apart),   cmocka_unit_test(the_limit_holds),
-        cmocka_unit_test(copies_are_terminated),          cmocka_unit_test(arrays_grow),
+        cmocka_unit_test(pieces_are_aligned_and_apart),
+        cmocka_unit_test(the_limit_holds),
+        cmocka_unit_test(copies_are_terminated),
+        cmocka_unit_test(arrays_grow),
         cmocka_unit_test(clearing_keeps_the_first_block),
+        cmocka_unit_test(what_is_beyond_the_first_block_is_held_of_a_budget),
+        cmocka_unit_test(a_first_block_larger_than_usual_is_held_of_a_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ void buf_init(struct buf *buf, size_t limit_bytes)
     buf_init_within(buf, limit_bytes, NULL);
 }
 
-void buf_init_within(struct buf *buf, size_t limit_bytes, struct buf_budget *budget)
+void buf_init_within(struct buf *buf, size_t limit_bytes, struct budget *budget)
 {
     *buf = (struct buf){.limit_bytes = limit_bytes, .budget = budget};
 }
@@ -28,17 +28,8 @@ void buf_fini(struct buf *buf)
     if (!buf)
         return;
     free(buf->data);
-    if (buf->budget)
-        buf->budget->held_bytes -= cost(buf->capacity);
+    budget_give(buf->budget, cost(buf->capacity));
     buf_init_within(buf, buf->limit_bytes, buf->budget);
-}
-
-/* A budget's limit may have become smaller than what is held of it. */
-static bool can_afford(const struct buf *buf, size_t more)
-{
-    const struct buf_budget *budget = buf->budget;
-    return !budget || (budget->held_bytes <= budget->limit_bytes &&
-                       more <= budget->limit_bytes - budget->held_bytes);
 }
 
 static bool grow(struct buf *buf, size_t wanted)
@@ -49,12 +40,12 @@ static bool grow(struct buf *buf, size_t wanted)
     if (capacity > buf->limit_bytes)
         capacity = buf->limit_bytes;
     size_t more = cost(capacity) - cost(buf->capacity);
-    buf->unaffordable = more && !can_afford(buf, more);
+    buf->unaffordable = !budget_take(buf->budget, more);
     char *data = buf->unaffordable ? NULL : realloc(buf->data, capacity);
-    if (!data)
+    if (!data) {
+        budget_give(buf->budget, buf->unaffordable ? 0 : more);
         return false;
-    if (buf->budget)
-        buf->budget->held_bytes += more;
+    }
     buf->data = data;
     buf->capacity = capacity;
     return true;

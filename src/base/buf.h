@@ -4,32 +4,26 @@
 #ifndef TENSORD_BASE_BUF_H
 #define TENSORD_BASE_BUF_H
 
+#include "base/budget.h"
 #include "base/span.h"
 
-/* What several buffers hold together. Up to BUF_FREE_BYTES a buffer costs nothing of it, so that
- * who needs little gets on, whatever others hold. */
-enum { BUF_FREE_BYTES = 4096 };
-
-struct buf_budget {
-    size_t limit_bytes;
-    size_t held_bytes;
-};
+enum { BUF_FREE_BYTES = 4096 }; /* cost nothing of a budget */
 
 struct buf {
     char *data;
     size_t size;
     size_t capacity;
     size_t limit_bytes;
-    struct buf_budget *budget; /* its memory is held of this; NULL: of none */
-    bool failed;               /* an append found no memory or passed the limit */
-    bool unaffordable;         /* that was the budget's */
+    struct budget *budget; /* its memory is held of this; NULL: of none */
+    bool failed;           /* an append found no memory or passed the limit */
+    bool unaffordable;     /* that was the budget's */
 };
 
 /* Starts an empty buffer; nothing is allocated yet. */
 void buf_init(struct buf *buf, size_t limit_bytes);
 
 /* The same within a budget, which outlives it. */
-void buf_init_within(struct buf *buf, size_t limit_bytes, struct buf_budget *budget);
+void buf_init_within(struct buf *buf, size_t limit_bytes, struct budget *budget);
 
 /* Frees the memory; the buffer is empty and usable again, with the same limits. */
 void buf_fini(struct buf *buf);

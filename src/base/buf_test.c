@@ -35,7 +35,7 @@ static void a_failure_sticks_until_cleared(void **state)
 
 static void buffers_share_a_budget(void **state)
 {
-    struct buf_budget budget = {.limit_bytes = 16384};
+    struct budget budget = {.limit_bytes = 16384};
     struct buf first, second;
     buf_init_within(&first, 1 << 20, &budget);
     buf_init_within(&second, 8192, &budget);

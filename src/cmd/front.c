@@ -279,6 +279,7 @@ static void make_http(void)
     };
     list_init(&front.api.streams);
     http_server_init(&front.http, api_request, &front.api);
+    front.http.messages = &front.api.messages;
     front.http.on_closed = access_closed;
     front.http.emptied = on_emptied;
     apply_settings(&front.settings);

@@ -1,6 +1,8 @@
 /* gRPC's answers and status; see grpc.h. */
 #include "protocol/grpc.h"
 
+#include "protocol/message_memory.h"
+
 #include <assert.h>
 
 #define FIELD(name, value) {{name, sizeof name - 1}, {value, sizeof value - 1}}
@@ -161,16 +163,18 @@ void grpc_end_with(struct http_exchange *exchange, unsigned status, struct span 
 
 /* With when to try again, where that is known: as gRPC's own retries understand it (gRFC A6), and
  * as HTTP says it. */
-static void end_with_error(struct http_exchange *exchange, const struct error *error)
+static void end_with_error(struct http_exchange *exchange, const struct error *why)
 {
     char *seconds = NULL, *pushback_ms = NULL;
-    if (error->retry_after_s) {
-        seconds = arena_printf(&exchange->arena, "%u", error->retry_after_s);
-        pushback_ms = arena_printf(&exchange->arena, "%u000", error->retry_after_s);
+    struct error error = *why;
+    message_explain(&exchange->arena, &error);
+    if (error.retry_after_s) {
+        seconds = arena_printf(&exchange->arena, "%u", error.retry_after_s);
+        pushback_ms = arena_printf(&exchange->arena, "%u000", error.retry_after_s);
     }
     const struct http_field fields[] = {{SPAN("retry-after"), span_of(seconds)},
                                         {SPAN("grpc-retry-pushback-ms"), span_of(pushback_ms)}};
-    grpc_end_with(exchange, error_grpc_status(error->code), span_of(error->message), fields,
+    grpc_end_with(exchange, error_grpc_status(error.code), span_of(error.message), fields,
                   seconds && pushback_ms ? 2 : 0);
 }
 

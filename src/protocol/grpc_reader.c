@@ -4,6 +4,7 @@
  * so that a turn of the loop decompresses no more than it has received. */
 #include "protocol/grpc.h"
 
+#include "protocol/message_memory.h"
 #include "telemetry/metrics.h"
 
 #include <assert.h>
@@ -123,6 +124,8 @@ static enum grpc_read inflate_piece(struct grpc_reader *reader, size_t count,
         return reader->left_bytes ? GRPC_READ_MORE : GRPC_READ_MESSAGE;
     if (error.code == ERROR_INVALID_ARGUMENT)
         error.code = ERROR_INTERNAL;
+    if (reader->plain.unaffordable)
+        message_no_memory(&reader->plain, &error);
     if (ret_error)
         *ret_error = error;
     return GRPC_READ_ERROR;

@@ -137,6 +137,7 @@ struct http_exchange *http_exchange_new(struct http_server *server,
         if (!exchange)
             return NULL;
         arena_init(&arena, ARENA_BLOCK_BYTES, server->limits.arena_bytes);
+        arena.budget = server->messages;
     }
     exchange->arena = arena;
     exchange->server = server;

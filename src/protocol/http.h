@@ -138,7 +138,9 @@ struct http_server {
     void (*on_closed)(struct http_server *server, struct http_exchange *exchange, bool complete);
     struct http_limits limits;
     void *context;
-    struct list conns; /* all open connections */
+    struct budget *messages; /* what an exchange needs beyond the usual is held of this, which
+                              * outlives the server; NULL: of none */
+    struct list conns;       /* all open connections */
     size_t conn_count;
     bool draining; /* http_server_retire or http_server_drain was called */
     /* While it drains: the last connection has gone. NULL: nobody wants to know. */

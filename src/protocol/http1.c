@@ -8,6 +8,7 @@
 #include "protocol/http1_conn.h"
 
 #include "base/unset.h"
+#include "protocol/message_memory.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -37,13 +38,15 @@ void http1_abort(struct http1_conn *c)
         http_exchange_close(&c->exchange->base, false);
 }
 
-void http1_refuse(struct http1_conn *c, const struct error *error)
+void http1_refuse(struct http1_conn *c, const struct error *why)
 {
     struct http_exchange *base = &c->exchange->base;
+    struct error error = *why;
     struct span response;
     bool answered = base->responded;
-    http_exchange_refuse(base, error);
-    if (answered || !http1_write_error(&base->arena, error, http_date(base->server),
+    message_explain(&base->arena, &error);
+    http_exchange_refuse(base, &error);
+    if (answered || !http1_write_error(&base->arena, &error, http_date(base->server),
                                        http_request_id(base), &response)) {
         http1_abort(c);
         return;

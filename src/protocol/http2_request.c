@@ -114,7 +114,7 @@ static void add_field(struct http2_stream *stream, struct span name, struct span
 {
     struct error error UNSET;
     if (!copy_field(stream, &name, &value))
-        refuse_later(stream, ERROR_HEADER_TOO_LARGE, "the head is too large");
+        refuse_later(stream, ERROR_RESOURCE_EXHAUSTED, "there is no memory for the head");
     else if (name.data[0] == ':')
         set_pseudo_field(&stream->exchange.request, name, value);
     else if (!http_exchange_add_field(&stream->exchange, name, value, &error))

@@ -7,6 +7,7 @@
  * A body stays where the application has it: the queue holds its vectors, nghttp2 is told lengths
  * only (NGHTTP2_DATA_FLAG_NO_COPY), and http2_flush.c puts frame heads between. */
 #include "protocol/http2_internal.h"
+#include "protocol/message_memory.h"
 
 #include <stdio.h>
 
@@ -107,31 +108,33 @@ void http2_stream_reset(struct http2_stream *stream, uint32_t code)
     http2_flush_soon(stream->conn);
 }
 
-static void refuse_plain(struct http2_stream *stream, enum error_code code, const char *text)
+static void refuse_plain(struct http2_stream *stream, const struct error *error)
 {
-    char *body = arena_printf(&stream->exchange.arena, "{\"error\":\"%s\"}", text);
+    char *body = arena_printf(&stream->exchange.arena, "{\"error\":\"%s\"}", error->message);
     if (!body) {
         http2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
         return;
     }
     const struct http_field fields[] = {{SPAN("content-type"), SPAN("application/json")},
                                         {SPAN("x-request-id"), http_request_id(&stream->exchange)}};
-    stream_reply(stream, error_http_status(code), fields, 2);
+    stream_reply(stream, error_http_status(error->code), fields, 2);
     if (stream->exchange.request.method != HTTP_HEAD)
         stream_body(stream, &(struct iovec){body, strlen(body)}, 1);
     stream_end(stream, NULL, 0);
 }
 
-static void refuse_grpc(struct http2_stream *stream, enum error_code code, const char *text)
+static void refuse_grpc(struct http2_stream *stream, const struct error *error)
 {
-    char *status = arena_printf(&stream->exchange.arena, "%u", error_grpc_status(code));
+    struct arena *arena = &stream->exchange.arena;
+    char *status = arena_printf(arena, "%u", error_grpc_status(error->code));
+    char *text = arena_printf(arena, "%s", error->message);
     const struct http_field fields[] = {
         {SPAN("content-type"), SPAN("application/grpc")},
         {SPAN("grpc-status"), span_of(status)},
         {SPAN("grpc-message"), span_of(text)},
         {SPAN("x-request-id"), http_request_id(&stream->exchange)},
     };
-    if (!status) {
+    if (!status || !text) {
         http2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
         return;
     }
@@ -145,14 +148,15 @@ void http2_stream_refuse(struct http2_stream *stream, enum error_code code, cons
     bool answered = exchange->responded;
     struct error error;
     error_set(&error, code, "%s", text);
+    message_explain(&exchange->arena, &error);
     http_exchange_refuse(exchange, &error);
     if (answered)
         http2_stream_reset(stream, NGHTTP2_CANCEL);
     else if (span_starts_with(http_field(&exchange->request, SPAN("content-type")),
                               SPAN("application/grpc")))
-        refuse_grpc(stream, code, text);
+        refuse_grpc(stream, &error);
     else
-        refuse_plain(stream, code, text);
+        refuse_plain(stream, &error);
 }
 
 static void submit_trailers(struct http2_stream *stream)
