@@ -254,3 +254,9 @@ def test_the_table_of_server_commands_is_whole():
     section = text.split("\nCommands:\n")[1].split("\n\n")[0]
     listed = {line.split()[0] for line in section.splitlines() if line[2] != " "}
     assert listed - {"version"} - set(COMMANDS) == set(SERVER_COMMANDS)
+
+
+def test_what_others_say_does_not_reach_the_terminal_raw(pushes, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"x")
+    pushes.refusal = (400, "no \x1b[2Jmodel\nat all")
+    assert complaint(1, "push", tmp_path / "a.onnx", url=pushes.url).endswith("tensord push: no ?[2Jmodel\nat all\n")

@@ -2,9 +2,11 @@
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -40,6 +42,7 @@ class Seen(Progress):
 @pytest.fixture
 def pushes(monkeypatch):
     monkeypatch.setattr(push.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(push.Cancel, "wait", lambda cancel, pause_s: None)
     started = PushServer()
     yield started
     started.stop()
@@ -138,6 +141,33 @@ def test_a_cut_upload_goes_on_where_it_stopped(gpu, pushes, tmp_path, monkeypatc
     gpu.push(path)
     assert pushes.uploaded == 200_000
     assert pushes.blobs[digest(path.read_bytes())] == path.read_bytes()
+
+
+def test_an_upload_outlives_a_restart_of_the_server(gpu, pushes, tmp_path):
+    path = big(tmp_path)
+    pushes.cut_after, pushes.away = 10_000, 1
+    gpu.push(path)
+    assert pushes.uploaded == 200_000 and not pushes.away
+
+
+def test_an_interrupt_ends_an_upload_that_the_server_does_not_take(gpu, pushes, tmp_path):
+    pushes.stalled = began, goes_on = threading.Event(), threading.Event()
+    path = big(tmp_path)
+
+    def interrupt():
+        began.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    rescue = threading.Timer(20, goes_on.set)  # so that a failure does not hang
+    rescue.start()
+    with pytest.raises(KeyboardInterrupt):
+        gpu.push(path)
+    assert not goes_on.is_set()
+    goes_on.set()
+    rescue.cancel()
+    thread.join()
 
 
 def test_a_push_that_was_given_up_goes_on_where_it_stopped(gpu, pushes, tmp_path, monkeypatch):

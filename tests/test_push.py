@@ -219,6 +219,18 @@ def test_a_restart_goes_on_with_what_is_there(server, tmp_path):
     assert pusher.upload(data, 700_000)[0] == 201
 
 
+def test_blobs_that_somebody_removes_are_sent_again(served):
+    """As is done where a disk is full."""
+    server, pusher = served
+    data = os.urandom(1 << 20)
+    for _ in range(2):
+        assert pusher.upload(data, 0, data[:700_000])[0] == 202
+        for path in (server.state_dir / "blobs").iterdir():
+            path.unlink()
+        assert pusher.missing(data)[1]["missing"] == [{"sha256": digest(data), "have": 0}]
+    assert pusher.upload(data)[0] == 201
+
+
 def test_two_uploads_of_one_blob(served):
     """One of them gets on, the other is told how far that is; at the end the blob is whole."""
     _, pusher = served

@@ -208,6 +208,18 @@ static void close_file(struct blob_upload *upload)
     upload->partial->fd = -1;
 }
 
+/* Somebody may have removed the file, to make room. */
+static void forget_removed(struct blob_upload *upload)
+{
+    struct stat status;
+    struct blob_partial *partial = upload->partial;
+    if (partial->fd < 0 || (fstat(partial->fd, &status) == 0 && status.st_nlink > 0))
+        return;
+    close_file(upload);
+    sha256_init(&partial->hash);
+    partial->size = 0;
+}
+
 /* Opens the file and looks whether the bytes that come fit behind those that are there. True, with
  * result.complete, when all are. */
 static bool open_partial(struct blob_upload *upload)
@@ -220,6 +232,7 @@ static bool open_partial(struct blob_upload *upload)
         return upload->result.complete ||
                fail(upload, ERROR_UNPROCESSABLE, "a file of this sha256 has another size");
     }
+    forget_removed(upload);
     if (partial->fd >= 0)
         return check_offset(upload, partial->size);
     if (open_file(upload, &status) && check_offset(upload, (uint64_t)status.st_size) &&

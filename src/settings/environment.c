@@ -57,14 +57,20 @@ static bool is_exact(const struct setting *row, struct span variable)
     return row && span_equal(variable, span_of(setting_variable(row, name)));
 }
 
+/* Variables of clients, and those from one role to another, which are no settings. */
+static bool is_other(struct span variable)
+{
+    return span_starts_with(variable, SPAN(PREFIX "_")) ||
+           span_equal(variable, SPAN(PREFIX "TOKEN")) || span_equal(variable, SPAN(PREFIX "URL")) ||
+           span_equal(variable, SPAN(PREFIX "CA"));
+}
+
 void settings_check_environment(void (*warn)(void *context, const char *sentence), void *context)
 {
     for (char **entry = environ; entry && *entry; entry++) {
         char name[SETTING_NAME_BYTES], text[SETTING_NAME_BYTES], sentence[300];
         struct span value = span_of(*entry), variable = span_split(&value, '=');
-        if (!span_starts_with(variable, SPAN(PREFIX)) || !value.data ||
-            span_starts_with(variable, SPAN(PREFIX "_")) || /* from one role to another */
-            span_equal(variable, SPAN(PREFIX "TOKEN")))     /* of clients' commands */
+        if (!span_starts_with(variable, SPAN(PREFIX)) || !value.data || is_other(variable))
             continue;
         struct span wanted = table_name(*entry + strlen(PREFIX), name);
         const struct setting *row = setting_find(wanted);

@@ -14,6 +14,8 @@ class PushServer:
         self.blobs, self.partial, self.models = {}, {}, {}
         self.uploaded, self.requests, self.lock = 0, [], threading.Lock()
         self.cut_after = None  # bytes of the next upload after which the connection ends, once
+        self.away = 0  # so many questions for what is missing get no answer, after such a cut
+        self.stalled = None  # (an event that is set when an upload begins, one that it waits for)
         self.forget = False  # all blobs, before the next install
         self.busy = 0  # so many installs are refused
         self.refusal = None  # (status, sentence) for installs
@@ -63,12 +65,19 @@ class Handler(BaseHTTPRequestHandler):
     def missing(self):
         told = self.told
         asked = json.loads(self.read())["blobs"]
+        if told.away and told.uploaded:
+            told.away -= 1
+            self.close_connection = True
+            return
         self.answer(200, {"missing": [{"sha256": one["sha256"], "have": len(told.partial.get(one["sha256"], b""))}
                                       for one in asked if one["sha256"] not in told.blobs]})
 
     def upload(self, digest):
         told, offset, size = self.told, int(self.query["offset"]), int(self.query["size"])
         length = int(self.headers["Content-Length"])
+        if told.stalled:
+            told.stalled[0].set()
+            told.stalled[1].wait()
         with told.lock:
             have = told.partial.get(digest, b"")
             if offset != len(have):

@@ -20,7 +20,7 @@ from tensord.client import content
 from tensord.client.address import segment
 from tensord.client.content import File
 from tensord.client.progress import SILENT, Progress, human_size
-from tensord.client.transport import Transport, error_text
+from tensord.client.transport import Cancel, Transport, error_text
 from tensord.errors import ConnectionFailed, DeployError, Error, TimedOut
 
 API = "/tensord/v1"
@@ -70,20 +70,20 @@ def _count(files: Sequence[File]) -> str:
     return f"{len(files)} file{'s' if len(files) != 1 else ''}"
 
 
-def _missing(transport: Transport, files: Sequence[File]) -> list[tuple[File, int]]:
+def _missing(transport: Transport, files: Sequence[File], cancel: Optional[Cancel] = None) -> list[tuple[File, int]]:
     """The files that the server lacks, each content once, and how many bytes of each it has already."""
     by_content = {one.sha256: one for one in files}
     asked = [{"sha256": one.sha256, "size": one.size} for one in by_content.values()]
     missing = []
     for start in range(0, len(asked), _ASKED_AT_ONCE):
         body = {"blobs": asked[start:start + _ASKED_AT_ONCE]}
-        answer = _ask(transport, "POST", f"{API}/blobs/missing", body)
+        answer = _ask(transport, "POST", f"{API}/blobs/missing", body, cancel)
         missing += [(by_content[blob["sha256"]], int(blob.get("have", 0))) for blob in answer["missing"]]
     return missing
 
 
-def _ask(transport: Transport, method: str, path: str, body: Any = None) -> Any:
-    response = transport.request(method, path, json_body=body, repeatable=True)
+def _ask(transport: Transport, method: str, path: str, body: Any = None, cancel: Optional[Cancel] = None) -> Any:
+    response = transport.request(method, path, json_body=body, repeatable=True, cancel=cancel)
     if response.status // 100 != 2:
         sentence = error_text(response)
         if response.status in (404, 405) and sentence in ("Not Found", "Method Not Allowed"):
@@ -104,24 +104,26 @@ def _upload(transport: Transport, missing: Sequence[tuple[File, int]], progress:
     progress.stage(f"uploading {_count([one for one, _ in missing])}, {human_size(total)}{going_on}")
     counter = _Counter(progress, total)
     counter.add(had)
-    stop = threading.Event()
+    cancels = [Cancel() for _ in missing]
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="tensord-upload") as threads:
-        running = [threads.submit(_upload_file, transport, one, have, counter, stop) for one, have in missing]
+        running = [threads.submit(_upload_file, transport, one, have, counter, cancel)
+                   for (one, have), cancel in zip(missing, cancels)]
         try:
             for one in running:
                 one.result()
         except BaseException:
-            stop.set()
             for one in running:
                 one.cancel()
+            for cancel in cancels:  # the threads are waited for: none may wait for the server
+                cancel.cancel()
             raise
 
 
-def _upload_file(transport: Transport, one: File, have: int, counter: _Counter, stop: threading.Event) -> None:
+def _upload_file(transport: Transport, one: File, have: int, counter: _Counter, cancel: Cancel) -> None:
     """Sends one file from where the server has it, in pieces."""
     tries = 0
     with one.open() as read:
-        while not stop.is_set():
+        while not cancel.cancelled:
             read.seek(have)
             wanted = min(_PIECE_BYTES, one.size - have)
             piece = read.read(wanted)
@@ -129,14 +131,16 @@ def _upload_file(transport: Transport, one: File, have: int, counter: _Counter, 
                 raise DeployError(f"'{one.path}' has changed while it was uploaded; push again")
             path = f"{API}/blobs/{one.sha256}?{urlencode({'offset': have, 'size': one.size})}"
             try:
-                response = transport.request("PUT", path, body=[piece], headers={"Content-Type": "application/octet-stream"})
+                response = transport.request("PUT", path, body=[piece], headers={"Content-Type": "application/octet-stream"},
+                                             cancel=cancel)
                 body = bytes(response.read())
+                cancel.watch(None)
             except (ConnectionFailed, TimedOut):
                 tries += 1
-                if tries > _TRIES:
+                if tries > _TRIES or cancel.cancelled:
                     raise
-                time.sleep(min(0.2 * 2 ** tries, 10.0))
-                left = _missing(transport, [one])
+                cancel.wait(min(0.2 * 2 ** tries, 10.0))
+                left = _left(transport, one, have, cancel)
                 if not left:
                     counter.add(one.size - have)
                     return
@@ -159,10 +163,18 @@ def _upload_file(transport: Transport, one: File, have: int, counter: _Counter, 
                 tries += 1
                 if tries > _TRIES:
                     raise DeployError(_refused(one, response.status, body))
-                time.sleep(min(0.1 * 2 ** tries, 5.0))
+                cancel.wait(min(0.1 * 2 ** tries, 5.0))
             counter.add(now - have)
             have = now
     raise DeployError("the push was given up")
+
+
+def _left(transport: Transport, one: File, have: int, cancel: Cancel) -> list[tuple[File, int]]:
+    """What the server lacks of a file after its connection broke; as before while no server answers."""
+    try:
+        return _missing(transport, [one], cancel)
+    except (ConnectionFailed, TimedOut):
+        return [(one, have)]
 
 
 def _have(body: bytes, otherwise: Optional[int]) -> Optional[int]:

@@ -194,7 +194,16 @@ class Cancel:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connection: Optional[_Connection] = None
-        self.cancelled = False
+        self.event = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """Was it cancelled?"""
+        return self.event.is_set()
+
+    def wait(self, pause_s: float) -> None:
+        """Pauses between two tries, unless it is cancelled."""
+        self.event.wait(pause_s)
 
     def watch(self, connection: Optional[_Connection]) -> None:
         """The request is now on this connection."""
@@ -206,7 +215,7 @@ class Cancel:
     def cancel(self) -> None:
         """Ends the request."""
         with self.lock:
-            self.cancelled = True
+            self.event.set()
             sock = self.connection.sock if self.connection else None
             if sock is not None:
                 try:

@@ -41,8 +41,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _run(name: str, arguments: Sequence[str]) -> int:
     from tensord.errors import Error
 
-    command = importlib.import_module(COMMANDS[name].module)
     try:
+        command = importlib.import_module(COMMANDS[name].module)
         status = command.main(list(arguments))
         sys.stdout.flush()
         return status or 0
@@ -59,5 +59,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 
 def _complain(name: str, sentence: str) -> int:
+    from tensord.commands.common import safe
+
+    sentence = "\n".join(map(safe, sentence.split("\n")))  # it may be a model's own
     print(f"tensord {name}: {sentence}", file=sys.stderr)
     return FAILED
