@@ -122,6 +122,20 @@ def test_one_that_is_killed_costs_its_own_request_and_comes_back(server, tmp_pat
         assert len(workers_of(started)) == 2 and before[1] in workers_of(started)
 
 
+def test_more_come_when_requests_wait_and_go_when_they_are_not_needed(server, tmp_path):
+    started = start(server, tmp_path, config="workers: {min: 1, max: 2, idle_after_s: 1}\n", workers=1)
+    with Blocked(started) as blocked:
+        first, second = blocked.add(), blocked.add()  # which waits until another worker has come
+        assert first != second
+        assert (row(started)["workers_ready"], row(started)["workers_wanted"]) == (2, 2)
+    until(lambda: row(started)["workers"] == 1, PATIENCE_S, "the end of a worker")
+    assert row(started)["workers_wanted"] == 1 and row(started)["state"] == "ready"
+    assert who(started) in (first, second)
+    said = re.findall(r'(\d workers instead of [^"}]*)', started.err.text())
+    assert said == ["2 workers instead of 1: requests have waited while all were busy",
+                    "1 workers instead of 2: fewer have been needed for a while"]
+
+
 def test_requests_go_on_while_workers_are_killed(server, tmp_path):
     """Of those that come one by one, each is answered, or told that it was with the one that was killed."""
     started = start(server, tmp_path, config="workers: 3\n", workers=3)

@@ -384,9 +384,14 @@ void schedule_put_back(struct schedule *schedule, struct queue_entry *entry)
 
 /* ---- executions ---- */
 
+uint64_t schedule_busy_ns(const struct schedule *schedule, uint64_t now_ns)
+{
+    return schedule->busy_ns + schedule->running * (now_ns - schedule->changed_ns);
+}
+
 static void count_busy(struct schedule *schedule, uint64_t now_ns)
 {
-    schedule->busy_ns += schedule->running * (now_ns - schedule->changed_ns);
+    schedule->busy_ns = schedule_busy_ns(schedule, now_ns);
     schedule->changed_ns = now_ns;
 }
 

@@ -127,6 +127,9 @@ enum schedule_deed {
 enum schedule_deed schedule_watch(const struct schedule *schedule, uint64_t deadline_ns,
                                   uint64_t cancelled_ns, uint64_t now_ns, uint64_t *ret_next_ns);
 
+/* The time that all executions have taken so far, added up. */
+uint64_t schedule_busy_ns(const struct schedule *schedule, uint64_t now_ns);
+
 /* How long it will be until all that waits has ended, as far as is known. */
 uint64_t schedule_backlog_ns(const struct schedule *schedule);
 

@@ -143,6 +143,59 @@ static void leave(struct simulator *simulator, size_t index)
     }
 }
 
+/* ---- workers ---- */
+
+bool simulator_takes(const struct simulator *simulator, size_t worker)
+{
+    return simulator->workers[worker].up && worker < simulator->scale.wanted;
+}
+
+static void start_worker(struct simulator *simulator, size_t index)
+{
+    simulator->workers[index].comes = true;
+    schedule_event(simulator,
+                   simulator->now_ns + simulator_draw_ns(simulator, 30 * CLOCK_NS_PER_MS),
+                   EVENT_COMES_BACK, index);
+}
+
+/* Sees that those are up that are wanted, and those that are not go when they are done. */
+static void staff(struct simulator *simulator)
+{
+    size_t taking = 0;
+    for (size_t i = 0; i < simulator->world.worker_count; i++) {
+        struct simulator_worker *worker = &simulator->workers[i];
+        if (i >= simulator->scale.wanted && worker->running == 0)
+            worker->up = false;
+        if (i < simulator->scale.wanted && !worker->up && !worker->comes)
+            start_worker(simulator, i);
+        taking += simulator_takes(simulator, i);
+    }
+    if (taking)
+        schedule_set_slots(&simulator->schedule, taking * simulator->world.slots);
+}
+
+static void come_back(struct simulator *simulator, size_t index)
+{
+    simulator->workers[index].comes = false;
+    simulator->workers[index].up = index < simulator->scale.wanted;
+}
+
+static void scale(struct simulator *simulator)
+{
+    struct scale_load load = {
+        .slots = simulator->world.slots,
+        .busy_ns = schedule_busy_ns(&simulator->schedule, simulator->now_ns),
+        .waiting = simulator->waiting,
+    };
+    for (size_t i = 0; i < simulator->world.worker_count; i++)
+        load.workers += simulator_takes(simulator, i);
+    if (scale_look(&simulator->scale, &load, simulator->now_ns))
+        SAY(simulator, "%u workers are wanted", simulator->scale.wanted);
+    if (simulator->answered < simulator->world.request_count)
+        schedule_event(simulator, simulator->now_ns + simulator->world.short_ns / 4 + 1,
+                       EVENT_SCALES, 0);
+}
+
 /* ---- executions ---- */
 
 /* What ran with a worker that was replaced waits again, once. */
@@ -193,9 +246,7 @@ static void die(struct simulator *simulator, size_t index, bool replaced)
         if (simulator->executions[i].runs && simulator->executions[i].worker == index)
             end_execution(simulator, &simulator->executions[i], true, replaced);
     }
-    schedule_event(simulator,
-                   simulator->now_ns + simulator_draw_ns(simulator, 30 * CLOCK_NS_PER_MS),
-                   EVENT_COMES_BACK, index);
+    start_worker(simulator, index);
 }
 
 static void watch(struct simulator *simulator, size_t index)
@@ -228,7 +279,7 @@ static uint64_t room_of(const struct simulator *simulator)
     uint64_t room = 0;
     for (size_t i = 0; i < simulator->world.worker_count; i++) {
         const struct simulator_worker *worker = &simulator->workers[i];
-        room += worker->up ? simulator->world.slots - worker->running : 0;
+        room += simulator_takes(simulator, i) ? simulator->world.slots - worker->running : 0;
     }
     return room;
 }
@@ -239,7 +290,8 @@ static size_t idlest_worker(const struct simulator *simulator)
     for (size_t i = 0; i < simulator->world.worker_count; i++) {
         const struct simulator_worker *worker = &simulator->workers[i], *than;
         than = &simulator->workers[best];
-        if (worker->up && (!than->up || worker->running < than->running))
+        if (simulator_takes(simulator, i) &&
+            (!simulator_takes(simulator, best) || worker->running < than->running))
             best = i;
     }
     return best;
@@ -353,7 +405,7 @@ static void happen(struct simulator *simulator, const struct simulator_event *ev
                            EVENT_DIES, simulator_draw(simulator, world->worker_count));
         break;
     case EVENT_COMES_BACK:
-        simulator->workers[event->index].up = true;
+        come_back(simulator, event->index);
         break;
     case EVENT_CHANGES_SPEED:
         change_speed(simulator, event->index);
@@ -364,7 +416,11 @@ static void happen(struct simulator *simulator, const struct simulator_event *ev
         break;
     case EVENT_WAKES:
         break;
+    case EVENT_SCALES:
+        scale(simulator);
+        break;
     }
+    staff(simulator);
 }
 
 static bool joins(const struct queue_entry *a, const struct queue_entry *b)
@@ -380,6 +436,11 @@ static void begin(struct simulator *simulator)
     simulator->to_come = world->request_count;
     schedule_init(&simulator->schedule, &world->policy, joins);
     schedule_set_model(&simulator->schedule, world->max_rows, world->slots * world->worker_count);
+    scale_init(&simulator->scale, world->least_workers, (uint32_t)world->worker_count,
+               world->short_ns, world->idle_ns);
+    for (size_t i = 0; i < world->least_workers; i++)
+        simulator->workers[i].up = true;
+    schedule_event(simulator, 0, EVENT_SCALES, 0);
     for (size_t i = 0; i < world->request_count; i++)
         schedule_event(simulator, simulator->requests[i].arrives_ns, EVENT_ARRIVES, i);
     if (world->death_ns)

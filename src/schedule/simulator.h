@@ -4,6 +4,7 @@
 #ifndef TENSORD_SCHEDULE_SIMULATOR_H
 #define TENSORD_SCHEDULE_SIMULATOR_H
 
+#include "schedule/scale.h"
 #include "schedule/schedule.h"
 
 #include <stdio.h>
@@ -45,6 +46,7 @@ struct simulator_execution {
 
 struct simulator_worker {
     bool up;
+    bool comes; /* up, after a while */
     uint64_t running;
     double slowness; /* 1: as fast as it can */
 };
@@ -57,9 +59,11 @@ struct simulator_world {
     double first_row_ns, row_ns, square_ns; /* an execution's time: a + b rows + c rows^2 */
     double noise;                           /* of it: 0.3 is plus or minus 30 % */
     double hang_share, send_failure_share;
-    bool repeats;      /* what runs with a worker that is replaced waits again */
-    uint64_t death_ns; /* between two deaths of workers, on average; 0: none die */
-    uint64_t slow_ns;  /* between two changes of a worker's speed; 0: none */
+    bool repeats;           /* what runs with a worker that is replaced waits again */
+    uint64_t death_ns;      /* between two deaths of workers, on average; 0: none die */
+    uint64_t slow_ns;       /* between two changes of a worker's speed; 0: none */
+    uint32_t least_workers; /* as many as worker_count as they are needed */
+    uint64_t short_ns, idle_ns;
     uint32_t weights[SIMULATOR_CALLERS];
     size_t callers;
 };
@@ -74,6 +78,7 @@ enum simulator_event_kind {
     EVENT_COMES_BACK,
     EVENT_CHANGES_SPEED,
     EVENT_WAKES,
+    EVENT_SCALES,
 };
 
 struct simulator_event {
@@ -88,6 +93,7 @@ struct simulator {
     uint64_t now_ns;
     struct simulator_world world;
     struct schedule schedule;
+    struct scale scale;
     struct simulator_request requests[SIMULATOR_REQUESTS];
     struct simulator_worker workers[SIMULATOR_WORKERS];
     struct simulator_execution executions[SIMULATOR_WORKERS * SIMULATOR_SLOTS];
@@ -145,6 +151,9 @@ void simulator_check_refusal(struct simulator *simulator, const struct simulator
 
 /* A request has its answer, or will have none. */
 void simulator_check_answer(struct simulator *simulator, const struct simulator_request *request);
+
+/* True when the worker is up and wanted. */
+bool simulator_takes(const struct simulator *simulator, size_t worker);
 
 /* All that could be done now is done. */
 void simulator_check_rest(struct simulator *simulator);

@@ -294,7 +294,7 @@ void simulator_check_answer(struct simulator *simulator, const struct simulator_
 static bool is_up(const struct simulator *simulator)
 {
     for (size_t i = 0; i < simulator->world.worker_count; i++) {
-        if (simulator->workers[i].up)
+        if (simulator_takes(simulator, i))
             return true;
     }
     return false;
@@ -321,6 +321,9 @@ void simulator_check_rest(struct simulator *simulator)
     if (queued > simulator->waiting)
         simulator_fail(simulator, "doubled", "%zu requests wait, and %zu are in the queue",
                        simulator->waiting, queued);
+    if (simulator->scale.wanted < simulator->world.least_workers ||
+        simulator->scale.wanted > simulator->world.worker_count)
+        simulator_fail(simulator, "exceeded", "%u workers are wanted", simulator->scale.wanted);
     if (queued > simulator->world.policy.queue_limit)
         simulator_fail(simulator, "exceeded", "%zu requests are in the queue", queued);
     if (simulator->waiting && !simulator->running && !simulator->retries && is_up(simulator))

@@ -117,7 +117,10 @@ static void draw_workers(struct simulator *simulator)
     world->death_ns = draw_one_in(simulator, 3) ? 300 * CLOCK_NS_PER_MS : 0;
     world->slow_ns = draw_one_in(simulator, 3) ? 200 * CLOCK_NS_PER_MS : 0;
     for (size_t i = 0; i < world->worker_count; i++)
-        simulator->workers[i] = (struct simulator_worker){.up = true, .slowness = 1};
+        simulator->workers[i] = (struct simulator_worker){.slowness = 1};
+    world->least_workers = draw_one_in(simulator, 2) ? 1 : (uint32_t)world->worker_count;
+    world->short_ns = 1 + simulator_draw(simulator, 100 * CLOCK_NS_PER_MS);
+    world->idle_ns = 1 + simulator_draw(simulator, CLOCK_NS_PER_S);
 }
 
 /* ---- the requests ---- */

@@ -254,7 +254,7 @@ struct generation *generation_new(struct version *version, const struct reposito
         generation_question_copy(&generation->arena, found, &generation->question, ret_error);
     struct model_workers workers = generation_workers_of(found);
     if (copied)
-        copied = generation_workers_init(generation, workers.min, workers.max, ret_error);
+        copied = generation_workers_init(generation, &workers, ret_error);
     if (copied && generation->spec.server.command_count)
         copied = make_pool(generation, ret_error);
     if (copied && found->config->pipeline)

@@ -6,6 +6,7 @@
 #ifndef TENSORD_SERVING_GENERATION_H
 #define TENSORD_SERVING_GENERATION_H
 
+#include "schedule/scale.h"
 #include "schedule/schedule.h"
 #include "serving/admission.h"
 #include "serving/generation_state.h"
@@ -38,7 +39,8 @@ struct generation {
     struct timer retry;
     struct generation_worker *further; /* than that one: generation_workers.h */
     size_t further_count;
-    size_t workers_wanted;  /* all in all */
+    struct scale scale; /* how many are wanted, all in all */
+    struct timer scale_again;
     bool short_handed;      /* the version's note says why fewer serve */
     bool shrinks;           /* one that is not wanted has something to do still */
     struct loop_task staff; /* sees that those run that should */

@@ -357,6 +357,7 @@ static void dispatch(struct loop_task *task)
     }
     if (!generation->state.queued)
         return;
+    generation_workers_watch(generation);
     generation->dispatched_ns = clock_now_ns();
     while (generation->state.phase == GENERATION_READY &&
            (room = generation_workers_room(generation)) > 0) {

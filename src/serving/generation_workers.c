@@ -4,7 +4,14 @@
 #include "serving/replica.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+enum {
+    SHORT_MS = 1000, /* of too few workers, before there are more */
+    LOOK_MS = 250,
+    LINE_BYTES = 160,
+};
 
 static struct serving *serving_of(const struct generation *generation)
 {
@@ -27,7 +34,7 @@ static enum generation_phase phase_at(const struct generation *generation, size_
 /* Those that are not wanted any more are given nothing, so that they come to an end. */
 static bool takes_requests(const struct generation *generation, size_t place)
 {
-    return phase_at(generation, place) == GENERATION_READY && place < generation->workers_wanted;
+    return phase_at(generation, place) == GENERATION_READY && place < generation->scale.wanted;
 }
 
 size_t generation_workers_live(const struct generation *generation)
@@ -71,7 +78,7 @@ void generation_workers_measure(const struct generation *generation, struct mode
         return; /* it has none of its own */
     to->workers_ready += generation_workers_ready(generation);
     if (is_up(generation))
-        to->workers_wanted += generation->workers_wanted;
+        to->workers_wanted += generation->scale.wanted;
 }
 
 /* ---- dispatch ---- */
@@ -227,7 +234,7 @@ void generation_worker_lost(struct generation_worker *worker, enum generation_en
 
 bool generation_workers_settled(const struct generation *generation)
 {
-    for (size_t place = 0; place < generation->workers_wanted; place++) {
+    for (size_t place = 0; place < generation->scale.wanted; place++) {
         if (phase_at(generation, place) != GENERATION_READY &&
             (place == 0 || generation->further[place - 1].failure.code == ERROR_OK))
             return false;
@@ -239,7 +246,7 @@ bool generation_workers_settled(const struct generation *generation)
 static void look_at(struct generation *generation, size_t place, bool serves)
 {
     struct generation_worker *worker = &generation->further[place - 1];
-    bool wanted = serves && place < generation->workers_wanted;
+    bool wanted = serves && place < generation->scale.wanted;
     switch (worker->state.phase) {
     case GENERATION_COLD:
         if (wanted && !generation->state.retired)
@@ -266,15 +273,15 @@ static void note(struct generation *generation)
 {
     struct version *version = generation->version;
     const struct error *failure = NULL;
-    for (size_t i = 0; i + 1 < generation->workers_wanted && !failure; i++) {
+    for (size_t i = 0; i + 1 < generation->scale.wanted && !failure; i++) {
         if (generation->further[i].failure.code != ERROR_OK)
             failure = &generation->further[i].failure;
     }
     if (version->current != generation)
         return;
     if (failure)
-        version_note(version, "%zu of %zu workers serve: another one ended: %s",
-                     generation_workers_ready(generation), generation->workers_wanted,
+        version_note(version, "%zu of %u workers serve: another one ended: %s",
+                     generation_workers_ready(generation), generation->scale.wanted,
                      failure->message);
     else if (generation->short_handed)
         version_note(version, "%s", "");
@@ -293,8 +300,10 @@ static void look_at_all(struct generation *generation)
     generation->shrinks = false;
     for (size_t place = 1; place <= generation->further_count; place++)
         look_at(generation, place, serves);
-    if (!serves)
+    if (!serves) {
+        generation->scale.wanted = generation->scale.min; /* when it serves again */
         return;
+    }
     schedule_set_slots(&generation->schedule,
                        generation_workers_ready(generation) * generation->schema->concurrency);
     generation_dispatch(generation);
@@ -318,6 +327,46 @@ void generation_staff(struct generation *generation)
         loop_defer(serving_of(generation)->loop, &generation->staff);
 }
 
+/* ---- how many are to run ---- */
+
+static void say_wanted(const struct generation *generation, uint32_t before)
+{
+    char line[LINE_BYTES];
+    uint32_t wanted = generation->scale.wanted;
+    snprintf(line, sizeof line, "%u workers instead of %u: %s", wanted, before,
+             wanted > before ? "requests have waited while all were busy"
+                             : "fewer have been needed for a while");
+    version_say(generation->version, LOG_INFO, span_of(line));
+}
+
+static void look_at_load(struct timer *timer)
+{
+    struct generation *generation = list_entry(timer, struct generation, scale_again);
+    const struct schedule *schedule = &generation->schedule;
+    uint64_t now_ns = clock_now_ns();
+    uint32_t before = generation->scale.wanted;
+    if (generation->state.retired || generation->state.phase != GENERATION_READY)
+        return;
+    const struct scale_load load = {
+        .workers = (uint32_t)generation_workers_ready(generation),
+        .slots = generation->schema->concurrency,
+        .busy_ns = schedule_busy_ns(schedule, now_ns),
+        .waiting = schedule->queue.count,
+    };
+    if (scale_look(&generation->scale, &load, now_ns)) {
+        say_wanted(generation, before);
+        generation_staff(generation);
+    }
+    if (load.waiting || schedule->running || generation->scale.wanted > generation->scale.min)
+        generation_workers_watch(generation);
+}
+
+void generation_workers_watch(struct generation *generation)
+{
+    if (generation->scale.min < generation->scale.max && !timer_running(&generation->scale_again))
+        timer_start(&generation->scale_again, serving_of(generation)->loop, LOOK_MS, look_at_load);
+}
+
 void generation_workers_retire(struct generation *generation)
 {
     for (size_t i = 0; i < generation->further_count; i++)
@@ -326,12 +375,12 @@ void generation_workers_retire(struct generation *generation)
 
 /* ---- life ---- */
 
-bool generation_workers_init(struct generation *generation, uint32_t wanted, uint32_t most,
+bool generation_workers_init(struct generation *generation, const struct model_workers *workers,
                              struct error *ret_error)
 {
-    assert(wanted > 0 && wanted <= most);
-    size_t count = most - 1;
-    generation->workers_wanted = wanted;
+    size_t count = workers->max - 1;
+    scale_init(&generation->scale, workers->min, workers->max, SHORT_MS * CLOCK_NS_PER_MS,
+               workers->idle_s * CLOCK_NS_PER_S);
     generation->further = calloc(count, sizeof *generation->further);
     if (!generation->further && count)
         return error_no_memory(ret_error);
@@ -346,6 +395,7 @@ bool generation_workers_init(struct generation *generation, uint32_t wanted, uin
 void generation_workers_fini(struct generation *generation)
 {
     loop_undefer(&generation->staff);
+    timer_stop(&generation->scale_again);
     for (size_t i = 0; i < generation->further_count; i++) {
         assert(!generation->further[i].replica);
         timer_stop(&generation->further[i].retry);

@@ -8,6 +8,7 @@
 #ifndef TENSORD_SERVING_GENERATION_WORKERS_H
 #define TENSORD_SERVING_GENERATION_WORKERS_H
 
+#include "repository/repository.h"
 #include "serving/generation.h"
 #include "telemetry/metrics.h"
 
@@ -20,8 +21,8 @@ struct generation_worker {
     struct error failure; /* why it does not run, though it should; ERROR_OK: it does or will */
 };
 
-/* Makes room for `most` workers, of which `wanted` are to run. */
-bool generation_workers_init(struct generation *generation, uint32_t wanted, uint32_t most,
+/* Makes room for as many workers as there may be. */
+bool generation_workers_init(struct generation *generation, const struct model_workers *workers,
                              struct error *ret_error);
 
 /* No worker is left. Does nothing when generation_workers_init was not called. */
@@ -53,6 +54,9 @@ uint64_t generation_workers_room(const struct generation *generation);
 
 /* The one that has the fewest executions, of those that can take another; NULL: none can. */
 struct replica *generation_workers_next(const struct generation *generation);
+
+/* Requests have come: looks from time to time whether the workers are as many as that takes. */
+void generation_workers_watch(struct generation *generation);
 
 /* True while any of them executes: an answer is to come. */
 bool generation_workers_busy(const struct generation *generation);

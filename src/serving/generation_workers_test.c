@@ -328,7 +328,7 @@ static void one_that_is_not_wanted_ends_when_it_is_done(void **state)
         clients[i] = ask();
     fixture_turn(&f);
     read_all();
-    generation()->workers_wanted = 1;
+    generation()->scale.wanted = 1;
     generation_staff(generation());
     fixture_turn(&f);
     read_all();
@@ -344,7 +344,7 @@ static void one_that_is_not_wanted_ends_when_it_is_done(void **state)
     worker_end(&f, workers[1], "exited with status 0");
     worker_end(&f, workers[2], "exited with status 0");
     assert_int_equal(live(), 1);
-    generation()->workers_wanted = WORKERS;
+    generation()->scale.wanted = WORKERS;
     generation_staff(generation());
     fixture_turn(&f);
     assert_int_equal(live(), WORKERS);
