@@ -49,29 +49,43 @@ static bool unfit(const struct pipeline_step *step, struct error *ret_error, con
                      SPAN_ARGS(step->name), what, SPAN_ARGS(step->model));
 }
 
-/* Follows the steps that are pipelines. Each version is looked at once: marked. */
-static bool check_circles(struct serving *serving, const struct pipeline_plan *plan,
-                          const struct version *self, unsigned depth, struct error *ret_error)
+enum walked { WALKED, WALKED_BACK, WALKED_TOO_DEEP };
+
+/* Follows the steps that are pipelines, to see whether one is the pipeline itself. Each version is
+ * looked at once: marked. */
+static enum walked walk(struct serving *serving, const struct pipeline_plan *plan,
+                        const struct version *self, unsigned depth,
+                        const struct pipeline_step **ret_step)
 {
-    for (size_t i = 0; i < plan->graph.step_count; i++) {
-        const struct pipeline_step *step = &plan->graph.steps[i];
-        struct version *version = version_of_step(serving, step);
+    enum walked walked = WALKED;
+    for (size_t i = 0; i < plan->graph.step_count && walked == WALKED; i++) {
+        const struct pipeline_step *below;
+        struct version *version = version_of_step(serving, &plan->graph.steps[i]);
         const struct pipeline_plan *inner = version ? plan_of(version) : NULL;
+        *ret_step = &plan->graph.steps[i];
         if (version == self)
-            return unfit(step, ret_error, "the pipeline would run itself, as (a part of) model");
+            return WALKED_BACK;
         if (!inner || version->circle_mark == serving->circle_marks)
             continue;
         version->circle_mark = serving->circle_marks;
-        if (depth == PIPELINE_MAX_DEPTH)
-            return unfit(step, ret_error, "pipelines are too deep in each other at model");
-        if (!check_circles(serving, inner, self, depth + 1, ret_error)) {
-            error_set(
-                ret_error, ERROR_INVALID_ARGUMENT,
-                "step '%.*s': model '%.*s' has the pipeline itself among its steps, or is too "
-                "deep",
-                SPAN_ARGS(step->name), SPAN_ARGS(step->model));
-            return false;
-        }
+        walked = depth == PIPELINE_MAX_DEPTH ? WALKED_TOO_DEEP
+                                             : walk(serving, inner, self, depth + 1, &below);
+    }
+    return walked;
+}
+
+static bool check_circles(struct serving *serving, const struct pipeline_plan *plan,
+                          const struct version *self, struct error *ret_error)
+{
+    const struct pipeline_step *step;
+    serving->circle_marks++;
+    switch (walk(serving, plan, self, 1, &step)) {
+    case WALKED:
+        break;
+    case WALKED_BACK:
+        return unfit(step, ret_error, "the pipeline would run itself, as or in model");
+    case WALKED_TOO_DEEP:
+        return unfit(step, ret_error, "pipelines are more than 8 deep in each other, below model");
     }
     return true;
 }
@@ -84,7 +98,7 @@ static bool check_size(struct pipeline_plan *plan, const struct pipeline_plan *i
         plan->depth = inner->depth + 1;
     plan->steps_below += 1 + (inner ? inner->steps_below : 0);
     if (plan->depth > PIPELINE_MAX_DEPTH)
-        return unfit(step, ret_error, "pipelines are more than 8 deep in each other at model");
+        return unfit(step, ret_error, "pipelines are more than 8 deep in each other, below model");
     return plan->steps_below <= PIPELINE_MAX_STEPS_BELOW ||
            unfit(step, ret_error,
                  "more than 1024 steps, those of pipelines in it among them, with");
@@ -144,8 +158,8 @@ static enum looked look_at_steps(struct pipeline *pipeline, const struct schema 
 {
     struct serving *serving = serving_of(pipeline);
     struct pipeline_plan *plan = pipeline->generation->plan;
-    serving->circle_marks++;
-    if (!check_circles(serving, plan, pipeline->generation->version, 1, ret_error))
+    enum looked all = LOOKED_GOOD;
+    if (!check_circles(serving, plan, pipeline->generation->version, ret_error))
         return LOOKED_BAD;
     plan->depth = 1;
     plan->steps_below = 0;
@@ -153,15 +167,18 @@ static enum looked look_at_steps(struct pipeline *pipeline, const struct schema 
         const struct pipeline_step *step = &plan->graph.steps[i];
         const struct version *version = NULL;
         enum looked looked = look_at_step(serving, step, &version, ret_error);
-        if (looked == LOOKED_WAITS)
-            note_waiting(pipeline, step);
-        if (looked != LOOKED_GOOD)
+        if (looked == LOOKED_BAD)
             return looked;
+        if (looked == LOOKED_WAITS) {
+            note_waiting(pipeline, step);
+            all = looked;
+            continue;
+        }
         schemas[i] = version_schema(version);
         if (!check_size(plan, version->current->plan, step, ret_error))
             return LOOKED_BAD;
     }
-    return LOOKED_GOOD;
+    return all;
 }
 
 static void fill_schema(const struct generation *generation, struct schema *schema)
