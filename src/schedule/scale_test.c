@@ -39,13 +39,13 @@ static void load_workers(struct model *model)
 /* Goes on for so long with work for that many slots arriving. */
 static void go_on(struct model *model, double seconds, double offered)
 {
-    const double look_s = (double)LOOK_NS / SECOND_NS;
+    const double look_s = (double)LOOK_NS / (double)SECOND_NS;
     for (int i = 0; i < (int)(seconds / look_s); i++) {
-        double capacity = model->serving * SLOTS * look_s;
+        double capacity = model->serving * (double)SLOTS * look_s;
         model->backlog += offered * look_s;
         double done = model->backlog < capacity ? model->backlog : capacity;
         model->backlog -= done;
-        model->busy_ns += (uint64_t)(done * SECOND_NS);
+        model->busy_ns += (uint64_t)(done * (double)SECOND_NS);
         model->now_ns += LOOK_NS;
         struct scale_load load = {.workers = model->serving,
                                   .slots = SLOTS,
@@ -97,7 +97,8 @@ static void a_peak_keeps_what_it_needed(void **state)
     model.backlog = 0;
     for (int i = 0; i < 10; i++) {
         go_on(&model, IDLE_S / 2, 1);
-        go_on(&model, 1, wanted * SLOTS * 0.5); /* all but one of them, at three fifths or more */
+        go_on(&model, 1,
+              wanted * (double)SLOTS * 0.5); /* all but one of them, at three fifths or more */
         model.backlog = 0;
     }
     assert_in_range(model.scale.wanted, wanted - 2, wanted);
