@@ -351,6 +351,21 @@ def test_scratch_folders_go(server, tmp_path):
     assert not list(Path("/tmp").glob(f"tensord-*-{started.pid}"))
 
 
+def test_scratch_folders_of_a_server_that_was_killed_go_with_the_next(server, tmp_path):
+    write_python(tmp_path / "models", "one", "def predict(x: int) -> int:\n    return x\n")
+    (tmp_path / "killed").mkdir()
+    living = server(tmp_path / "models", "--sandbox", "off").wait_ready("one")  # so that folders lie on the disk
+    killed = Server(tmp_path / "models", "--sandbox", "off", state=tmp_path / "killed").wait_ready("one")
+    [left] = Path("/tmp").glob(f"tensord-*-{killed.pid}")
+    (left / "file").write_text("x")
+    (left / "link").symlink_to(tmp_path)
+    killed.kill()
+    assert left.exists()
+    server(tmp_path / "models").wait_ready("one")
+    until(lambda: not left.exists(), 30, "what was left to go")
+    assert list(Path("/tmp").glob(f"tensord-*-{living.pid}")) and (tmp_path / "models").exists()
+
+
 def test_scratch_folders_go_after_an_upgrade_too(server, tmp_path):
     write_python(tmp_path / "models", "one", """
         import os

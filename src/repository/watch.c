@@ -27,10 +27,12 @@
 #include <uv.h>
 
 enum {
-    SETTLE_MS = 50,      /* after an event, before the look */
-    INCOMPLETE_MS = 250, /* between looks while something is being written */
-    GONE_MS = 1000,      /* before it is believed that something has gone */
-    RETRY_MS = 250,      /* after a first look that failed; then twice as long each time */
+    SETTLE_MS = 50,        /* after an event, before the look */
+    SETTLE_MOST_MS = 1000, /* after the first one, however many follow */
+    SLOW_MS = 10000,       /* of a look, after which that is said */
+    INCOMPLETE_MS = 250,   /* between looks while something is being written */
+    GONE_MS = 1000,        /* before it is believed that something has gone */
+    RETRY_MS = 250,        /* after a first look that failed; then twice as long each time */
     EVENT_BYTES = 16384,
 };
 
@@ -58,6 +60,8 @@ struct repository_watch {
     uv_poll_t poll;
     struct loop_work work;
     struct timer timer;
+    struct timer slow; /* while a look runs */
+    uint64_t event_ns; /* the first one after the last look; 0: there was none */
     bool looking, again, closing, poll_closed;
     /* Names that were moved in since the last look began. */
     char renamed[SCAN_MAX_RENAMED][NAME_MAX + 1 + 21]; /* with a version */
@@ -254,8 +258,18 @@ static uint64_t tell(struct repository_watch *watch)
     return watch->rescan_ms;
 }
 
+/* Only the disk, or what it is reached by, can be so slow. */
+static void say_slow(struct timer *timer)
+{
+    log_warning("repository",
+                "a look at the folder of models has not ended for %d s; until it does, "
+                "changes there are not noticed",
+                SLOW_MS / 1000);
+}
+
 static void end_look(struct repository_watch *watch, uint64_t wait_ms)
 {
+    timer_stop(&watch->slow);
     close(watch->fd);
     watch->looking = false;
     if ((watch->again || watch->moved) && !watch->holding_back)
@@ -313,6 +327,7 @@ static void begin_look(struct repository_watch *watch)
         return;
     }
     timer_stop(&watch->timer);
+    watch->event_ns = 0;
     watch->fd = question_fd(watch);
     watch->looking = watch->fd >= 0 &&
                      watch->looker.start(watch->looker.context, watch->path, watch->fd, &error);
@@ -321,6 +336,7 @@ static void begin_look(struct repository_watch *watch)
         watch->believes = watch->expects_fewer;
         watch->expects_fewer = false;
         watch->looks++;
+        timer_start(&watch->slow, watch->loop, SLOW_MS, say_slow);
         return;
     }
     log_error("repository", "cannot look at the repository: %s", error.message);
@@ -347,6 +363,17 @@ static void remember(struct repository_watch *watch, const struct inotify_event 
     snprintf(watch->renamed[watch->renamed_count++], sizeof *watch->renamed, "%s", event->name);
 }
 
+/* A look soon after the last event, and in any case a while after the first one: somebody may write
+ * without end, a log say. */
+static void settle(struct repository_watch *watch)
+{
+    uint64_t now_ns = loop_now_ns(watch->loop);
+    if (!watch->event_ns)
+        watch->event_ns = now_ns;
+    if (now_ns - watch->event_ns < (SETTLE_MOST_MS - SETTLE_MS) * CLOCK_NS_PER_MS)
+        timer_start(&watch->timer, watch->loop, SETTLE_MS, timer_fired);
+}
+
 static void on_events(uv_poll_t *poll, int status, int events)
 {
     struct repository_watch *watch = list_entry(poll, struct repository_watch, poll);
@@ -366,7 +393,7 @@ static void on_events(uv_poll_t *poll, int status, int events)
     if (happened && watch->looking)
         watch->again = true;
     else if (happened && !watch->holding_back)
-        timer_start(&watch->timer, watch->loop, SETTLE_MS, timer_fired);
+        settle(watch);
 }
 
 /* ---- life ---- */
@@ -431,6 +458,7 @@ void repository_watch_close(struct repository_watch *watch)
         return;
     watch->closing = true;
     timer_stop(&watch->timer);
+    timer_stop(&watch->slow);
     uv_close((uv_handle_t *)&watch->poll, poll_closed);
 }
 
