@@ -110,7 +110,6 @@ def test_flags_that_make_no_difference_are_accepted():
         (["--grpc-server-cert=x"], f"--grpc-server-cert: {NO_TLS}"),
         (["--http-restricted-api=model-repository:k=v"], "--http-restricted-api: restricted APIs are not supported"),
         (["--model-namespacing=true"], "--model-namespacing=true: model namespaces are not supported"),
-        (["--rate-limit=execution_count"], "--rate-limit=execution_count: the rate limiter is not supported"),
         (["--http-prot=1"], "unknown flag '--http-prot'; did you mean '--http-port'?"),
         (["--http-port=many"], "--http-port wants a port, not 'many'"),
         (["--http-port=65536"], "--http-port wants a port, not '65536'"),

@@ -37,8 +37,8 @@ def chaos(server, tmp_path):
     return start
 
 
-def message(value, shape=(1,), **parameters):
-    made = service_pb2.ModelInferRequest(model_name="m", raw_input_contents=[np.int32(value).tobytes()])
+def message(value, shape=(1,), model="m", **parameters):
+    made = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[np.int32(value).tobytes()])
     made.inputs.add(name="x", datatype="INT32", shape=shape)
     for key, number in parameters.items():
         made.parameters[key].int64_param = number
@@ -354,3 +354,76 @@ def test_a_token_s_limits_are_named(chaos):
     metrics = server.fetch("/metrics")[2].decode()
     for limit in "token_rate", "token_concurrency":
         assert f'tensord_limit_hits_total{{limit="{limit}"}} 1' in metrics
+
+
+@pytest.fixture
+def sharing(server, tmp_path):
+    """sharing(*arguments, a=…, b=…) serves chaos models that need so much of the resource R."""
+
+    def start(*arguments, **needs):
+        for name, need in needs.items():
+            limiter = {"resources": [{"name": "R", "count": need}]}
+            write_config(tmp_path / "models", name, backend="chaos", input=[tensor_config("x", "INT32")],
+                         output=[tensor_config("y", "INT32")], instance_group=[{"count": 4, "rate_limiter": limiter}],
+                         parameters={"batching": {"string_value": "no"}, "concurrency": {"string_value": "4"}})
+        return server(tmp_path / "models", *arguments)
+
+    return start
+
+
+def running(server):
+    """How many requests run of each model."""
+    return {model["name"]: model["requests_running"] for model in server.get("/tensord/v1/models")["models"]}
+
+
+def test_models_wait_for_what_they_share(sharing):
+    server = sharing(a=2, b=1)
+    for name in "ab":
+        server.wait_ready(name)
+    with Calls(server) as calls:
+        first = calls.send(1, model="b", wait_ms=LONG_MS)
+        until(lambda: running(server)["b"] == 1, TIMEOUT_S, "b")
+        big = calls.send(2, model="a", wait_ms=LONG_MS)
+        calls.settle()
+        overtaking = calls.send(3, model="b", wait_ms=LONG_MS)  # there is enough for it, but a waits for it
+        calls.settle()
+        assert running(server) == {"a": 0, "b": 1}
+        first.cancel()
+        until(lambda: running(server) == {"a": 1, "b": 0}, TIMEOUT_S, "a's turn")
+        big.cancel()
+        until(lambda: running(server) == {"a": 0, "b": 1}, TIMEOUT_S, "b's turn")
+        overtaking.cancel()
+
+
+def test_who_leaves_the_queue_holds_nobody_up(sharing):
+    server = sharing(a=2, b=1)
+    for name in "ab":
+        server.wait_ready(name)
+    with Calls(server) as calls:
+        first = calls.send(1, model="b", wait_ms=LONG_MS)
+        until(lambda: running(server)["b"] == 1, TIMEOUT_S, "b")
+        leaving = calls.send(2, model="a", wait_ms=LONG_MS)
+        calls.settle()
+        second = calls.send(3, model="b", wait_ms=LONG_MS)
+        calls.settle()
+        leaving.cancel()
+        until(lambda: running(server) == {"a": 0, "b": 2}, TIMEOUT_S, "b's second")
+        for call in first, second:
+            call.cancel()
+
+
+def test_settings_say_how_much_there_is(sharing):
+    server = sharing("--rate-limit-resource", "R:1", a=2, b=1)
+    server.wait_ready("b")
+    reason = {model["name"]: model["reason"] for model in server.get("/tensord/v1/models")["models"]}["a"]
+    assert "needs 2 of the resource 'R', of which there are 1" in reason
+
+
+def test_the_rate_limiter_can_be_off(sharing):
+    server = sharing("--rate-limit", "off", a=1)
+    server.wait_ready("a")
+    with Calls(server) as calls:
+        busy = [calls.send(value, model="a", wait_ms=LONG_MS) for value in range(3)]
+        until(lambda: running(server) == {"a": 3}, TIMEOUT_S, "all")
+        for call in busy:
+            call.cancel()

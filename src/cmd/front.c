@@ -340,6 +340,8 @@ static bool start(const char *path, struct error *ret_error)
         return false;
     front.load_named.run = load_named;
     make_serving();
+    if (!front_resources(&front.settings, &front.serving.limiter, ret_error))
+        return false;
     make_http();
     observing_start(front.loop, front.spawner);
     make_drain();

@@ -101,6 +101,18 @@ void front_serving_options(const struct settings *settings, struct serving_optio
     };
 }
 
+bool front_resources(const struct settings *settings, struct limiter *limiter,
+                     struct error *ret_error)
+{
+    const struct setting_list *resources = &settings->rate_limit_resource;
+    limiter->off = strcmp(settings->rate_limit, "off") == 0;
+    for (size_t i = 0; i < resources->count; i++) {
+        if (!limiter_give_resource(limiter, span_of(resources->items[i]), ret_error))
+            return false;
+    }
+    return true;
+}
+
 void front_limits_apply(const struct settings *settings, struct api *api, struct serving *serving,
                         struct http_server *http)
 {

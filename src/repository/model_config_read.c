@@ -210,18 +210,29 @@ static bool make_outputs(struct maker *maker)
     return true;
 }
 
+static bool has_limiter(const struct inference_model_config *from)
+{
+    for (uint32_t i = 0; i < from->instance_group.count; i++) {
+        if (from->instance_group.items[i].rate_limiter)
+            return true;
+    }
+    return false;
+}
+
 static bool make_queue(struct maker *maker)
 {
     const struct inference_model_dynamic_batching *batching =
         maker->from->which_scheduling_choice == 11 ? maker->from->dynamic_batching : NULL;
-    if (!batching && !maker->sections->scheduling)
+    if (!batching && !maker->sections->scheduling && !has_limiter(maker->from))
         return true;
     struct schedule_policy *policy = arena_alloc(maker->arena, sizeof *policy);
     if (!policy)
         return error_no_memory(maker->error);
     maker->config->queue = policy;
     return model_queue_read(batching, maker->sections->scheduling, maker->config->max_batch_size,
-                            policy, maker->error);
+                            policy, maker->error) &&
+           model_queue_read_needs(maker->from->instance_group.items,
+                                  maker->from->instance_group.count, policy, maker->error);
 }
 
 static bool make_batching(struct maker *maker)

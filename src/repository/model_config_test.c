@@ -387,6 +387,28 @@ static void what_is_scheduled_stands_in_a_section_of_its_own(void **state)
     assert_non_null(strstr(fixture->error.message, "cancel_grace_ms"));
 }
 
+static void what_executions_need_of_shared_resources(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *both = "instance_group [ { rate_limiter { priority: 2 resources [ { name: 'R1' "
+                       "count: 4 }, { name: 'R2' global: true count: 2 } ] } } ]";
+    accepts(fixture, both);
+    const struct schedule_policy *policy = fixture->config.queue;
+    assert_int_equal(policy->share_priority, 2);
+    assert_int_equal(policy->need_count, 2);
+    assert_string_equal(policy->needs[1].name, "R2");
+    assert_true(policy->needs[1].global && !policy->needs[0].global);
+    assert_int_equal(policy->needs[0].count, 4);
+    enum error_code code = ERROR_INVALID_ARGUMENT;
+    refuses(fixture, "instance_group { rate_limiter { resources { count: 1 } } }", code, "a name");
+    refuses(fixture, "instance_group { rate_limiter { resources { name: 'a:b' count: 1 } } }", code,
+            "without ':'");
+    refuses(
+        fixture,
+        "instance_group [ { count: 1 }, { rate_limiter { resources { name: 'a' count: 1 } } } ]",
+        ERROR_UNIMPLEMENTED, "different rate limiters");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(environments_that_are_there_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_scheduled_stands_in_a_section_of_its_own, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_executions_need_of_shared_resources, setup, teardown),
         cmocka_unit_test_setup_teardown(queues_are_as_the_config_says, setup, teardown),
         cmocka_unit_test_setup_teardown(queues_that_make_no_sense_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(scheduling_and_parameters_are_taken, setup, teardown),

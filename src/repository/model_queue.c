@@ -139,7 +139,87 @@ bool model_queue_read(const struct inference_model_dynamic_batching *batching,
     return true;
 }
 
+/* ---- shared resources ---- */
+
+static bool add_need(struct schedule_policy *policy,
+                     const struct inference_model_rate_limiter_resource *from,
+                     struct error *ret_error)
+{
+    if (policy->need_count == POLICY_MAX_NEEDS)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "'rate_limiter' may have at most %d resources", POLICY_MAX_NEEDS);
+    if (!from->name.size || from->name.size >= POLICY_NEED_BYTES ||
+        memchr(from->name.data, '\0', from->name.size) ||
+        memchr(from->name.data, ':', from->name.size))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "a resource of 'rate_limiter' has a name of 1 to %d bytes, without ':'",
+                         POLICY_NEED_BYTES - 1);
+    struct policy_need *need = &policy->needs[policy->need_count++];
+    *need = (struct policy_need){.global = from->global, .count = from->count};
+    memcpy(need->name, from->name.data, from->name.size);
+    return true;
+}
+
+static bool read_limiter(const struct inference_model_rate_limiter *from,
+                         struct schedule_policy *policy, struct error *ret_error)
+{
+    if (!from)
+        return true;
+    policy->share_priority = from->priority;
+    for (uint32_t i = 0; i < from->resources.count; i++) {
+        if (from->resources.items[i].count > 0 &&
+            !add_need(policy, &from->resources.items[i], ret_error))
+            return false;
+    }
+    return true;
+}
+
+bool model_queue_read_needs(const struct inference_model_instance_group *groups, size_t count,
+                            struct schedule_policy *policy, struct error *ret_error)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct schedule_policy group = {.need_count = 0};
+        if (!read_limiter(groups[i].rate_limiter, &group, ret_error))
+            return false;
+        if (i > 0 && (group.share_priority != policy->share_priority ||
+                      memcmp(group.needs, policy->needs, sizeof group.needs) != 0))
+            return error_set(ret_error, ERROR_UNIMPLEMENTED,
+                             "instance groups of one model with different rate limiters are not "
+                             "supported by this version");
+        memcpy(policy->needs, group.needs, sizeof group.needs);
+        policy->need_count = group.need_count;
+        policy->share_priority = group.share_priority;
+    }
+    return true;
+}
+
 /* ---- as bytes ---- */
+
+static void pack_needs(const struct schedule_policy *policy, struct buf *buf)
+{
+    pack_number(buf, policy->need_count);
+    for (size_t i = 0; i < policy->need_count; i++) {
+        pack_string(buf, span_of(policy->needs[i].name));
+        pack_number(buf, policy->needs[i].global);
+        pack_number(buf, policy->needs[i].count);
+    }
+    pack_number(buf, policy->share_priority);
+}
+
+static void unpack_needs(struct unpack *unpack, struct schedule_policy *policy)
+{
+    policy->need_count = unpack_number(unpack, POLICY_MAX_NEEDS);
+    for (size_t i = 0; i < policy->need_count; i++) {
+        struct policy_need *need = &policy->needs[i];
+        struct span name = unpack_string(unpack);
+        unpack->failed |= name.size >= POLICY_NEED_BYTES;
+        if (!unpack->failed)
+            memcpy(need->name, name.data, name.size);
+        need->global = unpack_bool(unpack);
+        need->count = (uint32_t)unpack_number(unpack, UINT32_MAX);
+    }
+    policy->share_priority = (uint32_t)unpack_number(unpack, UINT32_MAX);
+}
 
 void model_queue_pack(const struct schedule_policy *policy, struct buf *buf)
 {
@@ -152,6 +232,7 @@ void model_queue_pack(const struct schedule_policy *policy, struct buf *buf)
     pack_number(buf, policy->default_level);
     pack_number(buf, policy->grace_ns);
     pack_number(buf, policy->max_running);
+    pack_needs(policy, buf);
     pack_number(buf, policy->rule_count);
     for (size_t i = 0; i < policy->rule_count; i++) {
         const struct policy_rule *rule = &policy->rules[i];
@@ -176,6 +257,7 @@ void model_queue_unpack(struct unpack *unpack, struct schedule_policy *ret_polic
     policy->default_level = (uint32_t)unpack_number(unpack, POLICY_MAX_LEVELS);
     policy->grace_ns = unpack_number(unpack, UINT64_MAX);
     policy->max_running = unpack_number(unpack, UINT32_MAX);
+    unpack_needs(unpack, policy);
     policy->rule_count = unpack_number(unpack, POLICY_MAX_LEVEL_RULES);
     for (size_t i = 0; i < policy->rule_count; i++) {
         struct policy_rule *rule = &policy->rules[i];

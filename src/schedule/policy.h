@@ -11,6 +11,8 @@ enum {
     POLICY_MAX_LEVELS = 1000, /* of priority */
     POLICY_MAX_LEVEL_RULES = 16,
     POLICY_MAX_PREFERRED = 16,
+    POLICY_MAX_NEEDS = 8, /* of shared resources */
+    POLICY_NEED_BYTES = 32,
 };
 
 /* What becomes of a request whose time in the queue is over. */
@@ -25,6 +27,13 @@ struct policy_rule {
     enum policy_timeout_action action;
 };
 
+/* What each execution needs of a resource that models share; see limiter.h. */
+struct policy_need {
+    char name[POLICY_NEED_BYTES];
+    bool global; /* one for all devices, not one for each */
+    uint32_t count;
+};
+
 struct schedule_policy {
     /* Batches of these sizes are made where they can be; other sizes only once a request has
      * waited for delay_ns. Ascending. With none, delay_ns is waited for the largest batch. */
@@ -37,6 +46,10 @@ struct schedule_policy {
     uint32_t default_level; /* of requests that name none; 0: the middle one */
     struct policy_rule rules[POLICY_MAX_LEVEL_RULES];
     size_t rule_count; /* 0: requests' timeouts count, and queue_limit alone bounds the queue */
+
+    struct policy_need needs[POLICY_MAX_NEEDS];
+    size_t need_count;
+    uint32_t share_priority; /* among models that wait for the same: 1 is the first; 0: 1 */
 
     size_t queue_limit;     /* requests that wait, of all levels */
     uint64_t max_running;   /* requests that are with workers at once; 0: any */

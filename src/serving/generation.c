@@ -121,6 +121,8 @@ static void act(struct generation *generation, struct generation_action action,
     assert(!generation->replica == !generation_has_worker(&generation->state));
     assert(timer_running(&generation->retry) == generation_has_timer(&generation->state));
     generation_staff(generation);
+    if (generation->state.phase != GENERATION_READY)
+        generation_withdraw_claim(generation);
     generation_unref(generation);
 }
 
@@ -260,6 +262,9 @@ struct generation *generation_new(struct version *version, const struct reposito
     if (copied && found->config->pipeline)
         copied = make_plan(generation, found->config->pipeline, ret_error);
     if (copied)
+        copied = limiter_join(&version->model->serving->limiter, &generation->claim,
+                              &generation->schedule.policy, generation->spec.device, ret_error);
+    if (copied)
         generation->memory = tensor_memory_new(options->memory_limit_bytes, ret_error);
     if (!generation->memory) {
         generation_unref(generation);
@@ -301,6 +306,8 @@ static void destroy(struct generation *generation)
 {
     assert(!generation->replica && generation->schedule.queue.count == 0);
     generation_keep_learned(generation);
+    generation_withdraw_claim(generation);
+    limiter_leave(&serving_of(generation)->limiter, &generation->claim);
     if (generation->pool)
         server_pool_fini(generation->pool);
     free(generation->pool);

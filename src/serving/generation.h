@@ -51,6 +51,7 @@ struct generation {
     bool active;                /* since it last looked */
     uint64_t idle_since_ns;     /* CLOCK_NEVER: the free memory has gone back to the kernel */
     uint64_t output_bytes;      /* room that outputs needed lately, where the schema does not say */
+    struct limiter_claim claim; /* to resources that models share */
     struct schedule schedule;   /* of its requests; state.queued of them wait */
     struct loop_task dispatch;
     struct timer dispatch_again; /* after an idle worker could be sent nothing, or to end a delay */
@@ -122,6 +123,14 @@ bool generation_repeat(struct generation *generation, struct inference *inferenc
  * whether or not the model hears that it was cancelled. */
 void generation_abandon(struct generation *generation);
 void generation_reclaim(struct generation *generation);
+
+/* One of its executions has begun, or has ended: what it needs of resources that models share is
+ * taken, or there for others. */
+void generation_take_resources(struct generation *generation);
+void generation_return_resources(struct generation *generation);
+
+/* It waits for such resources no more, if it did. */
+void generation_withdraw_claim(struct generation *generation);
 
 /* Looks at the queue at the end of this loop turn, so that what arrives in one turn can be joined
  * and one doorbell serves all of it. */

@@ -196,6 +196,8 @@ void generation_withdraw_visit(struct generation *generation, struct visit *visi
 static void left(struct generation *generation)
 {
     generation->state.queued--;
+    if (!generation->state.queued)
+        generation_withdraw_claim(generation);
     generation_notice(generation, GENERATION_LEFT);
 }
 
@@ -346,32 +348,73 @@ static bool send_batch(struct generation *generation, struct schedule_batch *bat
     return false;
 }
 
+/* Sends batches to workers as long as that can be done now. True when it waits for resources that
+ * others have. */
+static bool send_batches(struct generation *generation)
+{
+    struct serving *serving = serving_of(generation);
+    struct schedule_batch batch UNSET;
+    uint64_t room;
+    while (generation->state.phase == GENERATION_READY && generation->state.queued > 0 &&
+           (room = generation_workers_room(generation)) > 0) {
+        if (!limiter_may(&serving->limiter, &generation->claim))
+            return true;
+        if (!take_batch(generation, room, &batch)) {
+            dispatch_at(generation, batch.wake_ns);
+            return false;
+        }
+        if (!send_batch(generation, &batch)) {
+            if (!generation_workers_busy(generation)) /* no answer will bring us back */
+                timer_start(&generation->dispatch_again, serving->loop, NO_MEMORY_MS,
+                            dispatch_again);
+            return false;
+        }
+    }
+    return false;
+}
+
 static void dispatch(struct loop_task *task)
 {
     struct generation *generation = list_entry(task, struct generation, dispatch);
-    struct schedule_batch batch UNSET;
-    uint64_t room;
     if (generation->pool) {
         server_pool_dispatch(generation->pool);
         return;
     }
-    if (!generation->state.queued)
-        return;
-    generation_workers_watch(generation);
+    if (generation->state.queued)
+        generation_workers_watch(generation);
     generation->dispatched_ns = clock_now_ns();
-    while (generation->state.phase == GENERATION_READY &&
-           (room = generation_workers_room(generation)) > 0) {
-        if (!take_batch(generation, room, &batch)) {
-            dispatch_at(generation, batch.wake_ns);
-            return;
-        }
-        if (!send_batch(generation, &batch)) {
-            if (!generation_workers_busy(generation)) /* no answer will bring us back */
-                timer_start(&generation->dispatch_again, serving_of(generation)->loop, NO_MEMORY_MS,
-                            dispatch_again);
-            return;
-        }
+    if (!send_batches(generation))
+        generation_withdraw_claim(generation);
+}
+
+/* ---- resources that models share ---- */
+
+/* Others may have their turn now: each looks for itself. */
+static void dispatch_waiting(const struct limiter *limiter)
+{
+    list_each(link, &limiter->waiting)
+    {
+        struct limiter_claim *claim = list_entry(link, struct limiter_claim, wait_link);
+        generation_dispatch(list_entry(claim, struct generation, claim));
     }
+}
+
+void generation_take_resources(struct generation *generation)
+{
+    limiter_take(&serving_of(generation)->limiter, &generation->claim);
+}
+
+void generation_return_resources(struct generation *generation)
+{
+    struct limiter *limiter = &serving_of(generation)->limiter;
+    limiter_return(limiter, &generation->claim);
+    dispatch_waiting(limiter);
+}
+
+void generation_withdraw_claim(struct generation *generation)
+{
+    if (limiter_withdraw(&generation->claim))
+        dispatch_waiting(&serving_of(generation)->limiter);
 }
 
 void generation_dispatch(struct generation *generation)

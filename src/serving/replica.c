@@ -138,6 +138,7 @@ static void end_execution(struct replica *replica, size_t at, bool failed)
 {
     struct execution *ended = &replica->executions[at];
     schedule_end(&replica->generation->schedule, &ended->run, failed, clock_now_ns());
+    generation_return_resources(replica->generation);
     memmove(ended, ended + 1, (--replica->execution_count - at) * sizeof *ended);
 }
 
@@ -547,6 +548,7 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
     struct execution *started = &replica->executions[replica->execution_count++];
     started->id = replica->next_execution++;
     schedule_start(&generation->schedule, &started->run, count, rows, generation->dispatched_ns);
+    generation_take_resources(generation);
     return true;
 }
 

@@ -46,6 +46,7 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
 {
     *serving = (struct serving){.loop = loop, .spawner = spawner, .options = *options};
     map_init(&serving->models);
+    limiter_init(&serving->limiter);
     list_init(&serving->pipelines);
     environments_init(&serving->environments, loop, spawner, &options->environments);
     serving->environments.stopped = environments_stopped;

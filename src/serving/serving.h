@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/process_limits.h"
 #include "schedule/learned.h"
+#include "schedule/limiter.h"
 #include "serving/environment.h"
 #include "serving/measure.h"
 #include "serving/model_log.h"
@@ -67,6 +68,7 @@ struct serving {
     struct tracer *tracer; /* outlives it; NULL: nothing is traced */
     struct environments environments;
     struct learned learned; /* what was learned of models, loaded or not */
+    struct limiter limiter; /* of resources that models share */
     struct map models;      /* name → struct model */
     struct list pipelines;  /* of struct pipeline */
     uint64_t circle_marks;  /* walks over pipelines so far (pipeline.c) */
