@@ -82,10 +82,14 @@ class Subject:
         return total
 
     def resident_kib(self, kind):
-        """Memory of the tree but for its workers. kind: "Rss", or "Pss", where shared pages are shared out."""
-        total = 0
-        for pid in tree(self.process.pid):
-            if b"\0worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        """Memory of the tree but for its workers and their inits, which are forks of what was started. kind: "Rss", or
+        "Pss", where shared pages are shared out."""
+        def command(pid):
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+        root, total = self.process.pid, 0
+        for pid in tree(root):
+            if b"\0worker\0" in command(pid) or (pid != root and command(pid) == command(root)):
                 continue
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith(f"{kind}:"):
