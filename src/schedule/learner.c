@@ -75,7 +75,7 @@ void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots
 
 static float median(const float *values, size_t count)
 {
-    float sorted[LEARNER_SAMPLES];
+    float sorted[LEARNER_SAMPLES] = {0};
     for (size_t i = 0; i < count; i++) {
         size_t at = i;
         for (; at > 0 && sorted[at - 1] > values[i]; at--)

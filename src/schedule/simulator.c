@@ -147,7 +147,7 @@ static void leave(struct simulator *simulator, size_t index)
 
 bool simulator_takes(const struct simulator *simulator, size_t worker)
 {
-    return simulator->workers[worker].up && worker < simulator->scale.wanted;
+    return worker < simulator->scale.wanted && simulator->workers[worker].up;
 }
 
 static void start_worker(struct simulator *simulator, size_t index)
@@ -343,7 +343,7 @@ static void try_again(struct simulator *simulator)
 
 static void dispatch(struct simulator *simulator)
 {
-    struct schedule_batch batch;
+    struct schedule_batch batch = {.wake_ns = CLOCK_NEVER};
     simulator->retries = false;
     while (!simulator->failure) {
         uint64_t room = room_of(simulator);
