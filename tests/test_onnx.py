@@ -341,6 +341,17 @@ def test_a_config_gives_a_rank_that_the_model_leaves_open(server, tmp_path):
             assert call(client, "m", X=x).as_numpy("Y").shape == shape
 
 
+def test_how_many_run_at_once_is_as_the_config_says(server, tmp_path):
+    """Or what is learned, of as many as there are processors."""
+    models.save(models.slow(10), tmp_path / "learned" / "model.onnx")
+    write_config(tmp_path, "said", instance_group=[{"count": 3, "kind": "KIND_CPU"}])
+    models.save(models.slow(10), tmp_path / "said" / "model.onnx")
+    served = server(tmp_path).wait_ready("learned").wait_ready("said")
+    rows = {row["name"]: row for row in json.loads(served.fetch("/tensord/v1/models")[2])["models"]}
+    assert rows["said"]["slots"] == 3
+    assert 1 <= rows["learned"]["slots"] <= min(4, len(os.sched_getaffinity(0)))
+
+
 def test_idle_workers_take_no_time(served, client):
     """Threads of ONNX Runtime sleep while there is nothing to do; so does everybody else."""
     for name in ("matmul", "dynamic"):

@@ -1,5 +1,6 @@
 /* The engine onnx: serves ONNX models by the user's own ONNX Runtime. This file says which models
  * it serves, and loads and unloads them. See README.md for the others. */
+#include "onnx/cpus.h"
 #include "onnx/model.h"
 #include "onnx/options.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CERTAIN = 100, BY_NAME = 95 };
+enum { CERTAIN = 100, BY_NAME = 95, MOST_SLOTS = 4 };
 
 /* ---- the model's file ---- */
 
@@ -161,8 +162,19 @@ static void describe(const struct onnx_model *model, struct tensord_description 
     ret_description->batching = TENSORD_BATCHING_UNKNOWN;
 }
 
-/* One execution at a time unless the config wants more: it has all threads, so that it answers
- * soonest, and what comes meanwhile is joined. */
+/* Unless the config says how many executions are to run at once, as many may as make sense: the
+ * server finds out whether this model gains more by that or by larger batches. All have the same
+ * threads; a device takes one at a time. */
+static uint32_t slot_count(const struct tensord_source *source)
+{
+    unsigned cpus = onnx_cpu_count();
+    if (source->concurrency)
+        return source->concurrency;
+    if (strcmp(source->device, "cpu") != 0)
+        return 1;
+    return cpus < MOST_SLOTS ? cpus : MOST_SLOTS;
+}
+
 static enum tensord_status onnx_load(const struct tensord_host *host,
                                      const struct tensord_source *source,
                                      struct tensord_description *ret_description, void **ret_model)
@@ -171,7 +183,7 @@ static enum tensord_status onnx_load(const struct tensord_host *host,
     if (!model)
         return host->reason(TENSORD_UNAVAILABLE, "out of memory");
     pthread_mutex_init(&model->lock, NULL);
-    model->slot_count = source->concurrency ? source->concurrency : 1;
+    model->slot_count = slot_count(source);
     enum tensord_status status = load_steps(model, host, source);
     if (status != TENSORD_OK) {
         onnx_unload(model);

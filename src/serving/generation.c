@@ -223,6 +223,15 @@ static bool is_repeatable(const struct repository_version *found)
     return !found->code && found->runtime != RUNTIME_SERVER && format_named(found->format);
 }
 
+/* Where somebody has said how many run at once, so many do. Executions of code may wait for each
+ * other, too. */
+static bool learns_slots(const struct generation *generation,
+                         const struct repository_version *found)
+{
+    return generation->repeatable && found->config->instance_count == 0 &&
+           found->config->workers.max <= 1;
+}
+
 static bool make_plan(struct generation *generation, const struct pipeline_graph *graph,
                       struct error *ret_error)
 {
@@ -247,7 +256,7 @@ struct generation *generation_new(struct version *version, const struct reposito
     generation->idle_since_ns = loop_now_ns(version->model->serving->loop);
     generation->output_bytes = DEFAULT_OUTPUT_BYTES;
     struct schedule_policy policy;
-    queue_policy(found->config->queue, options, &policy);
+    queue_policy(found->config->queue, options, learns_slots(generation, found), &policy);
     schedule_init(&generation->schedule, &policy, batch_joins);
     admission_init(&generation->admission, options->memory_limit_bytes);
     arena_init(&generation->arena, 1024, SPEC_BYTES);

@@ -252,6 +252,20 @@ static void the_queue_is_bounded(void **state)
     fixture_fini(&f);
 }
 
+static void how_many_executions_is_learned_of_data_alone(void **state)
+{
+    fixture_init(&f, LOAD_ALL);
+    fixture_put(&f, "code", 1);
+    fixture_put(&f, "data", 1)->data = true;
+    struct found *several = fixture_put(&f, "several", 1); /* which somebody has chosen */
+    several->data = several->three = true;
+    fixture_scan(&f);
+    assert_true(fixture_generation(&f, "code")->schedule.policy.all_slots);
+    assert_false(fixture_generation(&f, "data")->schedule.policy.all_slots);
+    assert_true(fixture_generation(&f, "several")->schedule.policy.all_slots);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +281,7 @@ int main(void)
         cmocka_unit_test(an_unloaded_one_whose_worker_dies_is_restarted_for_what_waits),
         cmocka_unit_test(one_that_is_abandoned_ends_without_an_answer),
         cmocka_unit_test(the_queue_is_bounded),
+        cmocka_unit_test(how_many_executions_is_learned_of_data_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

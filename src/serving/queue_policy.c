@@ -10,7 +10,7 @@ enum {
 };
 
 void queue_policy(const struct schedule_policy *config, const struct serving_options *options,
-                  struct schedule_policy *ret_policy)
+                  bool learns_slots, struct schedule_policy *ret_policy)
 {
     struct schedule_policy *policy = ret_policy;
     *policy = config ? *config : (struct schedule_policy){0};
@@ -19,7 +19,7 @@ void queue_policy(const struct schedule_policy *config, const struct serving_opt
     if (policy->delay_ns < CLOCK_NS_PER_MS)
         policy->delay_ns =
             0; /* the loop's clock is no finer, and a longer wait was not asked for */
-    policy->all_slots = true; /* somebody chose how many; and executions may wait for each other */
+    policy->all_slots = !learns_slots;
     policy->queue_limit = options->queue_limit;
     policy->patience_ns = PATIENCE_S * CLOCK_NS_PER_S;
     policy->aging_ns = AGING_S * CLOCK_NS_PER_S;

@@ -6,8 +6,9 @@
 #include "serving/serving.h"
 
 /* The policy of a model whose config says `config` (NULL: nothing). Unless that says otherwise,
- * there are three levels of priority, and requests that name none have the second. */
+ * there are three levels of priority, and requests that name none have the second. learns_slots:
+ * how many executions are best is learned; else all that may run at once do. */
 void queue_policy(const struct schedule_policy *config, const struct serving_options *options,
-                  struct schedule_policy *ret_policy);
+                  bool learns_slots, struct schedule_policy *ret_policy);
 
 #endif

@@ -243,6 +243,8 @@ void fixture_scan(struct fixture *f)
             versions[i].runtime = RUNTIME_SERVER;
             versions[i].config = &server;
         }
+        if (f->found[i].data)
+            versions[i].format = SPAN("onnx");
         if (f->found[i].three)
             versions[i].config = &three;
         if (f->found[i].wrong)
