@@ -56,6 +56,7 @@ static void write_sample(struct buf *buf)
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
     static const struct model_config config = {
         .engine = SPAN("onnx"),
+        .written = SPAN("\n\1m\40\0"),
         .max_batch_size = 8,
         .inputs = infos,
         .input_count = 1,

@@ -44,6 +44,7 @@ void grpc_model_ready(struct api_call *call, const void *message);
 void grpc_health_check(struct api_call *call, const void *message);
 void grpc_server_metadata(struct api_call *call, const void *message); /* grpc_metadata.c */
 void grpc_model_metadata(struct api_call *call, const void *message);
+void grpc_model_config(struct api_call *call, const void *message);
 void grpc_model_statistics(struct api_call *call, const void *message); /* grpc_statistics.c */
 void grpc_trace_setting(struct api_call *call, const void *message);    /* grpc_settings.c */
 void grpc_log_settings(struct api_call *call, const void *message);

@@ -1,6 +1,7 @@
 /* gRPC metadata: of the server and of a model. */
 #include "api/grpc_call.h"
 #include "api/metadata.h"
+#include "api/model_config.h"
 #include "base/tensor.h"
 #include "codec/inference.pb.h"
 
@@ -66,4 +67,22 @@ void grpc_model_metadata(struct api_call *call, const void *message)
     response.outputs.items = list_infos(arena, schema->outputs, schema->output_count);
     response.outputs.count = response.outputs.items ? (uint32_t)schema->output_count : 0;
     grpc_call_reply(call, &inference_model_metadata_response_pb, &response);
+}
+
+void grpc_model_config(struct api_call *call, const void *message)
+{
+    const struct inference_model_config_request *request = message;
+    struct error error;
+    call->model = request->name;
+    call->version = request->version.size ? request->version : (struct span){NULL, 0};
+    struct version *version = call_version(call, &error);
+    const struct inference_model_config *config =
+        version ? completed_config(version, &call->exchange->arena, &error) : NULL;
+    if (!config) {
+        grpc_call_fail(call, &error);
+        return;
+    }
+    struct inference_model_config_response response = {
+        .config = (struct inference_model_config *)(uintptr_t)config};
+    grpc_call_reply(call, &inference_model_config_response_pb, &response);
 }

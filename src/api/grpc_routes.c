@@ -11,6 +11,7 @@ static const struct grpc_route table[] = {
     {INFERENCE "ModelReady", SCOPE_READ, grpc_model_ready, NULL},
     {INFERENCE "ServerMetadata", SCOPE_READ, grpc_server_metadata, NULL},
     {INFERENCE "ModelMetadata", SCOPE_READ, grpc_model_metadata, NULL},
+    {INFERENCE "ModelConfig", SCOPE_READ, grpc_model_config, NULL},
     {INFERENCE "RepositoryIndex", SCOPE_READ, grpc_repository_index, NULL},
     {INFERENCE "ModelStatistics", SCOPE_READ, grpc_model_statistics, NULL},
     {INFERENCE "TraceSetting", SCOPE_ADMIN, grpc_trace_setting, NULL},

@@ -25,6 +25,7 @@ void serve_alive(struct api_call *call);
 void serve_server_metadata(struct api_call *call); /* metadata.c */
 void serve_model_metadata(struct api_call *call);
 void serve_model_list(struct api_call *call);
+void serve_model_config(struct api_call *call);  /* model_config.c */
 void serve_metrics(struct api_call *call);       /* metrics_rest.c */
 void serve_statistics(struct api_call *call);    /* statistics.c */
 void serve_trace_setting(struct api_call *call); /* settings_rest.c */

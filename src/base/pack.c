@@ -58,15 +58,25 @@ bool unpack_bool(struct unpack *unpack)
     return unpack_number(unpack, 1) != 0;
 }
 
-struct span unpack_string(struct unpack *unpack)
+struct span unpack_bytes(struct unpack *unpack)
 {
     size_t size = unpack_number(unpack, SIZE_MAX);
-    if (unpack->failed || size > unpack->rest.size || memchr(unpack->rest.data, '\0', size)) {
+    if (unpack->failed || size > unpack->rest.size) {
         unpack->failed = true;
         return (struct span){NULL, 0};
     }
-    struct span string = {unpack->rest.data, size};
+    struct span bytes = {unpack->rest.data, size};
     unpack->rest = span_after(unpack->rest, size);
+    return bytes;
+}
+
+struct span unpack_string(struct unpack *unpack)
+{
+    struct span string = unpack_bytes(unpack);
+    if (string.size && memchr(string.data, '\0', string.size)) {
+        unpack->failed = true;
+        return (struct span){NULL, 0};
+    }
     return string;
 }
 

@@ -30,6 +30,9 @@ bool unpack_bool(struct unpack *unpack);
 /* A string without NUL, as paths and C strings must be. */
 struct span unpack_string(struct unpack *unpack);
 
+/* Bytes of any kind. */
+struct span unpack_bytes(struct unpack *unpack);
+
 /* How many elements follow, at most `limit`, and cleared room for them; a count that the rest of
  * the bytes cannot hold is a failure before anything is allocated. */
 void *unpack_array(struct unpack *unpack, uint64_t limit, size_t element_size, size_t *ret_count);

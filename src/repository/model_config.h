@@ -31,4 +31,8 @@ bool model_config_load(const char *folder, struct arena *arena,
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error);
 
+/* What Triton calls the engine of that name: "onnxruntime" for "onnx"; others have the same name.
+ */
+struct span model_config_backend(struct span engine);
+
 #endif

@@ -14,7 +14,11 @@
 
 #include <limits.h>
 
-enum { MAX_INSTANCES = 1024, NOT_GIVEN = INT32_MIN };
+enum {
+    MAX_INSTANCES = 1024,
+    NOT_GIVEN = INT32_MIN,
+    WRITTEN_MAX_BYTES = 2 * MODEL_CONFIG_MAX_BYTES
+};
 
 /* What is being made, from what, with what. */
 struct maker {
@@ -64,6 +68,15 @@ static struct span engine_of_backend(struct span backend)
             return engine_names[i].engine;
     }
     return backend; /* our own name of an engine, or of a plug-in */
+}
+
+struct span model_config_backend(struct span engine)
+{
+    for (size_t i = 0; i < sizeof engine_names / sizeof *engine_names; i++) {
+        if (span_equal(engine, engine_names[i].engine))
+            return engine_names[i].backend;
+    }
+    return engine;
 }
 
 static bool make_engine(struct maker *maker)
@@ -466,6 +479,25 @@ static bool make_sandbox(struct maker *maker)
     return true;
 }
 
+/* Keeps all that the file says, for whoever asks for the config. */
+static bool keep_written(struct maker *maker, struct inference_model_config *message)
+{
+    struct buf buf;
+    if (message->max_batch_size == NOT_GIVEN)
+        message->max_batch_size = 0;
+    if (maker->config->pipeline && message->which_scheduling_choice == 0) {
+        message->ensemble_scheduling = model_steps_describe(maker->config->pipeline, maker->arena);
+        message->which_scheduling_choice = 15;
+        if (!message->ensemble_scheduling)
+            return error_no_memory(maker->error);
+    }
+    buf_init(&buf, WRITTEN_MAX_BYTES);
+    bool good = pb_encode(&inference_model_config_pb, message, &buf) &&
+                arena_copy(maker->arena, buf_span(&buf), &maker->config->written);
+    buf_fini(&buf);
+    return good || error_no_memory(maker->error);
+}
+
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error)
 {
@@ -483,7 +515,7 @@ bool model_config_read(enum model_config_format format, struct span text, struct
         !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
         !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
         !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
-        !make_sandbox(&maker))
+        !make_sandbox(&maker) || !keep_written(&maker, &message))
         return false;
     *ret_config = config;
     return true;

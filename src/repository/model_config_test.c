@@ -1,6 +1,8 @@
 /* Unit tests of repository/model_config.h. */
 #include "repository/model_config.h"
 
+#include "codec/model_config.pb.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,6 +76,19 @@ static void an_empty_config_says_nothing(void **state)
     assert_int_equal(fixture->config.instance_count, 0);
     assert_true(is(fixture->config.device, "cpu"));
     assert_null(fixture->config.queue);
+}
+
+/* What has no use here is carried along, too. */
+static void all_that_a_file_says_is_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    struct inference_model_config kept = {0};
+    accepts(fixture, "metric_tags { key: 'team' value: 'vision' } optimization { priority: 1 }");
+    assert_true(pb_decode(&inference_model_config_pb, fixture->config.written, &fixture->arena,
+                          &kept, &fixture->error));
+    assert_true(is(kept.metric_tags.items[0].value, "vision"));
+    assert_int_equal(kept.optimization->priority, INFERENCE_MODEL_OPTIMIZATION_POLICY_PRIORITY_MAX);
+    assert_int_equal(kept.max_batch_size, 0);
 }
 
 static void both_formats_give_the_same(void **state)
@@ -414,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_empty_config_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(both_formats_give_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_that_a_file_says_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(the_batch_dimension_is_there_when_batches_are, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(engines_are_named_by_backend_or_platform, setup, teardown),

@@ -104,6 +104,46 @@ bool model_steps_read(const struct tensord_model_sections *sections,
     return pipeline_graph_finish(graph, ret_error);
 }
 
+/* ---- as Triton's ---- */
+
+static bool describe_edges(const struct pipeline_graph *graph, const struct pipeline_edge *edges,
+                           size_t count, struct arena *arena,
+                           struct model_config_string_string_entry **ret_items)
+{
+    struct model_config_string_string_entry *items = arena_calloc(arena, count, sizeof *items);
+    for (size_t i = 0; items && i < count; i++) {
+        items[i].key = edges[i].name;
+        items[i].value = graph->tensors[edges[i].tensor].name;
+    }
+    *ret_items = items;
+    return items != NULL;
+}
+
+struct inference_model_ensembling *model_steps_describe(const struct pipeline_graph *graph,
+                                                        struct arena *arena)
+{
+    struct inference_model_ensembling *section = arena_calloc(arena, 1, sizeof *section);
+    struct inference_model_ensembling_step *items =
+        arena_calloc(arena, graph->step_count, sizeof *items);
+    bool good = section && items;
+    for (size_t i = 0; good && i < graph->step_count; i++) {
+        const struct pipeline_step *step = &graph->steps[i];
+        items[i].model_name = step->model;
+        items[i].model_version = step->version;
+        items[i].input_map.count = (uint32_t)step->input_count;
+        items[i].output_map.count = (uint32_t)step->output_count;
+        good = describe_edges(graph, step->inputs, step->input_count, arena,
+                              &items[i].input_map.items) &&
+               describe_edges(graph, step->outputs, step->output_count, arena,
+                              &items[i].output_map.items);
+    }
+    if (!good)
+        return NULL;
+    section->step.items = items;
+    section->step.count = (uint32_t)graph->step_count;
+    return section;
+}
+
 /* ---- as bytes ---- */
 
 static void pack_edges(const struct pipeline_graph *graph, const struct pipeline_edge *edges,

@@ -60,6 +60,8 @@ struct model_config {
     struct model_python python;
     struct server_config server;  /* of a model that is a program which speaks HTTP */
     struct process_limits limits; /* of each of its workers */
+    struct span written; /* all that the file says, used or not, as an encoded message ModelConfig;
+                            empty: there is no file */
 };
 
 /* One version of one model as the files lie now. Lives until the next scan's `changed` returns. */

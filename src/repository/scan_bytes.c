@@ -8,7 +8,7 @@
 #include "repository/model_steps.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 304, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 320, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -103,6 +103,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     write_python(&config->python, buf);
     server_config_write(&config->server, buf);
     write_limits(&config->limits, buf);
+    pack_string(buf, config->written);
 }
 
 static const struct schedule_policy *read_queue(struct unpack *unpack)
@@ -150,6 +151,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     read_python(unpack, &config->python);
     server_config_read(unpack, &config->server);
     read_limits(unpack, &config->limits);
+    config->written = unpack_bytes(unpack);
     return config;
 }
 

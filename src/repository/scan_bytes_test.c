@@ -42,6 +42,7 @@ static const struct model_config config = {
     .workers = {1, 4, 60},
     .device = {"cuda:0", 6},
     .queue = &queue,
+    .written = {"\n\1m\40\0", 5},
 };
 
 static void write_scan(struct buf *buf)
@@ -92,6 +93,7 @@ static void a_scan_comes_back(void **state)
     assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
     assert_true(m->config->instance_count == 3);
     assert_memory_equal(&m->config->workers, &config.workers, sizeof config.workers);
+    assert_true(span_equal(m->config->written, config.written) && !n->config->written.size);
     assert_true(n->complete && n->unreadable && n->config == model_config_default());
     assert_int_equal(n->error->code, ERROR_UNIMPLEMENTED);
     assert_string_equal(n->error->message, "no");

@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SPEC_BYTES = 1 << 20, DEFAULT_OUTPUT_BYTES = 4096 };
+enum { SPEC_BYTES = 4 << 20, DEFAULT_OUTPUT_BYTES = 4096 };
 
 static struct serving *serving_of(const struct generation *generation)
 {
@@ -262,7 +262,9 @@ struct generation *generation_new(struct version *version, const struct reposito
     arena_init(&generation->arena, 1024, SPEC_BYTES);
     bool copied =
         generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error) &&
-        generation_question_copy(&generation->arena, found, &generation->question, ret_error);
+        generation_question_copy(&generation->arena, found, &generation->question, ret_error) &&
+        (arena_copy(&generation->arena, found->config->written, &generation->config) ||
+         error_no_memory(ret_error));
     struct model_workers workers = generation_workers_of(found);
     if (copied)
         copied = generation_workers_init(generation, &workers, ret_error);

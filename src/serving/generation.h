@@ -32,9 +32,10 @@ struct generation {
     struct worker_spec spec;              /* what its workers serve */
     struct environment_question question; /* of models in Python: on which one they run */
     struct environment_use environment;
-    uint64_t fingerprint;    /* of the files */
-    bool repeatable;         /* a request may be executed twice: the model is data, and pure */
-    struct schema *schema;   /* NULL until it was loaded or probed once */
+    struct span config;    /* all that the model's config says, an encoded ModelConfig; or empty */
+    uint64_t fingerprint;  /* of the files */
+    bool repeatable;       /* a request may be executed twice: the model is data, and pure */
+    struct schema *schema; /* NULL until it was loaded or probed once */
     struct replica *replica; /* its first worker, or one on its way; NULL when there is none */
     struct timer retry;
     struct generation_worker *further; /* than that one: generation_workers.h */

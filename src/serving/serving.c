@@ -691,6 +691,11 @@ const struct schema *version_schema(const struct version *version)
     return version->current ? version->current->schema : NULL;
 }
 
+struct span version_config(const struct version *version)
+{
+    return version->current ? version->current->config : (struct span){NULL, 0};
+}
+
 struct model_metrics version_metrics(const struct version *version)
 {
     struct model_metrics now = version->statistics.metrics;

@@ -200,6 +200,10 @@ double version_progress(const struct version *version);
 /* What it takes and gives; NULL until it was probed or loaded once. */
 const struct schema *version_schema(const struct version *version);
 
+/* All that the config in its folder says, an encoded message ModelConfig; empty when there is none.
+ * Lives until the loop's turn ends. */
+struct span version_config(const struct version *version);
+
 /* What was counted of the version, and its gauges as they are now. */
 struct model_metrics version_metrics(const struct version *version);
 
