@@ -13,7 +13,7 @@ import pytest
 import tensord
 from support.push_server import PushServer
 from support.server import ROOT
-from tensord.client import content, progress, push, sources
+from tensord.client import content, progress, push, sources, upload
 from tensord.client.progress import Progress
 
 
@@ -42,7 +42,7 @@ class Seen(Progress):
 @pytest.fixture
 def pushes(monkeypatch):
     monkeypatch.setattr(push.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(push.Cancel, "wait", lambda cancel, pause_s: None)
+    monkeypatch.setattr(upload.Cancel, "wait", lambda cancel, pause_s: None)
     started = PushServer()
     yield started
     started.stop()
@@ -135,7 +135,7 @@ def big(tmp_path, size=200_000):
 
 
 def test_a_cut_upload_goes_on_where_it_stopped(gpu, pushes, tmp_path, monkeypatch):
-    monkeypatch.setattr(push, "_PIECE_BYTES", 64_000)
+    monkeypatch.setattr(upload, "_PIECE_BYTES", 64_000)
     path = big(tmp_path)
     pushes.cut_after = 10_000
     gpu.push(path)
@@ -171,8 +171,8 @@ def test_an_interrupt_ends_an_upload_that_the_server_does_not_take(gpu, pushes, 
 
 
 def test_a_push_that_was_given_up_goes_on_where_it_stopped(gpu, pushes, tmp_path, monkeypatch):
-    monkeypatch.setattr(push, "_PIECE_BYTES", 64_000)
-    monkeypatch.setattr(push, "_TRIES", 0)
+    monkeypatch.setattr(upload, "_PIECE_BYTES", 64_000)
+    monkeypatch.setattr(upload, "_TRIES", 0)
     path, seen = big(tmp_path), Seen()
     pushes.cut_after = 10_000
     with pytest.raises(tensord.ConnectionFailed):
@@ -187,27 +187,27 @@ def test_a_push_that_was_given_up_goes_on_where_it_stopped(gpu, pushes, tmp_path
 def test_another_push_of_the_same_bytes_goes_on_meanwhile(gpu, pushes, tmp_path, monkeypatch):
     path = big(tmp_path)
     data = path.read_bytes()
-    ask = push._missing
+    ask = push.missing_of
 
     def overtaken(transport, files):
         missing = ask(transport, files)
         pushes.partial[digest(data)] = data[:150_000]  # which is not what was just said
         return missing
 
-    monkeypatch.setattr(push, "_missing", overtaken)
+    monkeypatch.setattr(push, "missing_of", overtaken)
     gpu.push(path)
     assert pushes.uploaded == 50_000
 
 
 def test_a_file_that_changes_meanwhile(gpu, pushes, tmp_path, monkeypatch):
     path = big(tmp_path)
-    ask = push._missing
+    ask = push.missing_of
 
     def changed(transport, files):
         path.write_bytes(os.urandom(200_000))
         return ask(transport, files)
 
-    monkeypatch.setattr(push, "_missing", changed)
+    monkeypatch.setattr(push, "missing_of", changed)
     with pytest.raises(tensord.DeployError, match="'big.onnx' has changed while it was uploaded; push again"):
         gpu.push(path)
     assert not pushes.models
@@ -215,13 +215,13 @@ def test_a_file_that_changes_meanwhile(gpu, pushes, tmp_path, monkeypatch):
 
 def test_a_file_that_is_cut_meanwhile(gpu, pushes, tmp_path, monkeypatch):
     path = big(tmp_path)
-    ask = push._missing
+    ask = push.missing_of
 
     def cut(transport, files):
         path.write_bytes(b"short")
         return ask(transport, files)
 
-    monkeypatch.setattr(push, "_missing", cut)
+    monkeypatch.setattr(push, "missing_of", cut)
     with pytest.raises(tensord.DeployError, match="has changed while it was uploaded"):
         gpu.push(path)
 
@@ -254,7 +254,7 @@ def test_a_model_that_cannot_be_loaded(gpu, pushes, folder):
     seen = Seen()
     with pytest.raises(tensord.DeployError, match="cannot be loaded: no such package: torchh"):
         gpu.push(folder, progress=seen)
-    assert seen.lines == ["Collecting torch"] and seen.stages[-2:] == ["sentiment: building environment"] * 2
+    assert seen.lines == [" Collecting torch"] and seen.stages[-2:] == ["sentiment: building environment"] * 2
 
 
 def test_a_server_that_ends_meanwhile(gpu, pushes, folder):

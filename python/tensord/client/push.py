@@ -9,9 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence
 from urllib.parse import urlencode
@@ -20,29 +18,12 @@ from tensord.client import content
 from tensord.client.address import segment
 from tensord.client.content import File
 from tensord.client.progress import SILENT, Progress, human_size
-from tensord.client.transport import Cancel, Transport, error_text
+from tensord.client.transport import Transport, error_text
+from tensord.client.upload import API, Counter, ask, count_files, missing_of, upload
 from tensord.errors import ConnectionFailed, DeployError, Error, TimedOut
 
-API = "/tensord/v1"
-_PIECE_BYTES = 16 << 20  # of one request; what is lost when it is cut off is less than that
-_ASKED_AT_ONCE = 5000
-_UPLOADS_AT_ONCE = 4
-_TRIES = 8  # of one file, as long as none of them brings it further
 _SETTLED = ("ready", "asleep", "failed", "unloaded")  # states in which nothing more happens by itself
 _INSTALL_WAIT_S = 60.0  # for another push of the same name
-
-
-class _Counter:
-    """Bytes that are done, counted by several threads, and shown."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self.progress, self.total, self.done, self.lock = progress, total, 0, threading.Lock()
-
-    def add(self, count: int) -> None:
-        with self.lock:
-            self.done += count
-            share = self.done / self.total if self.total else None
-            self.progress.update(share, f"{human_size(self.done)} of {human_size(self.total)}")
 
 
 def push(transport: Transport, name: str, files: Sequence[File], *, version: Optional[int] = None,
@@ -52,146 +33,18 @@ def push(transport: Transport, name: str, files: Sequence[File], *, version: Opt
     DeployError when the server refuses; nothing is half installed then.
     """
     size = content.total_size(files)
-    counter = _Counter(progress, size)
-    progress.stage(f"reading {_count(files)}, {human_size(size)}")
+    counter = Counter(progress, size)
+    progress.stage(f"reading {count_files(files)}, {human_size(size)}")
     content.digest(files, counter.add)
-    missing = _missing(transport, files)
+    missing = missing_of(transport, files)
     for _ in range(3):
-        _upload(transport, missing, progress)
+        upload(transport, missing, progress)
         progress.stage(f"installing {name}")
         installed = _install(transport, name, files, version)
         if "missing" not in installed:
             return installed
-        missing = _missing(transport, files)  # what was there has been cleared away meanwhile
+        missing = missing_of(transport, files)  # what was there has been cleared away meanwhile
     raise DeployError(f"the server does not keep the files of '{name}' that it was sent; is its disk full?")
-
-
-def _count(files: Sequence[File]) -> str:
-    return f"{len(files)} file{'s' if len(files) != 1 else ''}"
-
-
-def _missing(transport: Transport, files: Sequence[File], cancel: Optional[Cancel] = None) -> list[tuple[File, int]]:
-    """The files that the server lacks, each content once, and how many bytes of each it has already."""
-    by_content = {one.sha256: one for one in files}
-    asked = [{"sha256": one.sha256, "size": one.size} for one in by_content.values()]
-    missing = []
-    for start in range(0, len(asked), _ASKED_AT_ONCE):
-        body = {"blobs": asked[start:start + _ASKED_AT_ONCE]}
-        answer = _ask(transport, "POST", f"{API}/blobs/missing", body, cancel)
-        missing += [(by_content[blob["sha256"]], int(blob.get("have", 0))) for blob in answer["missing"]]
-    return missing
-
-
-def _ask(transport: Transport, method: str, path: str, body: Any = None, cancel: Optional[Cancel] = None) -> Any:
-    response = transport.request(method, path, json_body=body, repeatable=True, cancel=cancel)
-    if response.status // 100 != 2:
-        sentence = error_text(response)
-        if response.status in (404, 405) and sentence in ("Not Found", "Method Not Allowed"):
-            sentence = f"the server at {transport.address} takes no models; it is older than this program"
-        raise DeployError(sentence)
-    return json.loads(response.read())
-
-
-# ---- uploads ----
-
-
-def _upload(transport: Transport, missing: Sequence[tuple[File, int]], progress: Progress) -> None:
-    if not missing:
-        return
-    total = sum(one.size for one, _ in missing)
-    had = sum(have for _, have in missing)
-    going_on = f", going on at {human_size(had)}" if had else ""
-    progress.stage(f"uploading {_count([one for one, _ in missing])}, {human_size(total)}{going_on}")
-    counter = _Counter(progress, total)
-    counter.add(had)
-    cancels = [Cancel() for _ in missing]
-    with ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="tensord-upload") as threads:
-        running = [threads.submit(_upload_file, transport, one, have, counter, cancel)
-                   for (one, have), cancel in zip(missing, cancels)]
-        try:
-            for one in running:
-                one.result()
-        except BaseException:
-            for one in running:
-                one.cancel()
-            for cancel in cancels:  # the threads are waited for: none may wait for the server
-                cancel.cancel()
-            raise
-
-
-def _upload_file(transport: Transport, one: File, have: int, counter: _Counter, cancel: Cancel) -> None:
-    """Sends one file from where the server has it, in pieces."""
-    tries = 0
-    with one.open() as read:
-        while not cancel.cancelled:
-            read.seek(have)
-            wanted = min(_PIECE_BYTES, one.size - have)
-            piece = read.read(wanted)
-            if len(piece) < wanted:
-                raise DeployError(f"'{one.path}' has changed while it was uploaded; push again")
-            path = f"{API}/blobs/{one.sha256}?{urlencode({'offset': have, 'size': one.size})}"
-            try:
-                response = transport.request("PUT", path, body=[piece], headers={"Content-Type": "application/octet-stream"},
-                                             cancel=cancel)
-                body = bytes(response.read())
-                cancel.watch(None)
-            except (ConnectionFailed, TimedOut):
-                tries += 1
-                if tries > _TRIES or cancel.cancelled:
-                    raise
-                cancel.wait(min(0.2 * 2 ** tries, 10.0))
-                left = _left(transport, one, have, cancel)
-                if not left:
-                    counter.add(one.size - have)
-                    return
-                now = left[0][1]
-                tries = tries if now <= have else 0
-                counter.add(now - have)
-                have = now
-                continue
-            if response.status == 201:
-                counter.add(one.size - have)
-                return
-            if response.status not in (202, 409):
-                raise DeployError(_refused(one, response.status, body))
-            # 202: the server says how much it has, or has taken what came; 409: another upload of the same moves it on.
-            has = _have(body, have + len(piece) if response.status == 202 else None)
-            if has is None:
-                raise DeployError(_refused(one, response.status, body))
-            now = has
-            if response.status == 409 and now <= have:
-                tries += 1
-                if tries > _TRIES:
-                    raise DeployError(_refused(one, response.status, body))
-                cancel.wait(min(0.1 * 2 ** tries, 5.0))
-            counter.add(now - have)
-            have = now
-    raise DeployError("the push was given up")
-
-
-def _left(transport: Transport, one: File, have: int, cancel: Cancel) -> list[tuple[File, int]]:
-    """What the server lacks of a file after its connection broke; as before while no server answers."""
-    try:
-        return _missing(transport, [one], cancel)
-    except (ConnectionFailed, TimedOut):
-        return [(one, have)]
-
-
-def _have(body: bytes, otherwise: Optional[int]) -> Optional[int]:
-    try:
-        return int(json.loads(body)["have"])
-    except (ValueError, KeyError, TypeError):
-        return otherwise
-
-
-def _refused(one: File, status: int, body: bytes) -> str:
-    try:
-        sentence = str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        sentence = f"status {status}"
-    if status == 422:
-        return f"'{one.path}' has changed while it was uploaded; push again ({sentence})"
-    return f"'{one.path}' could not be uploaded: {sentence}"
 
 
 # ---- installing ----
@@ -266,7 +119,7 @@ def wait_ready(transport: Transport, name: str, version: Optional[int] = None, *
 def manifest_of(transport: Transport, name: str, version: Optional[int] = None) -> dict[str, Any]:
     """What is installed as the model: version, files."""
     query = f"?version={version}" if version is not None else ""
-    return _ask(transport, "GET", f"{API}/models/{segment(name)}{query}")
+    return ask(transport, "GET", f"{API}/models/{segment(name)}{query}")
 
 
 def remove(transport: Transport, name: str, version: Optional[int] = None) -> None:
@@ -284,7 +137,7 @@ def pull(transport: Transport, name: str, folder: Path, version: Optional[int] =
     if folder.exists():
         raise DeployError(f"'{folder}' is there already; name another place")
     manifest = manifest_of(transport, name, version)
-    counter = _Counter(progress, sum(int(one["size"]) for one in manifest["files"]))
+    counter = Counter(progress, sum(int(one["size"]) for one in manifest["files"]))
     progress.stage(f"fetching {name}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
