@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.builder import FAKE_UV
+from support.processes import until
 from support.server import is_sanitized
 from support.python_models import ask, needs_python, tensor, write_python
 from tensord.environments import pythons
@@ -153,6 +154,26 @@ def test_a_build_that_hangs_fails_and_others_go_on(server, tmp_path, fake_uv):
     assert state_of(served, "hangs")[0] == "LOADING"
     assert "longer than 4 s" in wait_for(served, "hangs", failed)
     assert not environments(served)
+
+
+def test_what_a_model_waits_for_is_said(server, tmp_path, fake_uv):
+    """One build at a time: the other model says that it waits for its turn."""
+    uv = fake_uv("""
+        while not os.path.exists(os.environ["TMPDIR"] + "/../../gate"):
+            time.sleep(0.05)
+        print("error: not now")
+        sys.exit(1)
+    """)
+    for name in ("one", "two"):
+        write_python(tmp_path / "m", name, "def predict(x: int) -> int:\n    return x\n", requirements__txt=f"no-such-{name}\n")
+    served = server(tmp_path / "m", "--uv", uv, "--builds", "1")
+    for name in ("one", "two"):
+        wait_for(served, name, lambda state, reason: state == "LOADING" and "its environment" in reason)
+    until(lambda: sorted(state_of(served, name)[1].split(":")[0] for name in ("one", "two")) ==
+          ["building its environment", "waits for its environment to be built"], 60, "one of each")
+    (served.state_dir / "environments" / "gate").touch()
+    for name in ("one", "two"):
+        assert "not now" in wait_for(served, name, failed)
 
 
 def test_the_old_files_serve_while_the_new_environment_is_built(server, tmp_path, fake_uv):

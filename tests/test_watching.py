@@ -52,6 +52,27 @@ def test_a_file_that_somebody_still_writes_waits(server, repository):
     assert "model slow:1" not in "".join(line for line in running.err.seen if '"error"' in line)
 
 
+def test_a_log_that_is_written_without_end_hides_nothing(server, repository):
+    """There is no moment in which nothing happens in the folder."""
+    folder = repository(first=models.constant(1))
+    running = server(folder).wait_ready("first")
+    stop = threading.Event()
+
+    def write():
+        with open(folder / "a.log", "w", buffering=1) as file:
+            while not stop.wait(0.002):
+                file.write("line\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        save_settled(2, folder / "second.onnx")
+        wait_value(running, "second", 2)
+    finally:
+        stop.set()
+        writer.join()
+
+
 def test_external_data_that_somebody_still_writes_makes_its_model_wait(server, tmp_path):
     folder = tmp_path / "models"
     made = models.save(models.matmul(width=64), tmp_path / "made/model.onnx", external_data=True)

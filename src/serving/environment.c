@@ -1,7 +1,8 @@
 /* Environments and who waits for them; see environment.h.
  *
- * Plans run a few at a time, builds as many as the settings allow, and a collector alone: a plan
- * says that an environment is there, and it must not go before its user is counted. */
+ * Plans run a few at a time, builds as many as the settings allow, and no plan while a collector
+ * removes environments: a plan says that one is there, and it must not go before its user is
+ * counted. */
 #include "serving/environment.h"
 
 #include "codec/json_writer.h"
@@ -86,7 +87,10 @@ static void on_line(void *owner, struct span line)
     struct environment_job *job = owner;
     struct span rest = line.size ? span_after(line, 1) : line;
     /* -Wanalyzer-null-dereference: only an empty span has no data */
-    if (line.size && line.data[0] == '=') {
+    if (span_equal(line, SPAN("-")) && job == job->all->collector) {
+        job->all->removing = false;
+        look_soon(job->all);
+    } else if (line.size && line.data[0] == '=') {
         buf_clear(&job->answer);
         buf_append(&job->answer, rest);
     } else if (line.size && job->environment) {
@@ -184,6 +188,9 @@ void environment_ask(struct environments *environments, struct environment_use *
     assert(!use->all);
     *use = (struct environment_use){.all = environments, .question = *question, .events = events};
     list_add(&environments->questions, &use->link);
+    use->events->noted(use, environments->removing
+                                ? "waits until unused environments are removed"
+                                : "waits to be looked at for the packages that it needs");
     look_soon(environments);
 }
 
@@ -269,7 +276,9 @@ static void join(struct environment_use *use, const struct environment_plan *pla
     }
     if (environment && environment->ready) {
         give(use, plan->interpreter);
-    } else if (!environment || !make_buildable(environment, answer)) {
+    } else if (environment && make_buildable(environment, answer)) {
+        use->events->noted(use, "waits for its environment to be built");
+    } else {
         error_no_memory(&error);
         environment_leave(use);
         refuse(use, &error);
@@ -319,6 +328,7 @@ static void start_plan(struct environments *all, struct environment_use *use)
     }
     use->job->use = use;
     use->job->finish = plan_finished;
+    use->events->noted(use, "is looked at for the packages that it needs");
     all->planning++;
 }
 
@@ -466,6 +476,7 @@ static void collect_finished(struct environment_job *job, bool started, const ch
     struct error error;
     struct arena arena;
     all->collector = NULL;
+    all->removing = false;
     if (all->stopping)
         return;
     arena_init(&arena, 4096, ARENA_BYTES);
@@ -491,6 +502,7 @@ static void on_collect(struct timer *timer)
         all->collector = job_start(all, all->options.build_task, buf_span(&buf),
                                    all->options.folder, BUILD_GRACE_MS * 10, &error);
     buf_fini(&buf);
+    all->removing = all->collector != NULL;
     if (all->collector)
         all->collector->finish = collect_finished;
     else
@@ -502,7 +514,7 @@ static void on_collect(struct timer *timer)
 static void look(struct loop_task *task)
 {
     struct environments *all = list_entry(task, struct environments, look);
-    while (!all->stopping && !all->collector && all->planning < PLANS &&
+    while (!all->stopping && !all->removing && all->planning < PLANS &&
            !list_empty(&all->questions)) {
         struct list_link *link = list_first(&all->questions);
         list_remove(link);

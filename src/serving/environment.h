@@ -37,7 +37,8 @@ struct environments {
     struct list questions;             /* of struct environment_use: wait to be planned */
     struct list buildable;             /* of struct environment: wait to be built */
     size_t planning, building;         /* processes */
-    struct environment_job *collector; /* runs; no plan does */
+    struct environment_job *collector; /* runs */
+    bool removing;                     /* it may remove environments: no plan runs */
     struct timer collect;
     struct loop_task look; /* starts what can be started */
     bool stopping;
@@ -45,11 +46,13 @@ struct environments {
     void (*stopped)(struct environments *environments);
 };
 
-/* Told what becomes of a use; never from within environment_ask. */
+/* Told what becomes of a use; but for `noted`, never from within environment_ask. */
 struct environment_events {
     /* The interpreter is known and ready to be executed; a view that lives as long as the use.
      * error: there is none, and why. */
     void (*ready)(struct environment_use *use, struct span interpreter, const struct error *error);
+    /* A line about what it waits for. */
+    void (*noted)(struct environment_use *use, const char *what);
     /* A line about the building of it. */
     void (*told)(struct environment_use *use, struct span line);
 };

@@ -61,6 +61,13 @@ static struct serving *serving_of(const struct replica *replica)
     return replica->generation->version->model->serving;
 }
 
+/* What a generation that is not ready waits for. */
+static void note(struct generation *generation, const char *what)
+{
+    if (!generation->state.retired)
+        version_note(generation->version, "%s", what);
+}
+
 static void say(const struct replica *replica, enum log_level level, struct span line)
 {
     version_say(replica->generation->version, level, line);
@@ -293,11 +300,18 @@ static bool start_keeper(struct replica *replica, struct error *ret_error)
 static bool start_process(struct replica *replica, struct error *ret_error)
 {
     struct serving *serving = serving_of(replica);
+    struct generation *generation = replica->generation;
     replica->started_ns = loop_now_ns(serving->loop);
-    if (replica->generation->pool)
-        return start_keeper(replica, ret_error);
-    return spawner_start(serving->spawner, &replica->process, &replica->generation->spec,
-                         channel_fds(replica->channel), ret_error);
+    bool started = generation->pool
+                       ? start_keeper(replica, ret_error)
+                       : spawner_start(serving->spawner, &replica->process, &generation->spec,
+                                       channel_fds(replica->channel), ret_error);
+    if (!started)
+        return false;
+    if (generation == generation->version->current && !generation->version->note[0])
+        note(generation, "its worker starts"); /* else that says more: why it is started again */
+    expect_load(replica);
+    return true;
 }
 
 /* ---- its environment ---- */
@@ -309,6 +323,7 @@ static void on_interpreter(struct environment_use *use, struct span interpreter,
     struct replica *replica = generation->replica;
     assert(replica && replica->preparing);
     replica->preparing = false;
+    generation->version->note[0] = '\0';
     generation->spec.interpreter = interpreter;
     if (error) {
         replica->failure = *error;
@@ -316,6 +331,11 @@ static void on_interpreter(struct environment_use *use, struct span interpreter,
     }
     if (error || !start_process(replica, &replica->failure))
         finish(replica, replica->failure.message);
+}
+
+static void on_noted(struct environment_use *use, const char *what)
+{
+    note(list_entry(use, struct generation, environment), what);
 }
 
 static void on_building(struct environment_use *use, struct span line)
@@ -338,7 +358,8 @@ static void on_given_up(struct loop_task *task)
 /* Starts the process, or what has to be done first. */
 static bool prepare(struct replica *replica, struct error *ret_error)
 {
-    static const struct environment_events environment_events = {on_interpreter, on_building};
+    static const struct environment_events environment_events = {on_interpreter, on_noted,
+                                                                 on_building};
     struct generation *generation = replica->generation;
     if (!generation->question.python || environment_is_ready(&generation->environment))
         return start_process(replica, ret_error);
@@ -402,10 +423,8 @@ static bool start_channel(struct replica *replica, struct error *ret_error)
                                     replica, ret_error);
     if (!replica->channel)
         return false;
-    if (prepare(replica, ret_error)) {
-        expect_load(replica);
+    if (prepare(replica, ret_error))
         return true;
-    }
     channel_close(replica->channel);
     return false;
 }

@@ -11,18 +11,24 @@
 
 #include "base/buf.h"
 
-enum { READ_BYTES = 64 << 10, REASON_BYTES = 512 };
+enum {
+    READ_BYTES = 64 << 10,
+    REASON_BYTES = 512,
+    LAST_WORDS_MS = 5000, /* after its end: what it had said has come long before */
+};
 
 struct errand {
     uv_pipe_t pipe;
     uv_write_t write;
     uv_shutdown_t shutdown;
+    struct loop *loop;
     struct spawner_client *spawner;
     struct worker_process process;
     const struct errand_events *events;
     void *owner;
     struct buf question;
-    struct buf line; /* what came of it so far */
+    struct buf line;         /* what came of it so far */
+    struct timer last_words; /* runs when it has ended and its socket has not */
     bool ended, closed, started;
     char reason[REASON_BYTES];
     char room[READ_BYTES];
@@ -47,6 +53,7 @@ static void on_closed(uv_handle_t *handle)
 {
     struct errand *errand = handle->data;
     errand->closed = true;
+    timer_stop(&errand->last_words);
     finish(errand);
 }
 
@@ -54,6 +61,12 @@ static void close_pipe(struct errand *errand)
 {
     if (!uv_is_closing((uv_handle_t *)&errand->pipe))
         uv_close((uv_handle_t *)&errand->pipe, on_closed);
+}
+
+/* Whoever else has the other end, it is not the one that was sent. */
+static void on_silence(struct timer *timer)
+{
+    close_pipe(list_entry(timer, struct errand, last_words));
 }
 
 static void on_ended(struct worker_process *process, bool started, const char *reason)
@@ -64,6 +77,8 @@ static void on_ended(struct worker_process *process, bool started, const char *r
     snprintf(errand->reason, sizeof errand->reason, "%s", reason);
     if (!started)
         close_pipe(errand); /* nobody has the other end */
+    else if (!errand->closed)
+        timer_start(&errand->last_words, errand->loop, LAST_WORDS_MS, on_silence);
     finish(errand);
 }
 
@@ -177,6 +192,7 @@ struct errand *errand_start(struct loop *loop, struct spawner_client *spawner, u
         free_errand(errand);
         return NULL;
     }
+    errand->loop = loop;
     errand->spawner = spawner;
     bool asked = spawner_run_task(spawner, &errand->process, task, path, pair[1], ret_error);
     close(pair[1]);

@@ -58,7 +58,8 @@ class Asked:
                 assert self.process.wait(timeout=30) == 0
                 self.stream.close()
                 return json.loads(line[1:])
-            self.lines.append(line[1:].rstrip("\n"))
+            if line[0] == "+":
+                self.lines.append(line[1:].rstrip("\n"))
         raise AssertionError(f"no answer; status {self.process.wait(timeout=30)}")
 
 

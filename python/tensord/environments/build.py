@@ -11,7 +11,8 @@ then the end:
     {"environments": a folder, "collect": {HASH: [models], …}, "unused_s": …, "cache_mib": …}
 
 Lines go back: "+" and what happens, any number of times, then "=" and the answer as JSON, {} when
-all went well or {"error": a sentence}.
+all went well or {"error": a sentence}. One that collects says "-" when no environment will go any
+more: plans, which say what is there, wait until then.
 """
 
 from __future__ import annotations
@@ -51,8 +52,15 @@ class Teller:
         self.fd = fd
 
     def __call__(self, line: str) -> None:
+        self._write(b"+" + line.encode("utf-8", "replace")[:LINE_BYTES])
+
+    def all_are_gone(self) -> None:
+        """No environment will be removed any more."""
+        self._write(b"-")
+
+    def _write(self, line: bytes) -> None:
         try:
-            write_all(self.fd, b"+" + line.encode("utf-8", "replace")[:LINE_BYTES] + b"\n")
+            write_all(self.fd, line + b"\n")
         except OSError:
             pass
 
@@ -232,9 +240,10 @@ def build(question: dict[str, Any], plan: dict[str, Any], tell: Teller) -> None:
 def collect(question: dict[str, Any], tell: Teller) -> None:
     """Removes environments that no model refers to, and a cache that has become too large."""
     store = Store(Path(question["environments"]))
-    store.clear()
     for name in store.collect(question["collect"], question["unused_s"]):
         tell(f"removed the environment {name}, which no model uses")
+    tell.all_are_gone()
+    store.clear()
     if store.trim_cache(question["cache_mib"] * MIB):
         tell("emptied the installer's cache")
 

@@ -158,7 +158,7 @@ class Store:
         return sorted(entry.name for entry in self.path.iterdir() if is_name(entry.name))
 
     def collect(self, users: dict[str, list[str]], unused_s: float) -> list[str]:
-        """Removes those that no model has referred to for so long; returns their names.
+        """Puts away those that no model has referred to for so long; returns their names.
 
         users: names of environments and of the models that refer to them now.
         """
@@ -167,11 +167,16 @@ class Store:
             if name in users:
                 self.touch(name)
             elif time.time() - self._last_used(name) > unused_s:
-                _remove(self.path / name)
-                (self.path / f"{name}.used").unlink(missing_ok=True)
+                self._put_away(name)
                 removed.append(name)
         self._write_users(users)
         return removed
+
+    def _put_away(self, name: str) -> None:
+        """It is there no longer, at once; what was it is for `clear`, which may take its time."""
+        old = Path(tempfile.mkdtemp(prefix=f"{name}.", suffix=".tmp", dir=self.path))
+        os.rename(self.path / name, old / "environment")
+        (self.path / f"{name}.used").unlink(missing_ok=True)
 
     def _write_users(self, users: dict[str, list[str]]) -> None:
         new = self.path / f"{USERS}.new"
