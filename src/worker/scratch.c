@@ -1,16 +1,23 @@
 /* Scratch folders; see scratch.h. */
 #include "worker/scratch.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { OPEN_FOLDERS = 16 };
+
+/* Of this spawner's folder of all; open, and locked, for as long as it lives. */
+static int held = -1;
 
 static const char *place(void)
 {
@@ -40,6 +47,15 @@ static bool is_ours(const char *path)
            (status.st_mode & 077) == 0;
 }
 
+static void hold(const char *all)
+{
+    if (held >= 0)
+        return;
+    held = open(all, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (held >= 0)
+        flock(held, LOCK_EX | LOCK_NB);
+}
+
 bool scratch_path(pid_t spawner, pid_t front, uint64_t worker, char path[SCRATCH_PATH_BYTES],
                   struct error *ret_error)
 {
@@ -51,6 +67,7 @@ bool scratch_path(pid_t spawner, pid_t front, uint64_t worker, char path[SCRATCH
     if (!is_ours(all))
         return error_set(ret_error, ERROR_INTERNAL,
                          "cannot make a scratch folder: somebody else's is in its place");
+    hold(all);
     snprintf(path, SCRATCH_PATH_BYTES, "%.480s/%d-%llu", all, (int)front,
              (unsigned long long)worker);
     return true;
@@ -75,6 +92,53 @@ void scratch_remove(const char *path)
     if (fork() != 0)
         return;
     remove_tree(path);
+    _exit(EXIT_SUCCESS);
+}
+
+/* Whether a name in the place is that of a folder whose spawner has gone. The lock tells of one
+ * that lives in another container and shares the place, whose number means nothing here. */
+static bool is_left_behind(const char *name, char path[SCRATCH_PATH_BYTES])
+{
+    char prefix[32];
+    int size = snprintf(prefix, sizeof prefix, "tensord-%u-", (unsigned)geteuid());
+    if (strncmp(name, prefix, (size_t)size) != 0)
+        return false;
+    char *end;
+    errno = 0;
+    long pid = strtol(name + size, &end, 10);
+    if (errno || *end || pid <= 1 || pid > INT32_MAX || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+        return false;
+    snprintf(path, SCRATCH_PATH_BYTES, "%.400s/%.100s", place(), name);
+    if (!is_ours(path))
+        return false;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool left = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fd >= 0)
+        close(fd);
+    return left;
+}
+
+static void remove_left_behind(void)
+{
+    char path[SCRATCH_PATH_BYTES];
+    DIR *folder = opendir(place());
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (is_left_behind(entry->d_name, path))
+            remove_tree(path);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+void scratch_begin(pid_t spawner)
+{
+    char all[SCRATCH_PATH_BYTES];
+    folder_of_all(spawner, all);
+    if (is_ours(all)) /* of the program that this one has replaced */
+        hold(all);
+    if (fork() != 0)
+        return;
+    remove_left_behind();
     _exit(EXIT_SUCCESS);
 }
 

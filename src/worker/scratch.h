@@ -12,6 +12,10 @@
 
 enum { SCRATCH_PATH_BYTES = 512 };
 
+/* At a spawner's start: has a process remove what spawners have left that were killed. The caller
+ * reaps it some time. */
+void scratch_begin(pid_t spawner);
+
 /* The path of the scratch folder of a front's worker. Makes the folder that holds all of them; that
  * is refused when somebody else's lies in its place. */
 bool scratch_path(pid_t spawner, pid_t front, uint64_t worker, char path[SCRATCH_PATH_BYTES],

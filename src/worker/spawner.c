@@ -363,6 +363,7 @@ int spawner_run(const struct spawner_options *options)
     avoid_oom_killer();
     if (open_child(spawner, options) && open_signals(spawner) && find_layers(spawner) &&
         start_front(spawner)) {
+        scratch_begin(spawner->child.spawner);
         reap(spawner); /* a signal may have come before there was a signalfd */
         while (!is_over(spawner))
             take_turn(spawner);
