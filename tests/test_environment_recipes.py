@@ -246,6 +246,8 @@ def test_the_config_names_an_interpreter_or_an_environment(model, tmp_path):
     program.parent.mkdir(parents=True)
     program.symlink_to(sys.executable)
     assert model({"interpreter": str(tmp_path / "env")})["interpreter"] == str(program)
+    program.rename(program.with_name("python3"))
+    assert model({"interpreter": str(tmp_path / "env")})["interpreter"] == str(program.with_name("python3"))
     assert "there is no program" in model({"interpreter": "/nonexistent"})["error"]
 
 

@@ -369,6 +369,7 @@ def test_programs_of_its_environment_come_first(server, tmp_path):
 def test_pushing_one_takes_the_scope_code(server, tmp_path):
     from support.tokens import create
     from tensord import Error, connect
+    from tensord.commands.run import read_inputs
 
     served = server(None)
     path = write_server(tmp_path, "app", health="/health")
@@ -380,6 +381,8 @@ def test_pushing_one_takes_the_scope_code(server, tmp_path):
     model = code.push(path)
     assert model.server_url == served.url + "/tensord/v1/servers/app"
     assert ask(served, "app", "/pid")[0] == 200
+    with pytest.raises(Error, match=f"managed server; its paths are beneath {model.server_url}/"):
+        read_inputs(model, ["1"])  # of `tensord run`
 
 
 # ---- start, stop, death ----

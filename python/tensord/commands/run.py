@@ -66,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def read_inputs(model: Model, values: Sequence[str]) -> dict[str, Any]:
     """The inputs that the arguments name, as values."""
+    if model.server_url:
+        raise InvalidInput(model.name, f"it is a managed server; its paths are beneath {model.server_url}/")
     infos = {info.name: info for info in model.inputs}
     given: dict[str, Any] = {}
     for text in values:

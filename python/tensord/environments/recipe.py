@@ -101,7 +101,8 @@ def named_interpreter(path: str, root: Path) -> str:
     if path.startswith(MODEL_DIRECTORY):
         path = str(root) + path[len(MODEL_DIRECTORY) :]
     if os.path.isdir(path):
-        path = os.path.join(path, "bin", "python")
+        found = [os.path.join(path, "bin", name) for name in ("python", "python3")]
+        path = next(filter(os.path.exists, found), found[0])
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
         raise EnvironmentFault("python.interpreter: there is no program at that path")
     return path
