@@ -25,6 +25,7 @@ STEPS = 80
 ANSWERS_A_STEP = 4
 TIMEOUT_S = 120
 MODELS = ["steady", "wild", "slow"]
+WORKERS = {"steady": {"min": 1, "max": 2, "idle_after_s": 1}, "wild": 3, "slow": 1}
 REST_CODES = {200, 404, 500, 503}
 GRPC_CODES = {grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE}
 
@@ -46,7 +47,7 @@ class Repository:
         made = self.folder / f".new{self.writes}"
         made.mkdir(parents=True)
         (made / "model.yaml").write_text(json.dumps({
-            "backend": "chaos", "input": [tensor_config("x", "INT32")], "output": [tensor_config("y", "INT32")],
+            "backend": "chaos", "workers": WORKERS[name], "input": [tensor_config("x", "INT32")], "output": [tensor_config("y", "INT32")],
             "parameters": {key: {"string_value": str(value)} for key, value in parameters.items()}}))
         settle(made)
         self.remove(name)

@@ -3,8 +3,12 @@
 A model in Python that has a name of its own in each worker, and blocks when it is asked to until it is cancelled.
 """
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
@@ -17,6 +21,7 @@ from support.repositories import one, settle, tensor_config, write_config
 pytestmark = needs_python
 
 PATIENCE_S = 60
+PYTHON = Path(__file__).parents[1] / "python"
 BLOCKING = """
     import os, time
     from collections.abc import Iterator
@@ -247,6 +252,10 @@ def test_one_that_cannot_start_is_told_of_while_the_other_serves(server, tmp_pat
     assert [(entry["state"], "the device is taken" in entry["reason"]) for entry in index] == [("READY", True)]
     status, outputs = ask(started, "m", tensor("x", "INT64", [1], [1]))
     assert (status, outputs["output"]["data"]) == (200, [2])
+    shown = subprocess.run([sys.executable, "-m", "tensord", "ps"], capture_output=True, text=True, timeout=PATIENCE_S,
+                           env=os.environ | {"PYTHONPATH": str(PYTHON), "TENSORD_URL": started.url,
+                                             "TENSORD_TOKEN": started.admin_token})
+    assert re.search(r"^m +1 +ready +1/2 ", shown.stdout, re.MULTILINE), shown.stdout + shown.stderr
 
 
 def test_instances_of_triton_s_python_models_are_workers(server, tmp_path):

@@ -209,6 +209,46 @@ static void a_retired_one_is_restarted_for_what_waits_and_for_nothing_else(void 
     assert_end(GENERATION_END_DIED, 5, GENERATION_NOTHING, GENERATION_COLD);
 }
 
+/* Others serve meanwhile. */
+static void a_further_one_is_tried_for_ever(void **unused)
+{
+    state.further = true;
+    make_ready();
+    uint64_t after_ms = 0;
+    for (unsigned i = 0; i < 3 * GENERATION_MAX_FAILURES; i++) {
+        uint64_t pause_ms =
+            assert_end(GENERATION_END_DIED, 1, GENERATION_START_TIMER, GENERATION_RETRYING);
+        assert_true(pause_ms >= after_ms);
+        after_ms = pause_ms;
+        assert_step(GENERATION_TIME, GENERATION_START_WORKER, GENERATION_LOADING);
+    }
+    assert_int_equal(after_ms, GENERATION_SELDOM_MS);
+    assert_step(GENERATION_UNFIT, GENERATION_GIVE_UP, GENERATION_REJECTED);
+    assert_end(GENERATION_END_DIED, 1, GENERATION_START_TIMER, GENERATION_RETRYING);
+    assert_step(GENERATION_IDLE, GENERATION_STOP_TIMER, GENERATION_COLD);
+}
+
+static void a_further_one_that_is_not_needed_ends_whatever_it_does(void **unused)
+{
+    state.further = true;
+    assert_step(GENERATION_LOAD, GENERATION_START_WORKER, GENERATION_LOADING);
+    assert_step(GENERATION_IDLE, GENERATION_STOP_WORKER, GENERATION_RESTING);
+    assert_step(GENERATION_LOADED, GENERATION_NOTHING, GENERATION_RESTING);
+    assert_end(GENERATION_END_DIED, 1, GENERATION_NOTHING, GENERATION_COLD);
+}
+
+static void the_first_one_changes_places_without_its_queue(void **unused)
+{
+    struct generation_state further = {.further = true, .phase = GENERATION_READY, .failures = 2};
+    make_ready();
+    assert_end(GENERATION_END_DIED, 1, GENERATION_START_TIMER, GENERATION_RETRYING);
+    request_comes(GENERATION_NOTHING, GENERATION_RETRYING);
+    generation_state_exchange(&state, &further);
+    assert_true(state.phase == GENERATION_READY && state.queued == 1 && state.failures == 2);
+    assert_true(further.phase == GENERATION_RETRYING && further.queued == 0);
+    assert_true(further.failures == 1 && further.further && !state.further);
+}
+
 static void retiring_stops_a_retry_that_nobody_waits_for(void **unused)
 {
     make_ready();
@@ -412,6 +452,9 @@ int main(void)
         TEST(one_that_is_retired_while_loading_may_still_say_that_it_has_loaded),
         TEST(a_retired_one_is_restarted_for_what_waits_and_for_nothing_else),
         TEST(retiring_stops_a_retry_that_nobody_waits_for),
+        TEST(a_further_one_is_tried_for_ever),
+        TEST(a_further_one_that_is_not_needed_ends_whatever_it_does),
+        TEST(the_first_one_changes_places_without_its_queue),
         cmocka_unit_test_setup_teardown(anything_may_happen_in_any_order, set_up, tell_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
