@@ -133,6 +133,9 @@ def test_a_condition_chooses_a_branch(server, repository):
         status, given = ask(running, "branch", tensor("x", x.astype(np.float32)))
         assert status == 200 and list(given) == there
         np.testing.assert_allclose(given["y"], x @ models.weights(seed=weights), rtol=1e-4)
+    steps = {row["name"]: row for row in running.get("/v2/models/branch/stats")["model_stats"][0]["step_stats"]}
+    assert [steps[name]["skipped"] for name in ("large", "double", "other", "only_large")] == [0, 1, 1, 1]
+    assert steps["only_large"]["success"]["count"] == 1
 
 
 @needs_python
@@ -174,6 +177,10 @@ def test_each_row_and_joined_again(server, repository):
     np.testing.assert_allclose(given["y"], x @ models.weights(seed=1), rtol=1e-3)
     asked = {row["name"]: row for row in running.get("/v2/models/stats")["model_stats"]}
     assert asked["multiply"]["inference_stats"]["success"]["count"] == 100
+    step, = asked["rows"]["step_stats"]
+    assert (step["name"], step["model"], step["calls"], step["skipped"]) == ("multiply", "multiply", 100, 0)
+    assert step["success"]["count"] == 1 and step["success"]["ns"] > 0 and step["fail"]["count"] == 0
+    assert "step_stats" not in asked["multiply"]
 
 
 @needs_python
@@ -207,6 +214,7 @@ def test_errors_name_the_step(server, repository):
     running = server(folder).wait_ready("each").wait_ready("ragged").wait_ready("narrow")
     status, error = ask(running, "each", tensor("words", ["good", "bad", "good"], "BYTES"))
     assert status == 500 and "step 'check', part 2 of 3: " in error and "no such word" in error
+    assert running.get("/v2/models/each/stats")["model_stats"][0]["step_stats"][0]["fail"]["count"] == 1
     status, error = ask(running, "each", tensor("words", ["good"] * 5000, "BYTES"))
     assert status == 400 and "step 'check': it would be called for 5000 parts, and 4096 is the most" in error
     status, error = ask(running, "ragged", tensor("words", ["a", "bb"], "BYTES"))
@@ -278,6 +286,7 @@ def test_loading_it_loads_its_steps(server, repository):
     folder = repository(first=models.matmul(seed=1), second=models.matmul(seed=2))
     put(folder, "chain", CHAIN)
     running = server(folder, "--load", "explicit")
+    until(lambda: ("chain", "1") in index(running), 60, "the first look")
     status, _, body = running.fetch("/v2/repository/models/chain/load", {})
     assert status == 200, body
     assert running.fetch("/v2/models/second/ready")[0] == 200

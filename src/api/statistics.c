@@ -3,6 +3,7 @@
 
 #include "api/routes.h"
 #include "codec/json_writer.h"
+#include "serving/pipeline.h"
 
 #include <stdio.h>
 
@@ -110,6 +111,29 @@ static void put_responses(struct json_writer *json, const struct version_statist
     json_put_object_end(json);
 }
 
+/* Of a pipeline's steps; what their models took stands with them. */
+static void put_steps(struct json_writer *json, const struct pipeline_plan *plan)
+{
+    json_put_key(json, SPAN("step_stats"));
+    json_put_array(json);
+    for (size_t i = 0; i < plan->graph.step_count; i++) {
+        const struct step_statistics *statistics = &plan->statistics[i];
+        json_put_object(json);
+        json_put_key(json, SPAN("name"));
+        json_put_string(json, plan->graph.steps[i].name);
+        json_put_key(json, SPAN("model"));
+        json_put_string(json, plan->graph.steps[i].model);
+        put_duration(json, SPAN("success"), statistics->success);
+        put_duration(json, SPAN("fail"), statistics->fail);
+        json_put_key(json, SPAN("calls"));
+        json_put_u64(json, statistics->calls);
+        json_put_key(json, SPAN("skipped"));
+        json_put_u64(json, statistics->skipped);
+        json_put_object_end(json);
+    }
+    json_put_array_end(json);
+}
+
 static void put_memory(struct json_writer *json, struct span type, uint64_t bytes)
 {
     if (!bytes)
@@ -144,6 +168,8 @@ static void put_version(void *context, const struct version *version)
     put_inferences(json, &now);
     put_responses(json, &version->statistics);
     put_batches(json, &version->statistics);
+    if (pipeline_plan_of(version))
+        put_steps(json, pipeline_plan_of(version));
     json_put_key(json, SPAN("memory_usage"));
     json_put_array(json);
     put_memory(json, SPAN("CPU"), now.tensor_committed_bytes);

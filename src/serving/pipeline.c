@@ -345,6 +345,11 @@ void pipelines_scanned(struct serving *serving)
     }
 }
 
+const struct pipeline_plan *pipeline_plan_of(const struct version *version)
+{
+    return version->current ? version->current->plan : NULL;
+}
+
 const struct pipeline_step *pipeline_unready_step(const struct generation *generation,
                                                   const struct version **ret_version)
 {

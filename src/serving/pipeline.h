@@ -81,6 +81,9 @@ void pipelines_settled(struct serving *serving, const struct version *version);
 /* A scan was taken in: those that wait for their steps look again. */
 void pipelines_scanned(struct serving *serving);
 
+/* What the version is as a pipeline; NULL: it is none, or not loaded. */
+const struct pipeline_plan *pipeline_plan_of(const struct version *version);
+
 /* A step whose model cannot be called now; NULL: there is none. */
 const struct pipeline_step *pipeline_unready_step(const struct generation *generation,
                                                   const struct version **ret_version);
