@@ -43,7 +43,7 @@ def measured(subject, command):
 
 def wrk(subject, path, request, connections, seconds):
     """Posts a RestRequest, each connection as soon as it has its answer."""
-    out, cpu_s = measured(subject, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
+    out, cpu_s = measured(subject, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "--latency",
                                     "-s", request.script, subject.url(path)])
     if "Non-2xx" in out or "Socket errors" in out:
         failed(subject, out)

@@ -11,10 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import batching
 import comparisons
 import costs
 import footprint
 import model_load
+import overload
 import python_models
 import python_peers
 import subjects
@@ -94,6 +96,14 @@ def model(run):
     model_load.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
 
 
+def batches(run):
+    batching.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
+
+
+def overloaded(run):
+    overload.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
+
+
 def memory(run):
     footprint.memory(run.report, run.build, run.models, 1000 if run.options.quick else 10000)
 
@@ -113,7 +123,7 @@ def peers(run):
 # Of these, only when they are asked for, or the page is written: it installs gigabytes.
 LARGE = {"python-peers"}
 PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "costs": extras, "tls": transport,
-         "model": model, "memory": memory, "starting": starting, "python": python, "python-peers": peers}
+         "model": model, "batching": batches, "overload": overloaded, "memory": memory, "starting": starting, "python": python, "python-peers": peers}
 
 
 def parse():

@@ -69,6 +69,10 @@ static bool is_full(const struct schedule *schedule, const struct queue_entry *e
            queue_level_count(&schedule->queue, entry->level) >= rule->queue_size;
 }
 
+/* Of a wait that is foreseen, so much more is allowed for: what is let in though it will be too
+ * late is refused only when it has waited, and may keep a slot busy in vain. */
+enum { SPARE = 4 };
+
 /* Whether an entry that has just come would wait for too long, as far as can be foreseen. */
 static enum schedule_verdict foresee(const struct schedule *schedule,
                                      const struct queue_entry *entry, uint64_t now_ns,
@@ -86,8 +90,8 @@ static enum schedule_verdict foresee(const struct schedule *schedule,
         *ret_retry_ns = wait_ns - limit_ns;
         return SCHEDULE_LONG;
     }
-    uint64_t end_ns =
-        add_ns(now_ns + wait_ns, learner_execution_ns(&schedule->learner, entry->node.size));
+    uint64_t end_ns = add_ns(now_ns + wait_ns + wait_ns / SPARE,
+                             learner_execution_ns(&schedule->learner, entry->node.size));
     if (end_ns <= entry->deadline_ns)
         return SCHEDULE_ADMITTED;
     *ret_retry_ns = end_ns - entry->deadline_ns;
