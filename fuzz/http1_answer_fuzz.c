@@ -55,10 +55,14 @@ static enum http1_step read_head(struct reader *reader, struct error *ret_error)
         http1_answer_head(answer, (struct span){reader->bytes, reader->size}, &used, ret_error);
     if (step != HTTP1_DONE)
         return step;
-    assert(answer->status >= 100 && answer->status <= 599 && answer->status != 101);
+    assert(answer->status >= 100 && answer->status <= 599);
     check_fields(answer);
     drop(reader, used);
     reader->outcome.heads++;
+    if (answer->status == 101) { /* what follows is no HTTP */
+        reader->outcome.done = true;
+        return HTTP1_DONE;
+    }
     if (answer->status < 200) {
         http1_answer_init(answer, &reader->limits, &reader->arena, reader->to_head);
         return reader->size ? HTTP1_DONE : HTTP1_MORE;

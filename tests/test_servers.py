@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.managed import (WITHOUT_NAMESPACES, apps, ask, needs_root, path_of, served_by_nobody, told,
-                             write_server)
+from support.managed import (WITHOUT_NAMESPACES, apps, ask, needs_root, path_of, row_of, served_by_nobody,
+                             told, write_server)
 from support.processes import until
 from support.python_models import needs_python
 from support.server import is_thread_sanitized
@@ -38,13 +38,6 @@ class HalfSent:
         body = answer.read()
         self.connection.close()
         return answer.status, body
-
-
-def row_of(server, name="app"):
-    """What the listing says of a model."""
-    rows = server.get("/tensord/v1/models")["models"]
-    nothing = {"state": "", "requests_waiting": 0, "requests_running": 0}  # before the first look
-    return next((row for row in rows if row["name"] == name), nothing)
 
 
 def connection(server):
@@ -193,14 +186,6 @@ def test_requests_at_once(echo):
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda i: told(echo, "app", f"/echo?{i}")["query"], range(500)))
     assert answers == [str(i) for i in range(500)]
-
-
-def test_upgrades_are_refused(echo):
-    client, fields = connection(echo)
-    client.request("GET", path_of("app", "/echo"), headers={**fields, "Connection": "Upgrade", "Upgrade": "websocket"})
-    answer = client.getresponse()
-    assert answer.status == 501 and b"WebSockets" in answer.read()
-    client.close()
 
 
 def test_inferences_say_where_its_paths_are(echo):

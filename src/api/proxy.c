@@ -2,7 +2,9 @@
  *
  * A call waits for a connection (serving/visit.h), which may mean that the server has to start; its
  * body stands still meanwhile. Then one piece of the body at a time is with the server, and one
- * piece of the answer with the client; each is received into memory of the call's own. */
+ * piece of the answer with the client; each is received into memory of the call's own. A WebSocket
+ * is a request without a body whose answer, 101, opens a body on either side: these have no end but
+ * that of either connection, and no clock but the server's silence and the client's. */
 #include "api/proxy_fields.h"
 #include "api/routes.h"
 #include "protocol/http1_client.h"
@@ -22,6 +24,7 @@ struct proxy {
     char *up;                    /* a piece of the body; likewise */
     enum proxy_body framing;
     char line[HTTP1_CHUNK_LINE_BYTES];
+    struct span upgrade; /* the protocol that the client asks for; data NULL: none */
     bool body_ended;
     bool connected; /* the client has a connection */
     bool used;      /* which was used before */
@@ -100,6 +103,16 @@ static void on_head(void *owner, const struct http1_client_head *head)
     const struct span prefix = proxy_prefix(&exchange->arena, proxy->call->model);
     const struct http_field *fields =
         proxy_response_fields(&exchange->arena, head->fields, head->field_count, prefix, &count);
+    if (head->status == 101 && !http_may_switch(exchange)) {
+        struct error error;
+        error_set(&error, ERROR_BAD_GATEWAY,
+                  "the server changed the protocol before the request was complete");
+        let_go(proxy);
+        fail(proxy, &error);
+        return;
+    }
+    if (fields && head->status == 101)
+        fields = proxy_add_upgrade(&exchange->arena, fields, &count, proxy->upgrade);
     if (!prefix.data || !fields) {
         struct error error;
         error_no_memory(&error);
@@ -109,6 +122,8 @@ static void on_head(void *owner, const struct http1_client_head *head)
     }
     proxy->replied = true;
     proxy->failed = head->status >= 500;
+    if (head->status == 101)
+        proxy->body_ended = false;
     http_reply(exchange, head->status, fields, count);
 }
 
@@ -234,6 +249,7 @@ static bool make_head(struct proxy *proxy, struct span *ret_head, struct error *
         .authority = request->authority,
         .request_id = http_request_id(exchange),
         .model = proxy->call->model,
+        .upgrade = proxy->upgrade,
         .tls = conn_is_tls(http_conn(exchange)),
     };
     const struct span target = proxy_target(&exchange->arena, proxy->call->rest, request->query);
@@ -281,6 +297,8 @@ static void on_given(struct visit *visit, struct conn *conn, bool used)
     }
     proxy->used = used;
     proxy->connected = true;
+    if (proxy->upgrade.data)
+        http1_client_may_switch(proxy->client);
     http1_client_begin(proxy->client, conn);
     struct iovec vector = {(void *)(uintptr_t)head.data, head.size};
     proxy->sending = !http1_client_send(proxy->client, &vector, 1, false);
@@ -325,10 +343,13 @@ static const struct http_handler handler = {body_room, body_received, body_end, 
 static bool begin(struct proxy *proxy, struct error *ret_error)
 {
     struct api_call *call = proxy->call;
-    if (proxy_wants_upgrade(&call->exchange->request))
+    const struct http_request *request = &call->exchange->request;
+    proxy->upgrade = proxy_upgrade(request);
+    if (proxy->upgrade.data &&
+        (request->method != HTTP_GET || !span_equal_nocase(proxy->upgrade, SPAN("websocket"))))
         return error_set(ret_error, ERROR_UNIMPLEMENTED,
-                         "connections to a managed server stay HTTP: WebSockets and other upgrades "
-                         "are not passed on");
+                         "connections to a managed server stay HTTP, but for WebSockets, which "
+                         "begin with a GET over HTTP/1.1");
     struct version *version = call_version(call, ret_error);
     return version && visit_init(&proxy->visit, version, ret_error);
 }

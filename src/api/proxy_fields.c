@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { OWN_FIELDS = 9 }; /* that a request or an answer gets at most */
+enum { OWN_FIELDS = 11 }; /* that a request or an answer gets at most */
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
 
@@ -144,10 +144,11 @@ struct span proxy_prefix(struct arena *arena, struct span model)
 
 /* ---- requests ---- */
 
-bool proxy_wants_upgrade(const struct http_request *request)
+struct span proxy_upgrade(const struct http_request *request)
 {
-    return http_field(request, SPAN("upgrade")).data &&
-           is_named_by_connection(SPAN("upgrade"), request->fields, request->field_count);
+    return is_named_by_connection(SPAN("upgrade"), request->fields, request->field_count)
+               ? http_field(request, SPAN("upgrade"))
+               : (struct span){NULL, 0};
 }
 
 /* Programs that take '_' for '-' would take it for a field that only a proxy may set. */
@@ -195,6 +196,9 @@ const struct http_field *proxy_request_fields(struct arena *arena,
     add(fields, &count, SPAN("x-forwarded-proto"), origin->tls ? SPAN("https") : SPAN("http"));
     add(fields, &count, SPAN("x-forwarded-prefix"), prefix);
     add(fields, &count, SPAN("x-request-id"), origin->request_id);
+    if (origin->upgrade.data)
+        add(fields, &count, SPAN("connection"), SPAN("upgrade"));
+    add(fields, &count, SPAN("upgrade"), origin->upgrade);
     *ret_count = count;
     return fields;
 }
@@ -254,4 +258,15 @@ const struct http_field *proxy_response_fields(struct arena *arena, const struct
         SPAN("sandbox allow-scripts allow-forms allow-popups allow-downloads"));
     *ret_count = count;
     return fields;
+}
+
+const struct http_field *proxy_add_upgrade(struct arena *arena, const struct http_field *fields,
+                                           size_t *count, struct span protocol)
+{
+    struct http_field *more = arena_calloc(arena, *count + 1, sizeof *more);
+    if (!more)
+        return NULL;
+    memcpy(more, fields, *count * sizeof *more);
+    add(more, count, SPAN("upgrade"), protocol);
+    return more;
 }

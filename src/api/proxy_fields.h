@@ -15,6 +15,7 @@ struct proxy_origin {
     struct span authority; /* that the client asked */
     struct span request_id;
     struct span model;
+    struct span upgrade; /* the protocol that it asks for; data NULL: none */
     bool tls;
 };
 
@@ -29,8 +30,14 @@ struct span proxy_target(struct arena *arena, struct span rest, struct span quer
  * memory. */
 struct span proxy_prefix(struct arena *arena, struct span model);
 
-/* True when the request wants another protocol on its connection, a WebSocket say. */
-bool proxy_wants_upgrade(const struct http_request *request);
+/* The other protocol that the request wants on its connection, a WebSocket say; data NULL for none.
+ */
+struct span proxy_upgrade(const struct http_request *request);
+
+/* The fields for the client, to which is added that the protocol is this one. NULL when there is no
+ * memory. */
+const struct http_field *proxy_add_upgrade(struct arena *arena, const struct http_field *fields,
+                                           size_t *count, struct span protocol);
 
 /* The fields for the server. NULL when there is no memory. */
 const struct http_field *proxy_request_fields(struct arena *arena,

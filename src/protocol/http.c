@@ -252,6 +252,12 @@ void http_reply(struct http_exchange *exchange, unsigned status, const struct ht
     exchange->responded = true;
 }
 
+bool http_may_switch(const struct http_exchange *exchange)
+{
+    const struct http_transport *transport = exchange->transport;
+    return transport && transport->may_switch && transport->may_switch(exchange);
+}
+
 void http_body(struct http_exchange *exchange, const struct iovec *vectors, size_t count)
 {
     if (!exchange->transport)

@@ -107,6 +107,7 @@ struct http_transport {
     void (*resume)(struct http_exchange *exchange);
     void (*reset)(struct http_exchange *exchange);
     bool (*wants)(const struct http_exchange *exchange);
+    bool (*may_switch)(const struct http_exchange *exchange); /* NULL: never */
     struct http_session *(*session)(const struct http_exchange *exchange);
 };
 
@@ -192,6 +193,12 @@ struct span http_request_id(struct http_exchange *exchange);
 
 /* Keeps an error's sentence, the first one, in exchange->failure. */
 void http_note_failure(struct http_exchange *exchange, struct span sentence);
+
+/* Whether the response may be 101: the connection can speak another protocol from here on. Over
+ * HTTP/1.1, when the request is complete. After http_reply with 101, whose fields name the protocol
+ * (upgrade), what the client sends is a body again, and what is written goes as it is; both have no
+ * end but the connection's, and no clock but the application's. */
+bool http_may_switch(const struct http_exchange *exchange);
 
 /* Starts the response. Field names are lower case; "connection", "date", "x-request-id" and
  * framing are the transport's; a content-length among the fields is used. Memory of names and

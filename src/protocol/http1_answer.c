@@ -176,8 +176,6 @@ static bool finish_head(struct http1_answer *answer, const char *head, struct er
     if (answer->llhttp.http_major != 1 || answer->llhttp.http_minor > 1 || status < 100 ||
         status > 599)
         return fail(ret_error, "the server's answer is no HTTP/1.1");
-    if (status == 101)
-        return fail(ret_error, "the server has changed the protocol, which nobody asked for");
     answer->status = status;
     if (!copy_fields(answer, head, ret_error) || !choose_framing(answer, ret_error))
         return false;

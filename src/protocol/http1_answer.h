@@ -49,7 +49,7 @@ void http1_answer_init(struct http1_answer *answer, const struct http_limits *li
 /* Parses the head, of which `bytes` is all that has come so far, what was given before included; it
  * may have moved. DONE: *ret_used bytes are the head. ERROR with BAD_GATEWAY, or without memory. An
  * interim response (1xx) is a head, too: another one follows, for a parser that is initialised
- * anew. */
+ * anew; after 101 comes what is no HTTP. */
 enum http1_step http1_answer_head(struct http1_answer *answer, struct span bytes, size_t *ret_used,
                                   struct error *ret_error);
 

@@ -22,6 +22,7 @@ struct http1_client {
     size_t used;      /* of that, bytes that the piece was made of */
     unsigned interim; /* heads of 1xx so far */
     bool to_head;
+    bool may_switch; /* to another protocol */
     bool in_body;
     bool paused;        /* a piece is with the owner */
     bool request_ended; /* all of the request was given to http1_client_send */
@@ -69,6 +70,15 @@ static bool begin_answer(struct http1_client *client, struct error *ret_error)
         client->in_body = true;
         return true;
     }
+    if (client->answer.status == 101 && client->may_switch) {
+        client->answer.framing = HTTP1_ANSWER_UNTIL_CLOSE;
+        client->answer.keep_alive = false;
+        client->in_body = true;
+        return true;
+    }
+    if (client->answer.status == 101)
+        return error_set(ret_error, ERROR_BAD_GATEWAY,
+                         "the server has changed the protocol, which nobody asked for");
     if (++client->interim > MOST_INTERIM)
         return error_set(ret_error, ERROR_BAD_GATEWAY,
                          "the server sent more than %d interim answers", MOST_INTERIM);
@@ -241,6 +251,11 @@ void http1_client_begin(struct http1_client *client, struct conn *conn)
         client->cut = false;
     http1_answer_init(&client->answer, &client->limits, client->arena, client->to_head);
     conn_own(conn, &calls, client);
+}
+
+void http1_client_may_switch(struct http1_client *client)
+{
+    client->may_switch = true;
 }
 
 bool http1_client_is_paused(const struct http1_client *client)

@@ -44,6 +44,10 @@ void http1_client_free(struct http1_client *client);
 /* Takes a connection over, for a request; again after `done`. */
 void http1_client_begin(struct http1_client *client, struct conn *conn);
 
+/* Its request asks for another protocol: an answer with 101 is a head, and what follows a body that
+ * ends with the connection, while http1_client_send goes on. Before http1_client_begin. */
+void http1_client_may_switch(struct http1_client *client);
+
 /* Lets go of the connection, whatever it has come to; `done` does not follow. NULL when there is
  * none. */
 struct conn *http1_client_abandon(struct http1_client *client);

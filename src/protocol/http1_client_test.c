@@ -202,6 +202,26 @@ static void until_the_end(void **state)
     assert_answer(f, 200, "hello", false);
 }
 
+static void another_protocol(void **state)
+{
+    static const char head[] = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    struct iovec vectors[] = {{(void *)(uintptr_t)head, sizeof head - 1},
+                              {(void *)(uintptr_t)"ping", 4}};
+    struct fixture *f = *state;
+    f->client = http1_client_new(&http_limits_default, &f->arena, false, &events, f);
+    http1_client_may_switch(f->client);
+    http1_client_begin(f->client, f->ours);
+    http1_client_send(f->client, vectors, 1, true);
+    SAY(f, "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\nHTTP/1.1 ");
+    http1_client_send(f->client, vectors + 1, 1, false);
+    SAY(f, "is over");
+    assert_int_equal(f->done, 0);
+    assert_true(span_equal(span_after(buf_span(&f->request), sizeof head - 1), SPAN("ping")));
+    conn_finish(f->theirs);
+    run(f);
+    assert_answer(f, 101, "HTTP/1.1 is over", false);
+}
+
 static void no_body_to_a_head(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(chunks, setup, teardown),
         cmocka_unit_test_setup_teardown(each_byte_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(until_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_protocol, setup, teardown),
         cmocka_unit_test_setup_teardown(no_body_to_a_head, setup, teardown),
         cmocka_unit_test_setup_teardown(what_follows_an_answer_spoils_the_connection, setup,
                                         teardown),

@@ -39,8 +39,9 @@ struct http1_conn {
     bool paused;           /* because the handler had none for the body */
     bool direct;           /* the room asked for last is the handler's */
     bool keep_alive;       /* after this exchange */
+    bool switched;         /* it speaks another protocol: the rest is a body without an end */
     bool unsent;           /* conn_send has not sent all yet; `drained` will come */
-    uint64_t body_left;    /* bytes of a body with Content-Length */
+    uint64_t body_left;    /* bytes of a body with Content-Length, or of one without an end */
     uint64_t since_ns;     /* start of the phase, or of the body's window */
     uint64_t window_bytes; /* of the body, received since then */
     char *waiting;         /* received, not parsed yet; heap */

@@ -2,6 +2,8 @@
  * together, usually head and body in one call of the system, when http1_run flushes. */
 #include "protocol/http1_conn.h"
 
+#include <assert.h>
+
 static struct http1_exchange *exchange_of(const struct http_exchange *exchange)
 {
     return (struct http1_exchange *)(void *)(uintptr_t)exchange;
@@ -35,9 +37,26 @@ static void queue(struct http1_exchange *exchange, const void *data, size_t size
     exchange->queued_bytes += size;
 }
 
+static bool may_switch(const struct http_exchange *base)
+{
+    const struct http1_exchange *exchange = exchange_of(base);
+    return exchange->conn->phase == HTTP1_ANSWER && !exchange->parser.old;
+}
+
+/* The rest of the connection is a body. */
+static void switch_protocol(struct http1_conn *c)
+{
+    assert(c->phase == HTTP1_ANSWER);
+    c->phase = HTTP1_BODY;
+    c->body_left = UINT64_MAX;
+    c->switched = true;
+}
+
 static enum http1_framing choose_framing(const struct http1_exchange *exchange, unsigned status,
                                          struct span length)
 {
+    if (status == 101)
+        return HTTP1_SWITCHED;
     if (exchange->base.request.method == HTTP_HEAD || status < 200 || status == 204 ||
         status == 304)
         return HTTP1_NO_BODY;
@@ -68,8 +87,10 @@ static void reply(struct http_exchange *base, unsigned status, const struct http
         break_off(exchange);
         return;
     }
-    c->keep_alive =
-        c->keep_alive && exchange->framing != HTTP1_UNTIL_CLOSE && body_is_nearly_here(c);
+    c->keep_alive = c->keep_alive && exchange->framing != HTTP1_UNTIL_CLOSE &&
+                    exchange->framing != HTTP1_SWITCHED && body_is_nearly_here(c);
+    if (exchange->framing == HTTP1_SWITCHED)
+        switch_protocol(c);
     struct http1_response response = {
         .status = status,
         .framing = exchange->framing,
@@ -176,5 +197,6 @@ const struct http_transport http1_transport = {
     .resume = resume,
     .reset = reset,
     .wants = wants,
+    .may_switch = may_switch,
     .session = session_of,
 };

@@ -15,10 +15,12 @@ static bool is_paused(const struct http1_conn *c)
     return c->phase == HTTP1_BODY && c->paused && !c->exchange->base.ended;
 }
 
-/* Whether the connection waits for bytes of a body: not while the handler has no room. */
+/* Whether the connection waits for bytes of a body: not while the handler has no room, nor when it
+ * is no HTTP any more. */
 static bool awaits_body(const struct http1_conn *c)
 {
-    return (c->phase == HTTP1_BODY && !c->paused && !c->waiting) || c->phase == HTTP1_SKIP;
+    return (c->phase == HTTP1_BODY && !c->paused && !c->waiting && !c->switched) ||
+           c->phase == HTTP1_SKIP;
 }
 
 static uint64_t after(uint64_t since_ns, uint64_t timeout_ms)

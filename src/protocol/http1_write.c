@@ -105,7 +105,9 @@ bool http1_write_head(struct arena *arena, const struct http1_response *response
     for (size_t i = 0; i < count; i++)
         at = put_field(at, fields[i]);
     at = put_field(at, (struct http_field){SPAN("date"), response->date});
-    if (response->close)
+    if (response->framing == HTTP1_SWITCHED)
+        at = put(at, SPAN("connection: upgrade\r\n"));
+    else if (response->close)
         at = put(at, SPAN("connection: close\r\n"));
     else if (response->keep_alive)
         at = put(at, SPAN("connection: keep-alive\r\n"));

@@ -7,6 +7,7 @@
 /* How the end of a response's body is told (RFC 9112 §6). */
 enum http1_framing {
     HTTP1_NO_BODY,     /* there is none: HEAD, 204, 304 */
+    HTTP1_SWITCHED,    /* 101: it is no HTTP any more */
     HTTP1_LENGTH,      /* Content-Length is among the fields */
     HTTP1_CHUNKED,     /* each part is a chunk */
     HTTP1_UNTIL_CLOSE, /* HTTP/1.0 without a length */

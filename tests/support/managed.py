@@ -271,6 +271,13 @@ def told(server, name, path, data=None, **options):
     return json.loads(body)
 
 
+def row_of(server, name="app"):
+    """What the listing says of a model."""
+    rows = server.get("/tensord/v1/models")["models"]
+    nothing = {"state": "", "requests_waiting": 0, "requests_running": 0}  # before the first look
+    return next((row for row in rows if row["name"] == name), nothing)
+
+
 def apps(server):
     """The processes of apps beneath the server."""
     found = []
