@@ -277,3 +277,12 @@ def test_instances_of_triton_s_python_models_are_workers(server, tmp_path):
     until(lambda: seen.add(ask(started, "m", tensor("x", "FP32", [1], [1]))[1]["ME"]["data"][0]) or len(workers_of(started)) == 3,
           PATIENCE_S, "three workers")
     assert seen and row(started)["workers"] == 3
+
+
+def test_more_instances_than_there_may_be_workers_are_refused(server, tmp_path):
+    config = "instance_group:\n  - count: 200\n    kind: KIND_CPU\n"
+    write_python(tmp_path, "m", "def predict(x: int) -> int:\n    return x\n", config)
+    settle(tmp_path)
+    started = server(tmp_path)
+    until(lambda: "m" in started.fetch("/v2/repository/index", {})[2].decode(), PATIENCE_S, "the model")
+    until(lambda: row(started)["reason"] == "'instance_group' asks for 200 workers; 128 is the most", PATIENCE_S, "the reason")

@@ -113,7 +113,8 @@ struct model_workers generation_workers_of(const struct repository_version *foun
     uint32_t count = found->runtime == RUNTIME_PYTHON ? found->config->instance_count : 0;
     if (found->config->workers.max)
         return found->config->workers;
-    count = count < 1 ? 1 : count < MODEL_MAX_WORKERS ? count : MODEL_MAX_WORKERS;
+    if (!count)
+        count = 1;
     return (struct model_workers){count, count, 0};
 }
 

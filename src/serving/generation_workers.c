@@ -204,6 +204,14 @@ struct generation_worker *generation_workers_promote(struct generation *generati
     return NULL;
 }
 
+static void say_ready(const struct generation *generation)
+{
+    char line[LINE_BYTES];
+    snprintf(line, sizeof line, "%zu of %u workers serve", generation_workers_ready(generation),
+             generation->scale.wanted);
+    version_say(generation->version, LOG_INFO, span_of(line));
+}
+
 void generation_worker_loaded(struct generation_worker *worker, enum generation_event event,
                               const struct error *error)
 {
@@ -212,6 +220,8 @@ void generation_worker_loaded(struct generation_worker *worker, enum generation_
     if (event == GENERATION_UNFIT)
         worker->failure = *error;
     notice(worker, event);
+    if (worker->state.phase == GENERATION_READY)
+        say_ready(generation);
     generation_staff(generation);
 }
 
@@ -379,6 +389,10 @@ bool generation_workers_init(struct generation *generation, const struct model_w
                              struct error *ret_error)
 {
     size_t count = workers->max - 1;
+    if (workers->max > MODEL_MAX_WORKERS)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "'instance_group' asks for %u workers; %d is the most", workers->max,
+                         MODEL_MAX_WORKERS);
     scale_init(&generation->scale, workers->min, workers->max, SHORT_MS * CLOCK_NS_PER_MS,
                workers->idle_s * CLOCK_NS_PER_S);
     generation->further = calloc(count, sizeof *generation->further);
