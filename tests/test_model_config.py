@@ -40,6 +40,7 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     (folder / "full").mkdir()
     (folder / "full" / "config.pbtxt").write_text(PBTXT)
+    (folder / "full" / "labels.txt").write_text("cat\ndog\n")
     settle(folder / "full")
     write_config(folder, "yaml", backend="identity", input=[tensor_config("x", "BYTES", [-1])],
                  output=[tensor_config("y", "BYTES", [-1])])

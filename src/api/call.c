@@ -24,6 +24,7 @@ struct api_call *call_new(struct api *api, struct http_exchange *exchange)
     call->exchange = exchange;
     buf_init_within(&call->body, api->max_json_bytes, &api->messages);
     buf_init(&call->reply, SIZE_MAX / 2);
+    buf_init_within(&call->classes, SIZE_MAX / 2, &api->messages);
     return call;
 }
 
@@ -36,6 +37,7 @@ void call_close(struct api_call *call)
     gate_leave(call);
     buf_fini(&call->body);
     buf_fini(&call->reply);
+    buf_fini(&call->classes);
 }
 
 void call_drained(struct http_exchange *exchange)

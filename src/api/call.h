@@ -40,6 +40,7 @@ struct api_call {
     struct span rest;            /* of the path, behind the model: empty, or from its slash on */
     struct buf body;             /* as far as it was collected */
     struct buf reply;            /* the body of the answer; freed when the exchange has closed */
+    struct buf classes;          /* in the place of outputs (classify.h) */
     void *detail;                /* the protocol's own: struct infer_call, struct grpc_state */
     struct inference *inference; /* once it was submitted; NULL: it makes none */
     void *waiting;               /* what the call waits for, struct load_call */

@@ -4,6 +4,7 @@
  * binary: then each answer is the length of its JSON, four bytes, little-endian, the JSON, which
  * says how long the tensors are, and the tensors. What goes wrong before the first answer has a
  * status of its own; later it is an answer {"error":"…"}, and the last. */
+#include "api/classify.h"
 #include "api/infer_call.h"
 #include "api/infer_reply.h"
 #include "api/trace.h"
@@ -28,7 +29,8 @@ static void tell_once(struct api_call *call, const struct inference_answer *answ
         return;
     case ONLY_ANSWER_GIVEN:
         infer->sends_tensors = infer_reply_is_binary(&infer->request, &only);
-        if (infer_reply(call, &only, &error))
+        if (classify_outputs(call, &infer->inference, &only, &error) &&
+            infer_reply(call, &only, &error))
             break;
         infer->sends_tensors = false;
         infer_refuse(call, &error);
@@ -86,6 +88,12 @@ static bool put_tensors(struct infer_call *infer, const struct inference_outputs
     for (size_t i = 0; i < outputs->count; i++) {
         if (!infer_json_output_is_binary(&infer->request, i))
             continue;
+        if (classify_wants(&infer->inference,
+                           &outputs->items[i])) { /* the next answer's overwrite them */
+            if (!buf_append(answer_flow_text(&infer->flow), outputs->items[i].data))
+                return false;
+            continue;
+        }
         if (!answer_flow_tensor(&infer->flow, outputs->items[i].data))
             return false;
         infer->sends_tensors = true;
@@ -103,8 +111,10 @@ static bool put_answer(struct api_call *call, const struct inference_answer *ans
     size_t tensor_count = infer->flow.next.tensor_count, at;
     begin_part(infer, text, &at);
     json_writer_init(&json, text);
-    bool written = infer->form->write(&json, call, &answer->outputs, ret_error);
-    if (written && end_part(infer, text, at) && put_tensors(infer, &answer->outputs)) {
+    struct inference_outputs outputs = answer->outputs;
+    bool written = classify_outputs(call, &infer->inference, &outputs, ret_error) &&
+                   infer->form->write(&json, call, &outputs, ret_error);
+    if (written && end_part(infer, text, at) && put_tensors(infer, &outputs)) {
         if (!answer->final)
             answer_flow_owe(&infer->flow);
         return true;

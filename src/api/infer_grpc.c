@@ -2,6 +2,7 @@
  *
  * Steps of a call: MESSAGE, COMPLETE (the message has come, and the body may end), WAITING for the
  * answer, DONE. */
+#include "api/classify.h"
 #include "api/grpc_call.h"
 #include "api/infer_grpc_reply.h"
 #include "api/infer_message.h"
@@ -61,7 +62,8 @@ static void tell(struct api_call *call, const struct inference_answer *answer)
         break;
     case ONLY_ANSWER_GIVEN:
         infer->step = STEP_DONE;
-        if (infer_grpc_reply(call, &infer->writer, inference, &outputs, &error))
+        if (classify_outputs(call, inference, &outputs, &error) &&
+            infer_grpc_reply(call, &infer->writer, inference, &outputs, &error))
             grpc_end(call->exchange, NULL);
         else
             fail(call, &error);

@@ -1,6 +1,7 @@
 /* Answers of ModelStreamInfer as messages; see infer_grpc_put.h. */
 #include "api/infer_grpc_put.h"
 
+#include "api/classify.h"
 #include "api/infer_grpc_reply.h"
 #include "codec/inference.pb.h"
 
@@ -45,6 +46,14 @@ static struct iovec *pieces_of(struct infer_grpc_put *put, struct span head,
     return pieces;
 }
 
+/* Classes are made anew for each answer; values stay where they are. */
+static bool put_tensor(struct answer_flow *flow, const struct inference_output *output)
+{
+    return classify_wants(flow->inference, output)
+               ? buf_append(answer_flow_text(flow), output->data)
+               : answer_flow_tensor(flow, output->data);
+}
+
 /* Appends the message, of which the head stands behind the prefix already: compressed, or with the
  * tensors left where they are. */
 static bool append(struct infer_grpc_put *put, struct answer_flow *flow, size_t start,
@@ -68,7 +77,7 @@ static bool append(struct infer_grpc_put *put, struct answer_flow *flow, size_t 
     for (size_t i = 0; done && i <= outputs->count; i++) {
         const struct iovec *own = &pieces[1 + 2 * i];
         done = buf_append(text, (struct span){own->iov_base, own->iov_len}) &&
-               (i == outputs->count || answer_flow_tensor(flow, outputs->items[i].data));
+               (i == outputs->count || put_tensor(flow, &outputs->items[i]));
     }
     return done;
 }

@@ -1,6 +1,7 @@
 /* What a ModelInferRequest says beside its tensors; see infer_grpc_request.h. */
 #include "api/infer_grpc_request.h"
 
+#include "api/classify.h"
 #include "api/grpc_call.h"
 
 enum { PARAMETER_LIMIT = 256, BOOL_PARAM = 1 };
@@ -64,16 +65,37 @@ static bool take_parameters(struct infer_grpc_request *request, struct inference
     return true;
 }
 
+static bool take_output_parameters(
+    const struct inference_model_infer_request_infer_requested_output_tensor *output,
+    uint32_t *ret_classes, struct error *ret_error)
+{
+    for (uint32_t i = 0; i < output->parameters.count; i++) {
+        if (!span_equal(output->parameters.items[i].key, SPAN("classification")))
+            continue;
+        uint64_t count = parameter_u64(output->parameters.items[i].value);
+        if (count == 0 || count > INT32_MAX)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "'classification' is how many classes are wanted, 1 or above");
+        *ret_classes = (uint32_t)count;
+    }
+    return true;
+}
+
 static bool take_outputs(const struct inference_model_infer_request *message,
                          struct inference *inference, struct error *ret_error)
 {
-    struct span *names = arena_calloc(inference->arena, message->outputs.count, sizeof *names);
-    if (!names)
+    uint32_t count = message->outputs.count;
+    struct span *names = arena_calloc(inference->arena, count, sizeof *names);
+    uint32_t *classes = arena_calloc(inference->arena, count, sizeof *classes);
+    if (!names || !classes)
         return error_no_memory(ret_error);
-    for (uint32_t i = 0; i < message->outputs.count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         names[i] = message->outputs.items[i].name;
-    inference_outputs(inference, names, message->outputs.count);
-    return true;
+        if (!take_output_parameters(&message->outputs.items[i], &classes[i], ret_error))
+            return false;
+    }
+    inference_outputs(inference, names, count);
+    return classify_want(inference, classes, count, inference->arena, ret_error);
 }
 
 bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call *call,

@@ -15,6 +15,7 @@
  * max_stream_requests items may exist at once; then the body is not read until one has gone. All
  * that waits to be sent goes at once, and the next when that has been taken. */
 #include "api/answer_flow.h"
+#include "api/classify.h"
 #include "api/gate.h"
 #include "api/grpc_call.h"
 #include "api/infer_grpc_put.h"
@@ -237,8 +238,10 @@ static void tell(struct item *item, const struct inference_answer *answer)
     }
     bool silent =
         inference_answer_is_end(inference, answer) && !item->message.request.wants_empty_final;
-    if (!silent && !infer_grpc_put_outputs(&item->stream->put, &item->flow, &answer->outputs,
-                                           answer->final, &error)) {
+    struct inference_outputs outputs = answer->outputs;
+    if (!silent && !(classify_outputs(item->stream->call, inference, &outputs, &error) &&
+                     infer_grpc_put_outputs(&item->stream->put, &item->flow, &outputs,
+                                            answer->final, &error))) {
         fail_item(item, &error);
         return;
     }

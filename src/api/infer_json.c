@@ -44,6 +44,7 @@ static bool once(struct json *json, unsigned *seen, struct span key)
         SPAN("binary_data"),
         SPAN("binary_data_size"),
         SPAN("binary_data_output"),
+        SPAN("classification"),
     };
     for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
         if (!span_equal(key, known[i]))
@@ -156,6 +157,17 @@ static bool read_input(struct infer_json_reader *reader)
 
 /* ---- outputs ---- */
 
+static bool read_classes(struct json *json, struct infer_json_output *output)
+{
+    uint64_t count;
+    if (!json_u64(json, &count))
+        return false;
+    if (count == 0 || count > INT32_MAX)
+        return json_fail(json, "'classification' is how many classes are wanted, 1 or above");
+    output->classes = (uint32_t)count;
+    return true;
+}
+
 static bool read_output_parameters(struct infer_json_reader *reader,
                                    struct infer_json_output *output)
 {
@@ -169,7 +181,7 @@ static bool read_output_parameters(struct infer_json_reader *reader,
         else if (span_starts_with(key, SPAN("shared_memory_")))
             return json_fail(json, "shared memory is not enabled");
         else if (span_equal(key, SPAN("classification")))
-            return json_fail(json, "classification is not supported by this version");
+            read_classes(json, output);
         else
             json_skip(json, NULL);
     }

@@ -20,7 +20,8 @@ struct infer_json_input {
 
 struct infer_json_output {
     struct span name;
-    bool binary; /* wanted after the JSON of the answer, not in it */
+    bool binary;      /* wanted after the JSON of the answer, not in it */
+    uint32_t classes; /* how many are wanted instead of its values; 0: none */
 };
 
 struct infer_json {

@@ -6,6 +6,7 @@
  * other, received into memory that the worker shares), then SUBMITTED: the rest is
  * infer_answer.c's.
  */
+#include "api/classify.h"
 #include "api/infer_call.h"
 #include "api/routes.h"
 #include "base/unset.h"
@@ -75,13 +76,17 @@ static bool name_outputs(struct api_call *call, struct error *ret_error)
 {
     struct infer_call *infer = infer_of(call);
     size_t count = infer->request.output_count;
-    struct span *names = arena_calloc(&call->exchange->arena, count, sizeof *names);
-    if (!names)
+    struct arena *arena = &call->exchange->arena;
+    struct span *names = arena_calloc(arena, count, sizeof *names);
+    uint32_t *classes = arena_calloc(arena, count, sizeof *classes);
+    if (!names || !classes)
         return error_no_memory(ret_error);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         names[i] = infer->request.outputs[i].name;
+        classes[i] = infer->request.outputs[i].classes;
+    }
     inference_outputs(&infer->inference, names, count);
-    return true;
+    return classify_want(&infer->inference, classes, count, arena, ret_error);
 }
 
 /* The binary inputs must fill the rest of the body to the byte. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 static const struct span extensions[] = {{"binary_tensor_data", 18},
+                                         {"classification", 14},
                                          {"model_configuration", 19},
                                          {"model_repository", 16},
                                          {"parameters", 10},

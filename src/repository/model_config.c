@@ -69,8 +69,38 @@ static bool read_all(int fd, const char *name, struct arena *arena, struct span 
     return true;
 }
 
+/* Reads the files beside the config that it names: all together as long as a config may be. */
+static bool load_labels(int folder_fd, struct model_config *config, struct arena *arena,
+                        struct error *ret_error)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < config->label_count; i++) {
+        struct model_labels *labels = &config->labels[i];
+        const char *file = arena_printf(arena, "%.*s", SPAN_ARGS(labels->file));
+        if (!file)
+            return error_no_memory(ret_error);
+        int fd = open_beneath(folder_fd, file);
+        if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+            return fail(file, "it is named by label_filename, and is not there", ret_error);
+        if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+            return fail(file, "a link out of the model's folder", ret_error);
+        if (fd < 0)
+            return cannot_now(file, ret_error);
+        bool good = read_all(fd, file, arena, &labels->text, ret_error);
+        close(fd);
+        if (!good)
+            return false;
+        if (memchr(labels->text.data, '\0', labels->text.size))
+            return fail(file, "it is no text", ret_error);
+        total += labels->text.size;
+        if (total > MODEL_CONFIG_MAX_BYTES)
+            return fail(file, "the files of labels are larger than 1 MiB", ret_error);
+    }
+    return true;
+}
+
 /* Reads and checks the config that fd is. */
-static bool load_file(int fd, size_t row, struct arena *arena,
+static bool load_file(int folder_fd, int fd, size_t row, struct arena *arena,
                       const struct model_config **ret_config, struct error *ret_error)
 {
     const char *name = model_config_names[row];
@@ -83,6 +113,8 @@ static bool load_file(int fd, size_t row, struct arena *arena,
         return false;
     if (!model_config_read(formats[row], text, arena, config, &error))
         return error_set(ret_error, error.code, "%s: %.480s", name, error.message);
+    if (!load_labels(folder_fd, config, arena, ret_error))
+        return false;
     *ret_config = config;
     return true;
 }
@@ -101,7 +133,7 @@ static bool load_from(int folder_fd, struct arena *arena, const struct model_con
         if (fd < 0)
             return cannot_now(model_config_names[row], ret_error);
         bool ok = found ? fail(model_config_names[row], "there is another config", ret_error)
-                        : load_file(fd, row, arena, &config, ret_error);
+                        : load_file(folder_fd, fd, row, arena, &config, ret_error);
         close(fd);
         if (!ok)
             return false;

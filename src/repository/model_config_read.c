@@ -202,12 +202,28 @@ static bool make_inputs(struct maker *maker)
     return true;
 }
 
+static bool make_labels(struct maker *maker, const struct inference_model_output *output)
+{
+    struct model_labels *labels = &maker->config->labels[maker->config->label_count];
+    struct span file = output->label_filename;
+    if (!file.size)
+        return true;
+    if (file.size >= PATH_MAX || memchr(file.data, '\0', file.size))
+        return invalid(maker, "label_filename is no path in", output->name);
+    *labels = (struct model_labels){.output = output->name, .file = file};
+    maker->config->label_count++;
+    return true;
+}
+
 static bool make_outputs(struct maker *maker)
 {
     struct model_config *config = maker->config;
     config->outputs = infos_alloc(maker, maker->from->output.count);
     if (!config->outputs)
         return false;
+    config->labels = arena_calloc(maker->arena, maker->from->output.count, sizeof *config->labels);
+    if (!config->labels)
+        return error_no_memory(maker->error);
     for (uint32_t i = 0; i < maker->from->output.count; i++) {
         const struct inference_model_output *output = &maker->from->output.items[i];
         struct tensor_info info = {.name = output->name};
@@ -216,7 +232,8 @@ static bool make_outputs(struct maker *maker)
                              "'reshape' and 'is_shape_tensor' of output '%.*s' are not supported "
                              "by this version",
                              SPAN_ARGS(output->name));
-        if (!make_shape(maker, info.name, output->dims.items, output->dims.count, &info.shape) ||
+        if (!make_labels(maker, output) ||
+            !make_shape(maker, info.name, output->dims.items, output->dims.count, &info.shape) ||
             !add_info(maker, config->outputs, &config->output_count, info, output->data_type))
             return false;
     }

@@ -29,6 +29,13 @@ struct model_python {
     size_t requirement_count;
 };
 
+/* The names of an output's classes, one a line. */
+struct model_labels {
+    struct span output;
+    struct span file; /* beside the config: `label_filename` */
+    struct span text; /* what it holds */
+};
+
 enum { MODEL_MAX_WORKERS = 128, MODEL_WORKER_IDLE_S = 60 };
 
 /* How many workers a model has: min, and up to max as they are needed. All 0: it does not say. */
@@ -60,6 +67,8 @@ struct model_config {
     struct model_python python;
     struct server_config server;  /* of a model that is a program which speaks HTTP */
     struct process_limits limits; /* of each of its workers */
+    struct model_labels *labels;  /* of outputs that have any */
+    size_t label_count;
     struct span written; /* all that the file says, used or not, as an encoded message ModelConfig;
                             empty: there is no file */
 };

@@ -8,7 +8,7 @@
 #include "repository/model_steps.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 320, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 336, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -76,6 +76,27 @@ static void read_workers(struct unpack *unpack, struct model_workers *workers)
         unpack->failed = true;
 }
 
+static void write_labels(const struct model_config *config, struct buf *buf)
+{
+    pack_number(buf, config->label_count);
+    for (size_t i = 0; i < config->label_count; i++) {
+        pack_string(buf, config->labels[i].output);
+        pack_string(buf, config->labels[i].file);
+        pack_string(buf, config->labels[i].text);
+    }
+}
+
+static void read_labels(struct unpack *unpack, struct model_config *config)
+{
+    config->labels =
+        unpack_array(unpack, TENSOR_MAX_PER_REQUEST, sizeof *config->labels, &config->label_count);
+    for (size_t i = 0; i < config->label_count && !unpack->failed; i++) {
+        config->labels[i].output = unpack_string(unpack);
+        config->labels[i].file = unpack_string(unpack);
+        config->labels[i].text = unpack_string(unpack);
+    }
+}
+
 static void write_config(const struct model_config *config, struct buf *buf)
 {
     bool own = config != model_config_default();
@@ -103,6 +124,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     write_python(&config->python, buf);
     server_config_write(&config->server, buf);
     write_limits(&config->limits, buf);
+    write_labels(config, buf);
     pack_string(buf, config->written);
 }
 
@@ -151,6 +173,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     read_python(unpack, &config->python);
     server_config_read(unpack, &config->server);
     read_limits(unpack, &config->limits);
+    read_labels(unpack, config);
     config->written = unpack_bytes(unpack);
     return config;
 }

@@ -28,6 +28,7 @@ static const struct schedule_policy queue = {
     .rules = {{0, 9, 10, true, POLICY_DELAY}, {2, 0, UINT64_MAX, false, POLICY_REJECT}},
     .rule_count = 2,
 };
+static struct model_labels labels[] = {{{"x", 1}, {"l.txt", 5}, {"cat\ndog", 7}}};
 static const struct model_config config = {
     .engine = {"onnx", 4},
     .file = {"a.onnx", 6},
@@ -42,6 +43,8 @@ static const struct model_config config = {
     .workers = {1, 4, 60},
     .device = {"cuda:0", 6},
     .queue = &queue,
+    .labels = labels,
+    .label_count = 1,
     .written = {"\n\1m\40\0", 5},
 };
 
@@ -93,6 +96,8 @@ static void a_scan_comes_back(void **state)
     assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
     assert_true(m->config->instance_count == 3);
     assert_memory_equal(&m->config->workers, &config.workers, sizeof config.workers);
+    assert_true(m->config->label_count == 1 && !n->config->label_count);
+    assert_true(span_equal(m->config->labels[0].text, labels[0].text));
     assert_true(span_equal(m->config->written, config.written) && !n->config->written.size);
     assert_true(n->complete && n->unreadable && n->config == model_config_default());
     assert_int_equal(n->error->code, ERROR_UNIMPLEMENTED);

@@ -345,6 +345,19 @@ static bool add_files(struct tree_summary *summary, const char *folder, const ch
     return true;
 }
 
+/* What the config names beside it belongs to the model. */
+static bool add_labels(struct tree_summary *summary, const char *folder,
+                       const struct model_config *config, struct error *ret_error)
+{
+    char path[PATH_MAX];
+    for (size_t i = 0; i < config->label_count; i++) {
+        snprintf(path, sizeof path, "%s/%.*s", folder, SPAN_ARGS(config->labels[i].file));
+        if (!tree_add(summary, path, ret_error))
+            return false;
+    }
+    return true;
+}
+
 /* Reads the config and adds up the files. */
 static bool look_into(struct scanner *scanner, const char *folder, const char *path,
                       struct repository_version *version, struct tree_summary *summary,
@@ -353,9 +366,10 @@ static bool look_into(struct scanner *scanner, const char *folder, const char *p
     if (strcmp(path, folder) != 0 && (!add_files(summary, folder, model_config_names, ret_error) ||
                                       !add_files(summary, folder, beside_versions, ret_error)))
         return false;
+    const char *beside = folder_of_config(folder, path);
     return tree_add(summary, path, ret_error) &&
-           model_config_load(folder_of_config(folder, path), &scanner->scan->arena,
-                             &version->config, ret_error);
+           model_config_load(beside, &scanner->scan->arena, &version->config, ret_error) &&
+           (strcmp(beside, path) == 0 || add_labels(summary, beside, version->config, ret_error));
 }
 
 /* Was just this version moved in whole? */

@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SPEC_BYTES = 4 << 20, DEFAULT_OUTPUT_BYTES = 4096 };
+enum { SPEC_BYTES = 16 << 20, DEFAULT_OUTPUT_BYTES = 4096 };
 
 static struct serving *serving_of(const struct generation *generation)
 {
@@ -264,7 +264,9 @@ struct generation *generation_new(struct version *version, const struct reposito
         generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error) &&
         generation_question_copy(&generation->arena, found, &generation->question, ret_error) &&
         (arena_copy(&generation->arena, found->config->written, &generation->config) ||
-         error_no_memory(ret_error));
+         error_no_memory(ret_error)) &&
+        labels_copy(&generation->arena, found->config, &generation->labels,
+                    &generation->label_count, ret_error);
     struct model_workers workers = generation_workers_of(found);
     if (copied)
         copied = generation_workers_init(generation, &workers, ret_error);

@@ -11,6 +11,7 @@
 #include "serving/admission.h"
 #include "serving/generation_state.h"
 #include "serving/inference.h"
+#include "serving/labels.h"
 #include "serving/server_pool.h"
 #include "serving/serving.h"
 #include "worker/spawner.h"
@@ -32,6 +33,8 @@ struct generation {
     struct worker_spec spec;              /* what its workers serve */
     struct environment_question question; /* of models in Python: on which one they run */
     struct environment_use environment;
+    struct labels *labels; /* of the outputs that have any */
+    size_t label_count;
     struct span config;    /* all that the model's config says, an encoded ModelConfig; or empty */
     uint64_t fingerprint;  /* of the files */
     bool repeatable;       /* a request may be executed twice: the model is data, and pure */

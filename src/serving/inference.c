@@ -86,6 +86,16 @@ uint64_t inference_version(const struct inference *inference)
     return inference->generation->spec.version;
 }
 
+const struct labels *inference_labels(const struct inference *inference, struct span output)
+{
+    const struct generation *generation = inference->generation;
+    for (size_t i = 0; generation && i < generation->label_count; i++) {
+        if (span_equal(generation->labels[i].output, output))
+            return &generation->labels[i];
+    }
+    return NULL;
+}
+
 const struct schema *inference_schema(const struct inference *inference)
 {
     return inference->generation->schema;

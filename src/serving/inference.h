@@ -26,8 +26,10 @@
 #include "telemetry/trace_context.h"
 #include "worker/channel.h"
 
+struct classes_wanted;
 struct generation;
 struct inference;
+struct labels;
 struct pipeline_request;
 struct replica;
 struct version;
@@ -80,6 +82,8 @@ struct inference {
     /* The memory that it waits for is there (ERROR_OK), or did not come in time. */
     void (*reserved)(struct inference *inference, const struct error *error);
     void *owner; /* the API's */
+    struct classes_wanted
+        *classes; /* likewise, api/classify.h; NULL: outputs are given as they are */
     struct inference_times times;
     struct trace_context trace; /* set by the API; whether it is sampled is decided at submit */
 
@@ -197,5 +201,8 @@ uint64_t inference_version(const struct inference *inference);
 /* The schema that the inference will meet, or NULL while the model is loading for the first time.
  */
 const struct schema *inference_schema(const struct inference *inference);
+
+/* The names of the classes of that output; NULL: it has none. */
+const struct labels *inference_labels(const struct inference *inference, struct span output);
 
 #endif
