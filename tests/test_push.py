@@ -721,7 +721,7 @@ def test_an_installer_that_is_killed_leaves_nothing(served):
             break
     else:
         pytest.skip("none was met at work")
-    processes.until(lambda: sorted(path.name for path in server.folder.iterdir()) == ["here", "new"], what="a clean folder")
+    processes.until(lambda: sorted(path.name for path in server.folder.iterdir()) == ["here", "new"], 60, "a clean folder")
     assert files_of(server.folder / "new") in versions
     assert pusher.push("new", versions[0])["name"] == "new" and pusher.events("new")[-1]["state"] == "ready"
 

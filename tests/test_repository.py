@@ -116,6 +116,16 @@ def test_load_and_unload_by_the_api(server, repository):
     assert running.fetch("/v2/repository/models/nope/load", b"", method="POST")[0] == 400
 
 
+def test_a_load_right_after_the_files_came(server, repository, tmp_path):
+    folder = repository()
+    running = server(folder, "--load", "explicit")
+    for turn in range(5):
+        models.save(models.constant(turn), tmp_path / "m.onnx")
+        shutil.move(tmp_path / "m.onnx", folder / "m.onnx")
+        assert running.fetch("/v2/repository/models/m/load", b"{}")[0] == 200
+        assert value(running, "m") == turn
+
+
 def test_lazy_models_tell_their_schema_and_wake_on_a_request(server, repository):
     running = server(repository(m=models.constant(1)), "--load", "lazy").wait_ready("m")
     entry = index(running)["m", "1"]

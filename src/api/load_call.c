@@ -44,14 +44,13 @@ void load_call_begin(struct api_call *call, struct span name,
                      void (*done)(struct api_call *call, const struct error *error))
 {
     struct error error;
-    struct model *model = call_model(call, name, NULL);
     struct load_call *load = arena_calloc(&call->exchange->arena, 1, sizeof *load);
     if (!load || !arena_copy(&call->exchange->arena, name, &load->name)) {
         error_no_memory(&error);
         fail(call, name, &error, done);
         return;
     }
-    if (!model) {
+    if (!call_may_use(call, name)) {
         error_set(&error, ERROR_INVALID_ARGUMENT,
                   "failed to load '%.*s', failed to poll from model repository", SPAN_ARGS(name));
         fail(call, name, &error, done);
@@ -60,9 +59,12 @@ void load_call_begin(struct api_call *call, struct span name,
     load->call = call;
     load->done = done;
     load->waiter.settled = settled;
+    if (!serving_load(call->api->serving, name, &load->waiter, &error)) {
+        fail(call, name, &error, done);
+        return;
+    }
     call->waiting = load;
     call->closed = stop_waiting;
-    model_load(model, &load->waiter);
 }
 
 bool unload_call(struct api_call *call, struct span name, struct error *ret_error)

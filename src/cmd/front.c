@@ -162,9 +162,9 @@ static bool start_look(void *context, const char *path, int fd, struct error *re
     return spawner_run_task(front.spawner, &front.look, TASK_LOOK, path, fd, ret_error);
 }
 
-static void on_rescan(void *context)
+static uint64_t on_rescan(void *context)
 {
-    repository_watch_rescan(front.watch);
+    return repository_watch_rescan(front.watch);
 }
 
 static void on_settled(void *context, struct version *version)

@@ -106,6 +106,7 @@ struct repository_version {
 struct repository_scan {
     struct arena arena;
     struct span root; /* the repository's folder, links resolved */
+    uint64_t number;  /* of the look; set by who watches */
     struct repository_version *versions;
     size_t version_count;
 };
@@ -159,12 +160,12 @@ repository_watch_open(struct loop *loop, const char *path, uint64_t rescan_ms,
                       void *context, struct error *ret_error);
 void repository_watch_close(struct repository_watch *watch);
 
-/* Scans now; `changed` is called soon. */
-void repository_watch_rescan(struct repository_watch *watch);
+/* Scans now; `changed` is called soon. Returns the number of the look that will have seen what is
+ * there now; numbers grow. */
+uint64_t repository_watch_rescan(struct repository_watch *watch);
 
 /* The same, for whoever has changed the repository: `entry`, if not empty, was put there whole
- * ("iris", or "iris/3" for a version), and what is gone is gone. Returns the number of the look
- * that will have seen it; numbers grow. */
+ * ("iris", or "iris/3" for a version), and what is gone is gone. */
 uint64_t repository_watch_changed(struct repository_watch *watch, struct span entry);
 
 /* In `changed`: the number of the look that is told of. */

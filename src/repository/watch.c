@@ -249,6 +249,7 @@ static uint64_t tell(struct repository_watch *watch)
     if (!is_believed(watch))
         return GONE_MS;
     watch->version_count = watch->scan.version_count;
+    watch->scan.number = watch->looks;
     watch->changed(watch->context, &watch->scan);
     if (!all_complete(&watch->scan))
         return INCOMPLETE_MS;
@@ -462,20 +463,20 @@ void repository_watch_close(struct repository_watch *watch)
     uv_close((uv_handle_t *)&watch->poll, poll_closed);
 }
 
-void repository_watch_rescan(struct repository_watch *watch)
+uint64_t repository_watch_rescan(struct repository_watch *watch)
 {
+    uint64_t number = watch->looks + 1; /* one that begins from now on */
     begin_look(watch);
+    return number;
 }
 
 uint64_t repository_watch_changed(struct repository_watch *watch, struct span entry)
 {
-    uint64_t number = watch->looks + 1; /* one that begins from now on */
     if (entry.size && watch->renamed_count < SCAN_MAX_RENAMED)
         snprintf(watch->renamed[watch->renamed_count++], sizeof *watch->renamed, "%.*s",
                  SPAN_ARGS(entry));
     watch->expects_fewer = true;
-    begin_look(watch);
-    return number;
+    return repository_watch_rescan(watch);
 }
 
 uint64_t repository_watch_number(const struct repository_watch *watch)

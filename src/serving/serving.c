@@ -185,7 +185,7 @@ static void not_found_to_load(const struct model *model, struct error *ret_error
 static void tell_waiters(struct model *model)
 {
     struct error error = {.code = ERROR_OK};
-    if (list_empty(&model->waiters))
+    if (list_empty(&model->waiters) || model->serving->scan_number < model->awaited_scan)
         return;
     if (model->version_count == 0)
         not_found_to_load(model, &error);
@@ -388,6 +388,7 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
             log_error("serving", "no memory for a model's entry");
     }
     serving->scanned = true;
+    serving->scan_number = scan->number;
     /* Dropping a model changes the map: start over after each that has gone. */
     for (size_t position = 0, before = serving->models.count;;) {
         struct map_slot slot;
@@ -528,9 +529,10 @@ bool serving_model_unknown(const struct serving *serving, struct span name, stru
 struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error)
 {
     struct model *model = map_get(&serving->models, name);
-    if (!model)
-        serving_model_unknown(serving, name, ret_error);
-    return model;
+    if (model && model->version_count)
+        return model;
+    serving_model_unknown(serving, name, ret_error);
+    return NULL;
 }
 
 struct version *model_version(struct model *model, int64_t number, struct error *ret_error)
@@ -562,12 +564,23 @@ void model_load(struct model *model, struct model_waiter *waiter)
     }
     if (waiter)
         list_add(&model->waiters, &waiter->link);
-    model->serving->rescan(model->serving->context);
+    model->awaited_scan = model->serving->rescan(model->serving->context);
+}
+
+bool serving_load(struct serving *serving, struct span name, struct model_waiter *waiter,
+                  struct error *ret_error)
+{
+    struct model *model = model_make(serving, name);
+    if (!model)
+        return error_no_memory(ret_error);
+    model_load(model, waiter);
+    return true;
 }
 
 void model_unload(struct model *model)
 {
     model->wanted = false;
+    model->awaited_scan = 0;
     for (size_t i = 0; i < model->version_count; i++) {
         retire(&model->versions[i]->next);
         retire(&model->versions[i]->current);

@@ -73,11 +73,13 @@ struct serving {
     struct list pipelines;  /* of struct pipeline */
     uint64_t circle_marks;  /* walks over pipelines so far (pipeline.c) */
     bool scanned;           /* the first scan has been applied */
+    uint64_t scan_number;   /* of the last that was */
     bool draining;          /* no new inferences are taken */
     bool stopping;          /* and the workers end */
     size_t inferences;      /* that are bound to a generation: from their first byte to the last */
     size_t live_workers;    /* those on their way included */
-    void (*rescan)(void *context);  /* asks for a scan: a load needs to know the files */
+    /* Asks for a scan, as a load needs to know the files; the number of the one that will. */
+    uint64_t (*rescan)(void *context);
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
     void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
     /* A load has ended, well or not; may be NULL. */
@@ -92,7 +94,8 @@ struct model {
     size_t version_count, version_capacity;
     struct trace_setting trace; /* what the API has set for it */
     bool wanted;         /* to be loaded: by the policy or by the API, until the API unloads it */
-    struct list waiters; /* of struct model_waiter */
+    struct list waiters; /* of struct model_waiter, who are told after the scan of this number: */
+    uint64_t awaited_scan;
     struct model_log log;
 };
 
@@ -169,9 +172,14 @@ struct model *serving_model(struct serving *serving, struct span name, struct er
  * NULL with NOT_FOUND. */
 struct version *model_version(struct model *model, int64_t number, struct error *ret_error);
 
-/* Loads all versions of a model, as the API asks; waiter (may be NULL) is told when that has ended,
- * never from within this call, and may leave by list_remove(&waiter->link). */
+/* Loads all versions of a model, as the API asks, with the files as they are now; waiter (may be
+ * NULL) is told when that has ended, never from within this call, and may leave by
+ * list_remove(&waiter->link). */
 void model_load(struct model *model, struct model_waiter *waiter);
+
+/* The same by name, for a model whose files may have come a moment ago. False without memory. */
+bool serving_load(struct serving *serving, struct span name, struct model_waiter *waiter,
+                  struct error *ret_error);
 
 /* Unloads all versions: running requests finish, then the workers end. Sticks until model_load or a
  * change of the files. Those who wait for a load are told from within. */

@@ -116,9 +116,9 @@ void spawner_kill(struct spawner_client *client, struct worker_process *process)
 
 /* ---- the fixture ---- */
 
-static void on_rescan(void *context)
+static uint64_t on_rescan(void *context)
 {
-    ((struct fixture *)context)->rescans++;
+    return ++((struct fixture *)context)->rescans;
 }
 
 static void on_ended(void *context)
@@ -255,8 +255,9 @@ void fixture_scan(struct fixture *f)
             versions[i].error = &unreadable;
         }
     }
-    serving_apply(&f->serving,
-                  &(struct repository_scan){.versions = versions, .version_count = f->found_count});
+    serving_apply(&f->serving, &(struct repository_scan){.versions = versions,
+                                                         .version_count = f->found_count,
+                                                         .number = f->rescans});
     fixture_turn(f);
 }
 

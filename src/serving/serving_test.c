@@ -223,6 +223,41 @@ static void a_load_of_what_has_gone_fails(void **state)
     fixture_fini(&f);
 }
 
+/* Whoever asks for a load may have put the files there just before. */
+static void a_load_waits_for_the_scan_that_has_seen_the_files(void **state)
+{
+    struct waiter waiter = {.base.settled = on_told};
+    struct error error;
+    fixture_init(&f, LOAD_EXPLICIT);
+    assert_true(serving_load(&f.serving, SPAN("m"), &waiter.base, &error));
+    assert_null(serving_model(&f.serving, SPAN("m"), &error)); /* nothing is known of it yet */
+    serving_apply(&f.serving, &(struct repository_scan){.number = f.rescans - 1});
+    assert_int_equal(waiter.told, 0);
+    fixture_put(&f, "m", 1);
+    fixture_scan(&f);
+    assert_int_equal(waiter.told, 0);
+    worker_ready(&f, worker_of(&f, "m"), 0);
+    assert_int_equal(waiter.told, 1);
+    assert_int_equal(waiter.error.code, ERROR_OK);
+    fixture_fini(&f);
+}
+
+static void a_load_of_what_is_not_there_fails(void **state)
+{
+    struct waiter waiter = {.base.settled = on_told}, gone = {.base.settled = on_told};
+    struct error error;
+    fixture_init(&f, LOAD_EXPLICIT);
+    assert_true(serving_load(&f.serving, SPAN("m"), &waiter.base, &error));
+    assert_true(serving_load(&f.serving, SPAN("n"), &gone.base, &error));
+    list_remove(&gone.base.link);
+    fixture_scan(&f);
+    assert_int_equal(waiter.told, 1);
+    assert_string_equal(waiter.error.message,
+                        "failed to load 'm', failed to poll from model repository");
+    assert_int_equal(f.serving.models.count, 0);
+    fixture_fini(&f);
+}
+
 static void an_unload_sticks_until_the_files_change(void **state)
 {
     make_ready();
@@ -630,6 +665,8 @@ int main(void)
         cmocka_unit_test(files_that_go_touch_no_other_model),
         cmocka_unit_test(an_unload_ends_a_load_that_is_waited_for),
         cmocka_unit_test(a_load_of_what_has_gone_fails),
+        cmocka_unit_test(a_load_waits_for_the_scan_that_has_seen_the_files),
+        cmocka_unit_test(a_load_of_what_is_not_there_fails),
         cmocka_unit_test(an_unload_sticks_until_the_files_change),
         cmocka_unit_test(what_cannot_be_read_fails_loads_that_wait_for_it),
         cmocka_unit_test(what_cannot_be_looked_into_stays_as_it_was),
