@@ -64,7 +64,7 @@ bool credentials_parse(struct span value, char room[CREDENTIALS_BYTES], struct s
 {
     struct span rest = span_trim(value), scheme = span_split(&rest, ' ');
     rest = span_trim(rest);
-    bool bearer = span_equal_nocase(scheme, SPAN("Bearer"));
+    bool bearer = span_equal(scheme, SPAN("Bearer")) || span_equal_nocase(scheme, SPAN("Bearer"));
     if (!bearer && !span_equal_nocase(scheme, SPAN("Basic")))
         return error_set(ret_error, ERROR_UNAUTHENTICATED,
                          "unknown kind of Authorization; it is: Bearer TOKEN");

@@ -9,6 +9,8 @@ bool glob_match(struct span pattern, struct span text)
         if (p < pattern.size && pattern.data[p] == '*') {
             star = p++;
             retry = t;
+            if (p == pattern.size)
+                return true; /* it takes the rest */
         } else if (p < pattern.size && pattern.data[p] == text.data[t]) {
             p++, t++;
         } else if (star != SIZE_MAX) {

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ALIGNMENT = 16 };
+enum {
+    ALIGNMENT = 16,
+    FIRST_BYTES = 256, /* of an array of small elements: holds the fields of a usual head */
+};
 
 struct arena_block {
     struct arena_block *next;
@@ -138,7 +141,8 @@ bool arena_grow(struct arena *arena, void **array, size_t count, size_t *capacit
 {
     if (count < *capacity)
         return true;
-    size_t wanted = *capacity ? *capacity : 4, bytes;
+    size_t first = element_size < FIRST_BYTES / 4 ? FIRST_BYTES / element_size : 4;
+    size_t wanted = *capacity ? *capacity : first, bytes;
     if (*capacity && __builtin_mul_overflow(wanted, 2u, &wanted))
         return false;
     if (__builtin_mul_overflow(wanted, element_size, &bytes))

@@ -14,7 +14,7 @@
 #include <time.h>
 
 enum {
-    ARENA_BLOCK_BYTES = 4096, /* holds a usual head, its fields, and the head of the response */
+    ARENA_BLOCK_BYTES = 6144, /* holds a usual head, the inference, and the head of the response */
     SPARE_LIMIT = 64,
 };
 

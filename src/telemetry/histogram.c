@@ -32,8 +32,7 @@ _Static_assert(sizeof duration_bounds / sizeof *duration_bounds <= HISTOGRAM_MAX
                        sizeof duration_texts / sizeof *duration_texts,
                "each bound has a text");
 
-void histogram_observe(struct histogram *histogram, const struct histogram_scale *scale,
-                       uint64_t value)
+static size_t bucket_of(const struct histogram_scale *scale, uint64_t value)
 {
     size_t low = 0, high = scale->count; /* the bucket is in [low, high] */
     while (low < high) {
@@ -43,7 +42,17 @@ void histogram_observe(struct histogram *histogram, const struct histogram_scale
         else
             low = middle + 1;
     }
-    histogram->buckets[low]++;
+    return low;
+}
+
+void histogram_observe(struct histogram *histogram, const struct histogram_scale *scale,
+                       uint64_t value)
+{
+    uint64_t at = histogram->guess; /* where one fell, the next is likely to */
+    if (at > scale->count || (at < scale->count && value > scale->bounds[at]) ||
+        (at > 0 && value <= scale->bounds[at - 1]))
+        histogram->guess = at = bucket_of(scale, value);
+    histogram->buckets[at]++;
     histogram->sum += value;
 }
 

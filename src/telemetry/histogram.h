@@ -29,6 +29,8 @@ extern const struct histogram_scale histogram_load_ratio;
 struct histogram {
     uint64_t buckets[HISTOGRAM_MAX_BOUNDS + 1]; /* [count]: above every bound */
     uint64_t sum;                               /* of the values */
+    uint64_t guess;                             /* the bucket of the last one: a sum of histograms
+                                                 * has any number here */
 };
 
 /* Counts a value. */

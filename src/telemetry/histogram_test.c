@@ -16,13 +16,16 @@ static size_t expected_bucket(const struct histogram_scale *scale, uint64_t valu
     return bucket;
 }
 
+/* Wherever the one before it fell. */
 static void check_value(const struct histogram_scale *scale, uint64_t value)
 {
-    struct histogram histogram = {0};
-    histogram_observe(&histogram, scale, value);
-    assert_int_equal(histogram.buckets[expected_bucket(scale, value)], 1);
-    assert_int_equal(histogram_count(&histogram), 1);
-    assert_int_equal(histogram.sum, value);
+    for (uint64_t guess = 0; guess <= scale->count + 2; guess++) {
+        struct histogram histogram = {.guess = guess};
+        histogram_observe(&histogram, scale, value);
+        assert_int_equal(histogram.buckets[expected_bucket(scale, value)], 1);
+        assert_int_equal(histogram_count(&histogram), 1);
+        assert_int_equal(histogram.sum, value);
+    }
 }
 
 static void a_value_falls_under_the_first_bound_that_holds_it(void **state)
