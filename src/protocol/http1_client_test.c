@@ -90,6 +90,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     struct error error;
+    assert_non_null(f);
     f->loop = loop_new(&error);
     arena_init(&f->arena, 4096, 1 << 20);
     buf_init(&f->body, 1 << 24);

@@ -154,6 +154,7 @@ static void slow_handler_gets_everything(void **state)
 {
     struct test *test = test_new(false);
     char *body = malloc(BODY_BYTES);
+    assert_non_null(body);
     for (size_t i = 0; i < BODY_BYTES; i++)
         body[i] = (char)(i * 7 + i / 251);
     test_start(test);

@@ -34,9 +34,10 @@ static bool take_word(struct span *command, char *to, size_t *ret_size)
 {
     char quote = '\0';
     size_t size = 0;
+    /* -Wanalyzer-null-dereference: only an empty span has no data */
     for (; command->size && (quote || !is_blank(command->data[0]));
          *command = span_after(*command, 1)) {
-        char c = command->data[0];
+        char c = command->data[0]; /* -Wanalyzer-null-dereference: the same */
         char next = command->size > 1 ? command->data[1] : '\0';
         if (quote && c == quote) {
             quote = '\0';

@@ -145,6 +145,7 @@ static struct conn *take_idle(struct server_pool *pool)
 
 static void give(struct server_pool *pool, struct conn *conn, bool used)
 {
+    assert(!list_empty(&pool->waiting));
     struct visit *visit = list_entry(list_first(&pool->waiting), struct visit, link);
     list_remove(&visit->link);
     pool->generation->state.queued--;

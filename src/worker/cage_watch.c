@@ -27,6 +27,7 @@ static uint64_t number_of(struct span line, struct span name)
     if (!span_starts_with(line, name))
         return 0;
     struct span rest = span_after(line, name.size);
+    /* -Wanalyzer-null-dereference: only an empty span has no data */
     while (rest.size && (rest.data[0] == '\t' || rest.data[0] == ' '))
         rest = span_after(rest, 1);
     while (rest.size && rest.data[0] >= '0' && rest.data[0] <= '9' && number < UINT64_MAX / 100) {
