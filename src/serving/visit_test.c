@@ -134,6 +134,16 @@ static struct played_worker *make_ready(struct fixture *f)
     return worker;
 }
 
+/* A visit to a server that is ready, for which a connection is made: the server's end. */
+static int be_given(struct fixture *f, struct played_worker *worker, struct visitor *visitor)
+{
+    begin(f, visitor);
+    assert_int_equal(asked(worker), 1);
+    int server = connect_one(f, worker);
+    assert_int_equal(visitor->given, 1);
+    return server;
+}
+
 /* ---- the tests ---- */
 
 static void who_comes_early_waits_for_the_server(void **state)
@@ -159,9 +169,7 @@ static void connections_are_used_again(void **state)
     struct fixture *f = *state;
     struct visitor one, two;
     struct played_worker *worker = make_ready(f);
-    begin(f, &one);
-    assert_int_equal(asked(worker), 1);
-    int server = connect_one(f, worker);
+    int server = be_given(f, worker, &one);
     give_back(f, &one, true);
     assert_false(is_closed(server));
     begin(f, &two);
@@ -177,9 +185,7 @@ static void what_the_server_has_closed_is_not_used(void **state)
     struct fixture *f = *state;
     struct visitor one, two;
     struct played_worker *worker = make_ready(f);
-    begin(f, &one);
-    assert_int_equal(asked(worker), 1);
-    int server = connect_one(f, worker);
+    int server = be_given(f, worker, &one);
     give_back(f, &one, true);
     close(server);
     begin(f, &two);
