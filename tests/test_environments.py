@@ -399,3 +399,56 @@ def test_an_interpreter_that_leads_to_the_servers_secrets(server, tmp_path, tmp_
     """, config=f"python: {{interpreter: {program}}}\n")
     served = server(tmp_path / "m", environment={"XDG_STATE_HOME": str(state)})
     assert "holds the server's own" in wait_for(served, "thief", failed)
+
+
+# ---- what there is, and removing it ----
+
+
+def test_environments_are_listed_and_removed(server, tmp_path):
+    """Those that no model uses, alone or all of them; by the client, for whom may do everything."""
+    from support.tokens import create
+    from tensord import Error, connect
+
+    for name, needs in (("one", "iniconfig\n"), ("other", "iniconfig\n"), ("third", "six\n")):
+        write_python(tmp_path / "m", name, "def predict(x: int) -> int:\n    return x\n", requirements__txt=needs)
+    served = server(tmp_path / "m").wait_ready("one").wait_ready("other").wait_ready("third")
+    mine = connect(served.url, token=served.admin_token)
+    rows = {tuple(row["models"]): row for row in mine.environments()}
+    assert set(rows) == {("one", "other"), ("third",)} and all(row["bytes"] > 0 and row["used"] > 0 for row in rows.values())
+    shared, single = rows["one", "other"]["hash"], rows["third",]["hash"]
+    assert sorted([shared, single]) == environments(served)
+    with pytest.raises(Error, match="is used by one, other"):
+        mine.remove_environments(shared)
+    with pytest.raises(Error, match="there is no environment"):
+        mine.remove_environments("../environments")
+    assert mine.remove_environments() == []
+    mine.remove("third")
+    until(lambda: [row["models"] for row in mine.environments() if row["hash"] == single] == [[]], 60, "nobody to use it")
+    assert mine.remove_environments(single) == [single]
+    assert environments(served) == [shared]
+    mine.remove("one")
+    mine.remove("other")
+    until(lambda: mine.remove_environments() == [shared], 60, "the last one to go")
+    assert mine.environments() == [] and environments(served) == []
+    limited = connect(served.url, token=create(served.state_dir, scope="code,infer"))
+    until(lambda: served.fetch("/v2", headers={"Authorization": f"Bearer {limited.transport.token}"})[0] == 200, 30, "the token")
+    with pytest.raises(Error, match="scope 'admin'"):
+        limited.environments()
+    until(lambda: served.err.text().count("remove environment") >= 5, 30, "each removal, refused ones too, in the audit log")
+
+
+def test_the_command_lists_and_removes(server, tmp_path):
+    write_python(tmp_path / "m", "one", "def predict(x: int) -> int:\n    return x\n", requirements__txt="iniconfig\n")
+    served = server(tmp_path / "m").wait_ready("one")
+
+    def tensord(*words):
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "python"), "TENSORD_TOKEN": served.admin_token}
+        return subprocess.run([sys.executable, "-m", "tensord", "environments", *words, "--to", served.url], capture_output=True,
+                              text=True, env=environment, timeout=120)
+    name, = environments(served)
+    listed = tensord()
+    assert listed.returncode == 0 and name in listed.stdout and "one" in listed.stdout, listed
+    assert json.loads(tensord("--json").stdout)["environments"][0]["hash"] == name
+    refused = tensord("rm", name)
+    assert refused.returncode == 1 and "is used by one" in refused.stderr
+    assert tensord("rm").returncode == 2 and tensord("prune").stdout == ""

@@ -48,6 +48,8 @@ static const struct route table[] = {
     {HTTP_DELETE, "/tensord/v1/models/{model}", SCOPE_DEPLOY, serve_removal, NULL},
     {HTTP_GET, "/tensord/v1/models/{model}/events", SCOPE_DEPLOY, serve_events, NULL},
     {HTTP_GET, "/tensord/v1/models/{model}/logs", SCOPE_DEPLOY, serve_logs, NULL},
+    {HTTP_GET, "/tensord/v1/environments", SCOPE_ADMIN, serve_environments, NULL},
+    {HTTP_DELETE, "/tensord/v1/environments", SCOPE_ADMIN, serve_environment_removal, NULL},
     {HTTP_GET, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
     {HTTP_POST, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},
     {HTTP_PUT, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},

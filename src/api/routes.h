@@ -43,7 +43,9 @@ void serve_blob(struct api_call *call);
 void serve_push(struct api_call *call); /* push_models.c */
 void serve_manifest(struct api_call *call);
 void serve_removal(struct api_call *call);
-void serve_models(struct api_call *call); /* push_list.c */
+void serve_models(struct api_call *call);       /* push_list.c */
+void serve_environments(struct api_call *call); /* environments.c */
+void serve_environment_removal(struct api_call *call);
 void serve_events(struct api_call *call); /* push_events.c */
 void serve_logs(struct api_call *call);
 void begin_proxy(struct api_call *call); /* proxy.c */

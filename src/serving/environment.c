@@ -42,6 +42,7 @@ struct environment_job {
     struct errand *errand;
     struct environment_use *use; /* of a plan; NULL when it has left */
     struct environment *environment;
+    struct environments_ask *ask; /* of somebody about the folder */
     struct timer limit;
     struct buf answer;
     bool late, killed;
@@ -449,24 +450,30 @@ static void put_users(const struct environment *environment, struct json_writer 
     json_put_array_end(writer);
 }
 
-static void put_collect_question(const struct environments *all, struct buf *buf)
+/* The folder, and under the key which models use which environment of it. Left open. */
+static void put_folder(const struct environments *all, struct span key, struct json_writer *writer)
 {
-    struct json_writer writer;
     struct map_slot slot;
     size_t position = 0;
+    json_put_object(writer);
+    json_put_key(writer, SPAN("environments"));
+    json_put_string(writer, span_of(all->options.folder));
+    json_put_key(writer, key);
+    json_put_object(writer);
+    while (map_next(&all->by_hash, &position, &slot))
+        put_users(slot.value, writer);
+    json_put_object_end(writer);
+}
+
+static void put_collect_question(const struct environments *all, uint64_t unused_s, struct buf *buf)
+{
+    struct json_writer writer;
     json_writer_init(&writer, buf);
-    json_put_object(&writer);
-    json_put_key(&writer, SPAN("environments"));
-    json_put_string(&writer, span_of(all->options.folder));
+    put_folder(all, SPAN("collect"), &writer);
     json_put_key(&writer, SPAN("unused_s"));
-    json_put_u64(&writer, all->options.unused_h * 3600);
+    json_put_u64(&writer, unused_s);
     json_put_key(&writer, SPAN("cache_mib"));
     json_put_u64(&writer, all->options.max_mib * CACHE_SHARE);
-    json_put_key(&writer, SPAN("collect"));
-    json_put_object(&writer);
-    while (map_next(&all->by_hash, &position, &slot))
-        put_users(slot.value, &writer);
-    json_put_object_end(&writer);
     json_put_object_end(&writer);
 }
 
@@ -492,12 +499,12 @@ static void on_collect(struct timer *timer)
     struct environments *all = list_entry(timer, struct environments, collect);
     struct error error;
     struct buf buf;
-    if (all->planning) {
+    if (all->planning || all->collector) {
         timer_start(timer, all->loop, COLLECT_RETRY_MS, on_collect);
         return;
     }
     buf_init(&buf, QUESTION_BYTES);
-    put_collect_question(all, &buf);
+    put_collect_question(all, all->options.unused_h * 3600, &buf);
     if (buf_ok(&buf))
         all->collector = job_start(all, all->options.build_task, buf_span(&buf),
                                    all->options.folder, BUILD_GRACE_MS * 10, &error);
@@ -507,6 +514,92 @@ static void on_collect(struct timer *timer)
         all->collector->finish = collect_finished;
     else
         timer_start(timer, all->loop, COLLECT_MS, on_collect);
+}
+
+/* ---- what others ask about the folder ---- */
+
+static void ask_finished(struct environment_job *job, bool started, const char *reason)
+{
+    struct environments *all = job->all;
+    struct error error;
+    struct arena arena;
+    all->collector = NULL;
+    all->removing = false;
+    arena_init(&arena, 4096, ARENA_BYTES);
+    bool good = !job->late && started && buf_ok(&job->answer) && job->answer.size;
+    if (!good)
+        error_set(&error, ERROR_UNAVAILABLE, "the folder of environments was not looked at: %s",
+                  job->late ? "it took too long" : reason);
+    good = good && environment_answer_check(buf_span(&job->answer), &arena, &error);
+    job->ask->done(job->ask, buf_span(&job->answer), good ? NULL : &error);
+    arena_fini(&arena);
+}
+
+/* Whether the folder can be asked about: there is one, and nobody else is at it. */
+static bool can_ask(const struct environments *all, bool removes, struct error *ret_error)
+{
+    if (!all->options.folder[0])
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "the server keeps no state, so it has no environments");
+    if (!all->collector && !all->stopping && !(removes && all->planning))
+        return true;
+    error_set(ret_error, ERROR_UNAVAILABLE, "the folder of environments is at work; try again");
+    ret_error->retry_after_s = 1;
+    return false;
+}
+
+static bool ask_folder(struct environments *all, struct environments_ask *ask,
+                       const struct buf *question, bool removes, struct error *ret_error)
+{
+    struct environment_job *job = buf_ok(question)
+                                      ? job_start(all, all->options.build_task, buf_span(question),
+                                                  all->options.folder, BUILD_GRACE_MS, ret_error)
+                                      : NULL;
+    if (!job)
+        return buf_ok(question) ? false : error_no_memory(ret_error);
+    job->ask = ask;
+    job->finish = ask_finished;
+    all->collector = job;
+    all->removing = removes;
+    return true;
+}
+
+bool environments_list(struct environments *environments, struct environments_ask *ask,
+                       struct error *ret_error)
+{
+    struct json_writer writer;
+    struct buf buf;
+    if (!can_ask(environments, false, ret_error))
+        return false;
+    buf_init(&buf, QUESTION_BYTES);
+    json_writer_init(&writer, &buf);
+    put_folder(environments, SPAN("list"), &writer);
+    json_put_object_end(&writer);
+    bool asked = ask_folder(environments, ask, &buf, false, ret_error);
+    buf_fini(&buf);
+    return asked;
+}
+
+bool environments_remove(struct environments *environments, struct environments_ask *ask,
+                         struct span hash, struct error *ret_error)
+{
+    struct json_writer writer;
+    struct buf buf;
+    if (!can_ask(environments, true, ret_error))
+        return false;
+    buf_init(&buf, QUESTION_BYTES);
+    if (hash.size) {
+        json_writer_init(&writer, &buf);
+        put_folder(environments, SPAN("collect"), &writer);
+        json_put_key(&writer, SPAN("only"));
+        json_put_string(&writer, hash);
+        json_put_object_end(&writer);
+    } else {
+        put_collect_question(environments, 0, &buf);
+    }
+    bool asked = ask_folder(environments, ask, &buf, true, ret_error);
+    buf_fini(&buf);
+    return asked;
 }
 
 /* ---- all of them ---- */

@@ -68,6 +68,12 @@ struct environment_use {
     char *interpreter;
 };
 
+/* A question about the folder of environments. */
+struct environments_ask {
+    /* Set by the caller; called once, in a later turn: the answer as JSON, or why there is none. */
+    void (*done)(struct environments_ask *ask, struct span answer, const struct error *error);
+};
+
 void environments_init(struct environments *environments, struct loop *loop,
                        struct spawner_client *spawner, const struct environment_options *options);
 
@@ -85,6 +91,16 @@ bool environments_busy(const struct environments *environments);
 void environment_ask(struct environments *environments, struct environment_use *use,
                      const struct environment_question *question,
                      const struct environment_events *events);
+
+/* Asks what there is: {"environments": […]}, as build.py has it. False when that cannot be asked
+ * now: `done` is not called. */
+bool environments_list(struct environments *environments, struct environments_ask *ask,
+                       struct error *ret_error);
+
+/* Removes the environment of that hash, or with an empty one all, that no model uses: {"removed":
+ * […]}. False as above. */
+bool environments_remove(struct environments *environments, struct environments_ask *ask,
+                         struct span hash, struct error *ret_error);
 
 /* True when `ready` has told of an interpreter; it stays as it is. */
 bool environment_is_ready(const struct environment_use *use);

@@ -112,3 +112,12 @@ bool environment_built_read(struct span answer, struct arena *arena, struct erro
                          "its environment could not be built: %.*s", SPAN_ARGS(fault));
     return true;
 }
+
+bool environment_answer_check(struct span answer, struct arena *arena, struct error *ret_error)
+{
+    struct environment_plan unused = {.ready = false};
+    struct span fault = {0};
+    if (!read_answer(answer, arena, &unused, &fault))
+        return error_set(ret_error, ERROR_INTERNAL, "the answer about environments makes no sense");
+    return !fault.size || error_set(ret_error, ERROR_INVALID_ARGUMENT, "%.*s", SPAN_ARGS(fault));
+}

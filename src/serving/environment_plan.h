@@ -41,6 +41,10 @@ void environment_plan_ask(struct buf *buf, const struct environment_question *qu
 bool environment_plan_read(struct span answer, struct arena *arena,
                            struct environment_plan *ret_plan, struct error *ret_error);
 
+/* Looks at what a builder has answered that was asked about the folder: JSON, which is good for
+ * others when this is true; else *ret_error is what it says. */
+bool environment_answer_check(struct span answer, struct arena *arena, struct error *ret_error);
+
 /* Reads a builder's answer: true when the environment was made. */
 bool environment_built_read(struct span answer, struct arena *arena, struct error *ret_error);
 

@@ -122,6 +122,16 @@ class Server:
         """What runs: for each version its state, progress, workers, memory, requests that run and wait."""
         return self.transport.get_json(f"{push.API}/models")["models"]
 
+    def environments(self) -> list[dict[str, Any]]:
+        """The environments that the server has made for models: for each its hash, size, what it was made of and when it
+        was last used, and which models use it. Needs a token with the scope admin."""
+        return self.transport.get_json(f"{push.API}/environments")["environments"]
+
+    def remove_environments(self, hash: Optional[str] = None) -> list[str]:
+        """Removes the environment of that hash, or all, that no model uses; returns the hashes of those that are gone."""
+        path = f"{push.API}/environments" + (f"?hash={address.segment(hash)}" if hash is not None else "")
+        return self.transport.ask("DELETE", path)["removed"]
+
     def is_ready(self) -> bool:
         """Does it answer, and is its first look at the models done?"""
         response = self.transport.request("GET", "/v2/health/ready", repeatable=True)

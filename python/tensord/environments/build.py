@@ -9,9 +9,12 @@ then the end:
 
     {"environments": a folder, "uv": a path or "", "timeout_s": …, "disk_mib": …}
     {"environments": a folder, "collect": {HASH: [models], …}, "unused_s": …, "cache_mib": …}
+    {"environments": a folder, "collect": {HASH: [models], …}, "only": HASH}      that one, if no model refers to it
+    {"environments": a folder, "list": {HASH: [models], …}}
 
 Lines go back: "+" and what happens, any number of times, then "=" and the answer as JSON, {} when
-all went well or {"error": a sentence}. One that collects says "-" when no environment will go any
+all went well or {"error": a sentence}; {"removed": [HASH, …]} of one that collects, and of one that
+lists {"environments": [{"hash": …, "bytes": …, "made": …, "used": …, "origin": …, "python": …, "models": […]}, …]}. One that collects says "-" when no environment will go any
 more: plans, which say what is there, wait until then.
 """
 
@@ -237,24 +240,30 @@ def build(question: dict[str, Any], plan: dict[str, Any], tell: Teller) -> None:
     tell(f"built in {time.monotonic() - started:.1f} s")
 
 
-def collect(question: dict[str, Any], tell: Teller) -> None:
+def collect(question: dict[str, Any], tell: Teller) -> dict[str, Any]:
     """Removes environments that no model refers to, and a cache that has become too large."""
     store = Store(Path(question["environments"]))
-    for name in store.collect(question["collect"], question["unused_s"]):
+    if only := question.get("only"):
+        removed = [store.remove(only, question["collect"])]
+    else:
+        removed = store.collect(question["collect"], question["unused_s"])
+    for name in removed:
         tell(f"removed the environment {name}, which no model uses")
     tell.all_are_gone()
     store.clear()
-    if store.trim_cache(question["cache_mib"] * MIB):
+    if "cache_mib" in question and store.trim_cache(question["cache_mib"] * MIB):
         tell("emptied the installer's cache")
+    return {"removed": removed}
 
 
 def work(question: dict[str, Any], plan: dict[str, Any], tell: Teller) -> dict[str, Any]:
     """Does what is asked for; returns the answer."""
     try:
+        if "list" in question:
+            return {"environments": Store(Path(question["environments"])).list(question["list"])}
         if "collect" in question:
-            collect(question, tell)
-        else:
-            build(question, plan, tell)
+            return collect(question, tell)
+        build(question, plan, tell)
     except EnvironmentFault as error:
         return {"error": str(error)}
     except OSError as error:

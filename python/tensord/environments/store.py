@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
+from tensord.environments.errors import EnvironmentFault
 from tensord.environments.recipe import HASH_DIGITS, MANIFEST, is_ready
 
 NAME = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
@@ -171,6 +172,36 @@ class Store:
                 removed.append(name)
         self._write_users(users)
         return removed
+
+    def remove(self, name: str, users: dict[str, list[str]]) -> str:
+        """Puts one away; EnvironmentFault when a model refers to it, or there is none."""
+        if not is_name(name) or not (self.path / name).is_dir():
+            raise EnvironmentFault(f"there is no environment '{name}'")
+        if name in users:
+            raise EnvironmentFault(f"the environment {name} is used by {', '.join(sorted(set(users[name])))}")
+        self._put_away(name)
+        return name
+
+    def list(self, users: dict[str, list[str]]) -> list[dict[str, Any]]:
+        """What there is: a dict for each environment, that of the largest first."""
+        rows = [self._row(name, sorted(set(users.get(name, [])))) for name in self.names()]
+        return sorted(rows, key=lambda row: -row["bytes"])
+
+    def _row(self, name: str, models: list[str]) -> dict[str, Any]:
+        try:
+            manifest = json.loads((self.path / name / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            manifest = {}
+        number = lambda key: value if isinstance(value := manifest.get(key), int) else 0  # noqa: E731
+        return {
+            "hash": name,
+            "bytes": number("bytes"),
+            "made": number("made"),
+            "used": int(self._last_used(name)),
+            "origin": str(manifest.get("origin", "")),
+            "python": str(manifest.get("python", "")),
+            "models": models,
+        }
 
     def _put_away(self, name: str) -> None:
         """It is there no longer, at once; what was it is for `clear`, which may take its time."""
