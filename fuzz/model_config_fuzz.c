@@ -1,6 +1,7 @@
 /* A model's config, as text (first byte 'y': YAML, else protobuf's text format), to what the server
  * makes of it: what is accepted is sound, what is not is said why. */
 #include "repository/model_config.h"
+#include "repository/model_steps.h"
 
 #include "failing_allocation.h"
 
@@ -16,6 +17,26 @@ static void check_tensors(const struct tensor_info *infos, size_t count)
         for (uint32_t d = 0; d < infos[i].shape.ndim; d++)
             assert(infos[i].shape.dims[d] >= -1);
     }
+}
+
+/* It goes to the front as bytes, and is there what it was. */
+static void check_steps(const struct pipeline_graph *graph)
+{
+    struct pipeline_graph other;
+    struct arena arena;
+    struct buf buf, again;
+    buf_init(&buf, ARENA_BYTES);
+    buf_init(&again, ARENA_BYTES);
+    arena_init(&arena, 4096, ARENA_BYTES);
+    model_steps_pack(graph, &buf);
+    struct unpack unpack = {.rest = buf_span(&buf), .arena = &arena};
+    model_steps_unpack(&unpack, &other);
+    assert(buf_ok(&buf) && unpack_end(&unpack));
+    model_steps_pack(&other, &again);
+    assert(span_equal(buf_span(&buf), buf_span(&again)));
+    arena_fini(&arena);
+    buf_fini(&again);
+    buf_fini(&buf);
 }
 
 static bool read_config(char format, struct span text, struct arena *arena,
@@ -40,6 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(config.max_batch_size >= -1 && config.device.size);
         check_tensors(config.inputs, config.input_count);
         check_tensors(config.outputs, config.output_count);
+        if (config.pipeline)
+            check_steps(config.pipeline);
     }
     arena_fini(&arena);
     failing_allocation_begin(data, size);

@@ -47,6 +47,25 @@ static void check_question(struct span bytes)
     buf_fini(&buf);
 }
 
+/* A pipeline of one step; made once. */
+static const struct pipeline_graph *sample_pipeline(void)
+{
+    static struct arena arena;
+    static struct pipeline_graph graph;
+    if (graph.order)
+        return &graph;
+    arena_init(&arena, 4096, 1 << 20);
+    pipeline_graph_init(&graph, &arena);
+    bool made = pipeline_add_step(&graph, SPAN("s"), SPAN("m"), -1, NULL) &&
+                pipeline_add_input(&graph, SPAN("x"), SPAN("a"), NULL) &&
+                pipeline_add_output(&graph, SPAN("y"), SPAN("b"), NULL) &&
+                pipeline_add_condition(&graph, SPAN("c"), true, NULL) &&
+                pipeline_add_each(&graph, SPAN("a"), 2, NULL) &&
+                pipeline_graph_finish(&graph, NULL);
+    assert(made);
+    return &graph;
+}
+
 static void write_sample(struct buf *buf)
 {
     static struct tensor_info infos[] = {
@@ -54,7 +73,8 @@ static void write_sample(struct buf *buf)
     static struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
     static struct span requirements[] = {SPAN("numpy")};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
-    static const struct model_config config = {
+    const struct model_config config = {
+        .pipeline = sample_pipeline(),
         .engine = SPAN("onnx"),
         .written = SPAN("\n\1m\40\0"),
         .max_batch_size = 8,

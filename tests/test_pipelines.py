@@ -140,7 +140,7 @@ def test_a_condition_chooses_a_branch(server, repository):
 
 @needs_python
 def test_each_row_and_joined_again(server, repository):
-    folder = repository(multiply=models.matmul(seed=1))
+    folder = repository()
     write(folder, words="""
         def predict(line: str) -> list[str]:
             return line.split()
@@ -161,26 +161,42 @@ def test_each_row_and_joined_again(server, repository):
         - {model: sizes, for_each: [words], rows: 2, input: {words: words, letters: letters},
            output: {calls: calls, longest: longest}}
         """)
-    put(folder, "rows", """
-        steps:
-        - {model: multiply, for_each: [x], input: {X: x}, output: {Y: y}}
-        """)
-    running = server(folder).wait_ready("spell").wait_ready("rows")
+    running = server(folder).wait_ready("spell")
     status, given = ask(running, "spell", tensor("line", ["one three five"], "BYTES"))
     assert status == 200
     assert given["calls"].tolist() == [2, 1]  # rows of each call
     assert given["longest"].tolist() == ["threeonethreefive", "fiveonethreefive"]
     status, given = ask(running, "spell", tensor("line", [""], "BYTES"))
     assert status == 200 and given["calls"].shape == (0,) and given["longest"].shape == (0,)
+
+
+def test_rows_are_joined_by_the_scheduler(server, repository):
+    folder = repository(multiply=models.matmul(seed=1))
+    put(folder, "rows", """
+        steps:
+        - {model: multiply, for_each: [x], input: {X: x}, output: {Y: between}}
+        - {model: multiply, for_each: [between], rows: 7, input: {X: between}, output: {Y: y}, unless: once}
+        - {model: multiply, name: last, input: {X: between}, output: {Y: y}, when: once}
+        """)
+    running = server(folder).wait_ready("rows")
     x = np.random.default_rng(3).standard_normal((100, 4)).astype(np.float32)
-    status, given = ask(running, "rows", tensor("x", x))
-    np.testing.assert_allclose(given["y"], x @ models.weights(seed=1), rtol=1e-3)
+    weights = models.weights(seed=1)
+    for once in (False, True):
+        status, given = ask(running, "rows", tensor("x", x), tensor("once", [once], "BOOL"))
+        assert status == 200
+        np.testing.assert_allclose(given["y"], x @ weights @ weights, rtol=1e-3, atol=1e-4)
     asked = {row["name"]: row for row in running.get("/v2/models/stats")["model_stats"]}
-    assert asked["multiply"]["inference_stats"]["success"]["count"] == 100
-    step, = asked["rows"]["step_stats"]
-    assert (step["name"], step["model"], step["calls"], step["skipped"]) == ("multiply", "multiply", 100, 0)
-    assert step["success"]["count"] == 1 and step["success"]["ns"] > 0 and step["fail"]["count"] == 0
+    assert asked["multiply"]["inference_stats"]["success"]["count"] == 216
+    assert asked["multiply"]["execution_count"] < 216  # some ran together
+    steps = {row["name"]: row for row in asked["rows"]["step_stats"]}
+    assert [steps[name]["calls"] for name in ("multiply", "multiply-2", "last")] == [200, 15, 1]
+    assert [steps[name]["skipped"] for name in ("multiply", "multiply-2", "last")] == [0, 1, 1]
+    assert steps["multiply"]["success"]["count"] == 2 and steps["multiply"]["success"]["ns"] > 0
     assert "step_stats" not in asked["multiply"]
+    status, given = ask(running, "rows", tensor("x", np.zeros((0, 4), np.float32)), tensor("once", [False], "BOOL"))
+    assert status == 200 and given["y"].shape == (0, 4)
+    status, error = ask(running, "rows", tensor("x", x), tensor("once", [True, False], "BOOL"))
+    assert status == 400 and "its condition 'once' is not one BOOL: BOOL of 2 bytes" in error
 
 
 @needs_python
@@ -382,7 +398,7 @@ def test_a_deadline_is_for_the_whole(slow):
 
 
 def test_a_step_whose_worker_dies_is_named(slow):
-    status, body = slow.infer("twice", request([1], datatype="INT32", die="segfault"))
+    status, body = slow.infer("twice", request([1], datatype="INT32", die="exit"))
     assert status == 503
     assert body["error"].startswith("step 'before': the worker of model 'before' ended")
     until(lambda: slow.infer("twice", request([1], datatype="INT32"))[0] == 200, TIMEOUT_S, "it works again")
