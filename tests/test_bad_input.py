@@ -177,15 +177,15 @@ def test_binary_sizes_that_lie_are_refused(served, length, size):
     assert status == 400 and json.loads(answer)["error"]
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity, gzip", "a\"b"])
+@pytest.mark.parametrize("coding", ["br", "gzip, gzip", "identity, gzip", "a\"b"])
 @pytest.mark.parametrize("path", [INFER, "/v2/repository/index"])
 def test_a_coded_body_is_refused(served, path, coding):
     """Its bytes would be read as if they were JSON or tensors."""
-    status, _, answer = served.fetch(path, gzip.compress(json.dumps(infer_request([1, 2])).encode()),
+    status, fields, answer = served.fetch(path, gzip.compress(json.dumps(infer_request([1, 2])).encode()),
                                      headers={"Content-Encoding": coding})
-    assert status == 415
+    assert status == 415 and fields["accept-encoding"] == "gzip, deflate"
     sentence = json.loads(answer)["error"]
-    assert coding in sentence and "identity" in sentence
+    assert coding in sentence and "gzip and deflate" in sentence
 
 
 def test_a_coded_body_is_refused_over_http2(served):
@@ -193,7 +193,7 @@ def test_a_coded_body_is_refused_over_http2(served):
     client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     client.initiate_connection()
     client.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", INFER), (":authority", "localhost"),
-                            ("content-encoding", "gzip")])
+                            ("content-encoding", "br")])
     client.send_data(1, b"x", end_stream=True)
     with Connection(served.address) as conn:
         conn.send(client.data_to_send())

@@ -1,6 +1,7 @@
 /* The entrance of the APIs: which protocol, which route. */
 #include "api/api.h"
 
+#include "api/coding.h"
 #include "api/gate.h"
 #include "api/grpc_call.h"
 #include "api/routes.h"
@@ -28,30 +29,35 @@ static void refuse_path(struct api_call *call, bool is_grpc, const struct error 
     refuse(call, is_grpc, error);
 }
 
-/* A body in any coding but identity would be read as what it is not. */
-static bool check_coding(const struct http_request *request, struct error *ret_error)
+static void begin_plain(struct api_call *call)
 {
-    for (size_t i = 0; i < request->field_count; i++) {
-        struct span coding = request->fields[i].value;
-        if (span_equal(request->fields[i].name, SPAN("content-encoding")) && coding.size &&
-            !span_equal_nocase(coding, SPAN("identity")))
-            return error_set(ret_error, ERROR_UNSUPPORTED_MEDIA,
-                             "the Content-Encoding '%.*s' is not understood; send the body as it "
-                             "is, which is 'identity'",
-                             SPAN_ARGS(coding));
-    }
-    return true;
-}
-
-static void begin_rest(struct api_call *call)
-{
-    struct error error UNSET;
-    if (call->route->begin != begin_proxy && !check_coding(&call->exchange->request, &error))
-        refuse(call, false, &error);
-    else if (call->route->begin)
+    if (call->route->begin)
         call->route->begin(call);
     else
         call_collect(call, call->api->max_json_bytes);
+}
+
+/* A managed server looks at codings itself, and a blob is what its SHA-256 says. */
+static void begin_rest(struct api_call *call)
+{
+    struct error error UNSET;
+    enum coding coding = CODING_IDENTITY;
+    bool proxied = call->route->begin == begin_proxy;
+    if (!proxied && !coding_of_body(&call->exchange->request, &coding, &error)) {
+        call_add_field(call, SPAN("accept-encoding"), "gzip, deflate");
+        refuse(call, false, &error);
+    } else if (coding == CODING_IDENTITY) {
+        begin_plain(call);
+    } else if (call->route->begin == begin_blob_upload) {
+        error_set(&error, ERROR_UNSUPPORTED_MEDIA,
+                  "send the file as it is, without a "
+                  "Content-Encoding");
+        refuse(call, false, &error);
+    } else {
+        coding_receive(call, coding,
+                       call->route->begin ? call->api->max_body_bytes : call->api->max_json_bytes,
+                       begin_plain);
+    }
 }
 
 /* First the route, so that the gate knows what is asked for, then the gate, then the route's turn.

@@ -1,6 +1,7 @@
 /* Calls: collecting bodies and answering with JSON; see call.h. */
 #include "api/call.h"
 
+#include "api/coding.h"
 #include "api/gate.h"
 #include "auth/glob.h"
 #include "codec/json_writer.h"
@@ -24,6 +25,7 @@ struct api_call *call_new(struct api *api, struct http_exchange *exchange)
     call->exchange = exchange;
     buf_init_within(&call->body, api->max_json_bytes, &api->messages);
     buf_init(&call->reply, SIZE_MAX / 2);
+    buf_init(&call->compressed, 0);
     buf_init_within(&call->classes, SIZE_MAX / 2, &api->messages);
     return call;
 }
@@ -36,6 +38,7 @@ void call_close(struct api_call *call)
         call->closed(call);
     gate_leave(call);
     buf_fini(&call->body);
+    coding_fini(call);
     buf_fini(&call->reply);
     buf_fini(&call->classes);
 }
@@ -206,7 +209,7 @@ void reply_json(struct api_call *call, unsigned status)
         return;
     }
     struct iovec body = {call->reply.data, call->reply.size};
-    http_send(call->exchange, status, json_fields, 1, &body, 1);
+    coding_send(call, status, json_fields, 1, &body, 1, false);
 }
 
 void reply_empty(struct api_call *call, unsigned status)

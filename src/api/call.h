@@ -40,6 +40,8 @@ struct api_call {
     struct span rest;            /* of the path, behind the model: empty, or from its slash on */
     struct buf body;             /* as far as it was collected */
     struct buf reply;            /* the body of the answer; freed when the exchange has closed */
+    struct coded_body *coded;    /* the body, when it comes compressed (coding.h); or NULL */
+    struct buf compressed;       /* the body of the answer, when it goes out so */
     struct buf classes;          /* in the place of outputs (classify.h) */
     void *detail;                /* the protocol's own: struct infer_call, struct grpc_state */
     struct inference *inference; /* once it was submitted; NULL: it makes none */

@@ -1,6 +1,7 @@
 /* Writing the one answer to an inference; see infer_reply.h. */
 #include "api/infer_reply.h"
 
+#include "api/coding.h"
 #include "api/trace.h"
 
 /* The vectors of the body: the JSON, then the binary outputs in their order. */
@@ -51,6 +52,6 @@ bool infer_reply(struct api_call *call, const struct inference_outputs *outputs,
         field_count = 2;
     }
     trace_tell_timing(call);
-    http_send(call->exchange, 200, fields, field_count, vectors, count);
+    coding_send(call, 200, fields, field_count, vectors, count, true);
     return true;
 }

@@ -7,6 +7,7 @@
  * infer_answer.c's.
  */
 #include "api/classify.h"
+#include "api/coding.h"
 #include "api/infer_call.h"
 #include "api/routes.h"
 #include "base/unset.h"
@@ -167,7 +168,7 @@ static void reserved(struct inference *inference, const struct error *error)
     if (infer->body_ended)
         complete(call);
     else
-        http_resume(call->exchange);
+        coding_resume(call);
 }
 
 /* Goes on with fill, now or later. */
