@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpcclient
 import tritonclient.http as httpclient
+from onnx import helper
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import models
@@ -197,6 +198,23 @@ def test_rows_are_joined_by_the_scheduler(server, repository):
     assert status == 200 and given["y"].shape == (0, 4)
     status, error = ask(running, "rows", tensor("x", x), tensor("once", [True, False], "BOOL"))
     assert status == 400 and "its condition 'once' is not one BOOL: BOOL of 2 bytes" in error
+
+
+def test_calls_wait_for_each_other_when_the_models_memory_is_full(server, repository):
+    """Each of 40 calls takes 3 MiB of the 16 that the model may have."""
+    nodes = [helper.make_node("ReduceSum", ["B"], ["total"], keepdims=0), helper.make_node("Add", ["X", "total"], ["Y"])]
+    inputs = [models.tensor("X", "FP32", [1, 4]), models.tensor("B", "FP32", ["n"])]
+    folder = repository(m=models.model(nodes, inputs, [models.tensor("Y", "FP32", [1, 4])]))
+    put(folder, "rows", "steps: [{model: m, for_each: [x], input: {X: x, B: b}, output: {Y: y}}]\n")
+    running = server(folder, "--memory-limit-mib", "16").wait_ready("rows")
+    client = httpclient.InferenceServerClient(running.netloc)
+    x, b = np.arange(160, dtype=np.float32).reshape(40, 4), np.zeros(3 << 18, np.float32)
+    b[:5] = 1
+    given = [httpclient.InferInput("x", x.shape, "FP32"), httpclient.InferInput("b", b.shape, "FP32")]
+    given[0].set_data_from_numpy(x)
+    given[1].set_data_from_numpy(b)
+    np.testing.assert_allclose(client.infer("rows", given).as_numpy("y"), x + 5)
+    client.close()
 
 
 @needs_python
@@ -476,6 +494,9 @@ def test_tritons_ensembles_with_its_clients(server, repository, client):
     described = triton.get_model_metadata("both", **({"as_json": True} if client is grpcclient else {}))
     assert described["platform"] == "ensemble"
     assert [list(map(int, row["shape"])) for row in described["outputs"]] == [[-1, 4], [-1, 4]]
+    config = triton.get_model_config("both", **({"as_json": True} if client is grpcclient else {}))
+    steps = config.get("config", config)["ensemble_scheduling"]["step"]
+    assert [step["model_name"] for step in steps] == ["first", "second", "second"]
     given = client.InferInput("INPUT", [3, 4], "FP32")
     x = np.random.default_rng(5).standard_normal((3, 4)).astype(np.float32)
     given.set_data_from_numpy(x)
