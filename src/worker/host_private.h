@@ -161,6 +161,17 @@ void host_wait(struct host *host);
 /* With host->lock held: gives up the reader's role. */
 void host_pass_reading_on(struct host *host);
 
+static inline struct host_execution *host_execution_of(const struct tensord_execution *tensord)
+{
+    return (struct host_execution *)(uintptr_t)tensord;
+}
+
+/* Whether its outputs are split, or thrown away, afterwards. */
+static inline bool host_is_joined(const struct host_execution *execution)
+{
+    return execution->trial || execution->request_count > 1;
+}
+
 /* ---- host_execute.c: what engines call ---- */
 
 void host_fill_calls(struct tensord_host *tensord);
@@ -179,6 +190,21 @@ void host_execution_free(struct host_execution *execution);
 
 /* Makes room for a response of `count` outputs; each response uses the same. */
 bool host_request_has_room(struct host_request *request, size_t count);
+
+/* ---- host_output.c: what engines call for outputs; see engine.h ---- */
+
+void *host_output(struct tensord_execution *tensord, uint32_t index, enum tensord_datatype datatype,
+                  const int64_t *shape, uint32_t ndim, size_t size_bytes);
+bool host_output_bytes(struct tensord_execution *tensord, uint32_t index,
+                       enum tensord_datatype datatype, const int64_t *shape, uint32_t ndim,
+                       const void *data, size_t size_bytes);
+bool host_output_input(struct tensord_execution *tensord, uint32_t index,
+                       const struct tensord_tensor *input);
+void *host_output_room(struct tensord_execution *tensord, size_t size_bytes);
+
+/* ---- host_call.c: what engines call for other models; see engine.h ---- */
+
+bool host_call_model(struct tensord_execution *tensord, struct tensord_call *call);
 
 /* ---- host_room.c: memory for outputs ---- */
 
