@@ -64,7 +64,7 @@ static void on_log(void *owner, enum tensord_log_level level, struct span line)
     assert(level <= TENSORD_LOG_ERROR && line.data[line.size] == '\0');
 }
 
-static void on_stats(void *owner, uint64_t device_memory_bytes)
+static void on_stats(void *owner, const struct channel_stats *stats)
 {
 }
 

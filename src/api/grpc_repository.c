@@ -52,10 +52,23 @@ static void loaded(struct api_call *call, const struct error *error)
         grpc_call_fail(call, error);
 }
 
+/* The parameter `wait`: false makes the load a hint. */
+static bool waits(const struct inference_repository_model_load_request *request)
+{
+    for (size_t i = 0; i < request->parameters.count; i++) {
+        const struct inference_model_repository_parameter *value =
+            request->parameters.items[i].value;
+        if (span_equal(request->parameters.items[i].key, SPAN("wait")) && value &&
+            value->which_parameter_choice == 1)
+            return value->bool_param;
+    }
+    return true;
+}
+
 void grpc_repository_load(struct api_call *call, const void *message)
 {
     const struct inference_repository_model_load_request *request = message;
-    load_call_begin(call, request->model_name, loaded);
+    load_call_begin(call, request->model_name, waits(request), loaded);
 }
 
 void grpc_repository_unload(struct api_call *call, const void *message)

@@ -33,34 +33,37 @@ static void stop_waiting(struct api_call *call)
     note(call, "load", load->name, &error);
 }
 
-static void fail(struct api_call *call, struct span name, const struct error *error,
-                 void (*done)(struct api_call *call, const struct error *error))
+/* It has ended already, well or not. */
+static void end(struct api_call *call, struct span name, const struct error *error,
+                void (*done)(struct api_call *call, const struct error *error))
 {
     note(call, "load", name, error);
     done(call, error);
 }
 
-void load_call_begin(struct api_call *call, struct span name,
+void load_call_begin(struct api_call *call, struct span name, bool wait,
                      void (*done)(struct api_call *call, const struct error *error))
 {
     struct error error;
     struct load_call *load = arena_calloc(&call->exchange->arena, 1, sizeof *load);
     if (!load || !arena_copy(&call->exchange->arena, name, &load->name)) {
         error_no_memory(&error);
-        fail(call, name, &error, done);
+        end(call, name, &error, done);
         return;
     }
     if (!call_may_use(call, name)) {
         error_set(&error, ERROR_INVALID_ARGUMENT,
                   "failed to load '%.*s', failed to poll from model repository", SPAN_ARGS(name));
-        fail(call, name, &error, done);
+        end(call, name, &error, done);
         return;
     }
+    bool waits = wait || !call_model(call, name, NULL); /* who is unknown may not exist */
     load->call = call;
     load->done = done;
     load->waiter.settled = settled;
-    if (!serving_load(call->api->serving, name, &load->waiter, &error)) {
-        fail(call, name, &error, done);
+    error.code = ERROR_OK;
+    if (!serving_load(call->api->serving, name, waits ? &load->waiter : NULL, &error) || !waits) {
+        end(call, name, &error, done);
         return;
     }
     call->waiting = load;

@@ -6,8 +6,8 @@
 #include "api/call.h"
 
 /* Loads the model of that name and calls done once it is ready or has failed (ERROR_OK or why); not
- * when the client goes first. */
-void load_call_begin(struct api_call *call, struct span model,
+ * when the client goes first. Without wait it calls done as soon as the load has begun. */
+void load_call_begin(struct api_call *call, struct span model, bool wait,
                      void (*done)(struct api_call *call, const struct error *error));
 
 /* Unloads the model of that name. False (NOT_FOUND) when the caller knows no such model. */

@@ -30,6 +30,7 @@ static size_t count_versions(const struct serving *serving)
     struct map_slot slot;
     size_t position = 0, count = 0;
     memset(metrics.versions, 0, sizeof metrics.versions);
+    residence_measure(&serving->residence);
     while (map_next(&serving->models, &position, &slot)) {
         const struct model *model = slot.value;
         for (size_t i = 0; i < model->version_count; i++)

@@ -49,7 +49,9 @@ static void put_version(struct json_writer *json, const struct version *version)
     put_number(json, SPAN("workers"), measured.workers);
     put_number(json, SPAN("workers_ready"), measured.workers_ready);
     put_number(json, SPAN("workers_wanted"), measured.workers_wanted);
-    put_number(json, SPAN("memory_bytes"), measured.tensor_committed_bytes + measured.device_bytes);
+    uint64_t memory_bytes =
+        measured.memory_bytes ? measured.memory_bytes : measured.tensor_committed_bytes;
+    put_number(json, SPAN("memory_bytes"), memory_bytes + measured.device_bytes);
     put_number(json, SPAN("requests_running"), measured.running);
     put_number(json, SPAN("requests_waiting"), measured.pending);
     put_number(json, SPAN("batch_rows"), measured.batch_rows);

@@ -89,9 +89,32 @@ static void loaded(struct api_call *call, const struct error *error)
         reply_error(call, error);
 }
 
+/* {"wait": false}: the load is a hint. What else Triton's clients send is passed over. */
+static bool read_wait(struct api_call *call, bool *ret_wait, struct error *ret_error)
+{
+    struct json json;
+    struct span key;
+    if (!span_trim(buf_span(&call->body)).size)
+        return true; /* the body is optional */
+    json_init(&json, buf_span(&call->body), JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
+    json_enter_object(&json);
+    while (json_next_key(&json, &key)) {
+        if (span_equal(key, SPAN("wait")))
+            json_bool(&json, ret_wait);
+        else
+            json_skip(&json, NULL);
+    }
+    return json_end(&json);
+}
+
 void serve_repository_load(struct api_call *call)
 {
-    load_call_begin(call, call->model, loaded);
+    struct error error;
+    bool wait = true;
+    if (read_wait(call, &wait, &error))
+        load_call_begin(call, call->model, wait, loaded);
+    else
+        reply_error(call, &error);
 }
 
 void serve_repository_unload(struct api_call *call)

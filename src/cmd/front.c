@@ -223,10 +223,21 @@ static void on_spawner_lost(void *context)
 
 /* ---- putting it together ---- */
 
+/* Stays open for the life of the process. */
+static int open_trace(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        log_warning("front", "--residency-trace: cannot open the file: %s", strerrordesc_np(errno));
+    return fd > 0 ? fd : 0;
+}
+
 static void make_serving(void)
 {
     struct serving_options options;
     front_serving_options(&front.settings, &options);
+    if (front.settings.residency_trace[0])
+        options.residency_trace_fd = open_trace(front.settings.residency_trace);
     serving_init(&front.serving, front.loop, front.spawner, &options);
     front.serving.rescan = on_rescan;
     front.serving.drained = front.serving.stopped = on_drained;

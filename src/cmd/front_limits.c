@@ -1,6 +1,7 @@
 /* From settings to limits; see front_limits.h. */
 #include "cmd/front_limits.h"
 
+#include "base/machine.h"
 #include "cmd/interpreter.h"
 #include "cmd/state_dir.h"
 #include "cmd/tasks.h"
@@ -17,6 +18,15 @@ enum { STOP_GRACE_MS = 5000 };
 static uint64_t machine_bytes(void)
 {
     return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What the container allows is read once, before the front gives up reading files. */
+static uint64_t memory_budget_bytes(const struct settings *settings)
+{
+    static uint64_t ours;
+    if (!ours)
+        ours = machine_memory_bytes();
+    return settings->memory_budget_mib ? (uint64_t)settings->memory_budget_mib * MIB : ours / 4 * 3;
 }
 
 static uint64_t memory_limit_bytes(const struct settings *settings)
@@ -127,6 +137,9 @@ void front_limits_apply(const struct settings *settings, struct api *api, struct
     serving->options.queue_limit = (size_t)settings->queue_limit;
     serving->options.queue_wait_ms = (uint64_t)settings->queue_wait_ms;
     serving->options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;
+    residence_bound(&serving->residence, memory_budget_bytes(settings),
+                    (uint64_t)settings->gpu_memory_budget_mib * MIB,
+                    serving->options.queue_wait_ms * CLOCK_NS_PER_MS);
     limits->header_bytes = (size_t)settings->max_header_bytes;
     limits->field_count = (size_t)settings->max_header_fields;
     limits->target_bytes = (size_t)settings->max_target_bytes;

@@ -515,6 +515,25 @@ static bool keep_written(struct maker *maker, struct inference_model_config *mes
     return good || error_no_memory(maker->error);
 }
 
+static bool make_residency(struct maker *maker)
+{
+    const struct tensord_residency_section *section = maker->sections->residency;
+    struct model_residency *residency = &maker->config->residency;
+    if (!section)
+        return true;
+    if (section->idle_after_s > MODEL_MOST_IDLE_S)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'residency.idle_after_s' is at most %d, a year", MODEL_MOST_IDLE_S);
+    if (section->pin && section->idle_after_s)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'residency' has 'pin' and 'idle_after_s': what is pinned does not leave");
+    if (section->memory_mib > MOST_MIB)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'residency.memory_mib' is at most %d", MOST_MIB);
+    *residency = (struct model_residency){section->pin, section->idle_after_s, section->memory_mib};
+    return true;
+}
+
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error)
 {
@@ -532,7 +551,7 @@ bool model_config_read(enum model_config_format format, struct span text, struct
         !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
         !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
         !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
-        !make_sandbox(&maker) || !keep_written(&maker, &message))
+        !make_sandbox(&maker) || !make_residency(&maker) || !keep_written(&maker, &message))
         return false;
     *ret_config = config;
     return true;

@@ -39,7 +39,6 @@ struct reader {
 /* Sections of later versions, refused with a sentence of their own. */
 static const char *const later_sections[] = {
     "rollout",
-    "residency",
 };
 
 #define fail(reader, ...) yaml_reader_fail(&(reader)->yaml, __VA_ARGS__)

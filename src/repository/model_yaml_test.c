@@ -111,7 +111,7 @@ static void unknown_keys_are_refused_with_a_suggestion(void **state)
 static void later_sections_are_named(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const sections[] = {"rollout", "residency"};
+    static const char *const sections[] = {"rollout"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         char text[64], sentence[96];
         snprintf(text, sizeof text, "\n%s: {}\n", sections[i]);

@@ -44,6 +44,15 @@ struct model_workers {
     uint32_t idle_s; /* one that is not needed is ended after so long */
 };
 
+enum { MODEL_MOST_IDLE_S = 365 * 24 * 3600 };
+
+/* What the config says of the memory that the model is loaded into. All zero: nothing. */
+struct model_residency {
+    bool pin;              /* once loaded, it stays */
+    uint64_t idle_after_s; /* nobody has used it for so long: it is asleep until somebody does */
+    uint64_t memory_mib;   /* that it takes, until that was measured */
+};
+
 /* What the config says of a model, already checked; without a config, what the files say.
  * Immutable. */
 struct model_config {
@@ -67,7 +76,8 @@ struct model_config {
     struct model_python python;
     struct server_config server;  /* of a model that is a program which speaks HTTP */
     struct process_limits limits; /* of each of its workers */
-    struct model_labels *labels;  /* of outputs that have any */
+    struct model_residency residency;
+    struct model_labels *labels; /* of outputs that have any */
     size_t label_count;
     struct span written; /* all that the file says, used or not, as an encoded message ModelConfig;
                             empty: there is no file */

@@ -8,7 +8,7 @@
 #include "repository/model_steps.h"
 
 /* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 336, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 360, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -124,6 +124,9 @@ static void write_config(const struct model_config *config, struct buf *buf)
     write_python(&config->python, buf);
     server_config_write(&config->server, buf);
     write_limits(&config->limits, buf);
+    pack_number(buf, config->residency.pin);
+    pack_number(buf, config->residency.idle_after_s);
+    pack_number(buf, config->residency.memory_mib);
     write_labels(config, buf);
     pack_string(buf, config->written);
 }
@@ -173,6 +176,9 @@ static const struct model_config *read_config(struct unpack *unpack)
     read_python(unpack, &config->python);
     server_config_read(unpack, &config->server);
     read_limits(unpack, &config->limits);
+    config->residency.pin = unpack_bool(unpack);
+    config->residency.idle_after_s = unpack_number(unpack, MODEL_MOST_IDLE_S);
+    config->residency.memory_mib = unpack_number(unpack, UINT32_MAX);
     read_labels(unpack, config);
     config->written = unpack_bytes(unpack);
     return config;

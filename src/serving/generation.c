@@ -20,6 +20,11 @@ static struct serving *serving_of(const struct generation *generation)
     return generation->version->model->serving;
 }
 
+bool generation_is_asleep(const struct generation *generation)
+{
+    return generation->state.phase == GENERATION_COLD;
+}
+
 bool generation_has_failed(const struct generation *generation)
 {
     return generation->state.phase == GENERATION_FAILED ||
@@ -63,10 +68,14 @@ static void start_worker(struct generation *generation, bool probe)
 static void give_up(struct generation *generation, const struct error *error)
 {
     assert(error);
+    struct error refusal;
     generation->failure = *error;
-    generation_refuse(generation);
-    if (generation->replica)
+    generation_failed_error(generation, &refusal);
+    generation_refuse(generation, &refusal);
+    if (generation->replica) {
+        residence_leave(generation);
         replica_stop(generation->replica);
+    }
     if (!generation->state.retired)
         version_settle(generation->version, generation);
 }
@@ -93,7 +102,18 @@ static void perform(struct generation *generation, struct generation_action acti
     case GENERATION_START_WORKER:
         start_worker(generation, action.deed == GENERATION_START_PROBE);
         break;
+    case GENERATION_ASK_ROOM:
+        residence_ask(generation);
+        break;
+    case GENERATION_LEAVE_ROOM:
+        residence_unask(generation);
+        break;
+    case GENERATION_REFUSE:
+        generation_refuse(generation, error);
+        generation_settle(generation);
+        break;
     case GENERATION_STOP_WORKER:
+        residence_leave(generation);
         replica_stop(generation->replica);
         break;
     case GENERATION_START_TIMER:
@@ -159,16 +179,27 @@ static bool take_schema(struct generation *generation, const struct schema *sche
 }
 
 void generation_loaded(struct generation *generation, struct replica *replica,
-                       const struct schema *schema)
+                       const struct schema *schema, const struct channel_stats *stats)
 {
     struct error error;
     struct generation_worker *worker = generation_worker_with(generation, replica);
     bool fit = take_schema(generation, schema, &error);
     enum generation_event event = fit ? GENERATION_LOADED : GENERATION_UNFIT;
-    if (worker)
+    if (worker) {
         generation_worker_loaded(worker, event, &error);
-    else
-        act(generation, generation_step(&generation->state, event), &error);
+        residence_loaded(generation, stats);
+        residence_measured(generation, stats);
+        return;
+    }
+    act(generation, generation_step(&generation->state, event), &error);
+    if (generation->state.phase == GENERATION_READY || generation->state.phase == GENERATION_PROBED)
+        residence_loaded(generation, stats);
+}
+
+void generation_no_room(struct generation *generation, bool too_large, const struct error *error)
+{
+    enum generation_event event = too_large ? GENERATION_TOO_LARGE : GENERATION_CROWDED;
+    act(generation, generation_step(&generation->state, event), error);
 }
 
 /* Says what is waited for. */
@@ -184,6 +215,7 @@ static void first_lost(struct generation *generation, enum generation_end how, u
                        const struct error *error)
 {
     generation->replica = NULL;
+    residence_worker_ended(generation);
     struct generation_action action = generation_ended(&generation->state, how, lived_ms);
     if (action.deed == GENERATION_START_TIMER && !generation->state.retired)
         note_retry(generation->version, how, error);
@@ -259,6 +291,7 @@ struct generation *generation_new(struct version *version, const struct reposito
     queue_policy(found->config->queue, options, learns_slots(generation, found), &policy);
     schedule_init(&generation->schedule, &policy, batch_joins);
     admission_init(&generation->admission, options->memory_limit_bytes);
+    residence_add(generation, found);
     arena_init(&generation->arena, 1024, SPEC_BYTES);
     bool copied =
         generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error) &&
@@ -325,6 +358,7 @@ static void destroy(struct generation *generation)
         server_pool_fini(generation->pool);
     free(generation->pool);
     environment_leave(&generation->environment);
+    residence_remove(generation);
     generation_workers_fini(generation);
     timer_stop(&generation->retry);
     timer_stop(&generation->watch);

@@ -12,6 +12,7 @@
 #include "serving/generation_state.h"
 #include "serving/inference.h"
 #include "serving/labels.h"
+#include "serving/residence.h"
 #include "serving/server_pool.h"
 #include "serving/serving.h"
 #include "worker/spawner.h"
@@ -27,6 +28,8 @@ struct generation {
     unsigned references;
     unsigned abandoned; /* those of requests that are with the worker and that nobody waits for */
     struct generation_state state;
+    struct residency_claim room;          /* to memory, for its workers */
+    bool asks_room;                       /* as soon as those have ended that are about to */
     double progress;                      /* of a load, 0 to 1, as the worker says */
     struct error failure;                 /* why it was given up */
     struct arena arena;                   /* of spec */
@@ -76,6 +79,9 @@ void generation_start(struct generation *generation, bool probe);
 
 /* The version lets go: no new requests will be bound. Drops the version's reference. */
 void generation_retire(struct generation *generation);
+
+/* True when no worker runs or is on its way: the next request starts one. */
+bool generation_is_asleep(const struct generation *generation);
 
 /* True when it was given up. */
 bool generation_has_failed(const struct generation *generation);
@@ -140,8 +146,8 @@ void generation_withdraw_claim(struct generation *generation);
  * and one doorbell serves all of it. */
 void generation_dispatch(struct generation *generation);
 
-/* Refuses all that waits, because the generation was given up. */
-void generation_refuse(struct generation *generation);
+/* Refuses all that waits, with that error. */
+void generation_refuse(struct generation *generation, const struct error *error);
 
 /* Refuses what waits and does not meet the schema, which has just become known. */
 void generation_check_queue(struct generation *generation);
@@ -154,13 +160,18 @@ void generation_notice(struct generation *generation, enum generation_event even
 
 /* It serves, or a worker more does: tells the version, once that is as it should be. */
 void generation_settle(struct generation *generation);
+/* There is no room in memory for it: now, or, when it is too large, ever. */
+void generation_no_room(struct generation *generation, bool too_large, const struct error *error);
+
+/* What requests for a failed one are answered. */
+void generation_failed_error(const struct generation *generation, struct error *ret_error);
 
 /* ---- for replica.c ---- */
 
 /* The worker has described the model and, unless it probes, loaded it. The generation may give the
  * model up and stop the worker: the model is not the one that it was, or there is no memory. */
 void generation_loaded(struct generation *generation, struct replica *replica,
-                       const struct schema *schema);
+                       const struct schema *schema, const struct channel_stats *stats);
 
 /* The worker has ended, lived_ms after its start, or could not be started (NULL); the replica is
  * used no more. `loaded`: generation_loaded was told. CANCELLED after that: it was

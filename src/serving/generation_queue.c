@@ -71,8 +71,7 @@ void generation_admit(struct generation *generation)
 
 /* ---- into the queue and out of it ---- */
 
-/* What requests for a failed model are answered. */
-static void failed_error(const struct generation *generation, struct error *ret_error)
+void generation_failed_error(const struct generation *generation, struct error *ret_error)
 {
     error_set(ret_error, ERROR_FAILED, "model '%.*s' has failed: %s",
               SPAN_ARGS(generation->spec.name), generation->failure.message);
@@ -87,7 +86,7 @@ static bool full_error(struct error *ret_error)
 static bool still_serves(const struct generation *generation, struct error *ret_error)
 {
     if (generation_has_failed(generation))
-        failed_error(generation, ret_error);
+        generation_failed_error(generation, ret_error);
     return !generation_has_failed(generation);
 }
 
@@ -144,6 +143,7 @@ static bool enter_queue(struct generation *generation, struct inference *inferen
 static void queued(struct generation *generation)
 {
     generation->state.queued++;
+    residence_use(generation);
     generation_dispatch(generation);
     generation_notice(generation, GENERATION_REQUEST);
 }
@@ -172,6 +172,15 @@ bool generation_repeat(struct generation *generation, struct inference *inferenc
     return true;
 }
 
+static void left(struct generation *generation)
+{
+    generation->state.queued--;
+    if (!generation->state.queued)
+        generation_withdraw_claim(generation);
+    generation_notice(generation, GENERATION_LEFT);
+    residence_rest(generation);
+}
+
 void generation_submit_visit(struct generation *generation, struct visit *visit)
 {
     struct error error UNSET;
@@ -188,17 +197,8 @@ void generation_submit_visit(struct generation *generation, struct visit *visit)
 void generation_withdraw_visit(struct generation *generation, struct visit *visit)
 {
     list_remove(&visit->link);
-    generation->state.queued--;
-    generation_notice(generation, GENERATION_LEFT);
+    left(generation);
     server_pool_rest(generation->pool);
-}
-
-static void left(struct generation *generation)
-{
-    generation->state.queued--;
-    if (!generation->state.queued)
-        generation_withdraw_claim(generation);
-    generation_notice(generation, GENERATION_LEFT);
 }
 
 void generation_withdraw(struct generation *generation, struct inference *inference)
@@ -229,17 +229,16 @@ void generation_expire(struct generation *generation, struct inference *inferenc
     refuse_late(inference, expiry == SCHEDULE_TOO_LATE);
 }
 
-void generation_refuse(struct generation *generation)
+void generation_refuse(struct generation *generation, const struct error *error)
 {
-    struct error error;
     struct queue_entry *entry;
-    failed_error(generation, &error);
     if (generation->pool)
-        server_pool_refuse(generation->pool, &error);
+        server_pool_refuse(generation->pool, error);
     while ((entry = queue_first(&generation->schedule.queue))) {
         schedule_leave(&generation->schedule, entry);
-        inference_refuse(inference_of(entry), &error);
+        inference_refuse(inference_of(entry), error);
     }
+    residence_rest(generation);
 }
 
 void generation_check_queue(struct generation *generation)
@@ -376,6 +375,10 @@ static bool send_batches(struct generation *generation)
 static void dispatch(struct loop_task *task)
 {
     struct generation *generation = list_entry(task, struct generation, dispatch);
+    if (generation->room.draining) { /* another model needs its room: what waits is for later */
+        generation_withdraw_claim(generation);
+        return;
+    }
     if (generation->pool) {
         server_pool_dispatch(generation->pool);
         return;
@@ -385,6 +388,7 @@ static void dispatch(struct loop_task *task)
     generation->dispatched_ns = clock_now_ns();
     if (!send_batches(generation))
         generation_withdraw_claim(generation);
+    residence_rest(generation); /* all may have been too late */
 }
 
 /* ---- resources that models share ---- */

@@ -18,10 +18,19 @@ struct step {
 
 /* What is not here cannot happen. */
 static const struct step steps[PHASES][EVENTS] = {
-    [GENERATION_COLD] = {[GENERATION_PROBE] = STEP(PROBING, START_PROBE),
-                         [GENERATION_LOAD] = STEP(LOADING, START_WORKER),
-                         [GENERATION_REQUEST] = STEP(LOADING, START_WORKER),
+    [GENERATION_COLD] = {[GENERATION_PROBE] = STEP(WAITING, ASK_ROOM),
+                         [GENERATION_LOAD] = STEP(WAITING, ASK_ROOM),
+                         [GENERATION_REQUEST] = STEP(WAITING, ASK_ROOM),
                          [GENERATION_RETIRE] = STAY(COLD)},
+    [GENERATION_WAITING] = {[GENERATION_LOAD] = STEP(WAITING, ASK_ROOM),
+                            [GENERATION_REQUEST] = STEP(WAITING, ASK_ROOM),
+                            [GENERATION_LEFT] = STAY(WAITING),
+                            [GENERATION_RETIRE] = STAY(WAITING),
+                            [GENERATION_ROOM] = STEP(LOADING, START_WORKER),
+                            [GENERATION_ROOM_TO_PROBE] = STEP(PROBING, START_PROBE),
+                            [GENERATION_NO_ROOM] = STEP(COLD, SETTLE),
+                            [GENERATION_CROWDED] = STEP(COLD, REFUSE),
+                            [GENERATION_TOO_LARGE] = STEP(FAILED, GIVE_UP)},
     [GENERATION_PROBING] = {[GENERATION_LOAD] = STAY(PROBING),
                             [GENERATION_REQUEST] = STAY(PROBING),
                             [GENERATION_LEFT] = STAY(PROBING),
@@ -51,7 +60,7 @@ static const struct step steps[PHASES][EVENTS] = {
     [GENERATION_RETRYING] = {[GENERATION_LOAD] = STAY(RETRYING),
                              [GENERATION_REQUEST] = STAY(RETRYING),
                              [GENERATION_LEFT] = STAY(RETRYING),
-                             [GENERATION_TIME] = STEP(LOADING, START_WORKER),
+                             [GENERATION_TIME] = STEP(WAITING, ASK_ROOM),
                              [GENERATION_RETIRE] = STAY(RETRYING),
                              [GENERATION_IDLE] = STEP(COLD, STOP_TIMER)},
     [GENERATION_STOPPING] = {[GENERATION_LOADED] = STAY(STOPPING),
@@ -91,15 +100,16 @@ bool generation_has_timer(const struct generation_state *state)
 
 bool generation_is_settling(const struct generation_state *state)
 {
-    return state->phase == GENERATION_PROBING || state->phase == GENERATION_LOADING ||
-           state->phase == GENERATION_RETRYING;
+    return state->phase == GENERATION_WAITING || state->phase == GENERATION_PROBING ||
+           state->phase == GENERATION_LOADING || state->phase == GENERATION_RETRYING;
 }
 
 static void check(const struct generation_state *state)
 {
     bool serves_waiting =
         state->phase != GENERATION_STOPPING && state->phase != GENERATION_REJECTED;
-    bool moves = generation_has_worker(state) || generation_has_timer(state);
+    bool moves = generation_has_worker(state) || generation_has_timer(state) ||
+                 state->phase == GENERATION_WAITING;
     assert(!state->queued || (serves_waiting && moves));
     assert(state->phase != GENERATION_STOPPING || state->retired);
     assert(state->phase != GENERATION_RETRYING || is_wanted(state));
@@ -107,11 +117,25 @@ static void check(const struct generation_state *state)
     assert(!state->further || !state->queued);
 }
 
-/* Goes on with a worker that probes, when no more was asked for, or loads. */
+/* Goes on with another worker, when there is room for it. */
 static enum generation_deed start(struct generation_state *state)
+{
+    state->phase = GENERATION_WAITING;
+    return GENERATION_ASK_ROOM;
+}
+
+/* Room is there: the worker probes, when no more was asked for, or loads. */
+static enum generation_deed enter(struct generation_state *state)
 {
     state->phase = state->probe_only ? GENERATION_PROBING : GENERATION_LOADING;
     return state->probe_only ? GENERATION_START_PROBE : GENERATION_START_WORKER;
+}
+
+/* Nobody asks for a worker any more. */
+static bool is_unasked(const struct generation_state *state)
+{
+    bool wished = state->wished && !state->retired;
+    return state->phase == GENERATION_WAITING && !wished && state->queued == 0;
 }
 
 /* Nobody waits any more for what a retired generation would retry. */
@@ -132,12 +156,26 @@ struct generation_action generation_step(struct generation_state *state,
     state->retired |= event == GENERATION_RETIRE;
     state->phase = step->phase;
     state->served |= state->phase == GENERATION_READY;
-    if (event == GENERATION_TIME)
-        action.deed = start(state);
+    state->wished |=
+        event == GENERATION_LOAD || event == GENERATION_PROBE || state->phase == GENERATION_READY;
+    state->wished &= state->phase != GENERATION_COLD && state->phase != GENERATION_RESTING;
+    if (event == GENERATION_ROOM)
+        action.deed = enter(state);
+    if (event == GENERATION_NO_ROOM && state->further) {
+        state->phase = GENERATION_RETRYING;
+        action = (struct generation_action){GENERATION_START_TIMER, GENERATION_NO_ROOM_MS};
+    }
+    if (event == GENERATION_ROOM_TO_PROBE)
+        state->probe_only = true;
+    if ((event == GENERATION_LEFT || event == GENERATION_RETIRE) && is_unasked(state)) {
+        state->phase = GENERATION_COLD;
+        action.deed = GENERATION_LEAVE_ROOM;
+    }
     if (state->phase == GENERATION_RETRYING && !is_wanted(state))
         action.deed = stop_retrying(state);
-    if (action.deed == GENERATION_GIVE_UP)
+    if (action.deed == GENERATION_GIVE_UP || action.deed == GENERATION_REFUSE)
         state->queued = 0;
+    state->served &= state->phase != GENERATION_COLD && state->phase != GENERATION_FAILED;
     check(state);
     return action;
 }

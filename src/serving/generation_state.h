@@ -2,20 +2,22 @@
  * state changes, and what is to be done about it comes out; generation.c tells the events and does
  * the rest.
  *
- *             probe            loaded            ended
- *      COLD ─────────► PROBING ───────► PROBED ─────────► COLD, or LOADING when more was asked for
- *        │ load, request
- *        ▼     loaded           unused            ended
- *     LOADING ─────────► READY ─────────► STOPPING ─────► COLD
- *        ▲                 │ ╲
- *        │                 │  ╲ idle           ended
- *        │                 │   ╰──────► RESTING ────────► COLD, or LOADING when somebody waits
- *        │ time            │ ended, as any worker may
- *        └─── RETRYING ◄───┤
- *                          └─► FAILED, when it is hopeless; REJECTED while such a worker still ends
+ *      asked for         room             loaded           ended
+ *      COLD ─────► WAITING ─────► PROBING ───────► PROBED ────────► COLD, or WAITING: more was
+ *                  ▲    │ room                                      asked for
+ *                  │    ▼     loaded           unused            ended
+ *                  │ LOADING ────────► READY ─────────► STOPPING ─────► COLD
+ *                  │                     │ ╲
+ *                  │                     │  ╲ idle           ended
+ *                  │                     │   ╰──────► RESTING ────────► COLD, or WAITING:
+ *                  │ time                │ ended, as any worker may     somebody waits
+ *                  └───── RETRYING ◄─────┤
+ *                                        └─► FAILED, when it is hopeless; REJECTED while such
+ *                                            a worker still ends
  *
  * A worker runs in PROBING, PROBED, LOADING, READY, STOPPING, RESTING and REJECTED, the timer in
- * RETRYING, and what waits is waited for by one of them.
+ * RETRYING; in WAITING there is to be room in memory for one (residence.h). What waits is waited
+ * for by one of them.
  *
  * Of several workers each has such a state. The first one's is the generation's: it counts the
  * queue. The others', which are `further`, know no queue, are loaded once the first is READY, and
@@ -30,6 +32,7 @@
 
 enum generation_phase {
     GENERATION_COLD,     /* no worker; what is asked for next starts one */
+    GENERATION_WAITING,  /* a worker is to start when there is room in memory */
     GENERATION_PROBING,  /* a worker finds out what the model is */
     GENERATION_PROBED,   /* it has, and is about to end */
     GENERATION_LOADING,  /* a worker loads the model */
@@ -51,6 +54,11 @@ enum generation_event {
     GENERATION_TIME,    /* the time to retry has come */
     GENERATION_RETIRE,  /* the version lets go: what is bound is still served */
     GENERATION_UNUSED,  /* retired, and nothing but its worker holds it */
+    GENERATION_ROOM,    /* there is room in memory for what was asked for */
+    GENERATION_ROOM_TO_PROBE, /* there is, to find out what the model is, and for no more */
+    GENERATION_NO_ROOM,       /* there is none, and nobody waits for it */
+    GENERATION_CROWDED,       /* there is none for so long that who waits is refused */
+    GENERATION_TOO_LARGE,     /* there never will be */
     GENERATION_IDLE, /* it need not run until somebody asks for it: nobody has for a while, or, of
                         a further one, the others are enough */
 };
@@ -71,7 +79,10 @@ enum generation_deed {
     GENERATION_STOP_WORKER,
     GENERATION_START_TIMER, /* for after_ms */
     GENERATION_STOP_TIMER,
-    GENERATION_SETTLE,  /* tell the version, serve what waits */
+    GENERATION_ASK_ROOM,   /* in memory, as the state says for what */
+    GENERATION_LEAVE_ROOM, /* it is not asked for any more */
+    GENERATION_REFUSE,     /* what waits; tell the version */
+    GENERATION_SETTLE,     /* tell the version, serve what waits */
     GENERATION_GIVE_UP, /* refuse what waits, tell the version; a worker that still runs is asked to
                            end */
 };
@@ -88,6 +99,7 @@ struct generation_state {
     unsigned failures; /* of workers in a row, none of which lived for long */
     bool served;       /* has been READY since it was COLD: then a restart is no loading */
     bool probe_only;   /* no more was asked for than what the model is */
+    bool wished;       /* it is to be loaded though no request waits */
     bool retired;
     bool further; /* than the first of several */
 };
@@ -98,6 +110,7 @@ enum {
     GENERATION_BACK_OFF_MS = 100,  /* doubles with each failure after the second */
     GENERATION_BACK_OFF_MAX_MS = 30000,
     GENERATION_REWRITE_MS = 1000,  /* before another look at files that are being written */
+    GENERATION_NO_ROOM_MS = 2000,  /* before a further one asks again for room in memory */
     GENERATION_SELDOM_MS = 300000, /* before a further one that seems hopeless is tried again */
 };
 

@@ -17,10 +17,21 @@ static int set_up(void **unused)
     return 0;
 }
 
+/* A worker that is to start asks for room first, which there is. */
+static enum generation_deed with_room(enum generation_deed deed, enum generation_deed expected)
+{
+    if (expected != GENERATION_START_WORKER && expected != GENERATION_START_PROBE)
+        return deed;
+    assert_int_equal(deed, GENERATION_ASK_ROOM);
+    assert_int_equal(state.phase, GENERATION_WAITING);
+    assert_true(generation_is_settling(&state));
+    return generation_step(&state, GENERATION_ROOM).deed;
+}
+
 static void assert_step(enum generation_event event, enum generation_deed deed,
                         enum generation_phase phase)
 {
-    assert_int_equal(generation_step(&state, event).deed, deed);
+    assert_int_equal(with_room(generation_step(&state, event).deed, deed), deed);
     assert_int_equal(state.phase, phase);
 }
 
@@ -28,7 +39,7 @@ static uint64_t assert_end(enum generation_end how, uint64_t lived_ms, enum gene
                            enum generation_phase phase)
 {
     struct generation_action action = generation_ended(&state, how, lived_ms);
-    assert_int_equal(action.deed, deed);
+    assert_int_equal(with_room(action.deed, deed), deed);
     assert_int_equal(state.phase, phase);
     return action.after_ms;
 }
@@ -256,13 +267,59 @@ static void retiring_stops_a_retry_that_nobody_waits_for(void **unused)
     assert_step(GENERATION_RETIRE, GENERATION_STOP_TIMER, GENERATION_COLD);
 }
 
+static void a_wish_that_finds_no_room_stays_asleep(void **unused)
+{
+    assert_step(GENERATION_LOAD, GENERATION_ASK_ROOM, GENERATION_WAITING);
+    assert_step(GENERATION_NO_ROOM, GENERATION_SETTLE, GENERATION_COLD);
+    assert_step(GENERATION_LOAD, GENERATION_ASK_ROOM, GENERATION_WAITING);
+    assert_int_equal(generation_step(&state, GENERATION_ROOM_TO_PROBE).deed,
+                     GENERATION_START_PROBE);
+    assert_int_equal(state.phase, GENERATION_PROBING);
+    assert_step(GENERATION_LOADED, GENERATION_SETTLE, GENERATION_PROBED);
+    assert_end(GENERATION_END_DIED, 1, GENERATION_NOTHING, GENERATION_COLD);
+}
+
+static void room_is_not_wanted_when_who_waited_has_left(void **unused)
+{
+    make_ready();
+    assert_step(GENERATION_IDLE, GENERATION_STOP_WORKER, GENERATION_RESTING);
+    request_comes(GENERATION_NOTHING, GENERATION_RESTING);
+    assert_end(GENERATION_END_DIED, 1, GENERATION_ASK_ROOM, GENERATION_WAITING);
+    assert_true(state.served); /* it serves on as soon as it can */
+    state.queued--;
+    assert_step(GENERATION_LEFT, GENERATION_LEAVE_ROOM, GENERATION_COLD);
+    request_comes(GENERATION_ASK_ROOM, GENERATION_WAITING);
+    assert_step(GENERATION_LOAD, GENERATION_ASK_ROOM, GENERATION_WAITING);
+    state.queued--;
+    assert_step(GENERATION_LEFT, GENERATION_NOTHING, GENERATION_WAITING); /* it is wished for */
+    assert_step(GENERATION_RETIRE, GENERATION_LEAVE_ROOM, GENERATION_COLD);
+}
+
+static void who_waits_is_refused_when_there_is_no_room(void **unused)
+{
+    request_comes(GENERATION_ASK_ROOM, GENERATION_WAITING);
+    assert_step(GENERATION_CROWDED, GENERATION_REFUSE, GENERATION_COLD);
+    assert_int_equal(state.queued, 0);
+    request_comes(GENERATION_ASK_ROOM, GENERATION_WAITING);
+    assert_step(GENERATION_TOO_LARGE, GENERATION_GIVE_UP, GENERATION_FAILED);
+    assert_int_equal(state.queued, 0);
+}
+
+static void a_busy_one_may_rest_and_goes_on_later(void **unused)
+{
+    make_ready();
+    request_comes(GENERATION_NOTHING, GENERATION_READY);
+    assert_step(GENERATION_IDLE, GENERATION_STOP_WORKER, GENERATION_RESTING);
+    assert_end(GENERATION_END_DIED, 1, GENERATION_START_WORKER, GENERATION_LOADING);
+}
+
 /* ---- a random walk ---- */
 
 enum { WALKS = 2000, STEPS = 200 };
 
 /* What the deeds have brought about, as generation.c would. */
 struct world {
-    bool worker, timer;
+    bool worker, timer, asks;
     unsigned settled, refused, stops; /* stops: of the worker that runs */
     uint32_t seed;
 };
@@ -279,6 +336,7 @@ static void do_it(struct world *world, struct generation_action action, size_t w
     case GENERATION_START_PROBE:
     case GENERATION_START_WORKER:
         assert_false(world->worker);
+        assert_false(world->asks);
         world->worker = true;
         world->stops = 0;
         break;
@@ -294,7 +352,15 @@ static void do_it(struct world *world, struct generation_action action, size_t w
         assert_true(world->timer);
         world->timer = false;
         break;
+    case GENERATION_ASK_ROOM:
+        world->asks = true;
+        break;
+    case GENERATION_LEAVE_ROOM:
+        assert_true(world->asks);
+        world->asks = false;
+        break;
     case GENERATION_GIVE_UP:
+    case GENERATION_REFUSE:
         world->refused += (unsigned)waiting;
         break;
     case GENERATION_SETTLE:
@@ -319,6 +385,20 @@ static void worker_ends(struct world *world)
         how = GENERATION_END_DIED; /* it says why it failed while it loads only */
     world->worker = false;
     do_it(world, generation_ended(&state, how, draw(world, 2) * GENERATION_HEALTHY_MS), waiting);
+}
+
+/* There is room, or is not. */
+static void find_room(struct world *world)
+{
+    enum generation_event event = GENERATION_ROOM;
+    if (draw(world, 3) == 0)
+        event = state.queued ? GENERATION_CROWDED : GENERATION_NO_ROOM;
+    else if (!state.queued && draw(world, 2) == 0)
+        event = GENERATION_ROOM_TO_PROBE;
+    else if (draw(world, 40) == 0)
+        event = GENERATION_TOO_LARGE;
+    world->asks = false;
+    tell(world, event);
 }
 
 static bool given_up(void)
@@ -357,6 +437,8 @@ static unsigned happen(struct world *world, bool *loaded)
         if (world->timer) {
             world->timer = false;
             tell(world, GENERATION_TIME);
+        } else if (world->asks) {
+            find_room(world);
         }
         break;
     case 6:
@@ -364,8 +446,7 @@ static unsigned happen(struct world *world, bool *loaded)
             worker_ends(world);
         break;
     default:
-        if (state.phase == GENERATION_READY && !state.queued && !state.retired &&
-            draw(world, 4) == 0)
+        if (state.phase == GENERATION_READY && !state.retired && draw(world, 4) == 0)
             tell(world, GENERATION_IDLE);
         else if (!state.retired && draw(world, 30) == 0)
             tell(world, GENERATION_RETIRE);
@@ -382,7 +463,8 @@ static void assert_sound(const struct world *world)
 {
     assert_int_equal(world->worker, generation_has_worker(&state));
     assert_int_equal(world->timer, generation_has_timer(&state));
-    assert_true(!state.queued || world->worker || world->timer);
+    assert_int_equal(world->asks, state.phase == GENERATION_WAITING);
+    assert_true(!state.queued || world->worker || world->timer || world->asks);
     assert_true(!state.queued || !given_up());
 }
 
@@ -394,6 +476,8 @@ static void assert_ends(struct world *world, bool loaded)
             world->refused += (unsigned)state.queued, state.queued = 0;
         else if (world->timer)
             world->timer = false, tell(world, GENERATION_TIME);
+        else if (world->asks)
+            world->asks = false, tell(world, GENERATION_ROOM);
         else if (state.phase == GENERATION_PROBED || state.phase == GENERATION_RESTING)
             worker_ends(world);
         else if (!loaded)
@@ -455,6 +539,10 @@ int main(void)
         TEST(a_further_one_is_tried_for_ever),
         TEST(a_further_one_that_is_not_needed_ends_whatever_it_does),
         TEST(the_first_one_changes_places_without_its_queue),
+        TEST(a_wish_that_finds_no_room_stays_asleep),
+        TEST(room_is_not_wanted_when_who_waited_has_left),
+        TEST(who_waits_is_refused_when_there_is_no_room),
+        TEST(a_busy_one_may_rest_and_goes_on_later),
         cmocka_unit_test_setup_teardown(anything_may_happen_in_any_order, set_up, tell_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,15 @@ struct replica *generation_workers_next(const struct generation *generation)
     return best;
 }
 
+bool generation_workers_used(const struct generation *generation)
+{
+    for (size_t place = 0; place <= generation->further_count; place++) {
+        if (replica_at(generation, place) && replica_requests(replica_at(generation, place)))
+            return true;
+    }
+    return false;
+}
+
 bool generation_workers_busy(const struct generation *generation)
 {
     for (size_t place = 0; place <= generation->further_count; place++) {
@@ -145,11 +154,23 @@ static void start_timer(struct generation_worker *worker, uint64_t after_ms)
     timer_start(&worker->retry, serving_of(worker->generation)->loop, after_ms, on_retry);
 }
 
+/* Others do not make room for a further one: it takes what is free, or waits. */
+static void ask_room(struct generation_worker *worker)
+{
+    bool room = residence_grow(worker->generation, &worker->failure);
+    notice(worker, room ? GENERATION_ROOM : GENERATION_NO_ROOM);
+}
+
 static void perform(struct generation_worker *worker, struct generation_action action)
 {
     switch (action.deed) {
     case GENERATION_NOTHING:
     case GENERATION_SETTLE:
+    case GENERATION_LEAVE_ROOM:
+    case GENERATION_REFUSE:
+        break;
+    case GENERATION_ASK_ROOM:
+        ask_room(worker);
         break;
     case GENERATION_START_PROBE:
     case GENERATION_START_WORKER:
@@ -230,6 +251,7 @@ void generation_worker_lost(struct generation_worker *worker, enum generation_en
 {
     struct generation *generation = worker->generation;
     worker->replica = NULL;
+    residence_worker_ended(generation);
     bool rejected = worker->state.phase == GENERATION_REJECTED; /* for what failure says */
     struct generation_action action = generation_ended(&worker->state, how, lived_ms);
     if (!generation_has_timer(&worker->state))

@@ -38,6 +38,9 @@ void generation_workers_retire(struct generation *generation);
 size_t generation_workers_live(const struct generation *generation);
 size_t generation_workers_ready(const struct generation *generation);
 
+/* True while requests are with one of them, answered for the last time or not yet executed. */
+bool generation_workers_used(const struct generation *generation);
+
 /* True when each that is wanted serves, or has failed once. */
 bool generation_workers_settled(const struct generation *generation);
 

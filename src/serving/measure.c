@@ -331,6 +331,7 @@ static void add_learned(const struct learner *learner, struct model_metrics *to)
 void measure_generation(const struct generation *generation, struct model_metrics *to)
 {
     to->pending += generation->state.queued;
+    to->memory_bytes += generation->room.held.bytes;
     to->tensor_used_bytes += tensor_memory_used_bytes(generation->memory);
     to->tensor_committed_bytes += tensor_memory_committed_bytes(generation->memory);
     to->running += generation->pool ? generation->pool->lent : 0;

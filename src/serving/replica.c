@@ -47,11 +47,11 @@ struct replica {
     struct execution executions[MAX_EXECUTIONS]; /* with the worker, oldest first */
     size_t execution_count;
     uint64_t next_execution;
-    uint64_t compute_ns; /* of one execution, a moving average */
-    uint64_t device_bytes;
-    struct list calls;     /* nested ones that its model makes */
-    struct kept_list kept; /* memory of answered requests that its model still looks at */
-    struct error failure;  /* why it could not load, or what it did wrong */
+    uint64_t compute_ns;        /* of one execution, a moving average */
+    struct channel_stats stats; /* as it last said */
+    struct list calls;          /* nested ones that its model makes */
+    struct kept_list kept;      /* memory of answered requests that its model still looks at */
+    struct error failure;       /* why it could not load, or what it did wrong */
     struct timer grace;
     struct timer load; /* until it has loaded */
 };
@@ -107,11 +107,12 @@ static void on_ready(void *owner, const struct schema *schema)
 {
     struct replica *replica = owner;
     timer_stop(&replica->load);
+    replica->generation->version->statistics.metrics.loads += !replica->probe;
     if (!replica->probe)
         replica->generation->version->statistics.metrics.load_ns =
             loop_now_ns(serving_of(replica)->loop) - replica->started_ns;
     replica->loaded = true;
-    generation_loaded(replica->generation, replica, schema);
+    generation_loaded(replica->generation, replica, schema, &replica->stats);
 }
 
 static void on_failed(void *owner, const struct error *error)
@@ -139,6 +140,8 @@ static void on_response(void *owner, struct channel_request *request,
     if (response->kept && !kept_add(&replica->kept, inference, response->id))
         replica_kill(replica, "it keeps too much of its requests' memory");
     inference_answer(inference, response);
+    if (response->final)
+        residence_rest(generation);
 }
 
 static void end_execution(struct replica *replica, size_t at, bool failed)
@@ -163,6 +166,7 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
         generation_dispatch(replica->generation);
     if (replica->generation->shrinks)
         generation_staff(replica->generation);
+    residence_rest(replica->generation);
 }
 
 static bool on_need_room(void *owner, struct channel_request *request, uint64_t size,
@@ -191,10 +195,12 @@ static bool on_released(void *owner, uint64_t id)
     return kept_release(&replica->kept, id);
 }
 
-static void on_stats(void *owner, uint64_t device_memory_bytes)
+static void on_stats(void *owner, const struct channel_stats *stats)
 {
     struct replica *replica = owner;
-    replica->device_bytes = device_memory_bytes;
+    replica->stats = *stats;
+    if (replica->loaded && !replica->probe)
+        residence_measured(replica->generation, stats);
 }
 
 static void on_broken(void *owner, const char *reason)
@@ -527,6 +533,12 @@ size_t replica_executions(const struct replica *replica)
     return replica->execution_count;
 }
 
+bool replica_requests(const struct replica *replica)
+{
+    return replica->execution_count > 0 ||
+           (!replica->pipeline && channel_request_count(replica->channel) > 0);
+}
+
 size_t replica_fitting(struct inference *const *batch, size_t count)
 {
     struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
@@ -587,5 +599,5 @@ void replica_measure(const struct replica *replica, struct model_metrics *to)
     to->workers += !replica->pipeline;
     to->running +=
         replica->pipeline ? replica->execution_count : channel_request_count(replica->channel);
-    to->device_bytes += replica->device_bytes;
+    to->device_bytes += replica->stats.device_memory_bytes;
 }

@@ -28,6 +28,9 @@ uint64_t replica_room(const struct replica *replica);
 /* Those that are with the worker: answers are to come. */
 size_t replica_executions(const struct replica *replica);
 
+/* Whether requests are with the worker, answered for the last time or not yet executed. */
+bool replica_requests(const struct replica *replica);
+
 /* How many of the requests, from the first one on, fit one execution. */
 size_t replica_fitting(struct inference *const *batch, size_t count);
 

@@ -49,6 +49,7 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
     limiter_init(&serving->limiter);
     list_init(&serving->pipelines);
     environments_init(&serving->environments, loop, spawner, &options->environments);
+    residence_init(&serving->residence, loop, options->residency_trace_fd);
     serving->environments.stopped = environments_stopped;
 }
 
@@ -154,6 +155,7 @@ static struct version *version_make(struct model *model, uint64_t number)
 
 static void tell(struct model *model, const struct error *error)
 {
+    model->urged = false;
     for (struct list_link *link; (link = list_first(&model->waiters));) { /* others may leave */
         list_remove(link);
         struct model_waiter *waiter = list_entry(link, struct model_waiter, link);
@@ -185,7 +187,8 @@ static void not_found_to_load(const struct model *model, struct error *ret_error
 static void tell_waiters(struct model *model)
 {
     struct error error = {.code = ERROR_OK};
-    if (list_empty(&model->waiters) || model->serving->scan_number < model->awaited_scan)
+    if ((list_empty(&model->waiters) && !model->urged) ||
+        model->serving->scan_number < model->awaited_scan)
         return;
     if (model->version_count == 0)
         not_found_to_load(model, &error);
@@ -227,6 +230,16 @@ static void next_failed(struct version *version)
     retire(&version->next);
 }
 
+static void settled_well(struct version *version, const struct generation *generation)
+{
+    if (generation->state.phase != GENERATION_COLD) {
+        say(version, LOG_INFO, generation->state.phase == GENERATION_READY ? "ready" : "probed");
+        return;
+    }
+    version_note(version, "asleep: there was no room in memory");
+    say(version, LOG_INFO, version->note);
+}
+
 void version_settle(struct version *version, struct generation *generation)
 {
     struct serving *serving = version->model->serving;
@@ -239,7 +252,7 @@ void version_settle(struct version *version, struct generation *generation)
     } else {
         if (generation == version->next)
             replace_current(version);
-        say(version, LOG_INFO, generation->state.phase == GENERATION_READY ? "ready" : "probed");
+        settled_well(version, generation);
     }
     if (serving->settled)
         serving->settled(serving->context, version);
@@ -513,6 +526,7 @@ void serving_fini(struct serving *serving)
     map_fini(&serving->models);
     learned_fini(&serving->learned);
     environments_fini(&serving->environments);
+    residence_fini(&serving->residence);
 }
 
 /* ---- what the APIs ask ---- */
@@ -558,6 +572,8 @@ void model_load(struct model *model, struct model_waiter *waiter)
         struct version *version = model->versions[i];
         if (version->current && generation_has_failed(version->current))
             retire(&version->current); /* try again */
+        else if (version->current && generation_is_asleep(version->current))
+            generation_start(version->current, false);
         if (version->files_error.code != ERROR_OK)
             version->fingerprint = 0; /* look at the config again */
         version->files_error = (struct error){.code = ERROR_OK};
@@ -573,13 +589,14 @@ bool serving_load(struct serving *serving, struct span name, struct model_waiter
     struct model *model = model_make(serving, name);
     if (!model)
         return error_no_memory(ret_error);
+    model->urged = true;
     model_load(model, waiter);
     return true;
 }
 
 void model_unload(struct model *model)
 {
-    model->wanted = false;
+    model->wanted = model->urged = false;
     model->awaited_scan = 0;
     for (size_t i = 0; i < model->version_count; i++) {
         retire(&model->versions[i]->next);
@@ -603,6 +620,7 @@ static enum version_state state_of_generation(const struct generation *current)
     switch (current->state.phase) {
     case GENERATION_READY:
         return VERSION_READY;
+    case GENERATION_WAITING:
     case GENERATION_LOADING:
     case GENERATION_RETRYING:
         if (current->state.served)
@@ -679,7 +697,8 @@ bool version_not_ready(const struct version *version, struct error *ret_error)
 bool version_ready(const struct version *version)
 {
     enum version_state state = version_state(version);
-    return state == VERSION_READY || state == VERSION_ASLEEP;
+    bool wakes = state == VERSION_LOADING && version->current->schema;
+    return state == VERSION_READY || state == VERSION_ASLEEP || wakes;
 }
 
 enum version_state version_deployment(const struct version *version)

@@ -16,6 +16,7 @@
 #include "serving/environment.h"
 #include "serving/measure.h"
 #include "serving/model_log.h"
+#include "serving/residence.h"
 #include "telemetry/tracer.h"
 
 struct generation;
@@ -55,6 +56,7 @@ struct serving_options {
     size_t queue_limit;                      /* requests that wait for one model */
     uint64_t queue_wait_ms;                  /* that a request may be foreseen to wait; 0: any */
     uint64_t memory_wait_ms;                 /* for which a request may wait for memory */
+    int residency_trace_fd;                  /* where residency is traced; 0: nowhere */
     uint64_t stop_grace_ms;                  /* that a stopped worker has before it is killed */
     size_t series_limit;                     /* versions with metrics of their own */
     bool summaries;                          /* quantiles are kept */
@@ -67,17 +69,18 @@ struct serving {
     struct serving_options options;
     struct tracer *tracer; /* outlives it; NULL: nothing is traced */
     struct environments environments;
-    struct learned learned; /* what was learned of models, loaded or not */
-    struct limiter limiter; /* of resources that models share */
-    struct map models;      /* name → struct model */
-    struct list pipelines;  /* of struct pipeline */
-    uint64_t circle_marks;  /* walks over pipelines so far (pipeline.c) */
-    bool scanned;           /* the first scan has been applied */
-    uint64_t scan_number;   /* of the last that was */
-    bool draining;          /* no new inferences are taken */
-    bool stopping;          /* and the workers end */
-    size_t inferences;      /* that are bound to a generation: from their first byte to the last */
-    size_t live_workers;    /* those on their way included */
+    struct residence residence; /* which models are in memory */
+    struct learned learned;     /* what was learned of models, loaded or not */
+    struct limiter limiter;     /* of resources that models share */
+    struct map models;          /* name → struct model */
+    struct list pipelines;      /* of struct pipeline */
+    uint64_t circle_marks;      /* walks over pipelines so far (pipeline.c) */
+    bool scanned;               /* the first scan has been applied */
+    uint64_t scan_number;       /* of the last that was */
+    bool draining;              /* no new inferences are taken */
+    bool stopping;              /* and the workers end */
+    size_t inferences;   /* that are bound to a generation: from their first byte to the last */
+    size_t live_workers; /* those on their way included */
     /* Asks for a scan, as a load needs to know the files; the number of the one that will. */
     uint64_t (*rescan)(void *context);
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
@@ -93,6 +96,7 @@ struct model {
     struct version **versions; /* in ascending order */
     size_t version_count, version_capacity;
     struct trace_setting trace; /* what the API has set for it */
+    bool urged;                 /* the API asks for it to be loaded now */
     bool wanted;         /* to be loaded: by the policy or by the API, until the API unloads it */
     struct list waiters; /* of struct model_waiter, who are told after the scan of this number: */
     uint64_t awaited_scan;
@@ -102,6 +106,9 @@ struct model {
 struct version {
     struct model *model;
     uint64_t number;
+    uint64_t serial;                  /* in traces of residency */
+    struct residency_figures figures; /* what is known of its memory, of those files: */
+    uint64_t figures_of;
     struct generation
         *current; /* takes new requests; NULL when it is unloaded or its config is wrong */
     struct generation *next;  /* loading, to take its place; or NULL */
@@ -177,7 +184,8 @@ struct version *model_version(struct model *model, int64_t number, struct error 
  * list_remove(&waiter->link). */
 void model_load(struct model *model, struct model_waiter *waiter);
 
-/* The same by name, for a model whose files may have come a moment ago. False without memory. */
+/* The same by name, as somebody asks for it: its files may have come a moment ago, and others may
+ * leave memory for it, as for a request. False without memory. */
 bool serving_load(struct serving *serving, struct span name, struct model_waiter *waiter,
                   struct error *ret_error);
 
@@ -195,7 +203,8 @@ const char *version_reason(const struct version *version);
  * no use to ask again before somebody does something about the model. Returns false. */
 bool version_not_ready(const struct version *version, struct error *ret_error);
 
-/* True when the version answers requests: READY, or ASLEEP, from which a request wakes it. */
+/* True when the version answers requests: READY, or ASLEEP, from which a request wakes it, or
+ * LOADING after that. */
 bool version_ready(const struct version *version);
 
 /* How its deployment goes, for who waits for it: a version that is being replaced is LOADING

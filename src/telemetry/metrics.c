@@ -74,6 +74,12 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
         "How often a limit was met, by the setting or rule that sets it")                          \
     ROW(versions, "tensord_model_versions", GAUGE, by_state, ONE, "Versions of models, by state")  \
     ROW(workers, "tensord_workers", GAUGE, single, ONE, "Worker processes")                        \
+    ROW(memory_budget_bytes, "tensord_memory_budget_bytes", GAUGE, single, BYTES,                  \
+        "Memory that loaded models share")                                                         \
+    ROW(memory_held_bytes, "tensord_memory_held_bytes", GAUGE, single, BYTES,                      \
+        "What is counted of it for those that are loaded, load or leave")                          \
+    ROW(memory_waiting, "tensord_memory_waiting_models", GAUGE, single, ONE,                       \
+        "Models that wait for room in it")                                                         \
     ROW(log_lines, "tensord_log_lines_total", COUNTER, by_level, ONE, "Lines logged, by level")    \
     ROW(log_dropped, "tensord_log_lines_dropped_total", COUNTER, single, ONE,                      \
         "Lines that were not logged because standard error took no more")                          \
@@ -130,6 +136,11 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
         "Workers that were killed because a cancelled request did not end")                        \
     ROW(worker_restarts, "tensord_worker_restarts_total", COUNTER, single, ONE,                    \
         "Workers that were started in the place of one that had ended")                            \
+    ROW(memory_bytes, "tensord_model_memory_bytes", GAUGE, single, BYTES,                          \
+        "Memory that is counted for the version: the most that its worker was seen to use")        \
+    ROW(loads, "tensord_model_loads_total", COUNTER, single, ONE, "Loads that went well")          \
+    ROW(evictions, "tensord_model_evictions_total", COUNTER, single, ONE,                          \
+        "How often it left memory, for others or because nobody used it")                          \
     ROW(tensor_used_bytes, "tensord_tensor_memory_used_bytes", GAUGE, single, BYTES,               \
         "Tensor memory that requests hold")                                                        \
     ROW(tensor_committed_bytes, "tensord_tensor_memory_committed_bytes", GAUGE, single, BYTES,     \

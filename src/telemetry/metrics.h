@@ -42,6 +42,7 @@
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
     ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
     ROW(load_timeout_ms, "a model took too long to load")                                          \
+    ROW(memory_budget_mib, "a model did not fit into memory, or found no room there in time")      \
     ROW(worker_memory_mib, "a worker, or managed server, used more memory than it may")            \
     ROW(worker_scratch_mib, "one wrote more to its scratch folder than it may")                    \
     ROW(worker_pids, "one had more threads and processes than it may")                             \
@@ -111,6 +112,7 @@ struct server_metrics {
     uint64_t spans[SPAN_OUTCOME_COUNT];
     uint64_t versions[METRICS_STATES]; /* by enum version_state */
     uint64_t workers;
+    uint64_t memory_budget_bytes, memory_held_bytes, memory_waiting;
     uint64_t blobs, blob_bytes, blob_received_bytes;
     uint64_t pushes[PUSH_OUTCOME_COUNT];
     uint64_t build_info;
@@ -140,6 +142,7 @@ struct model_metrics {
     uint64_t rows, executions;  /* what Triton calls inferences, and batches */
     uint64_t last_inference_ms; /* since the epoch; 0: none */
     uint64_t load_ns;           /* that the last load took */
+    uint64_t loads, evictions;
     uint64_t worker_crashes, worker_replacements, worker_restarts;
     struct histogram stages[STAGE_COUNT];
     struct histogram load_ratio;     /* the whole to the engine's share */
@@ -150,6 +153,7 @@ struct model_metrics {
     uint64_t workers_ready, workers_wanted;
     uint64_t batch_rows, slots; /* that are used at most, as was learned */
     uint64_t row_ns;            /* between the ends of two rows then; 0: not known */
+    uint64_t memory_bytes;      /* that is counted for it, of what loaded models share */
     uint64_t tensor_used_bytes, tensor_committed_bytes, device_bytes;
 };
 

@@ -72,6 +72,12 @@ struct channel_call {
     size_t input_count;
 };
 
+/* Memory that a worker says that it uses; 0: not known. No more than 2^48 each. */
+struct channel_stats {
+    uint64_t memory_bytes, most_memory_bytes; /* of the process: now, and so far */
+    uint64_t device_memory_bytes;             /* as its engine has it */
+};
+
 /* What the owner of a channel is told, in the loop's turns. */
 struct channel_events {
     void (*loading)(void *owner, double done);
@@ -94,8 +100,8 @@ struct channel_events {
     /* The worker no longer looks at the memory of a request whose final response said `kept`.
      * False: there is no such; that breaks the rules. */
     bool (*released)(void *owner, uint64_t id);
-    /* Statistics as the worker reports them from time to time. */
-    void (*stats)(void *owner, uint64_t device_memory_bytes);
+    /* Statistics as the worker reports them before `ready` and from time to time. */
+    void (*stats)(void *owner, const struct channel_stats *stats);
     /* The worker broke the rules of the channel, described in `reason`: it is to be killed. */
     void (*broken)(void *owner, const char *reason);
 };

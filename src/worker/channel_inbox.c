@@ -339,12 +339,25 @@ static const char *take_log(struct channel_inbox *inbox, struct record_reader *r
     return NULL;
 }
 
+/* So that sums of what workers say do not overflow. */
+static const uint64_t MOST_MEMORY_BYTES = UINT64_C(1) << 48;
+
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+    return value < most ? value : most;
+}
+
 static const char *take_stats(struct channel_inbox *inbox, struct record_reader *reader)
 {
     const struct record_stats *head = record_take(reader, sizeof *head);
     if (!head)
         return malformed;
-    inbox->events->stats(inbox->owner, head->device_memory_bytes);
+    const struct channel_stats stats = {
+        .memory_bytes = at_most(head->memory_bytes, MOST_MEMORY_BYTES),
+        .most_memory_bytes = at_most(head->most_memory_bytes, MOST_MEMORY_BYTES),
+        .device_memory_bytes = at_most(head->device_memory_bytes, MOST_MEMORY_BYTES),
+    };
+    inbox->events->stats(inbox->owner, &stats);
     return NULL;
 }
 

@@ -213,6 +213,8 @@ struct record_log {
 
 struct record_stats {
     uint64_t device_memory_bytes;
+    uint64_t memory_bytes;      /* of the process; 0: not known */
+    uint64_t most_memory_bytes; /* so far */
 };
 
 #endif

@@ -151,7 +151,7 @@ static void on_log(void *owner, enum tensord_log_level level, struct span line)
     f->log_lines++;
 }
 
-static void on_stats(void *owner, uint64_t device_memory_bytes)
+static void on_stats(void *owner, const struct channel_stats *stats)
 {
 }
 

@@ -232,6 +232,7 @@ static void send_infos(struct host *host, bool is_output)
 static void send_ready(struct host *host)
 {
     const struct tensord_description *description = &host->description;
+    host_send_stats(host);
     send_infos(host, false);
     send_infos(host, true);
     struct record_writer writer;

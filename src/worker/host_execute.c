@@ -3,13 +3,15 @@
 #include "worker/host_private.h"
 
 #include "base/clock.h"
+#include "worker/memory_use.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOG_LINE_BYTES = 4096, STATS_EVERY_S = 1 };
+enum { LOG_LINE_BYTES = 4096, STATS_EVERY_S = 5 };
 
 /* log, progress and reason are told without an execution: a process has one host at a time. */
 static struct host *the_host;
@@ -152,16 +154,30 @@ static void send_response(struct host_request *request, bool final, enum tensord
     request->output_count = 0;
 }
 
-static void send_stats(struct host *host, uint64_t now_ns)
+void host_send_stats(struct host *host)
 {
-    if (!host->engine->device_memory_bytes || now_ns < host->stats_due_ns)
-        return;
-    host->stats_due_ns = now_ns + STATS_EVERY_S * CLOCK_NS_PER_S;
     struct record_writer writer;
+    struct memory_use use = {0};
+    uint64_t (*device_bytes)(void *) = host->engine->device_memory_bytes;
+    memory_use_look(&use); /* zero: not known */
+    const struct record_stats stats = {device_bytes ? device_bytes(host->model) : 0, use.bytes,
+                                       use.most_bytes};
     host_record(host, &writer, RECORD_STATS);
-    record_put(&writer, &(struct record_stats){host->engine->device_memory_bytes(host->model)},
-               sizeof(struct record_stats));
+    record_put(&writer, &stats, sizeof stats);
     host_send(host, &writer, false);
+    atomic_store_explicit(&host->stats_due_ns, clock_now_ns() + STATS_EVERY_S * CLOCK_NS_PER_S,
+                          memory_order_relaxed);
+}
+
+/* Looking takes time where much is mapped: it is done by one thread, now and then. */
+static void send_stats_when_due(struct host *host, uint64_t now_ns)
+{
+    uint64_t due_ns = atomic_load_explicit(&host->stats_due_ns, memory_order_relaxed);
+    if (now_ns >= due_ns &&
+        atomic_compare_exchange_strong_explicit(&host->stats_due_ns, &due_ns,
+                                                now_ns + STATS_EVERY_S * CLOCK_NS_PER_S,
+                                                memory_order_relaxed, memory_order_relaxed))
+        host_send_stats(host);
 }
 
 /* Nobody finds the requests any more: the front may use their ids again once it has the answer. */
@@ -213,7 +229,7 @@ static void finish(struct host_execution *execution, enum tensord_status status)
     forget(execution);
     for (size_t i = 0; i < execution->request_count; i++)
         send_response(&execution->requests[i], true, status);
-    send_stats(host, now_ns);
+    send_stats_when_due(host, now_ns);
     struct record_writer writer;
     const struct record_executed executed = {execution->id, execution->compute_ns};
     host_record(host, &writer, RECORD_EXECUTED);

@@ -105,10 +105,11 @@ struct host {
     struct ring in;           /* the reader's */
     unsigned char *in_record; /* the reader's */
 
+    _Atomic uint64_t stats_due_ns;
+
     pthread_mutex_t out_lock; /* of these: */
     struct ring out;
     unsigned char *out_record;
-    uint64_t stats_due_ns;
     uint64_t unwoken_bytes; /* released, and the front was not woken for it */
 
     pthread_mutex_t lock; /* of these: */
@@ -187,6 +188,9 @@ void host_log_line(struct host *host, enum tensord_log_level level, struct span 
 
 /* Frees an execution that nobody knows any more. */
 void host_execution_free(struct host_execution *execution);
+
+/* Tells the front what memory the process and its engine use. */
+void host_send_stats(struct host *host);
 
 /* Makes room for a response of `count` outputs; each response uses the same. */
 bool host_request_has_room(struct host_request *request, size_t count);

@@ -99,6 +99,7 @@ static int setup(void **state)
     assert_non_null(host);
     fixture = (struct fixture){.host = host};
     host->engine = &engine;
+    host->stats_due_ns = UINT64_MAX;
     pthread_mutex_init(&host->lock, NULL);
     pthread_mutex_init(&host->out_lock, NULL);
     pthread_cond_init(&host->may_read, NULL);

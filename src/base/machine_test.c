@@ -1,0 +1,81 @@
+/* What the machine allows, read from folders that look like /sys/fs/cgroup. */
+#include "base/machine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[] = "/tmp/machine_test_XXXXXX";
+
+static void put(const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void make(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void drop(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    assert_int_equal(remove(path), 0);
+}
+
+static void the_least_limit_above_counts(void **state)
+{
+    assert_non_null(mkdtemp(root));
+    make("pod");
+    make("pod/box");
+    put("pod/memory.max", "1000000\n");
+    put("pod/box/memory.max", "max\n");
+    assert_int_equal(machine_cgroup_bytes(root, "0::/pod/box\n"), 1000000);
+    put("pod/box/memory.max", "5000\n");
+    assert_int_equal(machine_cgroup_bytes(root, "0::/pod/box\n"), 5000);
+    assert_true(machine_cgroup_bytes(root, "0::/\n") == UINT64_MAX);
+    put("memory.max", "700\n"); /* the root, as a container sees it */
+    assert_int_equal(machine_cgroup_bytes(root, "0::/not/seen/here\n"), 700);
+    make("memory");
+    put("memory/memory.limit_in_bytes", "300\n");
+    assert_int_equal(machine_cgroup_bytes(root, "12:cpu,cpuacct:/a\n4:memory:/a\n"), 300);
+    static const char *const made[] = {"memory/memory.limit_in_bytes",
+                                       "memory",
+                                       "memory.max",
+                                       "pod/box/memory.max",
+                                       "pod/box",
+                                       "pod/memory.max",
+                                       "pod",
+                                       ""};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        drop(made[i]);
+}
+
+static void nonsense_is_no_limit(void **state)
+{
+    assert_true(machine_cgroup_bytes("/nonexistent", "") == UINT64_MAX);
+    assert_true(machine_cgroup_bytes("/nonexistent", ":::\n\n0:\nx") == UINT64_MAX);
+    assert_true(machine_memory_bytes() > 1 << 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_least_limit_above_counts),
+        cmocka_unit_test(nonsense_is_no_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
