@@ -45,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ask(answer);
     error = (struct error){0};
     assert(environment_built_read(answer, &arena, &error) || error.message[0]);
+    error = (struct error){0};
+    assert(environment_answer_check(answer, &arena, &error) || error.message[0]);
     arena_fini(&arena);
     arena_init(&arena, 256, ARENA_BYTES);
     failing_allocation_begin(data, size);
