@@ -512,3 +512,30 @@ def test_tritons_ensembles_with_its_clients(server, repository, client):
         wrong.set_data_from_numpy(np.zeros((3, 5), np.float32))
         triton.infer("both", [wrong])
     triton.close()
+
+
+def test_what_runs_when_it_is_unloaded_goes_on(slow):
+    """Until it is done, or nobody waits for it."""
+    with grpc.insecure_channel(slow.netloc) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        kept = stub.ModelInfer.future(message(wait_ms=1000, log=1), timeout=TIMEOUT_S)
+        assert slow.err.wait_for("line 0 of many", TIMEOUT_S)
+        left = stub.ModelInfer.future(message(wait_ms=LONG_MS), timeout=TIMEOUT_S)
+        until(lambda: 'pending_request_count{model="before",version="1"} 1' in slow.fetch("/metrics")[2].decode(),
+              TIMEOUT_S, "the other one waits for the step")
+        assert slow.fetch("/v2/repository/models/twice/unload", {})[0] == 200
+        assert np.frombuffer(kept.result().raw_output_contents[0], np.int32).tolist() == [7]
+        assert why(slow, "twice") == "unloaded"
+        left.cancel()
+        assert is_free(slow, "before")
+        until(lambda: index(slow)["twice", "1"]["state"] == "UNAVAILABLE", TIMEOUT_S, "it is unloaded")
+        assert slow.fetch("/v2/repository/models/twice/load", {})[0] == 200
+        assert stub.ModelInfer(message(), timeout=TIMEOUT_S).raw_output_contents
+
+
+def test_the_server_stops_while_one_runs(slow):
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(slow.infer, "twice", request([1], datatype="INT32", wait_ms=500, log=1))
+        assert slow.err.wait_for("line 0 of many", TIMEOUT_S)
+        slow.stop()
+        assert answer.result()[0] == 200
