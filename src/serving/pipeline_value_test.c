@@ -55,7 +55,7 @@ static void parts_stand_behind_each_other(void **state)
         for (uint64_t to = from; to <= 6; to++) {
             memset(data, '-', sizeof data);
             pipeline_value_copy(&joined, from, to, data);
-            assert_memory_equal(data, "abcdef" + from, to - from);
+            assert_memory_equal(data, &"abcdef"[from], to - from);
             assert_int_equal(data[to - from], '-');
         }
     }
