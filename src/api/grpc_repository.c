@@ -68,6 +68,13 @@ static bool waits(const struct inference_repository_model_load_request *request)
 void grpc_repository_load(struct api_call *call, const void *message)
 {
     const struct inference_repository_model_load_request *request = message;
+    struct error error;
+    for (uint32_t i = 0; i < request->parameters.count; i++) {
+        if (!load_call_check(request->parameters.items[i].key, &error)) {
+            grpc_call_fail(call, &error);
+            return;
+        }
+    }
     load_call_begin(call, request->model_name, waits(request), loaded);
 }
 

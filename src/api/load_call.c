@@ -70,6 +70,17 @@ void load_call_begin(struct api_call *call, struct span name, bool wait,
     call->closed = stop_waiting;
 }
 
+bool load_call_check(struct span parameter, struct error *ret_error)
+{
+    if (!span_equal(parameter, SPAN("config")) && !span_starts_with(parameter, SPAN("file:")))
+        return true;
+    return error_set(
+        ret_error, ERROR_UNIMPLEMENTED,
+        "the parameter '%.*s' of a load is not supported; put the config and files into "
+        "the repository, or push them",
+        SPAN_ARGS(parameter));
+}
+
 bool unload_call(struct api_call *call, struct span name, struct error *ret_error)
 {
     struct model *model = call_model(call, name, ret_error);

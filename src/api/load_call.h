@@ -10,6 +10,11 @@
 void load_call_begin(struct api_call *call, struct span model, bool wait,
                      void (*done)(struct api_call *call, const struct error *error));
 
+/* Refuses a parameter of a load that would change which config or files are loaded, `config` or one
+ * that begins with "file:": what lies in the repository is served, and a client that brings files
+ * pushes them. False with UNIMPLEMENTED. */
+bool load_call_check(struct span parameter, struct error *ret_error);
+
 /* Unloads the model of that name. False (NOT_FOUND) when the caller knows no such model. */
 bool unload_call(struct api_call *call, struct span model, struct error *ret_error);
 

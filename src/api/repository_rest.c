@@ -89,8 +89,22 @@ static void loaded(struct api_call *call, const struct error *error)
         reply_error(call, error);
 }
 
-/* {"wait": false}: the load is a hint. What else Triton's clients send is passed over. */
-static bool read_wait(struct api_call *call, bool *ret_wait, struct error *ret_error)
+/* The parameters of a load: none of them may change what is loaded. */
+static bool check_parameters(struct json *json, struct error *ret_error)
+{
+    struct span parameter;
+    bool supported = true;
+    json_enter_object(json);
+    while (supported && json_next_key(json, &parameter)) {
+        supported = load_call_check(parameter, ret_error);
+        if (supported)
+            json_skip(json, NULL);
+    }
+    return supported && json_ok(json);
+}
+
+/* {"wait": false}: the load is a hint. {"parameters": {…}} is Triton's. */
+static bool read_load(struct api_call *call, bool *ret_wait, struct error *ret_error)
 {
     struct json json;
     struct span key;
@@ -101,8 +115,10 @@ static bool read_wait(struct api_call *call, bool *ret_wait, struct error *ret_e
     while (json_next_key(&json, &key)) {
         if (span_equal(key, SPAN("wait")))
             json_bool(&json, ret_wait);
-        else
+        else if (!span_equal(key, SPAN("parameters")))
             json_skip(&json, NULL);
+        else if (!check_parameters(&json, ret_error))
+            return false;
     }
     return json_end(&json);
 }
@@ -111,7 +127,7 @@ void serve_repository_load(struct api_call *call)
 {
     struct error error;
     bool wait = true;
-    if (read_wait(call, &wait, &error))
+    if (read_load(call, &wait, &error))
         load_call_begin(call, call->model, wait, loaded);
     else
         reply_error(call, &error);
