@@ -34,16 +34,16 @@ uint64_t residency_uses(const struct residency_claim *claim, uint64_t now_ns)
 /* Seconds of loading saved, for each byte of that size. */
 static double value_for(const struct residency_claim *claim, uint64_t bytes, uint64_t now_ns)
 {
-    double saved = (double)residency_uses(claim, now_ns) / RESIDENCY_ONE_USE *
+    double saved = (double)residency_uses(claim, now_ns) / (double)RESIDENCY_ONE_USE *
                    ((double)claim->figures.load_ns / (double)CLOCK_NS_PER_S);
     return saved / (double)(bytes ? bytes : 1);
 }
 
 double residency_value(const struct residency_claim *claim, uint64_t now_ns)
 {
-    enum { GIB = 1 << 30 };
+    static const double gib = 1 << 30;
     struct residency_size size = claim->held.bytes ? claim->held : residency_need(claim);
-    return value_for(claim, size.bytes, now_ns) * GIB;
+    return value_for(claim, size.bytes, now_ns) * gib;
 }
 
 /* ---- who leaves ---- */
