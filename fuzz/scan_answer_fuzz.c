@@ -72,10 +72,13 @@ static void write_sample(struct buf *buf)
         {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {2, {-1, 3}}}};
     static struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
     static struct span requirements[] = {SPAN("numpy")};
+    static struct model_labels labels[] = {{SPAN("y"), SPAN("l.txt"), SPAN("cat\ndog")}};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
     const struct model_config config = {
         .pipeline = sample_pipeline(),
         .engine = SPAN("onnx"),
+        .labels = labels,
+        .label_count = 1,
         .written = SPAN("\n\1m\40\0"),
         .max_batch_size = 8,
         .inputs = infos,
