@@ -117,6 +117,17 @@ def test_a_load_may_be_a_hint(serve):
     assert server.fetch(f"/v2/repository/models/{other}/load", {"wait": "no"})[0] == 400
 
 
+def test_what_was_measured_is_known_after_a_restart(server, tmp_path):
+    folder = residency.fill(tmp_path / "models", 1, PAD_MIB)
+    state, traces = tmp_path / "state", [tmp_path / "first", tmp_path / "second"]
+    for trace in traces:
+        wait_settled(server(folder, "--state-dir", state, "--residency-trace", trace), 1).stop()
+    first, second = ([line.split() for line in trace.read_text().splitlines()] for trace in traces)
+    loaded = next(line[3:] for line in first if line[1] == "loaded")
+    figures = next(line[9:] for line in second if line[1] == "add")
+    assert int(figures[2]) >= int(loaded[0]) > PAD_MIB * residency.MIB and int(figures[4]) > 0
+
+
 STREAM = """
     import time
     from collections.abc import Iterator

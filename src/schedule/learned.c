@@ -1,6 +1,6 @@
 /* Figures that outlive the server; see learned.h.
  *
- *     magic, count, { key, count, { rows, slots, row_ns as a float's bits } }, sum
+ *     magic, count, { key, count, { rows, slots, row_ns as a float's bits }, memory's five }, sum
  *
  * all as numbers of pack.h. The sum guards against files that were cut or mixed up, not against
  * malice: whoever may write the file could as well compute it. Figures that make no sense are
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 static const uint64_t MAGIC =
-    UINT64_C(0x31306e72616c6474); /* "tdlarn01": with the layout's number */
+    UINT64_C(0x32306e72616c6474); /* "tdlarn02": with the layout's number */
 
 enum { FIRST_CAPACITY = 16, NUMBER_BYTES = 8 };
 
@@ -111,7 +111,55 @@ bool learned_recall(struct learned *learned, const struct learned_subject *subje
     return true;
 }
 
+/* Of the subject alone: what a model allows is no matter here. */
+static uint64_t memory_key_of(const struct learned_subject *subject)
+{
+    static const struct learner none = {.max_rows = UINT64_MAX};
+    return key_of(subject, &none);
+}
+
+void learned_keep_memory(struct learned *learned, const struct learned_subject *subject,
+                         const struct residency_figures *figures)
+{
+    const struct learned_entry entry = {.key = memory_key_of(subject), .memory = *figures};
+    if (figures->loading.bytes)
+        put(learned, &entry);
+}
+
+bool learned_recall_memory(struct learned *learned, const struct learned_subject *subject,
+                           struct residency_figures *ret_figures)
+{
+    size_t at = find(learned, memory_key_of(subject));
+    if (at == learned->count || !learned->entries[at].memory.loading.bytes)
+        return false;
+    struct learned_entry entry = learned->entries[at];
+    *ret_figures = entry.memory;
+    put(learned, &entry);
+    return true;
+}
+
 /* ---- as bytes ---- */
+
+static void write_memory(const struct residency_figures *memory, struct buf *buf)
+{
+    pack_number(buf, memory->loading.bytes);
+    pack_number(buf, memory->loading.device_bytes);
+    pack_number(buf, memory->loaded.bytes);
+    pack_number(buf, memory->loaded.device_bytes);
+    pack_number(buf, memory->load_ns);
+}
+
+/* So that sums do not overflow. */
+static const uint64_t MOST_BYTES = UINT64_C(1) << 48;
+
+static void read_memory(struct unpack *unpack, struct residency_figures *memory)
+{
+    memory->loading.bytes = unpack_number(unpack, MOST_BYTES);
+    memory->loading.device_bytes = unpack_number(unpack, MOST_BYTES);
+    memory->loaded.bytes = unpack_number(unpack, MOST_BYTES);
+    memory->loaded.device_bytes = unpack_number(unpack, MOST_BYTES);
+    memory->load_ns = unpack_number(unpack, MOST_BYTES);
+}
 
 void learned_write(const struct learned *learned, struct buf *buf)
 {
@@ -129,6 +177,7 @@ void learned_write(const struct learned *learned, struct buf *buf)
             pack_number(buf, entry->points[j].slots);
             pack_number(buf, bits);
         }
+        write_memory(&entry->memory, buf);
     }
     if (buf_ok(buf))
         pack_number(buf, sum_of(span_after(buf_span(buf), start), SUM_START));
@@ -144,6 +193,7 @@ static void read_entry(struct unpack *unpack, struct learned_entry *entry)
         uint32_t bits = (uint32_t)unpack_number(unpack, UINT32_MAX);
         memcpy(&entry->points[i].row_ns, &bits, sizeof bits);
     }
+    read_memory(unpack, &entry->memory);
 }
 
 /* The sum is right, and what is left are the bytes in front of it. */

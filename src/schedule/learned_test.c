@@ -93,6 +93,29 @@ static void the_one_used_longest_ago_goes(void **state)
     learned_fini(&learned);
 }
 
+static void memory_comes_back_beside_it(void **state)
+{
+    static const struct residency_figures figures = {{70, 7}, {50, 5}, 300}, none = {.load_ns = 0};
+    struct learned learned = {0}, again = {0};
+    struct learner learner;
+    struct residency_figures found;
+    struct learned_subject other = subject;
+    other.fingerprint = 78;
+    learn(&learner);
+    learned_keep(&learned, &subject, &learner);
+    learned_keep_memory(&learned, &subject, &figures);
+    learned_keep_memory(&learned, &other, &none); /* nothing is known: nothing is kept */
+    assert_int_equal(learned.count, 2);
+    read_back(&learned, &again);
+    assert_true(learned_recall_memory(&again, &subject, &found));
+    assert_memory_equal(&found, &figures, sizeof found);
+    assert_false(learned_recall_memory(&again, &other, &found));
+    learner_init(&learner, 8, 2, false);
+    assert_true(learned_recall(&again, &subject, &learner));
+    learned_fini(&learned);
+    learned_fini(&again);
+}
+
 static void nothing_is_not_kept(void **state)
 {
     struct learned learned = {0};
@@ -131,6 +154,7 @@ int main(void)
         cmocka_unit_test(what_was_learned_comes_back),
         cmocka_unit_test(it_is_of_one_model_on_one_machine),
         cmocka_unit_test(the_one_used_longest_ago_goes),
+        cmocka_unit_test(memory_comes_back_beside_it),
         cmocka_unit_test(nothing_is_not_kept),
         cmocka_unit_test(damage_is_seen),
     };

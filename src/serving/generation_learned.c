@@ -17,6 +17,7 @@ static struct learned_subject subject_of(const struct generation *generation)
 void generation_keep_learned(const struct generation *generation)
 {
     struct learned_subject subject = subject_of(generation);
+    residence_keep_learned(generation);
     if (generation->schedule.learner.executions > 0)
         learned_keep(&generation->version->model->serving->learned, &subject,
                      &generation->schedule.learner);

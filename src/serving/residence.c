@@ -267,12 +267,28 @@ static unsigned place_of(const struct repository_version *found)
                : 0;
 }
 
+static struct learned_subject subject_of(const struct generation *generation)
+{
+    const struct version *version = generation->version;
+    return (struct learned_subject){.model = version->model->name,
+                                    .version = version->number,
+                                    .fingerprint = generation->fingerprint};
+}
+
+void residence_keep_learned(const struct generation *generation)
+{
+    const struct learned_subject subject = subject_of(generation);
+    learned_keep_memory(&generation->version->model->serving->learned, &subject,
+                        &generation->room.figures);
+}
+
 void residence_add(struct generation *generation, const struct repository_version *found)
 {
     struct residence *residence = residence_of(generation);
     struct version *version = generation->version;
     const struct model_residency *config = &found->config->residency;
-    struct residency_figures unknown = {.load_ns = 0};
+    const struct learned_subject subject = subject_of(generation);
+    struct residency_figures figures = {.load_ns = 0};
     if (!version->serial)
         version->serial = ++residence->last_id;
     generation->room.id = ++residence->last_id;
@@ -282,17 +298,15 @@ void residence_add(struct generation *generation, const struct repository_versio
     generation->room.idle_after_ns = config->idle_after_s * CLOCK_NS_PER_S;
     generation->room.files_bytes = found->size_bytes;
     generation->room.declared_bytes = (uint64_t)config->memory_mib * MIB;
-    bool same = version->figures_of == found->fingerprint;
-    residency_add(&residence->residency, &generation->room, same ? &version->figures : &unknown,
-                  clock_now_ns());
+    learned_recall_memory(&version->model->serving->learned, &subject, &figures);
+    residency_add(&residence->residency, &generation->room, &figures, clock_now_ns());
 }
 
 void residence_remove(struct generation *generation)
 {
     if (!generation->room.id)
         return; /* it was never added */
-    generation->version->figures = generation->room.figures;
-    generation->version->figures_of = generation->fingerprint;
+    residence_keep_learned(generation);
     residency_remove(&residence_of(generation)->residency, &generation->room, clock_now_ns());
 }
 

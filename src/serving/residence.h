@@ -37,6 +37,9 @@ void residence_measure(const struct residence *residence);
 void residence_add(struct generation *generation, const struct repository_version *found);
 void residence_remove(struct generation *generation);
 
+/* Keeps what was measured of it, in the serving's table. */
+void residence_keep_learned(const struct generation *generation);
+
 /* Room is asked for: for requests, or as a wish. What comes of it is told as an event of the
  * generation's state, perhaps from within. */
 void residence_ask(struct generation *generation);

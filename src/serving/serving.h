@@ -106,9 +106,7 @@ struct model {
 struct version {
     struct model *model;
     uint64_t number;
-    uint64_t serial;                  /* in traces of residency */
-    struct residency_figures figures; /* what is known of its memory, of those files: */
-    uint64_t figures_of;
+    uint64_t serial; /* in traces of residency */
     struct generation
         *current; /* takes new requests; NULL when it is unloaded or its config is wrong */
     struct generation *next;  /* loading, to take its place; or NULL */
