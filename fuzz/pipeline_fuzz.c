@@ -162,7 +162,8 @@ static void begin(struct play *play, uint32_t step)
 {
     struct seen *seen = &play->seen[step];
     unsigned how = take(play->input);
-    assert(seen->begun++ == 0);
+    assert(seen->begun == 0);
+    seen->begun++;
     if (how % 8 == 7) {
         pipeline_run_skip(&play->run, step);
         return;
@@ -194,8 +195,10 @@ static void end(struct play *play)
 {
     size_t count = play->graph->step_count, tries = 0;
     uint32_t step = take(play->input) % (uint32_t)count;
-    for (; !play->seen[step].running; step = (step + 1) % (uint32_t)count)
-        assert(tries++ < count); /* who waits, waits for something */
+    for (; !play->seen[step].running; step = (step + 1) % (uint32_t)count) {
+        tries++;
+        assert(tries <= count); /* who waits, waits for something */
+    }
     play->seen[step].running--;
     play->seen[step].ended++;
     bool last = pipeline_run_ended(&play->run, step);
@@ -244,8 +247,10 @@ static void play_request(struct input *input, const struct pipeline_graph *graph
         if (pipeline_is_input(&graph->tensors[i]))
             pipeline_run_input(&play.run, i, take(input) % 4 != 3);
     }
-    while (turn(&play))
-        assert(turns++ < MAX_TURNS);
+    while (turn(&play)) {
+        turns++;
+        assert(turns <= MAX_TURNS);
+    }
     for (uint32_t i = 0; i < graph->tensor_count; i++)
         assert(!play.wanted[i] || play.run.tensors[i] != PIPELINE_UNDECIDED);
     for (size_t i = 0; i < graph->step_count; i++)

@@ -64,8 +64,8 @@ static void each_kind_of_value_has_its_spelling(void **state)
         "instance_group [ { count: 1 kind: KIND_CPU }, { count: 2, gpus: [ 0, 1 ] } ] "
         "model_metrics { metric_control { histogram_options { buckets: [ 0.5, inf ] } } }",
         (const char *[]){"\"name\":\"m\\n\"", "\"max_batch_size\":8",
-                         "{\"name\":\"x\",\"data_type\":\"TYPE_FP32\",\"format\":\"FORMAT_NONE\","
-                         "\"dims\":[-1,4],",
+                         ("{\"name\":\"x\",\"data_type\":\"TYPE_FP32\",\"format\":\"FORMAT_NONE\","
+                          "\"dims\":[-1,4],"),
                          "\"optional\":true", "\"max_queue_delay_microseconds\":9007199254740993",
                          "\"priority_queue_policy\":{\"2\":{\"timeout_action\":\"DELAY\",",
                          "\"max_queue_size\":7}}",

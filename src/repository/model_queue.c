@@ -174,6 +174,17 @@ static bool read_limiter(const struct inference_model_rate_limiter *from,
     return true;
 }
 
+static bool needs_equal(const struct schedule_policy *a, const struct schedule_policy *b)
+{
+    bool equal = a->share_priority == b->share_priority && a->need_count == b->need_count;
+    for (size_t i = 0; i < a->need_count && equal; i++) {
+        const struct policy_need *left = &a->needs[i], *right = &b->needs[i];
+        equal = strcmp(left->name, right->name) == 0 && left->global == right->global &&
+                left->count == right->count;
+    }
+    return equal;
+}
+
 bool model_queue_read_needs(const struct inference_model_instance_group *groups, size_t count,
                             struct schedule_policy *policy, struct error *ret_error)
 {
@@ -181,8 +192,7 @@ bool model_queue_read_needs(const struct inference_model_instance_group *groups,
         struct schedule_policy group = {.need_count = 0};
         if (!read_limiter(groups[i].rate_limiter, &group, ret_error))
             return false;
-        if (i > 0 && (group.share_priority != policy->share_priority ||
-                      memcmp(group.needs, policy->needs, sizeof group.needs) != 0))
+        if (i > 0 && !needs_equal(&group, policy))
             return error_set(ret_error, ERROR_UNIMPLEMENTED,
                              "instance groups of one model with different rate limiters are not "
                              "supported by this version");

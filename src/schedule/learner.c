@@ -49,8 +49,11 @@ static unsigned least_width(const struct learner *learner)
 static unsigned width_of(const struct learner *learner, double at_once)
 {
     unsigned width = 0, largest = largest_width(learner);
-    for (double bound = 1.414; width < largest && at_once > bound; bound *= 2)
+    double bound = 1.414;
+    while (width < largest && at_once > bound) {
         width++;
+        bound *= 2;
+    }
     return width;
 }
 

@@ -71,8 +71,8 @@ static double speed(execution_time *time_of, double rows, double slots)
 static double best_speed(execution_time *time_of)
 {
     double best = 0;
-    for (double rows = 1; rows <= (double)MANY; rows *= 2) {
-        for (double slots = 1; slots <= (double)CORES; slots *= 2)
+    for (unsigned rows = 1; rows <= MANY; rows *= 2) {
+        for (unsigned slots = 1; slots <= CORES; slots *= 2)
             best = fmax(best, speed(time_of, rows, slots));
     }
     return best;

@@ -232,7 +232,7 @@ static void step(void)
         model->running--;
         limiter_return(&limiter, &model->claim);
         break;
-    case 3:
+    default:
         if (draw(8))
             return;
         model->waiting = 0; /* its clients go */

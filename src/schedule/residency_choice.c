@@ -26,9 +26,9 @@ uint64_t residency_uses(const struct residency_claim *claim, uint64_t now_ns)
     uint64_t halvings = passed_ns / RESIDENCY_HALF_LIFE_NS;
     if (halvings >= 64)
         return 0;
-    uint64_t uses = claim->uses >> halvings;
+    uint64_t uses = claim->uses >> halvings, half = uses / 2;
     double part = (double)(passed_ns % RESIDENCY_HALF_LIFE_NS) / (double)RESIDENCY_HALF_LIFE_NS;
-    return uses - (uint64_t)((double)(uses / 2) * part);
+    return uses - (uint64_t)((double)half * part);
 }
 
 /* Seconds of loading saved, for each byte of that size. */

@@ -96,7 +96,7 @@ static void a_peak_keeps_what_it_needed(void **state)
     uint32_t wanted = model.scale.wanted;
     model.backlog = 0;
     for (int i = 0; i < 10; i++) {
-        go_on(&model, IDLE_S / 2, 1);
+        go_on(&model, (double)IDLE_S / 2, 1);
         go_on(&model, 1,
               wanted * (double)SLOTS * 0.5); /* all but one of them, at three fifths or more */
         model.backlog = 0;

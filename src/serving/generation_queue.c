@@ -103,8 +103,9 @@ static uint64_t rows_of(const struct generation *generation, const struct infere
 
 static bool late_error(const char *what, uint64_t retry_ns, struct error *ret_error)
 {
+    uint64_t retry_ms = retry_ns / CLOCK_NS_PER_MS + 1;
     error_set(ret_error, ERROR_UNAVAILABLE, "the request would %s: try again in about %llu ms",
-              what, (unsigned long long)(retry_ns / CLOCK_NS_PER_MS + 1));
+              what, (unsigned long long)retry_ms);
     return error_set_retry(ret_error, retry_ns);
 }
 

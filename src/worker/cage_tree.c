@@ -1,6 +1,8 @@
 /* Processes beneath one; see cage_tree.h. */
 #include "worker/cage_tree.h"
 
+#include "base/span.h"
+
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,13 +15,14 @@ enum { PATH_BYTES = 80, ROUNDS = 1000, ROUND_NS = 1000000 };
 
 static void add_children(struct cage_tree *tree, const char *process, const char *thread)
 {
-    char path[PATH_BYTES];
-    int pid;
+    char path[PATH_BYTES], word[21];
+    uint64_t pid;
     snprintf(path, sizeof path, "/proc/%.20s/task/%.20s/children", process, thread);
     FILE *file = fopen(path, "re");
     if (!file)
         return;
-    while (tree->count < CAGE_TREE_MOST && fscanf(file, "%d", &pid) == 1)
+    while (tree->count < CAGE_TREE_MOST && fscanf(file, "%20s", word) == 1 &&
+           span_to_u64(span_of(word), &pid))
         tree->pids[tree->count++] = (pid_t)pid;
     fclose(file);
 }

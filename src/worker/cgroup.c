@@ -213,7 +213,7 @@ bool cgroup_remove(const struct cgroup *cgroup, const char *name)
     if (get(cgroup->base, file, text, sizeof text)) {
         const char *line = strstr(text, "oom_kill ");
         if (line)
-            sscanf(line, "oom_kill %llu", &kills);
+            kills = strtoull(line + strlen("oom_kill "), NULL, 10);
     }
     unlinkat(cgroup->base, name, AT_REMOVEDIR);
     return kills > 0;

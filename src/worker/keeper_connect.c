@@ -74,6 +74,15 @@ static void read_rest(int fd)
             return;
 }
 
+/* That of a status line (RFC 9112 §4), or 0. */
+static int status_of(const char answer[STATUS_LINE_BYTES])
+{
+    uint64_t status;
+    bool is_http1 = memcmp(answer, "HTTP/1.", 7) == 0 && (answer[7] == '0' || answer[7] == '1') &&
+                    answer[8] == ' ';
+    return is_http1 && span_to_u64((struct span){answer + 9, 3}, &status) ? (int)status : 0;
+}
+
 /* The status of the answer; 0: there was none. */
 static int ask(int fd, struct span health)
 {
@@ -95,8 +104,7 @@ static int ask(int fd, struct span health)
     }
     answer[size] = '\0';
     read_rest(fd);
-    int status = 0;
-    return sscanf(answer, "HTTP/1.%*1[01] %3d", &status) == 1 ? status : 0;
+    return status_of(answer);
 }
 
 bool keeper_is_healthy(const struct keeper_place *place, struct span health, char *what,
