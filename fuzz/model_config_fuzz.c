@@ -61,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(config.max_batch_size >= -1 && config.device.size);
         check_tensors(config.inputs, config.input_count);
         check_tensors(config.outputs, config.output_count);
+        assert(!config.engine.size == !model_config_backend(config.engine).size);
         if (config.pipeline)
             check_steps(config.pipeline);
     }

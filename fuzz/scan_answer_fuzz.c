@@ -74,8 +74,20 @@ static void write_sample(struct buf *buf)
     static struct span requirements[] = {SPAN("numpy")};
     static struct model_labels labels[] = {{SPAN("y"), SPAN("l.txt"), SPAN("cat\ndog")}};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
+    static const struct schedule_policy queue = {
+        .preferred_rows = {4, 8},
+        .preferred_count = 2,
+        .levels = 2,
+        .rules = {{.level = 1, .queue_size = 9, .action = POLICY_DELAY}},
+        .rule_count = 1,
+        .needs = {{.name = "disk", .global = true, .count = 2}},
+        .need_count = 1,
+    };
     const struct model_config config = {
         .pipeline = sample_pipeline(),
+        .queue = &queue,
+        .workers = {.min = 1, .max = 2, .idle_s = 60},
+        .residency = {.idle_after_s = 60, .memory_mib = 64},
         .engine = SPAN("onnx"),
         .labels = labels,
         .label_count = 1,
