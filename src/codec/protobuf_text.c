@@ -204,6 +204,8 @@ static bool read_string(struct reader *reader, const struct pb_field *field, str
     assert(string.size <= bound);
     if (field->type == PB_STRING && !utf8_valid(string))
         return fail(reader, "'%.*s' is not UTF-8", SPAN_ARGS(field->name));
+    if (field->type == PB_STRING && memchr(text, '\0', string.size))
+        return fail(reader, "'%.*s' has a NUL character", SPAN_ARGS(field->name));
     *slot = string;
     return true;
 }

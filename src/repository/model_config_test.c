@@ -113,6 +113,25 @@ static void both_formats_give_the_same(void **state)
     }
 }
 
+/* They cross to another process as strings that have none. */
+static void strings_have_no_nul(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const texts[] = {"name: 'a\\000b'",
+                                        "input { name: 'x\\000' data_type: TYPE_FP32 dims: 1 }",
+                                        "parameters { key: '\\000' value { string_value: 'v' } }"};
+    static const char *const documents[] = {"backend: \"a\\0b\"", "python: {version: \"3\\0\"}",
+                                            "parameters: {\"k\\0\": {string_value: v}}",
+                                            "steps: [{model: m, input: {\"X\\0\": a}}]"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        refuses(fixture, texts[i], ERROR_INVALID_ARGUMENT, "has a NUL character");
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
+        assert_false(model_config_read(MODEL_CONFIG_YAML, span_of(documents[i]), &fixture->arena,
+                                       &fixture->config, &fixture->error));
+        assert_non_null(strstr(fixture->error.message, "has a NUL character"));
+    }
+}
+
 static void the_batch_dimension_is_there_when_batches_are(void **state)
 {
     struct fixture *fixture = *state;
@@ -430,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_config_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(both_formats_give_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(all_that_a_file_says_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(strings_have_no_nul, setup, teardown),
         cmocka_unit_test_setup_teardown(the_batch_dimension_is_there_when_batches_are, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(engines_are_named_by_backend_or_platform, setup, teardown),

@@ -104,6 +104,9 @@ static bool store_scalar(struct reader *reader, const struct pb_field *field, ch
     void *slot = pb_slot_add(field, message, reader->arena, 1);
     if (!slot)
         return error_no_memory(reader->error);
+    if (field->type == PB_STRING && text.size && memchr(text.data, '\0', text.size))
+        return fail(reader, ERROR_INVALID_ARGUMENT, "'%.*s' has a NUL character",
+                    SPAN_ARGS(field->name));
     if (field->type == PB_STRING || field->type == PB_BYTES)
         return arena_copy(reader->arena, text, slot) || error_no_memory(reader->error);
     struct error error;

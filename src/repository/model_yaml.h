@@ -15,9 +15,10 @@ struct model_yaml_target {
 /* Reads one YAML document, whose keys are the fields of the targets' messages; the first target
  * that has a key gets it. In the others a field that is a message may be a single value, which is
  * then its first field. Everything that is read is in the arena. A message is a mapping, a
- * repeated field a sequence, a map a mapping. Anchors, aliases, tags and further documents are
- * refused. False, with the messages unspecified and a sentence that begins with the line, when it
- * is malformed, has unknown keys, keys given twice or values that do not fit. */
+ * repeated field a sequence, a map a mapping; strings have no NUL. Anchors, aliases, tags and
+ * further documents are refused. False, with the messages unspecified and a sentence that begins
+ * with the line, when it is malformed, has unknown keys, keys given twice or values that do not
+ * fit. */
 bool model_yaml_read(const struct model_yaml_target *targets, size_t count, struct span text,
                      struct arena *arena, struct error *ret_error);
 
