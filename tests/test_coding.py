@@ -25,10 +25,12 @@ VALUES = np.arange(5000, dtype=np.float32)
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    for name in ["m"] + [f"model_with_a_long_name_{i}" for i in range(30)]:
+    names = ["m"] + [f"model_with_a_long_name_{i}" for i in range(30)]
+    for name in names:
         write_model(folder, name, "identity")
     one = Server(folder, "--max-json-mib", "4", state=tmp_path_factory.mktemp("state"))
-    one.wait_ready("m")
+    for name in names:
+        one.wait_ready(name)
     yield one
     one.stop()
 

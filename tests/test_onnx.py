@@ -159,8 +159,8 @@ def test_what_cannot_be_served_is_refused_with_the_reason(refused, name):
     ("fifo", "'model.onnx' among the model's files is neither a file nor a folder"),
     ("device", "'model.onnx' among the model's files is neither a file nor a folder"),
     ("fifo_data", "'data.bin' among the model's files is neither a file nor a folder"),
-    ("sparse", "Load model from model.onnx failed:Protobuf parsing failed."),
-    ("sparse_tail", "Load model from model.onnx failed:Protobuf parsing failed."),
+    ("sparse", "it does not fit into memory: it needs 2097216 MiB (going by its files)"),
+    ("sparse_tail", "it does not fit into memory: it needs 2097216 MiB (going by its files)"),
     ("folder", "The model path is a directory."),
     ("two", "there is no model.onnx, and not exactly one other *.onnx: name it by default_model_filename in the config"),
 ])

@@ -150,7 +150,15 @@ def test_an_upload_outlives_a_restart_of_the_server(gpu, pushes, tmp_path):
     assert pushes.uploaded == 200_000 and not pushes.away
 
 
-def test_an_interrupt_ends_an_upload_that_the_server_does_not_take(gpu, pushes, tmp_path):
+@pytest.fixture
+def interruptible():
+    """What is started in the background ignores interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_an_upload_that_the_server_does_not_take(gpu, pushes, tmp_path, interruptible):
     pushes.stalled = began, goes_on = threading.Event(), threading.Event()
     path = big(tmp_path)
 
