@@ -231,30 +231,36 @@ static bool turn(struct play *play)
     return true;
 }
 
-static void play_request(struct input *input, const struct pipeline_graph *graph,
+static void play_through(struct play *play, struct input *input, const struct pipeline_graph *graph,
                          struct arena *arena)
 {
-    static struct play play;
     unsigned turns = 0;
-    memset(&play, 0, sizeof play);
-    play.input = input;
-    play.graph = graph;
+    play->input = input;
+    play->graph = graph;
     for (size_t i = 0; i < graph->tensor_count; i++)
-        play.wanted[i] = take(input) & 1;
-    if (!pipeline_run_init(&play.run, graph, play.wanted, arena))
+        play->wanted[i] = take(input) & 1;
+    if (!pipeline_run_init(&play->run, graph, play->wanted, arena))
         return;
     for (uint32_t i = 0; i < graph->tensor_count; i++) {
         if (pipeline_is_input(&graph->tensors[i]))
-            pipeline_run_input(&play.run, i, take(input) % 4 != 3);
+            pipeline_run_input(&play->run, i, take(input) % 4 != 3);
     }
-    while (turn(&play)) {
+    while (turn(play)) {
         turns++;
         assert(turns <= MAX_TURNS);
     }
     for (uint32_t i = 0; i < graph->tensor_count; i++)
-        assert(!play.wanted[i] || play.run.tensors[i] != PIPELINE_UNDECIDED);
+        assert(!play->wanted[i] || play->run.tensors[i] != PIPELINE_UNDECIDED);
     for (size_t i = 0; i < graph->step_count; i++)
-        assert(!play.seen[i].running && play.seen[i].ended <= play.seen[i].calls);
+        assert(!play->seen[i].running && play->seen[i].ended <= play->seen[i].calls);
+}
+
+static void play_request(struct input *input, const struct pipeline_graph *graph,
+                         struct arena *arena)
+{
+    static struct play play;
+    play_through(&play, input, graph, arena);
+    memset(&play, 0, sizeof play); /* nothing points into the caller's stack any more */
 }
 
 /* ---- all of it ---- */

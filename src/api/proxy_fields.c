@@ -210,10 +210,9 @@ static struct span location(struct arena *arena, struct span value, struct span 
 {
     static const struct span addresses[] = {SPAN("http://localhost"), SPAN("https://localhost")};
     for (size_t i = 0; i < COUNT(addresses); i++) {
-        struct span rest = value;
         if (!span_starts_with(value, addresses[i]))
             continue;
-        rest = span_after(value, addresses[i].size);
+        struct span rest = span_after(value, addresses[i].size);
         if (rest.size && rest.data[0] != '/')
             return value; /* another port, or another host */
         value = rest.size ? rest : SPAN("/");

@@ -17,9 +17,10 @@ static void put(const char *name, const char *text)
     char path[256];
     snprintf(path, sizeof path, "%s/%s", root, name);
     FILE *file = fopen(path, "w");
-    assert_non_null(file);
+    if (!file)
+        abort();
     fputs(text, file);
-    fclose(file);
+    assert_int_equal(fclose(file), 0);
 }
 
 static void make(const char *name)

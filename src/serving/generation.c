@@ -192,6 +192,7 @@ void generation_loaded(struct generation *generation, struct replica *replica,
         return;
     }
     act(generation, generation_step(&generation->state, event), &error);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the replica's reference is still there */
     if (generation->state.phase == GENERATION_READY || generation->state.phase == GENERATION_PROBED)
         residence_loaded(generation, stats);
 }
@@ -385,7 +386,7 @@ void generation_retire(struct generation *generation)
 {
     assert(!generation->state.retired);
     generation_notice(generation, GENERATION_RETIRE);
-    generation_workers_retire(generation);
     /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the version's reference is still there */
+    generation_workers_retire(generation);
     generation_unref(generation);
 }

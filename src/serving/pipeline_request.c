@@ -461,9 +461,11 @@ static bool give_nothing(struct pipeline_request *request, uint32_t index, struc
     struct serving *serving = request->inference->generation->version->model->serving;
     struct model *model = serving_model(serving, step->model, ret_error);
     const struct version *version = model ? model_version(model, step->version, ret_error) : NULL;
-    const struct schema *schema = version ? version_schema(version) : NULL;
-    if (!version || (!schema && !version_not_ready(version, ret_error)))
+    if (!version)
         return false;
+    const struct schema *schema = version_schema(version);
+    if (!schema)
+        return version_not_ready(version, ret_error);
     for (size_t i = 0; i < step->output_count; i++) {
         int output = schema_output(schema, step->outputs[i].name);
         if (output < 0)

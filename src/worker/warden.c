@@ -252,15 +252,17 @@ static void make_environment(const struct warden *warden)
 static void add_environments(struct spawner_rows *rows)
 {
     const size_t programs = rows->count;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the rows keep them */
     for (size_t i = 0; i < programs; i++) {
-        char file[PATH_MAX + 32], *folder = strdup(rows->items[i].path);
-        char *slash = folder ? strrchr(folder, '/') : NULL;
+        char folder[PATH_MAX], file[PATH_MAX + 32];
+        snprintf(folder, sizeof folder, "%s", rows->items[i].path);
+        char *slash = strrchr(folder, '/');
         if (!slash || slash == folder || strcmp(slash, "/bin") != 0)
             continue;
         *slash = '\0';
         snprintf(file, sizeof file, "%s/pyvenv.cfg", folder);
         if (access(file, F_OK) == 0)
-            spawner_rows_add(rows, folder, SANDBOX_READ | SANDBOX_EXECUTE);
+            spawner_rows_add(rows, strdup(folder), SANDBOX_READ | SANDBOX_EXECUTE);
     }
 }
 
