@@ -3,6 +3,8 @@
 The model is a chaos one, which waits as its requests say and, with mix=1, tells who was computed together.
 """
 import json
+import re
+import subprocess
 import threading
 
 import grpc
@@ -132,6 +134,17 @@ def test_a_timeout_that_passes_in_the_model_cancels_it(chaos):
     status, headers, body = post(server, timeout=1_000_000, wait_ms=LONG_MS)
     assert (status, body) == (503, {"error": "Request timeout expired"})
     assert "Retry-After" not in headers  # it may have had its effect
+
+
+def test_when_to_come_back_is_said_over_http2(chaos):
+    server = chaos(batching="no")
+    with Calls(server) as calls:
+        busy = calls.occupy()
+        asked = json.dumps(request([1], datatype="INT32", timeout=1))
+        answer = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "--max-time", "30", "-D", "-", "-d", asked,
+                                 server.url + "/v2/models/m/infer"], capture_output=True, text=True, check=True).stdout
+        assert re.search("^HTTP/2 503", answer) and re.search(r"^retry-after: \d+\s", answer, re.MULTILINE), answer
+        busy.cancel()
 
 
 def test_a_header_sets_a_deadline_over_rest(chaos):

@@ -8,7 +8,7 @@ import pytest
 
 from support import http2, processes
 from support.repositories import write_model
-from support.server import START_S, Server, binary, fetch
+from support.server import START_S, Server, binary, fetch, is_sanitized
 from support.sockets import Connection, request as http_request
 from support.tokens import bearer, create, revoke
 
@@ -96,8 +96,9 @@ def check(step, who, status, expected, scope):
         assert status == expected, (step, who, status)
     elif scope is None:
         assert status in (404, 405), (step, who, status)
-    else:
-        assert status in (200, 400, 404), (step, who, status)
+    else:  # there is no Python in sanitizers' builds that could look after environments
+        lacks_python = is_sanitized() and step[1].startswith("/tensord/v1/environments")
+        assert status in ((400, 404, 503) if lacks_python else (200, 400, 404)), (step, who, status)
 
 
 def fields_of(secret, forwarded):

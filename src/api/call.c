@@ -236,11 +236,13 @@ void reply_error_to(struct http_exchange *exchange, const struct error *why)
         arena_copy(&exchange->arena, buf_span(&text), &kept);
     buf_fini(&text);
     struct iovec body = {(void *)(uintptr_t)kept.data, kept.size};
-    char seconds[16];
-    snprintf(seconds, sizeof seconds, "%u", error->retry_after_s ? error->retry_after_s : 1);
-    struct http_field fields[2] = {json_fields[0], {SPAN("retry-after"), span_of(seconds)}};
-    http_send(exchange, error_http_status(error->code), fields,
-              error->code == ERROR_UNAVAILABLE ? 2 : 1, &body, 1);
+    const char *seconds =
+        error->code == ERROR_UNAVAILABLE
+            ? arena_printf(&exchange->arena, "%u", error->retry_after_s ? error->retry_after_s : 1)
+            : NULL;
+    struct http_field fields[2] = {json_fields[0],
+                                   {SPAN("retry-after"), span_of(seconds ? seconds : "")}};
+    http_send(exchange, error_http_status(error->code), fields, seconds ? 2 : 1, &body, 1);
 }
 
 void reply_error(struct api_call *call, const struct error *error)

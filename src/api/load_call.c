@@ -51,7 +51,7 @@ void load_call_begin(struct api_call *call, struct span name, bool wait,
         end(call, name, &error, done);
         return;
     }
-    if (!call_may_use(call, name)) {
+    if (!name.size || !call_may_use(call, name)) {
         error_set(&error, ERROR_INVALID_ARGUMENT,
                   "failed to load '%.*s', failed to poll from model repository", SPAN_ARGS(name));
         end(call, name, &error, done);
