@@ -87,11 +87,10 @@ static void on_line(void *owner, struct span line)
 {
     struct environment_job *job = owner;
     struct span rest = line.size ? span_after(line, 1) : line;
-    /* -Wanalyzer-null-dereference: only an empty span has no data */
     if (span_equal(line, SPAN("-")) && job == job->all->collector) {
         job->all->removing = false;
         look_soon(job->all);
-    } else if (line.size && line.data[0] == '=') {
+    } else if (line.size && line.data[0] == '=') { /* -Wanalyzer-null-dereference: not empty */
         buf_clear(&job->answer);
         buf_append(&job->answer, rest);
     } else if (line.size && job->environment) {
