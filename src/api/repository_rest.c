@@ -7,16 +7,25 @@
 
 #include <stdio.h>
 
+/* Begins to read the object that the body is; false without a body, which is optional. */
+static bool enter_body(struct api_call *call, struct json *json, struct error *ret_error)
+{
+    struct span body = buf_span(&call->body);
+    if (!span_trim(body).size)
+        return false;
+    json_init(json, body, JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
+    json_enter_object(json);
+    return true;
+}
+
 /* ---- index ---- */
 
 static bool read_ready_only(struct api_call *call, bool *ret_ready_only, struct error *ret_error)
 {
     struct json json;
     struct span key;
-    if (!span_trim(buf_span(&call->body)).size)
-        return true; /* the body is optional */
-    json_init(&json, buf_span(&call->body), JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
-    json_enter_object(&json);
+    if (!enter_body(call, &json, ret_error))
+        return true;
     while (json_next_key(&json, &key)) {
         if (span_equal(key, SPAN("ready")))
             json_bool(&json, ret_ready_only);
@@ -108,10 +117,8 @@ static bool read_load(struct api_call *call, bool *ret_wait, struct error *ret_e
 {
     struct json json;
     struct span key;
-    if (!span_trim(buf_span(&call->body)).size)
-        return true; /* the body is optional */
-    json_init(&json, buf_span(&call->body), JSON_MAX_DEPTH, &call->exchange->arena, ret_error);
-    json_enter_object(&json);
+    if (!enter_body(call, &json, ret_error))
+        return true;
     while (json_next_key(&json, &key)) {
         if (span_equal(key, SPAN("wait")))
             json_bool(&json, ret_wait);

@@ -3,6 +3,7 @@
  * The data may lie in memory that an untrusted process writes meanwhile. It is copied, piece by
  * piece, and only the copy is looked at: whatever the other side does, what is checked is what is
  * written. */
+#include "codec/element.h"
 #include "codec/half.h"
 #include "codec/tensor_json.h"
 
@@ -11,21 +12,9 @@
 
 enum { PIECE_BYTES = 1024 };
 
-static bool put_element(struct json_writer *writer, enum tensord_datatype datatype, const void *at)
+static bool put_element(struct json_writer *writer, enum tensord_datatype datatype, const char *at)
 {
-    union {
-        uint8_t u8;
-        uint16_t u16;
-        uint32_t u32;
-        uint64_t u64;
-        int8_t i8;
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        float f32;
-        double f64;
-    } v;
-    memcpy(&v, at, datatype_size_bytes(datatype));
+    union element v = element_read(datatype, at);
     switch (datatype) {
     case TENSORD_BOOL:
         json_put_bool(writer, v.u8 != 0);

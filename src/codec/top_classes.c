@@ -6,6 +6,7 @@
 #include "codec/top_classes.h"
 
 #include "base/unset.h"
+#include "codec/element.h"
 #include "codec/half.h"
 
 #include <math.h>
@@ -45,22 +46,10 @@ static uint64_t rank_of_integer(int64_t value)
     return (uint64_t)value ^ sign;
 }
 
-/* The rank of the element at a place that others may write: it is read once. */
+/* The rank of the element at a place that others may write. */
 static uint64_t rank_at(enum tensord_datatype datatype, const char *at)
 {
-    union {
-        uint8_t u8;
-        uint16_t u16;
-        uint32_t u32;
-        uint64_t u64;
-        int8_t i8;
-        int16_t i16;
-        int32_t i32;
-        int64_t i64;
-        float f32;
-        double f64;
-    } v;
-    memcpy(&v, at, datatype_size_bytes(datatype));
+    union element v = element_read(datatype, at);
     switch (datatype) {
     case TENSORD_UINT8:
         return v.u8;
