@@ -129,6 +129,23 @@ setup_sslyze()
     set_fresh sslyze "$pin"
 }
 
+# A real tritonserver to compare with, out of a wheel (no GPU needed), with Python models alone, in an environment of its
+# own: `tools/tritonserver.sh` starts it.
+setup_tritonserver()
+{
+    pin=tools/requirements-tritonserver.txt
+    is_fresh tritonserver "$pin" && return
+    say "installing tritonserver"
+    rm -rf .deps/tritonserver
+    python3 -m venv .deps/tritonserver
+    .deps/tritonserver/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps \
+        --only-binary :all: -r "$pin"
+    server=$(echo .deps/tritonserver/lib/python3*/site-packages/pytriton)/tritonserver
+    python=$(.deps/tritonserver/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    cp "$server/python_backend_stubs/$python/triton_python_backend_stub" "$server/backends/python/"
+    set_fresh tritonserver "$pin"
+}
+
 # The judges of protocols that are written in Go (tools/judges/); their tests are skipped where there is no Go.
 setup_judges()
 {
