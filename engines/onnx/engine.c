@@ -2,7 +2,6 @@
  * it serves, and loads and unloads them. See README.md for the others. */
 #include "onnx/cpus.h"
 #include "onnx/model.h"
-#include "onnx/options.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -83,20 +82,14 @@ static enum tensord_status open_session(struct onnx_model *model,
                                         const struct tensord_source *source)
 {
     const struct onnx_library *library = &model->library;
-    const struct ort_api *api = library->api;
-    struct ort_session_options *options;
     char path[PATH_MAX];
     if (!model_file(source, path))
         return library->host->reason(
             TENSORD_INVALID_ARGUMENT,
             "there is no model.onnx, and not exactly one other *.onnx: name it by "
             "default_model_filename in the config");
-    enum tensord_status status = onnx_options_new(library, source, &options);
-    if (status != TENSORD_OK)
-        return status;
-    status = onnx_status(library, api->CreateSession(model->env, path, options, &model->session));
-    api->ReleaseSessionOptions(options);
-    return status;
+    return onnx_sessions_open(&model->sessions, library, model->env, source, path,
+                              model->slot_count);
 }
 
 static enum tensord_status open_env(struct onnx_model *model)
@@ -122,8 +115,7 @@ static void onnx_unload(void *context)
     const struct ort_api *api = model->library.api;
     if (api) {
         onnx_slots_free(model);
-        if (model->session)
-            api->ReleaseSession(model->session);
+        onnx_sessions_close(&model->sessions);
         if (model->cpu)
             api->ReleaseMemoryInfo(model->cpu);
         if (model->env)
@@ -163,8 +155,8 @@ static void describe(const struct onnx_model *model, struct tensord_description 
 }
 
 /* Unless the config says how many executions are to run at once, as many may as make sense: the
- * server finds out whether this model gains more by that or by larger batches. All have the same
- * threads; a device takes one at a time. */
+ * server finds out whether this model gains more by that or by larger batches. A device takes one
+ * at a time. */
 static uint32_t slot_count(const struct tensord_source *source)
 {
     unsigned cpus = onnx_cpu_count();

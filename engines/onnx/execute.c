@@ -241,7 +241,7 @@ static enum tensord_status run(struct onnx_model *model, struct onnx_slot *slot,
     if (execution->host->cancelled(execution))
         return execution->host->reason(TENSORD_CANCELLED, "cancelled");
     struct ort_status *failure =
-        model->library.api->Run(model->session, slot->run_options, slot->value_names,
+        model->library.api->Run(slot->session, slot->run_options, slot->value_names,
                                 (const struct ort_value *const *)slot->values, slot->value_count,
                                 slot->wanted_names, slot->wanted_count, slot->results);
     if (failure)

@@ -3,10 +3,7 @@
 #ifndef TENSORD_ENGINES_ONNX_MODEL_H
 #define TENSORD_ENGINES_ONNX_MODEL_H
 
-#include "onnx/library.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
+#include "onnx/sessions.h"
 
 /* Where the size of an output's dimension is known from before the model runs. */
 struct onnx_dim_source {
@@ -27,6 +24,7 @@ struct onnx_output_rule {
 /* The working memory of one execution. The arrays have room for every input and output. */
 struct onnx_slot {
     struct tensord_execution *execution; /* NULL: free. Under model->lock */
+    struct ort_session *session;         /* that runs it */
     struct ort_run_options *run_options;
     const struct tensord_tensor **inputs; /* by index; NULL: not given */
     size_t value_count;                   /* of the values that are handed in: */
@@ -42,7 +40,7 @@ struct onnx_slot {
 struct onnx_model {
     struct onnx_library library;
     struct ort_env *env;
-    struct ort_session *session;
+    struct onnx_sessions sessions;
     struct ort_memory_info *cpu;
     struct ort_allocator *allocator; /* borrowed */
     struct tensord_tensor_info *inputs;
@@ -52,6 +50,7 @@ struct onnx_model {
     struct onnx_output_rule *rules; /* (output_count) */
     struct onnx_slot *slots;
     uint32_t slot_count;
+    uint32_t running; /* slots that are taken. Under lock */
     pthread_mutex_t lock;
 };
 

@@ -488,6 +488,75 @@ static void a_running_loop_is_cancelled(void **state)
     engine->unload(loaded.model);
 }
 
+/* Runs small executions, as many as `most`, beside one that does not end, until the engine has said
+ * so many lines. */
+static bool meet_until_said(const struct loaded *loaded, struct thread *endless, unsigned lines,
+                            int most)
+{
+    int64_t forever = INT64_MAX, rounds = 5;
+    struct tensord_tensor endless_input = {
+        .datatype = TENSORD_INT64, .data = &forever, .size_bytes = 8};
+    struct tensord_tensor input = {.datatype = TENSORD_INT64, .data = &rounds, .size_bytes = 8};
+    endless->loaded = loaded;
+    try_execution_init(&endless->execution, &endless_input, 1);
+    assert_int_equal(pthread_create(&endless->id, NULL, execute_thread, endless), 0);
+    for (int i = 0; i < most && engine_try_log_count() < lines; i++) {
+        struct try_execution next;
+        run_well(loaded, &next, &input, 1);
+        assert_tensor(&next, 0, &rounds, 8, 0, NULL);
+        try_execution_fini(&next);
+    }
+    bool said = engine_try_log_count() >= lines;
+    for (int i = 0; i < 100 && said; i++) { /* in the narrow session, now */
+        struct try_execution next;
+        run_well(loaded, &next, &input, 1);
+        assert_tensor(&next, 0, &rounds, 8, 0, NULL);
+        try_execution_fini(&next);
+    }
+    atomic_store(&endless->execution.cancelled, true);
+    engine->cancel(loaded->model, &endless->execution.tensord);
+    pthread_join(endless->id, NULL);
+    try_execution_fini(&endless->execution);
+    return said;
+}
+
+static void executions_that_meet_have_their_share_of_the_threads(void **state)
+{
+    const struct tensord_parameter threads = {.key = "intra_op_thread_count", .value = "2"};
+    make_loop();
+    struct tensord_source source = source_of(path);
+    struct thread endless = {0};
+    struct loaded loaded;
+    source.concurrency = 2;
+    source.threads = 2;
+    unsigned lines = engine_try_log_count();
+    assert_int_equal(load_source(&source, &loaded), TENSORD_OK);
+    assert_true(meet_until_said(&loaded, &endless, lines + 1, 1000000));
+    engine->unload(loaded.model);
+
+    source.parameters = &threads; /* the config says how many, whoever meets */
+    source.parameter_count = 1;
+    lines = engine_try_log_count();
+    assert_int_equal(load_source(&source, &loaded), TENSORD_OK);
+    assert_false(meet_until_said(&loaded, &endless, lines + 1, 1000));
+    engine->unload(loaded.model);
+}
+
+static void a_model_that_has_become_another_is_not_loaded_again(void **state)
+{
+    make_loop();
+    struct tensord_source source = source_of(path);
+    struct thread endless = {0};
+    struct loaded loaded;
+    source.concurrency = 2;
+    source.threads = 2;
+    unsigned lines = engine_try_log_count();
+    assert_int_equal(load_source(&source, &loaded), TENSORD_OK);
+    make_identity(path, ORT_INT64, "");
+    assert_false(meet_until_said(&loaded, &endless, lines + 1, 1000));
+    engine->unload(loaded.model);
+}
+
 static void *many_rounds(void *context)
 {
     struct thread *thread = context;
@@ -615,6 +684,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(parameters_and_devices_are_checked),
         cmocka_unit_test(bad_input_fails_and_the_next_is_answered),
         cmocka_unit_test(a_running_loop_is_cancelled),
+        cmocka_unit_test(executions_that_meet_have_their_share_of_the_threads),
+        cmocka_unit_test(a_model_that_has_become_another_is_not_loaded_again),
         cmocka_unit_test(four_run_at_once),
         cmocka_unit_test(a_model_that_lies_about_shapes_is_served),
     };

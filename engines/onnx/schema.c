@@ -25,8 +25,8 @@ static enum tensord_status read_name(const struct onnx_model *model, const struc
 {
     const struct ort_api *api = model->library.api;
     char *name;
-    enum tensord_status status =
-        onnx_status(&model->library, list->name(model->session, index, model->allocator, &name));
+    enum tensord_status status = onnx_status(
+        &model->library, list->name(model->sessions.wide, index, model->allocator, &name));
     if (status != TENSORD_OK)
         return status;
     info->name = strdup(name);
@@ -113,7 +113,8 @@ static enum tensord_status read_type(const struct onnx_model *model, const struc
     struct ort_type_info *type;
     const struct ort_tensor_info *tensor;
     int kind;
-    enum tensord_status status = onnx_status(library, list->type(model->session, index, &type));
+    enum tensord_status status =
+        onnx_status(library, list->type(model->sessions.wide, index, &type));
     if (status != TENSORD_OK)
         return status;
     status = onnx_status(library, library->api->GetOnnxTypeFromTypeInfo(type, &kind));
@@ -132,7 +133,8 @@ static enum tensord_status read_list(const struct onnx_model *model, const struc
                                      struct tensord_tensor_info **infos, size_t *info_count)
 {
     size_t count;
-    enum tensord_status status = onnx_status(&model->library, list->count(model->session, &count));
+    enum tensord_status status =
+        onnx_status(&model->library, list->count(model->sessions.wide, &count));
     if (status != TENSORD_OK)
         return status;
     if (count > MAX_TENSORS - *info_count)

@@ -67,9 +67,14 @@ struct onnx_slot *onnx_slot_take(struct onnx_model *model, struct tensord_execut
 {
     pthread_mutex_lock(&model->lock);
     struct onnx_slot *slot = slot_of(model, NULL);
-    if (slot)
+    if (slot) {
         slot->execution = execution;
+        model->running++;
+    }
+    uint32_t at_once = model->running;
     pthread_mutex_unlock(&model->lock);
+    if (slot)
+        slot->session = onnx_sessions_choose(&model->sessions, at_once);
     return slot;
 }
 
@@ -91,6 +96,7 @@ void onnx_slot_give(struct onnx_model *model, struct onnx_slot *slot)
     pthread_mutex_lock(&model->lock);
     struct ort_status *failure = api->RunOptionsUnsetTerminate(slot->run_options);
     slot->execution = NULL;
+    model->running--;
     pthread_mutex_unlock(&model->lock);
     if (failure)
         api->ReleaseStatus(failure);
