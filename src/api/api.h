@@ -31,6 +31,9 @@ struct api {
     size_t max_push_files;      /* of a model that is pushed */
     size_t max_stream_requests; /* that run at once on one ModelStreamInfer */
     struct list streams;        /* of ModelStreamInfer that are open */
+    size_t max_watches;         /* of the server's health, over gRPC, that may be open at once */
+    struct list watches;        /* those that are */
+    size_t watch_count;
 };
 
 /* Whether the server is ready for requests: the first scan of the repository is done, and it is not
@@ -40,6 +43,12 @@ bool api_is_ready(const struct api *api);
 /* Ends all open ModelStreamInfer, which may be idle for as long as their clients like, when what
  * runs on them has been answered. */
 void api_end_streams(struct api *api);
+
+/* Whether the server is ready may have changed: tells those who watch it. */
+void api_tell_watches(struct api *api);
+
+/* Ends their calls, behind the last change. */
+void api_end_watches(struct api *api);
 
 /* Takes in a request from a transport: http_server.on_request, whose context is a struct api. */
 void api_request(struct http_server *server, struct http_exchange *exchange);

@@ -17,6 +17,7 @@ struct grpc_state {
     bool ending;        /* the client has sent its last message */
     bool replied;       /* grpc_reply was called */
     bool ended;
+    void (*taken)(struct api_call *call); /* of a call that goes on; else NULL */
 };
 
 static struct grpc_state *state_of(const struct api_call *call)
@@ -38,6 +39,22 @@ void grpc_call_fail(struct api_call *call, const struct error *error)
     end(call, error);
 }
 
+void grpc_call_goes_on(struct api_call *call, void (*taken)(struct api_call *call))
+{
+    state_of(call)->taken = taken;
+}
+
+void grpc_call_end(struct api_call *call)
+{
+    end(call, NULL);
+}
+
+/* One message is answered by one, and that is the call. */
+static bool is_unary(const struct grpc_state *state)
+{
+    return !state->method->client_streaming && !state->taken;
+}
+
 void grpc_call_reply(struct api_call *call, const struct pb_message *table, const void *message)
 {
     struct grpc_state *state = state_of(call);
@@ -53,7 +70,7 @@ void grpc_call_reply(struct api_call *call, const struct pb_message *table, cons
     state->replied = true;
     struct iovec body = {call->reply.data, call->reply.size};
     grpc_message(call->exchange, &state->writer, &body, 1);
-    if (!state->method->client_streaming)
+    if (is_unary(state))
         end(call, NULL);
 }
 
@@ -164,6 +181,10 @@ static void drained(struct http_exchange *exchange)
     struct grpc_state *state = state_of(call);
     if (state->ended)
         return;
+    if (state->taken) {
+        state->taken(call);
+        return;
+    }
     arena_fini(&state->arena);
     state->serving = false;
     if (state->ending)

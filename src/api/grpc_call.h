@@ -26,8 +26,16 @@ const struct grpc_route *grpc_route_find(struct span path);
 /* Starts a call of that route, which the gate has let in. */
 void grpc_call_begin(struct api_call *call, const struct grpc_route *route);
 
-/* Answers with a message of this table; ends a unary call. */
+/* Answers with a message of this table; ends a unary call. The answer before it must have been
+ * taken. */
 void grpc_call_reply(struct api_call *call, const struct pb_message *table, const void *message);
+
+/* Before the first answer: there will be several, whenever the method likes, until grpc_call_end or
+ * grpc_call_fail. `taken` is told when the client has taken one, and the next may be given. */
+void grpc_call_goes_on(struct api_call *call, void (*taken)(struct api_call *call));
+
+/* Ends a call that went on, well. */
+void grpc_call_end(struct api_call *call);
 
 /* Ends the call with an error. */
 void grpc_call_fail(struct api_call *call, const struct error *error);
@@ -37,11 +45,15 @@ void grpc_call_fail(struct api_call *call, const struct error *error);
 bool grpc_call_deadline(const struct api_call *call, uint64_t *ret_deadline_ns,
                         struct error *ret_error);
 
+/* Whether Check and Watch know the service: "", the server as a whole, and the one of inference. */
+bool grpc_health_knows(struct span service); /* grpc_health.c */
+
 /* What the rows serve, by file. */
 void grpc_server_live(struct api_call *call, const void *message); /* grpc_health.c */
 void grpc_server_ready(struct api_call *call, const void *message);
 void grpc_model_ready(struct api_call *call, const void *message);
 void grpc_health_check(struct api_call *call, const void *message);
+void grpc_health_watch(struct api_call *call, const void *message); /* grpc_watch.c */
 void grpc_server_metadata(struct api_call *call, const void *message); /* grpc_metadata.c */
 void grpc_model_metadata(struct api_call *call, const void *message);
 void grpc_model_config(struct api_call *call, const void *message);

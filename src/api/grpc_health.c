@@ -1,4 +1,5 @@
-/* gRPC health: the protocol's own readiness calls and grpc.health.v1, which Kubernetes probes. */
+/* gRPC health: the protocol's own readiness calls and grpc.health.v1's Check, which Kubernetes
+ * probes. Watch is grpc_watch.c's. */
 #include "api/grpc_call.h"
 #include "codec/grpc_health_v1_health.pb.h"
 #include "codec/inference.pb.h"
@@ -26,7 +27,11 @@ void grpc_model_ready(struct api_call *call, const void *message)
     grpc_call_reply(call, &inference_model_ready_response_pb, &response);
 }
 
-/* The services that a health check may name: the server as a whole, and the one of inference. */
+bool grpc_health_knows(struct span service)
+{
+    return !service.size || span_equal(service, SPAN("inference.GRPCInferenceService"));
+}
+
 void grpc_health_check(struct api_call *call, const void *message)
 {
     const struct grpc_health_v1_health_check_request *request = message;
@@ -34,8 +39,7 @@ void grpc_health_check(struct api_call *call, const void *message)
         .status = api_is_ready(call->api) ? GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_SERVING
                                           : GRPC_HEALTH_V1_HEALTH_CHECK_RESPONSE_NOT_SERVING};
     struct error error;
-    if (request->service.size &&
-        !span_equal(request->service, SPAN("inference.GRPCInferenceService"))) {
+    if (!grpc_health_knows(request->service)) {
         error_set(&error, ERROR_NOT_FOUND, "unknown service");
         grpc_call_fail(call, &error);
         return;

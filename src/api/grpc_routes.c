@@ -19,6 +19,7 @@ static const struct grpc_route table[] = {
     {INFERENCE "RepositoryModelLoad", SCOPE_DEPLOY, grpc_repository_load, NULL},
     {INFERENCE "RepositoryModelUnload", SCOPE_DEPLOY, grpc_repository_unload, NULL},
     {"/grpc.health.v1.Health/Check", SCOPE_OPEN, grpc_health_check, NULL},
+    {"/grpc.health.v1.Health/Watch", SCOPE_OPEN, grpc_health_watch, NULL},
     {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", SCOPE_READ, grpc_reflection,
      NULL},
     {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", SCOPE_READ, grpc_reflection,

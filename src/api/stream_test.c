@@ -58,6 +58,7 @@ static struct played_worker *setup(void)
                        .max_body_bytes = 1 << 20,
                        .max_stream_requests = 2};
     list_init(&api.streams);
+    list_init(&api.watches);
     http_server_init(&server, api_request, &api);
     server.on_closed = access_closed;
     assert_true(conn_pair_new(f.loop, &near, &client, &error));

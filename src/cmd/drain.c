@@ -34,21 +34,25 @@ static void enter(struct drain *drain, enum drain_step step)
         break;
     case DRAIN_RETIRING:
         drain->stop_listening();
+        api_end_watches(drain->api); /* the other front tells */
         http_server_retire(drain->http);
         timer_start(&drain->timer, drain->loop, drain->timeout_ms, time_over);
         break;
     case DRAIN_LEAVING:
         drain->api->leaving = true;
+        api_tell_watches(drain->api);
         timer_start(&drain->timer, drain->loop, drain->delay_ms, time_over);
         break;
     case DRAIN_FINISHING:
         drain->api->leaving = true;
+        api_tell_watches(drain->api);
         timer_start(&drain->timer, drain->loop, drain->timeout_ms, time_over);
         serving_drain(drain->api->serving);
         break;
     case DRAIN_CLOSING:
         drain->stop_listening();
         api_end_streams(drain->api);
+        api_end_watches(drain->api);
         http_server_drain(drain->http);
         break;
     case DRAIN_STOPPING:

@@ -126,6 +126,7 @@ static void take_in(const struct repository_scan *scan)
     bool first = !front.serving.scanned;
     rename_model(scan);
     serving_apply(&front.serving, scan);
+    api_tell_watches(&front.api);
     announcer_scanned(&front.announcer, &front.serving);
     if (first)
         spawner_tell_ready(front.spawner);
@@ -289,6 +290,7 @@ static void make_http(void)
         .installer = &front.pushing.installer,
     };
     list_init(&front.api.streams);
+    list_init(&front.api.watches);
     http_server_init(&front.http, api_request, &front.api);
     front.http.messages = &front.api.messages;
     front.http.on_closed = access_closed;

@@ -134,6 +134,7 @@ void front_limits_apply(const struct settings *settings, struct api *api, struct
     api->messages.limit_bytes = message_memory_bytes(settings);
     api->max_push_files = (size_t)settings->max_push_files;
     api->max_stream_requests = (size_t)settings->max_stream_requests;
+    api->max_watches = (size_t)settings->max_watches;
     serving->options.queue_limit = (size_t)settings->queue_limit;
     serving->options.queue_wait_ms = (uint64_t)settings->queue_wait_ms;
     serving->options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;

@@ -29,6 +29,7 @@
     ROW(idle_timeout_ms, "an idle connection was closed")                                          \
     ROW(max_streams, "a connection opened too many streams")                                       \
     ROW(max_stream_requests, "a ModelStreamInfer had as many requests as may run at once")         \
+    ROW(max_watches, "as many clients watched the server's health as may")                         \
     ROW(resets_per_s, "a connection reset too many streams")                                       \
     ROW(max_connections, "a listener had as many connections as it may")                           \
     ROW(descriptors, "there was no descriptor or memory for a connection")                         \
