@@ -19,7 +19,8 @@ struct api_call;
 struct route {
     enum http_method method;
     const char *path; /* "/v2/models/{model}/infer": a segment in braces matches any one segment,
-                         {sha256} any of that length, {path} at the end all that follows */
+                         or its front, "{model}:predict", {sha256} any of that length, {path} at
+                         the end all that follows */
     enum scope scope;
     void (*serve)(struct api_call *call); /* the body is in call->body */
     void (*begin)(

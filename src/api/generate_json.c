@@ -1,54 +1,12 @@
 /* Reading the JSON of a generate request; see generate_json.h. */
 #include "api/generate_json.h"
 
-#include "codec/tensor_json.h"
+#include "api/input_shape.h"
 
 struct reader {
     struct infer_json_reader base;
     const struct schema *schema;
 };
-
-/* ---- shapes ---- */
-
-/* The schema's shape with so many elements: its last free dimension takes what the fixed ones
- * leave. */
-static bool fill_shape(struct json *json, const struct tensor_info *info, uint64_t count,
-                       struct shape *ret_shape)
-{
-    struct shape shape = info->shape;
-    int64_t *free_dim = NULL;
-    uint64_t fixed;
-    for (uint32_t i = 0; i < shape.ndim; i++) {
-        if (shape.dims[i] >= 0)
-            continue;
-        free_dim = &shape.dims[i];
-        *free_dim = 1;
-    }
-    if (!shape_count(&shape, &fixed) || count > INT64_MAX ||
-        (fixed ? count % fixed != 0 || (!free_dim && count != fixed) : count != 0))
-        return json_fail(json, "input '%.*s' does not take %llu elements", SPAN_ARGS(info->name),
-                         (unsigned long long)count);
-    if (free_dim && fixed)
-        *free_dim = (int64_t)(count / fixed);
-    *ret_shape = shape;
-    return true;
-}
-
-/* The shape of a value that comes next. */
-static bool find_shape(struct json *json, const struct tensor_info *info, struct shape *ret_shape)
-{
-    struct shape found;
-    uint64_t count;
-    if (!tensor_json_shape(json, &found))
-        return false;
-    bool as_it_is = info->any_rank || (found.ndim > 0 && found.ndim == info->shape.ndim);
-    if (!shape_count(&found, &count))
-        return json_fail(json, "input '%.*s' has too many elements", SPAN_ARGS(info->name));
-    if (!as_it_is)
-        return fill_shape(json, info, count, ret_shape);
-    *ret_shape = found;
-    return true;
-}
 
 /* ---- keys ---- */
 
@@ -66,7 +24,7 @@ static bool read_input(struct reader *reader, const struct tensor_info *info)
     struct infer_json_input *input = &request->inputs[request->input_count];
     *input = (struct infer_json_input){.name = info->name, .datatype = info->datatype};
     input->alone = json_peek(json) != JSON_ARRAY;
-    if (!find_shape(json, info, &input->shape) || !json_skip(json, &input->data))
+    if (!input_shape_find(json, info, &input->shape) || !json_skip(json, &input->data))
         return false;
     request->input_count++;
     return true;

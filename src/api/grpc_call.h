@@ -53,7 +53,7 @@ void grpc_server_live(struct api_call *call, const void *message); /* grpc_healt
 void grpc_server_ready(struct api_call *call, const void *message);
 void grpc_model_ready(struct api_call *call, const void *message);
 void grpc_health_check(struct api_call *call, const void *message);
-void grpc_health_watch(struct api_call *call, const void *message); /* grpc_watch.c */
+void grpc_health_watch(struct api_call *call, const void *message);    /* grpc_watch.c */
 void grpc_server_metadata(struct api_call *call, const void *message); /* grpc_metadata.c */
 void grpc_model_metadata(struct api_call *call, const void *message);
 void grpc_model_config(struct api_call *call, const void *message);

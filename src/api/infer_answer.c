@@ -186,6 +186,7 @@ static void forget_request(struct api_call *call)
 {
     struct infer_call *infer = infer_of(call);
     buf_fini(&call->body);
+    predict_json_fini(&infer->predict);
     if (!infer->sends_tensors)
         inference_forget_tensors(&infer->inference);
 }
@@ -229,6 +230,7 @@ void infer_answer_closed(struct http_exchange *exchange, bool complete)
     struct inference *inference = &infer->inference;
     infer->client_gone = infer->told = true;
     answer_flow_fini(&infer->flow);
+    predict_json_fini(&infer->predict);
     inference_disconnect(inference);
     if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
         inference_cancel(inference);

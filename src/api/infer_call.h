@@ -1,4 +1,4 @@
-/* A REST call that makes an inference, in four forms: infer and generate, which are answered once,
+/* A REST call that makes an inference: infer, generate and predict, which are answered once, and
  * infer_stream and generate_stream, which are answered as often as the model does. The request is
  * read in infer_rest.c, a raw body in infer_raw.c, and answered in infer_answer.c. */
 #ifndef TENSORD_API_INFER_CALL_H
@@ -7,6 +7,7 @@
 #include "api/answer_flow.h"
 #include "api/call.h"
 #include "api/infer_json.h"
+#include "api/predict_json.h"
 #include "codec/json_writer.h"
 #include "serving/inference.h"
 #include "serving/only_answer.h"
@@ -23,6 +24,7 @@ struct infer_form {
 
 extern const struct infer_form infer_form;    /* infer_form.c: the Open Inference Protocol's */
 extern const struct infer_form generate_form; /* likewise: flat JSON */
+extern const struct infer_form predict_form;  /* predict_form.c: KServe's v1, rows of values */
 
 enum infer_step {
     INFER_JSON,
@@ -42,6 +44,7 @@ struct infer_destination {
 struct infer_call {
     struct inference inference;
     struct infer_json request;
+    struct predict_json predict; /* of a predict request */
     const struct infer_form *form;
     bool streams;
     enum infer_step step;

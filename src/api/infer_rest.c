@@ -1,4 +1,4 @@
-/* Reading the request of POST …/infer, infer_stream, generate and generate_stream: the JSON is
+/* Reading the request of POST …/infer and its kin: the JSON is
  * collected, tensors that follow it go straight to where they stay.
  *
  * Steps of a call: JSON (all of the body, or the first Inference-Header-Content-Length bytes), then
@@ -436,6 +436,11 @@ void begin_infer_stream(struct api_call *call)
 void begin_generate(struct api_call *call)
 {
     begin(call, &generate_form, false);
+}
+
+void begin_predict(struct api_call *call)
+{
+    begin(call, &predict_form, false);
 }
 
 void begin_generate_stream(struct api_call *call)

@@ -14,6 +14,11 @@ static const struct route table[] = {
     {HTTP_POST, "/v2/models/{model}/generate_stream", SCOPE_INFER, NULL, begin_generate_stream},
     {HTTP_POST, "/v2/models/{model}/versions/{version}/generate_stream", SCOPE_INFER, NULL,
      begin_generate_stream},
+    {HTTP_POST, "/v1/models/{model}:predict", SCOPE_INFER, NULL, begin_predict},
+    {HTTP_POST, "/v1/models/{model}/versions/{version}:predict", SCOPE_INFER, NULL, begin_predict},
+    {HTTP_POST, "/v1/models/{model}:explain", SCOPE_INFER, serve_explain, NULL},
+    {HTTP_GET, "/v1/models", SCOPE_READ, serve_v1_models, NULL},
+    {HTTP_GET, "/v1/models/{model}", SCOPE_READ, serve_v1_model, NULL},
     {HTTP_GET, "/v2/health/live", SCOPE_OPEN, serve_server_live, NULL},
     {HTTP_GET, "/v2/health/ready", SCOPE_OPEN, serve_server_ready, NULL},
     {HTTP_GET, "/metrics", SCOPE_READ, serve_metrics, NULL},
@@ -78,19 +83,29 @@ static struct span take_segment(struct span *path)
     return segment;
 }
 
+/* Whether a segment is what the pattern's `{name}` stands for, with what follows the brace behind
+ * it, as in "{model}:predict"; fills in *ret_value. */
+static bool takes(struct span pattern, struct span name, struct span got, struct span *ret_value)
+{
+    if (!span_starts_with(pattern, name))
+        return false;
+    struct span suffix = span_after(pattern, name.size);
+    if (got.size < suffix.size || !span_equal(span_after(got, got.size - suffix.size), suffix))
+        return false;
+    *ret_value = (struct span){got.data, got.size - suffix.size};
+    return true;
+}
+
 static bool matches(const char *pattern_text, struct span path, struct api_call *call)
 {
     struct span pattern = span_of(pattern_text), model = {0}, version = {0}, sha256 = {0};
     while (pattern.size && path.size && path.data[0] == '/' &&
            !span_equal(pattern, SPAN("/{path}"))) {
         struct span expected = take_segment(&pattern), got = take_segment(&path);
-        if (span_equal(expected, SPAN("{model}")))
-            model = got;
-        else if (span_equal(expected, SPAN("{version}")))
-            version = got;
-        else if (span_equal(expected, SPAN("{sha256}")) && got.size == SHA256_CHARS)
-            sha256 = got;
-        else if (!span_equal(expected, got))
+        bool taken = takes(expected, SPAN("{model}"), got, &model) ||
+                     takes(expected, SPAN("{version}"), got, &version) ||
+                     (got.size == SHA256_CHARS && takes(expected, SPAN("{sha256}"), got, &sha256));
+        if (!taken && !span_equal(expected, got))
             return false;
     }
     bool takes_rest = span_equal(pattern, SPAN("/{path}"));

@@ -34,6 +34,10 @@ void begin_infer(struct api_call *call); /* infer_rest.c */
 void begin_infer_stream(struct api_call *call);
 void begin_generate(struct api_call *call);
 void begin_generate_stream(struct api_call *call);
+void begin_predict(struct api_call *call);
+void serve_v1_models(struct api_call *call); /* kserve_v1.c */
+void serve_v1_model(struct api_call *call);
+void serve_explain(struct api_call *call);
 void serve_repository_index(struct api_call *call); /* repository_rest.c */
 void serve_repository_load(struct api_call *call);
 void serve_repository_unload(struct api_call *call);

@@ -35,7 +35,13 @@ bool tensor_from_json(struct json *json, enum tensord_datatype datatype, const s
 bool tensor_to_json(struct json_writer *writer, enum tensord_datatype datatype,
                     const struct shape *shape, struct span data, struct error *ret_error);
 
-/* The same, but a tensor of one element is written as the element alone. */
+/* Takes a tensor of that datatype and shape off the front of *data and writes it nested as the
+ * shape says: [[1,2],[3,4]]. Without dimensions it is the value alone; without elements, []. Else
+ * as tensor_to_json; INTERNAL when *data is shorter. */
+bool tensor_take_to_json(struct json_writer *writer, enum tensord_datatype datatype,
+                         const struct shape *shape, struct span *data, struct error *ret_error);
+
+/* As tensor_to_json, but a tensor of one element is written as the element alone. */
 bool tensor_to_json_or_value(struct json_writer *writer, enum tensord_datatype datatype,
                              const struct shape *shape, struct span data, struct error *ret_error);
 

@@ -55,46 +55,72 @@ static bool put_element(struct json_writer *writer, enum tensord_datatype dataty
     }
 }
 
-static bool put_numbers(struct json_writer *writer, enum tensord_datatype datatype,
-                        struct span data, struct error *ret_error)
-{
-    char piece[PIECE_BYTES];
-    size_t size = datatype_size_bytes(datatype);
-    uint64_t index = 0;
-    while (data.size && buf_ok(writer->buf)) {
-        size_t bytes = data.size < sizeof piece ? data.size : sizeof piece;
-        memcpy(piece, data.data, bytes);
-        data = span_after(data, bytes);
-        for (size_t at = 0; at < bytes; at += size, index++) {
-            if (!put_element(writer, datatype, piece + at))
-                return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                                 "element %" PRIu64 " is NaN or infinite, which JSON cannot say: "
-                                 "ask for binary data",
-                                 index);
-        }
-    }
-    return true;
-}
+/* What is being written, and where in the tensor the writing is. */
+struct writing {
+    struct json_writer *json;
+    enum tensord_datatype datatype;
+    struct span rest; /* of the data */
+    uint64_t index;   /* of the next element */
+    struct error *error;
+};
 
 static bool fail_size(struct error *ret_error)
 {
     return error_set(ret_error, ERROR_INTERNAL, "the tensor's data disagree with its shape");
 }
 
-static bool put_strings(struct json_writer *writer, uint64_t count, struct span data,
-                        struct error *ret_error)
+static bool put_numbers(struct writing *writing, uint64_t count)
 {
-    for (uint64_t index = 0; index < count && buf_ok(writer->buf); index++) {
+    char piece[PIECE_BYTES];
+    size_t size = datatype_size_bytes(writing->datatype), in_piece = sizeof piece / size;
+    uint64_t end = writing->index + count;
+    if (writing->rest.size / size < count)
+        return fail_size(writing->error);
+    while (writing->index < end && buf_ok(writing->json->buf)) {
+        uint64_t left = end - writing->index;
+        size_t bytes = size * (left < in_piece ? (size_t)left : in_piece);
+        memcpy(piece, writing->rest.data, bytes);
+        writing->rest = span_after(writing->rest, bytes);
+        for (size_t at = 0; at < bytes; at += size, writing->index++) {
+            if (!put_element(writing->json, writing->datatype, piece + at))
+                return error_set(writing->error, ERROR_INVALID_ARGUMENT,
+                                 "element %" PRIu64 " is NaN or infinite, which JSON cannot say: "
+                                 "ask for binary data",
+                                 writing->index);
+        }
+    }
+    return true;
+}
+
+static bool put_strings(struct writing *writing, uint64_t count)
+{
+    for (uint64_t end = writing->index + count; writing->index < end && buf_ok(writing->json->buf);
+         writing->index++) {
         struct span element;
-        if (!bytes_tensor_next(&data, &element))
-            return fail_size(ret_error);
-        if (!json_put_string(writer, element))
-            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+        if (!bytes_tensor_next(&writing->rest, &element))
+            return fail_size(writing->error);
+        if (!json_put_string(writing->json, element))
+            return error_set(writing->error, ERROR_INVALID_ARGUMENT,
                              "element %" PRIu64 " is not UTF-8, which JSON cannot say: ask for "
                              "binary data",
-                             index);
+                             writing->index);
     }
-    return !buf_ok(writer->buf) || data.size == 0 || fail_size(ret_error);
+    return true;
+}
+
+static bool put_elements(struct writing *writing, uint64_t count)
+{
+    return writing->datatype == TENSORD_BYTES ? put_strings(writing, count)
+                                              : put_numbers(writing, count);
+}
+
+/* Puts all elements of a tensor, which are all of its data. */
+static bool put_all(struct json_writer *writer, enum tensord_datatype datatype, uint64_t count,
+                    struct span data, struct error *ret_error)
+{
+    struct writing writing = {writer, datatype, data, 0, ret_error};
+    return put_elements(&writing, count) &&
+           (writing.rest.size == 0 || !buf_ok(writer->buf) || fail_size(ret_error));
 }
 
 /* False when the tensor is none. */
@@ -108,13 +134,6 @@ static bool count_elements(enum tensord_datatype datatype, const struct shape *s
            fail_size(ret_error);
 }
 
-static bool put_elements(struct json_writer *writer, enum tensord_datatype datatype, uint64_t count,
-                         struct span data, struct error *ret_error)
-{
-    return datatype == TENSORD_BYTES ? put_strings(writer, count, data, ret_error)
-                                     : put_numbers(writer, datatype, data, ret_error);
-}
-
 bool tensor_to_json(struct json_writer *writer, enum tensord_datatype datatype,
                     const struct shape *shape, struct span data, struct error *ret_error)
 {
@@ -122,7 +141,7 @@ bool tensor_to_json(struct json_writer *writer, enum tensord_datatype datatype,
     if (!count_elements(datatype, shape, data, &count, ret_error))
         return false;
     json_put_array(writer);
-    bool put = put_elements(writer, datatype, count, data, ret_error);
+    bool put = put_all(writer, datatype, count, data, ret_error);
     json_put_array_end(writer);
     return put;
 }
@@ -133,6 +152,37 @@ bool tensor_to_json_or_value(struct json_writer *writer, enum tensord_datatype d
     uint64_t count;
     if (!count_elements(datatype, shape, data, &count, ret_error))
         return false;
-    return count == 1 ? put_elements(writer, datatype, 1, data, ret_error)
+    return count == 1 ? put_all(writer, datatype, 1, data, ret_error)
                       : tensor_to_json(writer, datatype, shape, data, ret_error);
+}
+
+/* Puts the arrays of dimension d and all within; the tensor has elements, so that no dimension is
+ * 0. */
+static bool put_nested(struct writing *writing, const struct shape *shape, uint32_t d)
+{
+    bool put = true;
+    json_put_array(writing->json);
+    if (d + 1 == shape->ndim)
+        put = put_elements(writing, (uint64_t)shape->dims[d]);
+    for (int64_t i = 0; d + 1 < shape->ndim && i < shape->dims[d] && put; i++)
+        put = buf_ok(writing->json->buf) && put_nested(writing, shape, d + 1);
+    json_put_array_end(writing->json);
+    return put || !buf_ok(writing->json->buf);
+}
+
+bool tensor_take_to_json(struct json_writer *writer, enum tensord_datatype datatype,
+                         const struct shape *shape, struct span *data, struct error *ret_error)
+{
+    struct writing writing = {writer, datatype, *data, 0, ret_error};
+    uint64_t count;
+    if (!shape_count(shape, &count))
+        return fail_size(ret_error);
+    if (!count) {
+        json_put_array(writer);
+        json_put_array_end(writer);
+        return true;
+    }
+    bool put = shape->ndim ? put_nested(&writing, shape, 0) : put_elements(&writing, 1);
+    *data = writing.rest;
+    return put;
 }

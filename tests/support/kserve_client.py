@@ -1,4 +1,4 @@
-"""A user's program with KServe's clients: kserve_client.py rest|grpc HOST:PORT.
+"""A user's program with KServe's clients: kserve_client.py rest|grpc|v1 HOST:PORT.
 
 A program of its own, since KServe's and NVIDIA's packages declare the same protobuf messages and
 cannot be imported into one process. Prints what it got, as JSON.
@@ -43,7 +43,25 @@ async def grpc(netloc):
         return health, [await client.infer(request(binary)) for binary in (False, True)], None
 
 
+async def v1(netloc):
+    """The older protocol: what comes back is a dict of the body."""
+    client = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v1", retries=0))
+    url = f"http://{netloc}"
+    health = [await client.is_server_live(url), await client.is_model_ready(url, "identity")]
+    answers = [await client.infer(url, {key: [1, 2, 3.5]}, model_name="identity") for key in ("instances", "inputs")]
+    errors = []
+    for call in (client.is_model_ready(url, "nix"), client.infer(url, {"instances": [1]}, model_name="nix"), client.explain(url, "identity", {"instances": [1]})):
+        try:
+            await call
+        except Exception as caught:  # httpx.HTTPStatusError
+            errors.append(str(caught))
+    await client.close()
+    print(json.dumps({"health": health, "answers": answers, "errors": errors}))
+
+
 def main(protocol, netloc):
+    if protocol == "v1":
+        return asyncio.run(v1(netloc))
     health, answers, error = asyncio.run({"rest": rest, "grpc": grpc}[protocol](netloc))
     print(json.dumps({"health": health, "answers": [told(answer) for answer in answers], "error": error}))
 
