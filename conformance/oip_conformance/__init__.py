@@ -1,0 +1,1 @@
+"""A conformance suite for the Open Inference Protocol: any server's URL is its argument. README.md explains it."""
