@@ -35,8 +35,8 @@ static struct inference_infer_statistics *put_inferences(struct building *buildi
     message->compute_input = put_duration(building, of->input);
     message->compute_infer = put_duration(building, of->compute);
     message->compute_output = put_duration(building, of->output);
-    message->cache_hit = put_duration(building, (struct duration){0});
-    message->cache_miss = put_duration(building, (struct duration){0});
+    message->cache_hit = put_duration(building, of->cache_hit);
+    message->cache_miss = put_duration(building, of->cache_miss);
     return message;
 }
 

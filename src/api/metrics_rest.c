@@ -31,6 +31,9 @@ static size_t count_versions(const struct serving *serving)
     size_t position = 0, count = 0;
     memset(metrics.versions, 0, sizeof metrics.versions);
     residence_measure(&serving->residence);
+    metrics.cache_bytes = serving->reuse.cache.bytes;
+    metrics.cache_answers = serving->reuse.cache.count;
+    metrics.cache_evictions = serving->reuse.cache.evictions;
     while (map_next(&serving->models, &position, &slot)) {
         const struct model *model = slot.value;
         for (size_t i = 0; i < model->version_count; i++)

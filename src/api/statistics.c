@@ -57,7 +57,6 @@ static void put_duration(struct json_writer *json, struct span key, struct durat
 
 static void put_inferences(struct json_writer *json, const struct model_metrics *of)
 {
-    const struct duration none = {0};
     json_put_key(json, SPAN("inference_stats"));
     json_put_object(json);
     put_duration(json, SPAN("success"), of->success);
@@ -66,8 +65,8 @@ static void put_inferences(struct json_writer *json, const struct model_metrics 
     put_duration(json, SPAN("compute_input"), of->input);
     put_duration(json, SPAN("compute_infer"), of->compute);
     put_duration(json, SPAN("compute_output"), of->output);
-    put_duration(json, SPAN("cache_hit"), none);
-    put_duration(json, SPAN("cache_miss"), none);
+    put_duration(json, SPAN("cache_hit"), of->cache_hit);
+    put_duration(json, SPAN("cache_miss"), of->cache_miss);
     json_put_object_end(json);
 }
 

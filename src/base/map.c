@@ -1,26 +1,13 @@
 /* Hash maps with open addressing and backward-shift deletion; see map.h. */
 #include "base/map.h"
 
+#include "base/siphash.h"
+
 #include <stdlib.h>
 #include <sys/random.h>
 
 static uint64_t seed[2];
 static bool seeded;
-
-static uint64_t rotate(uint64_t x, int by)
-{
-    return x << by | x >> (64 - by);
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1], v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1], v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
 
 /* SipHash-1-3: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012. */
 static uint64_t hash_of(struct span key)
@@ -32,18 +19,18 @@ static uint64_t hash_of(struct span key)
     for (; key.size - at >= 8; at += 8) {
         memcpy(&word, key.data + at, 8);
         v[3] ^= word;
-        sip_round(v);
+        siphash_round(v);
         v[0] ^= word;
     }
     word = (uint64_t)key.size << 56;
     for (size_t i = 0; at + i < key.size; i++)
         word |= (uint64_t)(uint8_t)key.data[at + i] << (8 * i);
     v[3] ^= word;
-    sip_round(v);
+    siphash_round(v);
     v[0] ^= word;
     v[2] ^= 0xff;
     for (int i = 0; i < 3; i++)
-        sip_round(v);
+        siphash_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 

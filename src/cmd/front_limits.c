@@ -13,6 +13,7 @@
 
 enum { STOP_GRACE_MS = 5000 };
 
+#define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
 static uint64_t machine_bytes(void)
@@ -104,6 +105,8 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .queue_limit = (size_t)settings->queue_limit,
         .queue_wait_ms = (uint64_t)settings->queue_wait_ms,
         .memory_wait_ms = (uint64_t)settings->memory_wait_ms,
+        .cache_bytes = (uint64_t)settings->cache_memory_mib * MIB,
+        .cache_entry_bytes = (uint64_t)settings->cache_entry_kib * KIB,
         .stop_grace_ms = STOP_GRACE_MS,
         .series_limit = (size_t)settings->metrics_models,
         .summaries = settings->metrics_summaries,
@@ -138,6 +141,8 @@ void front_limits_apply(const struct settings *settings, struct api *api, struct
     serving->options.queue_limit = (size_t)settings->queue_limit;
     serving->options.queue_wait_ms = (uint64_t)settings->queue_wait_ms;
     serving->options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;
+    response_cache_bound(&serving->reuse.cache, (uint64_t)settings->cache_memory_mib * MIB,
+                         (uint64_t)settings->cache_entry_kib * KIB);
     residence_bound(&serving->residence, memory_budget_bytes(settings),
                     (uint64_t)settings->gpu_memory_budget_mib * MIB,
                     serving->options.queue_wait_ms * CLOCK_NS_PER_MS);

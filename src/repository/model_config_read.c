@@ -277,6 +277,22 @@ static bool make_batching(struct maker *maker)
     return make_queue(maker);
 }
 
+/* What may be asked again is kept; what streams, or answers in its own way, is not. */
+static bool make_cache(struct maker *maker)
+{
+    const struct inference_model_response_cache *cache = maker->from->response_cache;
+    maker->config->caches = cache && cache->enable;
+    if (maker->config->caches && maker->config->decoupled)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'response_cache' excludes a decoupled 'model_transaction_policy': only "
+                         "single answers are kept");
+    if (maker->config->caches && maker->sections->server)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'server' excludes 'response_cache': the program answers requests in its "
+                         "own way");
+    return true;
+}
+
 /* ---- instances and parameters ---- */
 
 /* The device of a group; the CPU when it does not say. */
@@ -548,7 +564,7 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     struct model_config config = {.device = SPAN("cpu")};
     struct maker maker = {&message, &sections, arena, &config, ret_error};
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
-        !make_batching(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
+        !make_batching(&maker) || !make_cache(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
         !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
         !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
         !make_sandbox(&maker) || !make_residency(&maker) || !keep_written(&maker, &message))

@@ -69,6 +69,7 @@ struct model_config {
                                 at once; 0: the config does not say */
     struct model_workers workers;
     struct span device; /* "cpu", "cuda:0" */
+    bool caches;        /* response_cache: its answers are kept, and given again */
     bool decoupled;     /* model_transaction_policy: any number of answers to a request */
     const struct schedule_policy
         *queue; /* what it says of scheduling (model_queue.h); NULL: nothing */

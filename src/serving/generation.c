@@ -293,6 +293,7 @@ struct generation *generation_new(struct version *version, const struct reposito
     schedule_init(&generation->schedule, &policy, batch_joins);
     admission_init(&generation->admission, options->memory_limit_bytes);
     residence_add(generation, found);
+    reuse_join(generation, found);
     arena_init(&generation->arena, 1024, SPEC_BYTES);
     bool copied =
         generation_spec_copy(&generation->arena, found, options, &generation->spec, ret_error) &&
@@ -385,6 +386,7 @@ void generation_unref(struct generation *generation)
 void generation_retire(struct generation *generation)
 {
     assert(!generation->state.retired);
+    reuse_retire(generation);
     generation_notice(generation, GENERATION_RETIRE);
     /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the version's reference is still there */
     generation_workers_retire(generation);

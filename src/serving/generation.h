@@ -13,6 +13,7 @@
 #include "serving/inference.h"
 #include "serving/labels.h"
 #include "serving/residence.h"
+#include "serving/reuse.h"
 #include "serving/server_pool.h"
 #include "serving/serving.h"
 #include "worker/spawner.h"
@@ -63,6 +64,7 @@ struct generation {
     struct loop_task dispatch;
     struct timer dispatch_again; /* after an idle worker could be sent nothing, or to end a delay */
     uint64_t dispatched_ns;      /* when dispatch last ran, monotonic */
+    struct generation_reuse reuse; /* of its answers */
     struct server_pool *pool;    /* of a managed server, whose requests are visits; else NULL */
     struct pipeline_plan *plan;  /* of a pipeline; else NULL */
 };

@@ -153,9 +153,11 @@ void generation_submit(struct generation *generation, struct inference *inferenc
 {
     struct error error UNSET;
     generation->active = true;
-    if (still_serves(generation, &error) &&
-        (!generation->schema || inference_check(inference, &error)) &&
-        enter_queue(generation, inference, &error))
+    bool good = still_serves(generation, &error) &&
+                (!generation->schema || inference_check(inference, &error));
+    if (good && generation->reuse.caches && generation->schema && reuse_begin(inference))
+        return;
+    if (good && enter_queue(generation, inference, &error))
         queued(generation);
     else
         inference_refuse(inference, &error);

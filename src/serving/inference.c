@@ -8,6 +8,7 @@
 #include "serving/inference_internal.h"
 #include "serving/measure.h"
 #include "serving/replica.h"
+#include "serving/reuse.h"
 
 #include <assert.h>
 
@@ -394,6 +395,8 @@ static void answer_last(struct inference *inference, struct inference_answer *an
         inference_deadline_error(inference, true, &answer->error);
     } else if (inference->fails)
         take_kept_error(inference, &answer->error);
+    if (inference->reuse.keeps)
+        reuse_keep(inference, answer);
     measure_last_response(inference, answer);
     measure_answer(inference, &answer->error, times);
     inference->answered(inference, answer);

@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/caller.h"
 #include "base/clock.h"
+#include "base/siphash.h"
 #include "base/tensor.h"
 #include "net/loop.h"
 #include "schedule/queue.h"
@@ -26,6 +27,7 @@
 #include "telemetry/trace_context.h"
 #include "worker/channel.h"
 
+struct cached_response;
 struct classes_wanted;
 struct generation;
 struct inference;
@@ -62,6 +64,8 @@ struct inference_times {
     uint64_t responded_ns;       /* its latest answer that was not final */
     size_t responses;            /* so far */
     bool failed;
+    enum { LOOKUP_NONE, LOOKUP_HIT, LOOKUP_MISS } lookup; /* among the answers that are kept */
+    uint64_t lookup_ns;                                   /* that, and keeping a new one */
 };
 
 /* One answer. Valid during the call of `answered`; the data of its outputs for longer. */
@@ -69,6 +73,13 @@ struct inference_answer {
     bool final;
     struct error error; /* ERROR_OK when it went well; else it is final */
     struct inference_outputs outputs;
+};
+
+/* What answers of others have to do with it; see reuse.h. */
+struct inference_reuse {
+    struct siphash_value key;         /* of all that its answer follows from */
+    bool keeps;                       /* its answer may be kept under that key */
+    struct cached_response *response; /* lent: its answer; NULL: it has one of its own */
 };
 
 struct inference {
@@ -110,7 +121,7 @@ struct inference {
     bool times_out;           /* its deadline is its own timeout's, not the protocol's */
     struct timer deadline;
     struct kept *kept;         /* its worker still looks at its memory; NULL: it does not */
-    struct loop_task refusal;  /* gives early_error as the final answer */
+    struct loop_task refusal;  /* gives early_error, or what was kept, as the final answer */
     struct error *early_error; /* NULL: there was no memory for it */
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
     bool cancelled;
@@ -121,6 +132,7 @@ struct inference {
     bool runs_alone;                /* it is not joined with others, whatever they are */
     unsigned depth;                 /* of nested calls above it; 0: a client's own */
     const struct inference *parent; /* that waits for this one; NULL: a client does */
+    struct inference_reuse reuse;
     struct pipeline_request *steps; /* of a pipeline: what it has come to; NULL: it has not begun */
 };
 

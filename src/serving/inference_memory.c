@@ -4,6 +4,7 @@
 #include "serving/inference_internal.h"
 #include "serving/kept.h"
 #include "serving/pipeline_request.h"
+#include "serving/reuse.h"
 #include "telemetry/metrics.h"
 
 #include <assert.h>
@@ -210,6 +211,7 @@ void inference_release(struct inference *inference)
 {
     struct generation *generation = inference->generation;
     timer_stop(&inference->deadline);
+    reuse_end(inference);
     if (inference->released)
         return;
     inference->released = true;

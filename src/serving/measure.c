@@ -125,6 +125,25 @@ static uint64_t epoch_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / CLOCK_NS_PER_MS;
 }
 
+/* It was with no worker. Triton counts such as requests, and not as inferences. */
+static void add_hit(struct version_statistics *statistics, const struct inference_times *times)
+{
+    struct model_metrics *to = &statistics->metrics;
+    duration_add(&to->success, times->answered_ns - times->submitted_ns);
+    duration_add(&to->queue, 0);
+    duration_add(&to->cache_hit, times->lookup_ns);
+    to->last_inference_ms = epoch_ms();
+    if (statistics->summaries)
+        summary_observe(&statistics->summaries->cache_hit, times->answered_ns, times->lookup_ns);
+}
+
+static void add_miss(struct version_statistics *statistics, const struct inference_times *times)
+{
+    duration_add(&statistics->metrics.cache_miss, times->lookup_ns);
+    if (statistics->summaries)
+        summary_observe(&statistics->summaries->cache_miss, times->answered_ns, times->lookup_ns);
+}
+
 static void add_success(struct inference *inference)
 {
     const struct inference_times *times = &inference->times;
@@ -147,6 +166,8 @@ static void add_success(struct inference *inference)
         histogram_observe(&to->load_ratio, &histogram_load_ratio,
                           whole_ns < UINT64_MAX / 1000 ? whole_ns * 1000 / compute_ns : UINT64_MAX);
     add_execution(statistics, times);
+    if (times->lookup == LOOKUP_MISS)
+        add_miss(statistics, times);
     if (statistics->summaries)
         add_summaries(statistics->summaries, times);
 }
@@ -191,6 +212,10 @@ void measure_answer(struct inference *inference, const struct error *error,
     times->failed = error->code != ERROR_OK || inference->cancelled;
     if (!metrics_measure)
         return;
+    if (!times->failed && times->lookup == LOOKUP_HIT) {
+        add_hit(statistics_of(inference), times);
+        return;
+    }
     if (!times->failed) {
         add_success(inference);
         return;

@@ -47,6 +47,8 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
     *serving = (struct serving){.loop = loop, .spawner = spawner, .options = *options};
     map_init(&serving->models);
     limiter_init(&serving->limiter);
+    if (!reuse_init(&serving->reuse, options->cache_bytes, options->cache_entry_bytes))
+        log_error("serving", "no random numbers: answers are not kept");
     list_init(&serving->pipelines);
     environments_init(&serving->environments, loop, spawner, &options->environments);
     residence_init(&serving->residence, loop, options->residency_trace_fd);
@@ -220,6 +222,7 @@ static void replace_current(struct version *version)
     version->next = NULL;
     retire(&version->current);
     version->current = next;
+    reuse_changed(&version->model->serving->reuse);
 }
 
 static void next_failed(struct version *version)
@@ -527,6 +530,7 @@ void serving_fini(struct serving *serving)
     learned_fini(&serving->learned);
     environments_fini(&serving->environments);
     residence_fini(&serving->residence);
+    response_cache_fini(&serving->reuse.cache);
 }
 
 /* ---- what the APIs ask ---- */

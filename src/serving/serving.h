@@ -17,6 +17,7 @@
 #include "serving/measure.h"
 #include "serving/model_log.h"
 #include "serving/residence.h"
+#include "serving/reuse.h"
 #include "telemetry/tracer.h"
 
 struct generation;
@@ -57,6 +58,8 @@ struct serving_options {
     uint64_t queue_wait_ms;                  /* that a request may be foreseen to wait; 0: any */
     uint64_t memory_wait_ms;                 /* for which a request may wait for memory */
     int residency_trace_fd;                  /* where residency is traced; 0: nowhere */
+    uint64_t cache_bytes;                    /* of answers that are kept to be given again */
+    uint64_t cache_entry_bytes;              /* of one of them, and of its request's inputs */
     uint64_t stop_grace_ms;                  /* that a stopped worker has before it is killed */
     size_t series_limit;                     /* versions with metrics of their own */
     bool summaries;                          /* quantiles are kept */
@@ -71,6 +74,7 @@ struct serving {
     struct environments environments;
     struct residence residence; /* which models are in memory */
     struct learned learned;     /* what was learned of models, loaded or not */
+    struct reuse reuse;         /* answers that are kept */
     struct limiter limiter;     /* of resources that models share */
     struct map models;          /* name → struct model */
     struct list pipelines;      /* of struct pipeline */

@@ -80,6 +80,11 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
         "What is counted of it for those that are loaded, load or leave")                          \
     ROW(memory_waiting, "tensord_memory_waiting_models", GAUGE, single, ONE,                       \
         "Models that wait for room in it")                                                         \
+    ROW(cache_bytes, "tensord_cache_bytes", GAUGE, single, BYTES,                                  \
+        "Memory that answers take which are kept to be given again")                               \
+    ROW(cache_answers, "tensord_cache_answers", GAUGE, single, ONE, "How many these are")          \
+    ROW(cache_evictions, "tensord_cache_evictions_total", COUNTER, single, ONE,                    \
+        "Kept answers that made room for others")                                                  \
     ROW(log_lines, "tensord_log_lines_total", COUNTER, by_level, ONE, "Lines logged, by level")    \
     ROW(log_dropped, "tensord_log_lines_dropped_total", COUNTER, single, ONE,                      \
         "Lines that were not logged because standard error took no more")                          \
@@ -169,6 +174,14 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
         "Time of successful inference requests in which the worker prepared outputs")              \
     ROW(any_compute.ns, "nv_inference_compute_duration_us", COUNTER, single, MICROSECONDS,         \
         "The last three together, as older dashboards ask for it")                                 \
+    ROW(cache_hit.count, "nv_cache_num_hits_per_model", COUNTER, single, ONE,                      \
+        "Inference requests whose answer was kept from an earlier one")                            \
+    ROW(cache_miss.count, "nv_cache_num_misses_per_model", COUNTER, single, ONE,                   \
+        "Inference requests whose answer might have been kept, and was not")                       \
+    ROW(cache_hit.ns, "nv_cache_hit_duration_per_model", COUNTER, single, MICROSECONDS,            \
+        "Time to find answers that were kept, in microseconds")                                    \
+    ROW(cache_miss.ns, "nv_cache_miss_duration_per_model", COUNTER, single, MICROSECONDS,          \
+        "Time to find none, and to keep the new answer, in microseconds")                          \
     ROW(load_ratio, "nv_inference_load_ratio", LOAD_RATIOS, single, ONE,                           \
         "Time of inference requests over their time in the engine, as older dashboards ask for "   \
         "it")                                                                                      \

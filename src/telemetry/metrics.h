@@ -42,6 +42,8 @@
     ROW(queue_wait_ms, "a request would have waited too long for its turn")                        \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
     ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
+    ROW(cache_memory_mib, "a kept answer made room for another, or one found none")                \
+    ROW(cache_entry_kib, "an answer, or its inputs, were too large to be kept")                    \
     ROW(load_timeout_ms, "a model took too long to load")                                          \
     ROW(memory_budget_mib, "a model did not fit into memory, or found no room there in time")      \
     ROW(worker_memory_mib, "a worker, or managed server, used more memory than it may")            \
@@ -114,6 +116,7 @@ struct server_metrics {
     uint64_t versions[METRICS_STATES]; /* by enum version_state */
     uint64_t workers;
     uint64_t memory_budget_bytes, memory_held_bytes, memory_waiting;
+    uint64_t cache_bytes, cache_answers, cache_evictions;
     uint64_t blobs, blob_bytes, blob_received_bytes;
     uint64_t pushes[PUSH_OUTCOME_COUNT];
     uint64_t build_info;
@@ -139,6 +142,7 @@ struct model_metrics {
     struct duration success, fail;                 /* from submit to the final answer */
     struct duration queue, input, compute, output; /* of those that were executed well */
     struct duration any_compute;                   /* the last three together */
+    struct duration cache_hit, cache_miss;         /* looking answers up, and keeping them */
     uint64_t failures[FAILURE_COUNT];
     uint64_t rows, executions;  /* what Triton calls inferences, and batches */
     uint64_t last_inference_ms; /* since the epoch; 0: none */
