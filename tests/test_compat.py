@@ -76,6 +76,8 @@ def test_where_tritonserver_listens(flags, expected):
          ["--load-model=a", "--load-model=b", "--load=explicit"]),
         (["--id=me", "--exit-timeout-secs", "7"], ["--server-id=me", "--drain-timeout-ms=7000"]),
         (["--http-max-input-size=67108865"], ["--max-json-mib=65"]),
+        (["--response-cache-byte-size=1048577"], ["--cache-memory-mib=2"]),
+        (["--cache-config=local,size=104857600"], ["--cache-memory-mib=100"]),
         (["--log-verbose=1"], ["--log-level=debug"]),
         (["--log-verbose=true"], ["--log-level=debug"]),
         (["--log-verbose=0"], []),
@@ -110,6 +112,9 @@ def test_flags_that_make_no_difference_are_accepted():
         (["--grpc-server-cert=x"], f"--grpc-server-cert: {NO_TLS}"),
         (["--http-restricted-api=model-repository:k=v"], "--http-restricted-api: restricted APIs are not supported"),
         (["--model-namespacing=true"], "--model-namespacing=true: model namespaces are not supported"),
+        (["--cache-config=redis,host=h"], "--cache-config: redis,host=h: answers are kept in the server's own memory, "
+                                          "as local,size=BYTES"),
+        (["--cache-config=local,size=x"], "--cache-config wants a number, not 'x'"),
         (["--http-prot=1"], "unknown flag '--http-prot'; did you mean '--http-port'?"),
         (["--http-port=many"], "--http-port wants a port, not 'many'"),
         (["--http-port=65536"], "--http-port wants a port, not '65536'"),

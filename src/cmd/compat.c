@@ -87,6 +87,19 @@ static bool add_scaled(struct compat *compat, const struct compat_row *row, cons
     return compat_add(compat, row->to, text, ret_error);
 }
 
+/* Triton's caches by name: the local one, in the server's memory, is what there is here. */
+static bool set_cache(struct compat *compat, const struct compat_row *row, const char *name,
+                      const char *value, struct error *ret_error)
+{
+    static const char local[] = "local,size=";
+    const struct compat_row bytes = {.rule = COMPAT_BYTES, .to = row->to};
+    if (strncmp(value, local, sizeof local - 1) != 0)
+        return error_set(ret_error, ERROR_UNIMPLEMENTED,
+                         "%s: %s: answers are kept in the server's own memory, as local,size=BYTES",
+                         name, value);
+    return add_scaled(compat, &bytes, name, value + sizeof local - 1, ret_error);
+}
+
 /* ---- rules ---- */
 
 static struct compat_endpoint *endpoint_of(struct compat *compat, const struct compat_row *row)
@@ -168,6 +181,8 @@ bool compat_apply(struct compat *compat, const struct compat_row *row, const cha
     case COMPAT_SECONDS:
     case COMPAT_BYTES:
         return add_scaled(compat, row, name, value, ret_error);
+    case COMPAT_CACHE:
+        return set_cache(compat, row, name, value, ret_error);
     case COMPAT_PATH:
         return set_path(compat, name, value, ret_error);
     case COMPAT_ADDRESS:
@@ -216,6 +231,7 @@ const char *compat_describe(const struct compat_row *row, char *text, size_t siz
         [COMPAT_SETTING] = "--%s of serve",
         [COMPAT_SECONDS] = "--%s, in seconds",
         [COMPAT_BYTES] = "--%s, in bytes; -1: no limit",
+        [COMPAT_CACHE] = "--%s: the size of local; others are refused",
         [COMPAT_PATH] = "the PATH of serve",
         [COMPAT_FOLDER] = "the PATH of serve, when no FOLDER is given",
         [COMPAT_ADDRESS] = "the HOST of a --listen, for %s",

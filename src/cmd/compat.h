@@ -15,6 +15,7 @@ enum compat_rule {
     COMPAT_SETTING,   /* its value is that of the setting `to` */
     COMPAT_SECONDS,   /* seconds; the setting `to` is in milliseconds */
     COMPAT_BYTES,     /* bytes, -1 for no limit; the setting `to` is in MiB */
+    COMPAT_CACHE,     /* "local,size=BYTES": the setting `to` is in MiB; another cache is refused */
     COMPAT_PATH,      /* the folder that is served */
     COMPAT_FOLDER,    /* the same, when no argument names it; looked up by the command itself */
     COMPAT_ADDRESS,   /* of the endpoint `to`: where it listens */

@@ -281,11 +281,17 @@ static bool make_batching(struct maker *maker)
 static bool make_cache(struct maker *maker)
 {
     const struct inference_model_response_cache *cache = maker->from->response_cache;
+    const struct tensord_scheduling_section *scheduling = maker->sections->scheduling;
     maker->config->caches = cache && cache->enable;
+    maker->config->coalesces = scheduling && scheduling->coalesce;
     if (maker->config->caches && maker->config->decoupled)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'response_cache' excludes a decoupled 'model_transaction_policy': only "
                          "single answers are kept");
+    if (maker->config->coalesces && (maker->config->decoupled || maker->sections->server))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'scheduling.coalesce' excludes 'server' and a decoupled "
+                         "'model_transaction_policy': only single answers are shared");
     if (maker->config->caches && maker->sections->server)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'server' excludes 'response_cache': the program answers requests in its "

@@ -70,6 +70,7 @@ struct model_config {
     struct model_workers workers;
     struct span device; /* "cpu", "cuda:0" */
     bool caches;        /* response_cache: its answers are kept, and given again */
+    bool coalesces;     /* scheduling.coalesce: the same requests at once are one execution */
     bool decoupled;     /* model_transaction_policy: any number of answers to a request */
     const struct schedule_policy
         *queue; /* what it says of scheduling (model_queue.h); NULL: nothing */

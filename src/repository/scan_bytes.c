@@ -116,6 +116,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_string(buf, config->device);
     pack_number(buf, config->decoupled);
     pack_number(buf, config->caches);
+    pack_number(buf, config->coalesces);
     pack_number(buf, config->queue != NULL);
     if (config->queue)
         model_queue_pack(config->queue, buf);
@@ -173,6 +174,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->device = unpack_string(unpack);
     config->decoupled = unpack_bool(unpack);
     config->caches = unpack_bool(unpack);
+    config->coalesces = unpack_bool(unpack);
     config->queue = unpack_bool(unpack) ? read_queue(unpack) : NULL;
     config->pipeline = unpack_bool(unpack) ? read_pipeline(unpack) : NULL;
     read_python(unpack, &config->python);

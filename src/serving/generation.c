@@ -361,6 +361,7 @@ static void destroy(struct generation *generation)
     free(generation->pool);
     environment_leave(&generation->environment);
     residence_remove(generation);
+    reuse_leave(generation);
     generation_workers_fini(generation);
     timer_stop(&generation->retry);
     timer_stop(&generation->watch);

@@ -112,8 +112,12 @@ uint64_t generation_room(const struct generation *generation, int64_t rows);
 /* Memory was given back: lets in who waits for it, at the end of this loop turn. */
 void generation_admit(struct generation *generation);
 
-/* Takes an inference into the queue, or refuses it. */
+/* Takes an inference into the queue, or refuses it; or it is found to have its answer from others
+ * (reuse.h). */
 void generation_submit(struct generation *generation, struct inference *inference);
+
+/* The same for one that was checked, and is executed by itself. */
+void generation_enter(struct generation *generation, struct inference *inference);
 
 /* The same for visits, of a managed server. */
 void generation_submit_visit(struct generation *generation, struct visit *visit);

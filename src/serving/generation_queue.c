@@ -149,18 +149,24 @@ static void queued(struct generation *generation)
     generation_notice(generation, GENERATION_REQUEST);
 }
 
+void generation_enter(struct generation *generation, struct inference *inference)
+{
+    struct error error UNSET;
+    if (enter_queue(generation, inference, &error))
+        queued(generation);
+    else
+        inference_refuse(inference, &error);
+}
+
 void generation_submit(struct generation *generation, struct inference *inference)
 {
     struct error error UNSET;
     generation->active = true;
-    bool good = still_serves(generation, &error) &&
-                (!generation->schema || inference_check(inference, &error));
-    if (good && generation->reuse.caches && generation->schema && reuse_begin(inference))
-        return;
-    if (good && enter_queue(generation, inference, &error))
-        queued(generation);
-    else
+    if (!still_serves(generation, &error) ||
+        (generation->schema && !inference_check(inference, &error)))
         inference_refuse(inference, &error);
+    else if (!generation->reuse.on || !generation->schema || !reuse_begin(inference))
+        generation_enter(generation, inference);
 }
 
 bool generation_repeat(struct generation *generation, struct inference *inference)

@@ -4,7 +4,7 @@
 #include "base/unset.h"
 #include "schedule/schedule.h"
 #include "serving/check.h"
-#include "serving/generation.h"
+#include "serving/flight.h"
 #include "serving/inference_internal.h"
 #include "serving/measure.h"
 #include "serving/replica.h"
@@ -15,6 +15,13 @@
 static struct model *model_of(const struct inference *inference)
 {
     return inference->generation->version->model;
+}
+
+static void bind_to(struct inference *inference, struct generation *generation)
+{
+    inference->generation = generation_ref(generation);
+    inference->runs_alone = generation->plan != NULL; /* its steps are what is joined */
+    serving_inference_began(generation->version->model->serving);
 }
 
 static bool bind(struct inference *inference, struct version *version, struct arena *arena,
@@ -28,9 +35,7 @@ static bool bind(struct inference *inference, struct version *version, struct ar
                          SPAN_ARGS(version->model->name), SPAN_ARGS(version->model->name));
     if (!version->current)
         return version_not_ready(version, ret_error);
-    inference->generation = generation_ref(version->current);
-    inference->runs_alone = version->current->plan != NULL; /* its steps are what is joined */
-    serving_inference_began(version->model->serving);
+    bind_to(inference, version->current);
     return true;
 }
 
@@ -56,6 +61,14 @@ bool inference_init_nested(struct inference *inference, struct version *version,
     inference->priority = parent->priority;
     inference->trace = trace_context_child(&parent->trace);
     return true;
+}
+
+void inference_init_flight(struct inference *inference, struct generation *generation,
+                           struct arena *arena)
+{
+    *inference = (struct inference){
+        .arena = arena, .deadline_ns = CLOCK_NEVER, .reuse = {.is_flight = true}};
+    bind_to(inference, generation);
 }
 
 void inference_fini(struct inference *inference)
@@ -216,9 +229,12 @@ static void take_back(struct inference *inference)
         generation_abandon(inference->generation);
         return;
     }
-    if (!inference->entry.waits)
-        return; /* refused already */
-    generation_withdraw(inference->generation, inference);
+    if (inference->reuse.flight)
+        flight_leave(inference);
+    else if (inference->entry.waits)
+        generation_withdraw(inference->generation, inference);
+    else
+        return; /* refused already, or about to be answered */
     error_set(&error, ERROR_CANCELLED, "the request was cancelled");
     inference_refuse(inference, &error);
 }

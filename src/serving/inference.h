@@ -29,6 +29,7 @@
 
 struct cached_response;
 struct classes_wanted;
+struct flight;
 struct generation;
 struct inference;
 struct labels;
@@ -66,6 +67,7 @@ struct inference_times {
     bool failed;
     enum { LOOKUP_NONE, LOOKUP_HIT, LOOKUP_MISS } lookup; /* among the answers that are kept */
     uint64_t lookup_ns;                                   /* that, and keeping a new one */
+    bool shared; /* its answer is of an execution that counts as another's */
 };
 
 /* One answer. Valid during the call of `answered`; the data of its outputs for longer. */
@@ -79,7 +81,11 @@ struct inference_answer {
 struct inference_reuse {
     struct siphash_value key;         /* of all that its answer follows from */
     bool keeps;                       /* its answer may be kept under that key */
-    struct cached_response *response; /* lent: its answer; NULL: it has one of its own */
+    struct cached_response *response; /* lent: its answer; NULL: it has none of those */
+    struct flight *flight;            /* whose answer is, or will be, its own; NULL: none's */
+    struct list_link flight_link;     /* while it waits for that */
+    bool landed;                      /* it has that */
+    bool is_flight;                   /* it is nobody's request, but the execution of several */
 };
 
 struct inference {

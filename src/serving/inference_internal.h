@@ -4,6 +4,14 @@
 
 #include "serving/inference.h"
 
+/* Binds an inference that stands for several clients' requests. */
+void inference_init_flight(struct inference *inference, struct generation *generation,
+                           struct arena *arena);
+
+/* The memory of the inputs becomes that of `to`, which has a list of them already, and room; `from`
+ * holds none any more. */
+void inference_pass_inputs(struct inference *from, struct inference *to);
+
 /* Checks inputs, the lengths of their strings among them, and outputs against the generation's
  * schema, which is known: the one place before the queue. */
 bool inference_check(struct inference *inference, struct error *ret_error);

@@ -176,6 +176,17 @@ bool inference_input(struct inference *inference, struct span name, enum tensord
     return true;
 }
 
+void inference_pass_inputs(struct inference *from, struct inference *to)
+{
+    struct generation *generation = from->generation;
+    to->input_count = from->input_count;
+    to->input_bytes = from->input_bytes;
+    to->room_bytes = from->room_bytes;
+    admission_pass(&generation->admission, &from->share, from->share.held_bytes, &to->share);
+    from->released = true;
+    generation_admit(generation);
+}
+
 /* ---- outputs ---- */
 
 bool inference_take_grant(struct inference *inference, struct error *ret_error)

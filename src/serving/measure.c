@@ -144,6 +144,17 @@ static void add_miss(struct version_statistics *statistics, const struct inferen
         summary_observe(&statistics->summaries->cache_miss, times->answered_ns, times->lookup_ns);
 }
 
+/* What Triton counts of those that were executed. */
+static void add_inferences(struct model_metrics *to, const struct inference *inference)
+{
+    const struct channel_times *worker = &inference->times.worker;
+    duration_add(&to->input, worker->input_ns);
+    duration_add(&to->compute, worker->compute_ns);
+    duration_add(&to->output, worker->output_ns);
+    duration_add(&to->any_compute, worker->compute_ns + worker->input_ns + worker->output_ns);
+    to->rows += rows_of(inference);
+}
+
 static void add_success(struct inference *inference)
 {
     const struct inference_times *times = &inference->times;
@@ -153,11 +164,9 @@ static void add_success(struct inference *inference)
     uint64_t compute_ns = times->worker.compute_ns;
     duration_add(&to->success, whole_ns);
     duration_add(&to->queue, times->executed_ns - times->submitted_ns);
-    duration_add(&to->input, times->worker.input_ns);
-    duration_add(&to->compute, compute_ns);
-    duration_add(&to->output, times->worker.output_ns);
-    duration_add(&to->any_compute, compute_ns + times->worker.input_ns + times->worker.output_ns);
-    to->rows += rows_of(inference);
+    to->coalesced += times->shared;
+    if (!times->shared)
+        add_inferences(to, inference);
     to->last_inference_ms = epoch_ms();
     observe(to, STAGE_queue, times->executed_ns - times->submitted_ns);
     observe(to, STAGE_batch, times->answered_ns - times->executed_ns - compute_ns);
@@ -210,7 +219,7 @@ void measure_answer(struct inference *inference, const struct error *error,
     if (times->executed_ns && said)
         take_times(times, said);
     times->failed = error->code != ERROR_OK || inference->cancelled;
-    if (!metrics_measure)
+    if (!metrics_measure || inference->reuse.is_flight) /* those who share it are counted */
         return;
     if (!times->failed && times->lookup == LOOKUP_HIT) {
         add_hit(statistics_of(inference), times);

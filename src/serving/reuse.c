@@ -2,10 +2,11 @@
 #include "serving/reuse.h"
 
 #include "repository/repository.h"
-#include "serving/generation.h"
+#include "serving/flight.h"
 #include "serving/inference_internal.h"
 #include "serving/measure.h"
 
+#include <assert.h>
 #include <sys/random.h>
 
 static struct reuse *reuse_of(const struct inference *inference)
@@ -16,28 +17,38 @@ static struct reuse *reuse_of(const struct inference *inference)
 bool reuse_init(struct reuse *reuse, uint64_t limit_bytes, uint64_t entry_limit_bytes)
 {
     *reuse = (struct reuse){.generations = 0};
-    bool secret = getrandom(reuse->secret, sizeof reuse->secret, 0) == sizeof reuse->secret;
-    response_cache_init(&reuse->cache, secret ? limit_bytes : 0, entry_limit_bytes);
-    return secret;
+    reuse->usable = getrandom(reuse->secret, sizeof reuse->secret, 0) == sizeof reuse->secret;
+    response_cache_init(&reuse->cache, limit_bytes, entry_limit_bytes);
+    return reuse->usable;
 }
 
 void reuse_join(struct generation *generation, const struct repository_version *found)
 {
     struct reuse *reuse = &generation->version->model->serving->reuse;
+    bool caches = found->config->caches, coalesces = found->config->coalesces;
     generation->reuse = (struct generation_reuse){
-        .caches = found->config->caches,
+        .on = reuse->usable && (caches || coalesces),
+        .caches = caches,
+        .coalesces = coalesces,
         .follows = !generation->repeatable || found->config->pipeline,
         .serial = ++reuse->generations,
     };
     list_init(&generation->reuse.cached);
+    map_init(&generation->reuse.flights);
     reuse_changed(reuse);
 }
 
 void reuse_retire(struct generation *generation)
 {
-    generation->reuse.caches = false;
+    generation->reuse.on = generation->reuse.caches = false;
     response_cache_drop(&generation->reuse.cached);
     reuse_changed(&generation->version->model->serving->reuse);
+}
+
+void reuse_leave(struct generation *generation)
+{
+    assert(list_empty(&generation->reuse.cached) && generation->reuse.flights.count == 0);
+    map_fini(&generation->reuse.flights);
 }
 
 /* ---- what makes requests the same ---- */
@@ -90,7 +101,7 @@ static struct siphash_value key_of(const struct inference *inference)
 static bool make_key(struct inference *inference)
 {
     const struct response_cache *cache = &reuse_of(inference)->cache;
-    if (inference->generation->schema->streams || !cache->limit_bytes)
+    if (inference->generation->schema->streams)
         return false;
     if (input_bytes(inference) > cache->entry_limit_bytes) {
         limit_hit(LIMIT_cache_entry_kib);
@@ -115,10 +126,11 @@ static void give(struct loop_task *task)
     inference->answered(inference, &answer);
 }
 
-bool reuse_begin(struct inference *inference)
+/* Whether it was. */
+static bool find_kept(struct inference *inference)
 {
     struct serving *serving = inference->generation->version->model->serving;
-    if (!make_key(inference))
+    if (!inference->generation->reuse.caches || !serving->reuse.cache.limit_bytes)
         return false;
     inference->reuse.response = response_cache_find(&serving->reuse.cache, &inference->reuse.key);
     inference->times.lookup = inference->reuse.response ? LOOKUP_HIT : LOOKUP_MISS;
@@ -129,6 +141,13 @@ bool reuse_begin(struct inference *inference)
     inference->refusal.run = give;
     loop_defer(serving->loop, &inference->refusal);
     return true;
+}
+
+bool reuse_begin(struct inference *inference)
+{
+    return make_key(inference) &&
+           (find_kept(inference) ||
+            (inference->generation->reuse.coalesces && flight_board(inference)));
 }
 
 void reuse_keep(struct inference *inference, const struct inference_answer *answer)
@@ -159,4 +178,5 @@ void reuse_end(struct inference *inference)
 {
     response_cache_return(inference->reuse.response);
     inference->reuse.response = NULL;
+    flight_end(inference);
 }

@@ -146,6 +146,8 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
     ROW(loads, "tensord_model_loads_total", COUNTER, single, ONE, "Loads that went well")          \
     ROW(evictions, "tensord_model_evictions_total", COUNTER, single, ONE,                          \
         "How often it left memory, for others or because nobody used it")                          \
+    ROW(coalesced, "tensord_coalesced_requests_total", COUNTER, single, ONE,                       \
+        "Inferences that were answered by the execution of another one, which was the same")       \
     ROW(tensor_used_bytes, "tensord_tensor_memory_used_bytes", GAUGE, single, BYTES,               \
         "Tensor memory that requests hold")                                                        \
     ROW(tensor_committed_bytes, "tensord_tensor_memory_committed_bytes", GAUGE, single, BYTES,     \

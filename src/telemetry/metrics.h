@@ -142,6 +142,7 @@ struct model_metrics {
     struct duration success, fail;                 /* from submit to the final answer */
     struct duration queue, input, compute, output; /* of those that were executed well */
     struct duration any_compute;                   /* the last three together */
+    uint64_t coalesced;                            /* that shared the execution of another */
     struct duration cache_hit, cache_miss;         /* looking answers up, and keeping them */
     uint64_t failures[FAILURE_COUNT];
     uint64_t rows, executions;  /* what Triton calls inferences, and batches */
