@@ -266,3 +266,104 @@ def test_a_request_that_is_wrong_is_not_looked_for(chaos):
         tensor.set_data_from_numpy(np.float32([1]))
         client.infer("m", [tensor])
     assert stats(server)[2:] == (0, 1)
+
+
+# ---- requests that are the same, at once ----
+
+COALESCES = {"response_cache": {"enable": False}, "scheduling": {"coalesce": True}}
+CROWD = 32
+
+
+class Crowd:
+    """The same request many times at once, each over a call of its own."""
+
+    def __init__(self, server, count, value=7, **parameters):
+        self.client = tritonclient.grpc.InferenceServerClient(server.netloc)
+        self.results, self.errors, self.calls = [], [], []
+        for _ in range(count):
+            self.send(value, **parameters)
+
+    def send(self, value=7, timeout=None, **parameters):
+        tensor = tritonclient.grpc.InferInput("x", [1], "INT32")
+        tensor.set_data_from_numpy(np.int32([value]))
+        self.calls.append(self.client.async_infer("m", [tensor], self.ended, parameters=parameters,
+                                                  timeout=timeout))
+
+    def ended(self, result, error):
+        if error:
+            self.errors.append(error)
+        else:
+            self.results.append(result.as_numpy("y").tolist())
+
+    def settle(self):
+        """Returns when the server has all that was sent."""
+        for _ in range(2):
+            assert self.client.is_server_live()
+
+    def wait(self):
+        until(lambda: len(self.results) + len(self.errors) == len(self.calls), START_S, "answers")
+        self.client.close()
+
+
+def coalesced(server):
+    return of_model(scrape(server), "tensord_coalesced_requests_total", "m")
+
+
+def test_a_crowd_is_one_execution(chaos):
+    server = chaos(**COALESCES)
+    crowd = Crowd(server, CROWD, wait_ms=1000)
+    crowd.wait()
+    assert crowd.results == [[7]] * CROWD
+    assert stats(server) == (CROWD, 1, 0, 0) and coalesced(server) == CROWD - 1
+
+
+def test_the_first_one_s_leaving_is_not_the_others(chaos):
+    server = chaos(**COALESCES)
+    crowd = Crowd(server, 8, wait_ms=1000, log=1)
+    assert server.err.wait_for("line 0 of many", START_S)
+    crowd.settle()
+    crowd.calls[0].cancel()
+    crowd.wait()
+    assert crowd.results == [[7]] * 7 and len(crowd.errors) == 1 and stats(server)[1] == 1
+
+
+def test_one_that_nobody_waits_for_is_cancelled(chaos):
+    server = chaos(**COALESCES)
+    crowd = Crowd(server, 8, wait_ms=LONG_MS, log=1)
+    assert server.err.wait_for("line 0 of many", START_S)
+    crowd.settle()
+    for call in crowd.calls:
+        call.cancel()
+    crowd.wait()
+    assert infer(server, [1]) == [1]
+    until(lambda: of_model(scrape(server), "tensord_running_requests", "m") == 0, START_S, "the end")
+
+
+def test_deadlines_are_each_one_s_own(chaos):
+    server = chaos(**COALESCES)
+    crowd = Crowd(server, 1, wait_ms=1000, log=1, timeout=100_000)
+    crowd.send(wait_ms=1000, log=1)
+    crowd.wait()
+    assert crowd.results == [[7]] and "Request timeout expired" in str(crowd.errors[0]) and stats(server)[1] == 1
+
+
+def test_failures_are_shared(chaos):
+    server = chaos(**COALESCES)
+    crowd = Crowd(server, 8, wait_ms=1000, fail="out of luck", log=1)
+    crowd.wait()
+    assert len(crowd.errors) == 8 and all("out of luck" in str(error) for error in crowd.errors)
+    assert server.err.text().count("line 0 of many") == 1
+
+
+def test_a_cache_remembers_what_a_crowd_was_answered(chaos):
+    server = chaos(scheduling={"coalesce": True})
+    Crowd(server, 4, wait_ms=200).wait()
+    late = Crowd(server, 4, wait_ms=200)
+    late.wait()
+    assert late.results == [[7]] * 4 and stats(server) == (8, 1, 4, 4)
+
+
+def test_without_the_field_each_is_executed(chaos):
+    server = chaos(response_cache={"enable": False})
+    Crowd(server, 4, wait_ms=1).wait()
+    assert stats(server)[1] == 4 and coalesced(server) == 0

@@ -146,6 +146,8 @@ void fixture_init(struct fixture *f, enum load_policy load)
                                                              .max_mib = 100,
                                                              .unused_h = 1,
                                                              .builds = 1},
+                                            .cache_bytes = 64 << 10,
+                                            .cache_entry_bytes = 4 << 10,
                                             .stop_grace_ms = 60000};
     log_init(LOG_ERROR, false, false);
     *f = (struct fixture){.loop = loop_new(&error)};
@@ -219,6 +221,10 @@ void fixture_scan(struct fixture *f)
     static const struct model_config config = {.max_batch_size = -1, .device = SPAN("cpu")};
     static const struct model_config three = {
         .max_batch_size = -1, .device = SPAN("cpu"), .workers = {3, 3, 60}};
+    static const struct model_config reuse[] = {
+        {.max_batch_size = -1, .device = SPAN("cpu"), .caches = true},
+        {.max_batch_size = -1, .device = SPAN("cpu"), .coalesces = true},
+        {.max_batch_size = -1, .device = SPAN("cpu"), .caches = true, .coalesces = true}};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
     static const struct model_config server = {
         .max_batch_size = -1,
@@ -247,6 +253,8 @@ void fixture_scan(struct fixture *f)
             versions[i].format = SPAN("onnx");
         if (f->found[i].three)
             versions[i].config = &three;
+        if (f->found[i].caches || f->found[i].coalesces)
+            versions[i].config = &reuse[f->found[i].caches + 2 * f->found[i].coalesces - 1];
         if (f->found[i].wrong)
             versions[i].error = &wrong;
         if (f->found[i].unreadable) {

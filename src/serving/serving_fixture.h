@@ -58,6 +58,8 @@ struct found {
     bool python;     /* it runs on a Python */
     bool server;     /* it is a managed server: two connections, idle after a minute */
     bool three;      /* it is to have three workers */
+    bool caches;     /* its answers are kept */
+    bool coalesces;  /* requests that are the same are executed once */
     bool data;       /* of a known format */
     bool wrong;      /* its config */
     bool unreadable; /* it cannot be looked into */
