@@ -421,6 +421,24 @@ static void what_is_scheduled_stands_in_a_section_of_its_own(void **state)
     assert_non_null(strstr(fixture->error.message, "cancel_grace_ms"));
 }
 
+static void answers_are_reused_where_the_config_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(read_yaml(fixture, "max_batch_size: 0"));
+    assert_false(fixture->config.caches || fixture->config.coalesces);
+    assert_true(read_yaml(fixture, "response_cache: {enable: true}\nscheduling: {coalesce: true}"));
+    assert_true(fixture->config.caches && fixture->config.coalesces);
+    accepts(fixture, "response_cache { enable: false }");
+    assert_false(fixture->config.caches);
+    refuses(fixture,
+            "response_cache { enable: true } model_transaction_policy { decoupled: true }",
+            ERROR_INVALID_ARGUMENT, "only single answers are kept");
+    assert_false(read_yaml(fixture, "server: serve\nresponse_cache: {enable: true}"));
+    assert_non_null(strstr(fixture->error.message, "'response_cache'"));
+    assert_false(read_yaml(fixture, "server: serve\nscheduling: {coalesce: true}"));
+    assert_non_null(strstr(fixture->error.message, "'scheduling.coalesce'"));
+}
+
 static void what_executions_need_of_shared_resources(void **state)
 {
     struct fixture *fixture = *state;
@@ -455,6 +473,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(engines_are_named_by_backend_or_platform, setup, teardown),
         cmocka_unit_test_setup_teardown(environments_that_are_there_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_scheduled_stands_in_a_section_of_its_own, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(answers_are_reused_where_the_config_says_so, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_executions_need_of_shared_resources, setup, teardown),
         cmocka_unit_test_setup_teardown(queues_are_as_the_config_says, setup, teardown),

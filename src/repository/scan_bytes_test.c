@@ -43,6 +43,7 @@ static const struct model_config config = {
     .workers = {1, 4, 60},
     .device = {"cuda:0", 6},
     .queue = &queue,
+    .caches = true,
     .labels = labels,
     .label_count = 1,
     .written = {"\n\1m\40\0", 5},
@@ -96,6 +97,7 @@ static void a_scan_comes_back(void **state)
     assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
     assert_true(m->config->instance_count == 3);
     assert_memory_equal(&m->config->workers, &config.workers, sizeof config.workers);
+    assert_true(m->config->caches && !m->config->coalesces);
     assert_true(m->config->label_count == 1 && !n->config->label_count);
     assert_true(span_equal(m->config->labels[0].text, labels[0].text));
     assert_true(span_equal(m->config->written, config.written) && !n->config->written.size);
