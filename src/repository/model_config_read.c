@@ -570,10 +570,11 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     struct model_config config = {.device = SPAN("cpu")};
     struct maker maker = {&message, &sections, arena, &config, ret_error};
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
-        !make_batching(&maker) || !make_cache(&maker) || !make_inputs(&maker) || !make_outputs(&maker) ||
-        !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
-        !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
-        !make_sandbox(&maker) || !make_residency(&maker) || !keep_written(&maker, &message))
+        !make_batching(&maker) || !make_cache(&maker) || !make_inputs(&maker) ||
+        !make_outputs(&maker) || !make_instances(&maker) || !make_workers(&maker) ||
+        !make_parameters(&maker) || !make_python(&maker) || !make_server(&maker) ||
+        !make_steps(&maker) || !make_sandbox(&maker) || !make_residency(&maker) ||
+        !keep_written(&maker, &message))
         return false;
     *ret_config = config;
     return true;

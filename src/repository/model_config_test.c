@@ -430,8 +430,7 @@ static void answers_are_reused_where_the_config_says_so(void **state)
     assert_true(fixture->config.caches && fixture->config.coalesces);
     accepts(fixture, "response_cache { enable: false }");
     assert_false(fixture->config.caches);
-    refuses(fixture,
-            "response_cache { enable: true } model_transaction_policy { decoupled: true }",
+    refuses(fixture, "response_cache { enable: true } model_transaction_policy { decoupled: true }",
             ERROR_INVALID_ARGUMENT, "only single answers are kept");
     assert_false(read_yaml(fixture, "server: serve\nresponse_cache: {enable: true}"));
     assert_non_null(strstr(fixture->error.message, "'response_cache'"));

@@ -14,8 +14,8 @@ struct flight {
     struct arena arena;
     struct siphash_value key;
     struct list passengers; /* of struct inference, who wait for it */
-    size_t references;      /* passengers that wait or look at its outputs, and itself until its end */
-    bool listed;            /* in the generation's flights: others may board */
+    size_t references; /* passengers that wait or look at its outputs, and itself until its end */
+    bool listed;       /* in the generation's flights: others may board */
 };
 
 static struct span key_bytes(const struct siphash_value *key)

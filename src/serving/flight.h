@@ -3,12 +3,13 @@
  *
  * The execution is nobody's request but an inference of the server's own, a flight, which takes
  * over the memory of the first one's inputs; all of them are its passengers, the first like any
- * other, and hold no tensor memory. So each has its own deadline and may leave at any time; with the
- * last one gone the flight is cancelled. What it ends with, its failures included, is everybody's.
+ * other, and hold no tensor memory. So each has its own deadline and may leave at any time; with
+ * the last one gone the flight is cancelled. What it ends with, its failures included, is
+ * everybody's.
  *
- * A flight has no deadline of its own: nobody is refused in advance, and its turn comes as that of a
- * request without one. Requests of different priority do not share. The outputs lie where the worker
- * left them until the last passenger has sent them.
+ * A flight has no deadline of its own: nobody is refused in advance, and its turn comes as that of
+ * a request without one. Requests of different priority do not share. The outputs lie where the
+ * worker left them until the last passenger has sent them.
  *
  * Nested inferences go by themselves: they might wait for each other in a circle. */
 #ifndef TENSORD_SERVING_FLIGHT_H

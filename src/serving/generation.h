@@ -65,8 +65,8 @@ struct generation {
     struct timer dispatch_again; /* after an idle worker could be sent nothing, or to end a delay */
     uint64_t dispatched_ns;      /* when dispatch last ran, monotonic */
     struct generation_reuse reuse; /* of its answers */
-    struct server_pool *pool;    /* of a managed server, whose requests are visits; else NULL */
-    struct pipeline_plan *plan;  /* of a pipeline; else NULL */
+    struct server_pool *pool;      /* of a managed server, whose requests are visits; else NULL */
+    struct pipeline_plan *plan;    /* of a pipeline; else NULL */
 };
 
 /* A cold generation of the files of `found`, with one reference, the version's. */

@@ -10,8 +10,8 @@ enum { PLACE_BYTES = 3 * sizeof(struct map_slot) };
 void response_cache_init(struct response_cache *cache, uint64_t limit_bytes,
                          uint64_t entry_limit_bytes)
 {
-    *cache = (struct response_cache){.limit_bytes = limit_bytes,
-                                     .entry_limit_bytes = entry_limit_bytes};
+    *cache =
+        (struct response_cache){.limit_bytes = limit_bytes, .entry_limit_bytes = entry_limit_bytes};
     map_init(&cache->entries);
     list_init(&cache->idle);
 }

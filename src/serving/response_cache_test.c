@@ -212,14 +212,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(what_was_kept_is_found_as_it_was),
-        TEST(a_second_answer_to_the_same_changes_nothing),
-        TEST(the_longest_unused_goes_first),
-        TEST(no_more_is_held_than_the_limit),
-        TEST(what_is_too_large_is_not_kept),
-        TEST(what_is_lent_is_not_driven_out),
-        TEST(an_owners_answers_go_with_it),
-        TEST(a_lesser_limit_holds_at_once),
+        TEST(what_was_kept_is_found_as_it_was), TEST(a_second_answer_to_the_same_changes_nothing),
+        TEST(the_longest_unused_goes_first),    TEST(no_more_is_held_than_the_limit),
+        TEST(what_is_too_large_is_not_kept),    TEST(what_is_lent_is_not_driven_out),
+        TEST(an_owners_answers_go_with_it),     TEST(a_lesser_limit_holds_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

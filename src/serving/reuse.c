@@ -159,8 +159,8 @@ void reuse_keep(struct inference *inference, const struct inference_answer *answ
         inference->times.responses || !answer->outputs.count)
         return;
     uint64_t started_ns = clock_now_ns();
-    switch (response_cache_keep(cache, &generation->cached, &inference->reuse.key,
-                                &answer->outputs)) {
+    switch (
+        response_cache_keep(cache, &generation->cached, &inference->reuse.key, &answer->outputs)) {
     case CACHE_KEPT:
         metrics.limit_hits[LIMIT_cache_memory_mib] += cache->evictions - evictions;
         break;

@@ -31,9 +31,9 @@ static struct client *make(int32_t number)
     struct error error;
     struct client *client = client_new(&f, "m", 1, &error);
     assert_non_null(client);
-    memcpy(tensor_memory_at(client->inference.generation->memory,
-                            client->inference.inputs[0].extent),
-           &number, sizeof number);
+    memcpy(
+        tensor_memory_at(client->inference.generation->memory, client->inference.inputs[0].extent),
+        &number, sizeof number);
     return client;
 }
 
