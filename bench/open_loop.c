@@ -4,9 +4,10 @@
  * and so hide what happens under overload.
  * open_loop PORT REQUEST RATE SECONDS DEADLINE_MS CONNECTIONS
  * REQUEST is a file of a whole request, with its head. Prints one line:
- * due, answered (200), of those in time, refused (503), other answers, never sent for want of a
- * connection, then ms: the median and the 99th percentile of answers, the median, the 99th
- * percentile and the largest of refusals, and by how much the generator itself was late at most. */
+ * due, answered (200), of those in time, refused (503), let in but expired (503, and says so),
+ * other answers, never sent for want of a connection, then ms: the median and the 99th percentile
+ * of answers, the median, the 99th percentile and the largest of refusals, and by how much the
+ * generator itself was late at most. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
@@ -31,6 +32,7 @@ struct conn {
     char head[HEAD_BYTES];
     size_t head_bytes;
     int status;         /* 0: the head is not complete */
+    bool expired;       /* the body says so */
     uint64_t body_left; /* of the answer */
 };
 
@@ -47,7 +49,7 @@ static uint16_t port;
 static char *request;
 static size_t request_bytes;
 static struct latencies answers, refusals;
-static size_t others, unsent, in_time;
+static size_t expired, others, unsent, in_time;
 static double deadline_ms;
 
 static double now_s(void)
@@ -104,6 +106,8 @@ static void answered(struct conn *conn)
     if (conn->status == 200) {
         add(&answers, ms);
         in_time += ms <= deadline_ms;
+    } else if (conn->status == 503 && conn->expired) {
+        expired++;
     } else if (conn->status == 503) {
         add(&refusals, ms);
     } else {
@@ -159,7 +163,8 @@ static uint64_t length_of(const char *head)
     return field ? strtoull(field + 17, NULL, 10) : 0;
 }
 
-/* The head is complete once its blank line has come; what is behind that is body. */
+/* The head is complete once its blank line has come; what is behind that is body. That of a refusal
+ * is sent with its head. */
 static void take_head(struct conn *conn)
 {
     conn->head[conn->head_bytes] = '\0';
@@ -167,6 +172,7 @@ static void take_head(struct conn *conn)
     if (!end)
         return;
     conn->status = (int)strtol(conn->head + 9, NULL, 10);
+    conn->expired = strstr(end, "Request timeout expired") != NULL;
     conn->body_left = length_of(conn->head) - (conn->head_bytes - (size_t)(end + 4 - conn->head));
 }
 
@@ -273,8 +279,8 @@ int main(int count, char **arguments)
     }
     while (busy_count > 0 && now_s() < start + seconds + DRAIN_S)
         wait_until(now_s() + 0.1);
-    printf("%zu %zu %zu %zu %zu %zu %.2f %.2f %.2f %.2f %.2f %.2f\n", due_count, answers.count,
-           in_time, refusals.count, others + busy_count, unsent, share_of(&answers, 0.5),
+    printf("%zu %zu %zu %zu %zu %zu %zu %.2f %.2f %.2f %.2f %.2f %.2f\n", due_count, answers.count,
+           in_time, refusals.count, expired, others + busy_count, unsent, share_of(&answers, 0.5),
            share_of(&answers, 0.99), share_of(&refusals, 0.5), share_of(&refusals, 0.99),
            share_of(&refusals, 1), behind_ms);
     return 0;

@@ -23,6 +23,7 @@ class Outcome:
     answered: int
     in_time: int
     refused: int
+    expired: int
     others: int
     unsent: int
     answer_p50: float
@@ -52,7 +53,7 @@ def open_loop(build, server, file, rate, seconds, deadline_ms):
     if out.returncode != 0:
         load.failed(server, out.stdout + out.stderr)
     numbers = out.stdout.split()
-    return Outcome(*map(int, numbers[:6]), *map(float, numbers[6:]))
+    return Outcome(*map(int, numbers[:7]), *map(float, numbers[7:]))
 
 
 def rows(report, options, build, model, package, folder):
@@ -72,6 +73,7 @@ def rows(report, options, build, model, package, folder):
     report.add("requests that were due", got.due)
     report.add("answers in time, of the capacity", got.in_time / seconds / capacity, bound=0.9, at_least=True)
     report.add("answers too late, of all answers", 1 - got.in_time / max(1, got.answered))
+    report.add("let in, and not executed in time: expired", got.expired / max(1, got.expired + got.answered))
     report.add("answers, median", got.answer_p50, " ms")
     report.add("answers, p99", got.answer_p99, " ms")
     report.add("refusals, median", got.refusal_p50, " ms")

@@ -33,6 +33,8 @@ struct queue_entry {
     uint64_t deadline_ns; /* of the answer; CLOCK_NEVER: none */
     uint64_t timeout_ns; /* its own, in the queue; 0: none. Looked at where a policy_rule says so */
     bool alone;          /* it joins no others */
+    uint64_t
+        foreseen_ns; /* schedule.c's: the wait, where the deadline leaves little more; 0: not */
     /* The queue's own; the first may be read. */
     uint64_t arrived_ns;
     uint64_t expires_ns;               /* when its time in the queue is over; CLOCK_NEVER: never */

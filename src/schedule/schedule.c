@@ -16,6 +16,7 @@ void schedule_init(struct schedule *schedule, const struct schedule_policy *poli
     schedule->policy = *policy;
     schedule->joins = joins;
     queue_init(&schedule->queue);
+    allowance_init(&schedule->allowance);
     schedule_set_model(schedule, 0, 1);
 }
 
@@ -69,15 +70,14 @@ static bool is_full(const struct schedule *schedule, const struct queue_entry *e
            queue_level_count(&schedule->queue, entry->level) >= rule->queue_size;
 }
 
-/* Of a wait that is foreseen, so much more is allowed for: what is let in though it will be too
- * late is refused only when it has waited, and may keep a slot busy in vain. */
-enum { SPARE = 4 };
+/* Waits that are so short a part of the time that there is teach nothing: nobody minds. */
+enum { SHORT_PART = 4 };
 
 /* Whether an entry that has just come would wait for too long, as far as can be foreseen. */
-static enum schedule_verdict foresee(const struct schedule *schedule,
-                                     const struct queue_entry *entry, uint64_t now_ns,
-                                     uint64_t *ret_retry_ns)
+static enum schedule_verdict foresee(const struct schedule *schedule, struct queue_entry *entry,
+                                     uint64_t now_ns, uint64_t *ret_retry_ns)
 {
+    entry->foreseen_ns = 0;
     uint64_t limit_ns = schedule->policy.wait_limit_ns;
     if (entry->deadline_ns == CLOCK_NEVER &&
         (!limit_ns || slot_ns(schedule) + schedule_backlog_ns(schedule) <= limit_ns))
@@ -90,10 +90,14 @@ static enum schedule_verdict foresee(const struct schedule *schedule,
         *ret_retry_ns = wait_ns - limit_ns;
         return SCHEDULE_LONG;
     }
-    uint64_t end_ns = add_ns(now_ns + wait_ns + wait_ns / SPARE,
-                             learner_execution_ns(&schedule->learner, entry->node.size));
-    if (end_ns <= entry->deadline_ns)
+    uint64_t execution_ns = learner_execution_ns(&schedule->learner, entry->node.size);
+    uint64_t end_ns = now_ns + allowance_ns(&schedule->allowance, add_ns(wait_ns, execution_ns));
+    if (end_ns <= entry->deadline_ns) {
+        if (entry->deadline_ns != CLOCK_NEVER &&
+            wait_ns >= (entry->deadline_ns - now_ns) / SHORT_PART)
+            entry->foreseen_ns = wait_ns;
         return SCHEDULE_ADMITTED;
+    }
     *ret_retry_ns = end_ns - entry->deadline_ns;
     return SCHEDULE_LATE;
 }
@@ -110,6 +114,14 @@ enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_en
     if (verdict != SCHEDULE_ADMITTED)
         queue_remove(&schedule->queue, entry, false);
     return verdict;
+}
+
+/* It waits no longer: learns from how long it has. */
+static void learn_wait(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns)
+{
+    if (entry->foreseen_ns)
+        allowance_learn(&schedule->allowance, entry->foreseen_ns, now_ns - entry->arrived_ns);
+    entry->foreseen_ns = 0;
 }
 
 bool schedule_repeat(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns)
@@ -144,6 +156,7 @@ enum schedule_expiry schedule_expire(struct schedule *schedule, struct queue_ent
                                      uint64_t now_ns)
 {
     if (entry->deadline_ns <= now_ns) {
+        learn_wait(schedule, entry, now_ns);
         queue_remove(&schedule->queue, entry, false);
         return SCHEDULE_TOO_LATE;
     }
@@ -246,6 +259,7 @@ static size_t settle_late(struct schedule *schedule, struct schedule_batch *batc
             entry->action == POLICY_DELAY)
             delay(schedule, entry);
         else {
+            learn_wait(schedule, entry, now_ns);
             queue_remove(&schedule->queue, entry, false);
             batch->late[kept++] = entry;
         }
@@ -347,7 +361,8 @@ static size_t most_requests(const struct schedule *schedule)
     return left < SCHEDULE_MAX_BATCH ? left : SCHEDULE_MAX_BATCH;
 }
 
-static void commit(struct schedule *schedule, struct schedule_batch *batch, size_t count)
+static void commit(struct schedule *schedule, struct schedule_batch *batch, size_t count,
+                   uint64_t now_ns)
 {
     batch->count = count;
     batch->rows = 0;
@@ -355,6 +370,7 @@ static void commit(struct schedule *schedule, struct schedule_batch *batch, size
         batch->rows += batch->entries[i]->rows;
         if (SCHEDULE_PLANT == PLANT_DOUBLED && i == 3)
             continue;
+        learn_wait(schedule, batch->entries[i], now_ns);
         queue_remove(&schedule->queue, batch->entries[i], true);
     }
 }
@@ -378,7 +394,7 @@ void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
     size_t count = ret_batch->count;
     if (count > 0 && is_explicit(&schedule->policy))
         count = explicit_count(schedule, &forming, now_ns);
-    commit(schedule, ret_batch, count);
+    commit(schedule, ret_batch, count, now_ns);
 }
 
 void schedule_put_back(struct schedule *schedule, struct queue_entry *entry)

@@ -16,6 +16,7 @@
 #ifndef TENSORD_SCHEDULE_SCHEDULE_H
 #define TENSORD_SCHEDULE_SCHEDULE_H
 
+#include "schedule/allowance.h"
 #include "schedule/learner.h"
 #include "schedule/queue.h"
 
@@ -29,11 +30,12 @@ struct schedule {
     schedule_joins *joins;
     struct queue queue;
     struct learner learner;
-    uint64_t max_rows;  /* of a joined execution; 0: requests are not joined */
-    uint64_t max_slots; /* that an engine can use at once, of all workers */
-    uint64_t running;   /* executions */
-    uint64_t requests;  /* in them */
-    uint64_t busy_ns;   /* the sum of all executions' times, until changed_ns */
+    struct allowance allowance; /* of waits for deadlines */
+    uint64_t max_rows;          /* of a joined execution; 0: requests are not joined */
+    uint64_t max_slots;         /* that an engine can use at once, of all workers */
+    uint64_t running;           /* executions */
+    uint64_t requests;          /* in them */
+    uint64_t busy_ns;           /* the sum of all executions' times, until changed_ns */
     uint64_t changed_ns;
 };
 
