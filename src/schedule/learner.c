@@ -291,14 +291,18 @@ static float expected(const struct learner_cell *cell)
     return cell->row_ns <= fastest * ALIKE ? cell->row_ns : fastest;
 }
 
+/* Where so many rows were not measured, a larger execution takes no less than a smaller one. */
 uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows)
 {
-    unsigned size = size_of(rows < learner->rows ? rows : learner->rows);
-    for (unsigned width = learner->width + 1U; width-- > 0;) {
-        const struct learner_cell *cell = &learner->cells[size][width];
-        if (cell->row_ns > 0)
-            return (uint64_t)((double)expected(cell) * (double)rows *
-                              (double)(UINT64_C(1) << width));
+    unsigned size = size_of(rows);
+    for (unsigned smaller = size + 1; smaller-- > 0;) {
+        double counted = smaller == size ? (double)rows : (double)(UINT64_C(1) << smaller);
+        for (unsigned width = learner->width + 1U; width-- > 0;) {
+            const struct learner_cell *cell = &learner->cells[smaller][width];
+            if (cell->row_ns > 0)
+                return (uint64_t)((double)expected(cell) * counted *
+                                  (double)(UINT64_C(1) << width));
+        }
     }
     return 0;
 }

@@ -196,6 +196,18 @@ static void a_wait_is_foreseen_from_what_smaller_batches_took(void **state)
     assert_int_equal(learner_wait_ns(&learner, 64), 1000000); /* as if all went at once */
 }
 
+static void larger_requests_than_were_seen_promise_what_smaller_ones_took(void **state)
+{
+    for (int i = 0; i < 3; i++)
+        learner_observe(&learner, 1, 1, 1000000, false);
+    learner.rows = 1; /* what it likes is no matter */
+    assert_int_equal(learner_execution_ns(&learner, 5000), 1000000);
+    for (int i = 0; i < 3; i++)
+        learner_observe(&learner, 5000, 1, 10000000, false);
+    assert_in_range(learner_execution_ns(&learner, 5000), 9999000, 10001000);
+    assert_int_equal(learner_execution_ns(&learner, 1), 1000000);
+}
+
 static void it_remembers_over_a_restart(void **state)
 {
     struct learner_point points[LEARNER_POINTS + 3];
@@ -242,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup(slots_are_used_until_known_to_be_dearer, set_up),
         cmocka_unit_test_setup(waits_are_foreseen, set_up),
         cmocka_unit_test_setup(a_wait_is_foreseen_from_what_smaller_batches_took, set_up),
+        cmocka_unit_test_setup(larger_requests_than_were_seen_promise_what_smaller_ones_took, set_up),
         cmocka_unit_test_setup(it_remembers_over_a_restart, set_up),
         cmocka_unit_test_setup(odd_limits_are_kept, set_up),
     };

@@ -133,6 +133,12 @@ static uint64_t due_ns(const struct queue_entry *entry, const struct schedule_po
     return add_ns(due, (entry->level - 1) * policy->aging_ns);
 }
 
+static void set_rows(struct queue_entry *entry, uint64_t rows)
+{
+    entry->rows = rows;
+    entry->node.size = rows < MOST_ROWS ? rows : MOST_ROWS;
+}
+
 void queue_add(struct queue *queue, struct queue_entry *entry, const struct schedule_policy *policy,
                uint64_t now_ns)
 {
@@ -141,7 +147,7 @@ void queue_add(struct queue *queue, struct queue_entry *entry, const struct sche
     set_expiry(entry, policy);
     entry->node.key = due_ns(entry, policy);
     entry->node.sequence = queue->sequence++;
-    entry->node.size = entry->rows < MOST_ROWS ? entry->rows : MOST_ROWS;
+    set_rows(entry, entry->rows);
     queue_add_again(queue, entry, policy);
 }
 
@@ -174,6 +180,16 @@ void queue_remove(struct queue *queue, struct queue_entry *entry, bool served)
     if (served)
         entry->flow->tag += service_of(entry);
     leave(queue, entry);
+}
+
+void queue_recount(struct queue *queue, struct queue_entry *entry, uint64_t rows)
+{
+    assert(entry->waits && rows > 0);
+    queue->rows -= entry->node.size;
+    order_remove(&entry->flow->order, &entry->node);
+    set_rows(entry, rows);
+    order_add(&entry->flow->order, &entry->node);
+    queue->rows += entry->node.size;
 }
 
 void queue_delay(struct queue *queue, struct queue_entry *entry, uint64_t delay_ns)

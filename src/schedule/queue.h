@@ -82,6 +82,9 @@ void queue_add_again(struct queue *queue, struct queue_entry *entry,
 /* Takes an entry out. served: its caller has had its turn. */
 void queue_remove(struct queue *queue, struct queue_entry *entry, bool served);
 
+/* A waiting entry counts for so many rows from now on; its turn stays. */
+void queue_recount(struct queue *queue, struct queue_entry *entry, uint64_t rows);
+
 /* Moves an entry behind all that will be due within delay_ns. */
 void queue_delay(struct queue *queue, struct queue_entry *entry, uint64_t delay_ns);
 

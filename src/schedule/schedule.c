@@ -132,6 +132,13 @@ bool schedule_repeat(struct schedule *schedule, struct queue_entry *entry, uint6
     return true;
 }
 
+void schedule_recount(struct schedule *schedule, struct queue_entry *entry, uint64_t rows,
+                      bool alone)
+{
+    entry->alone = alone;
+    queue_recount(&schedule->queue, entry, rows);
+}
+
 /* ---- out ---- */
 
 void schedule_leave(struct schedule *schedule, struct queue_entry *entry)
@@ -185,13 +192,14 @@ static bool is_over(const struct queue_entry *entry, uint64_t now_ns)
     return schedule_expires_ns(entry) <= now_ns;
 }
 
-/* It would not end in time, were it started now. */
-static bool is_hopeless(const struct schedule *schedule, const struct queue_entry *entry,
-                        uint64_t now_ns)
+uint64_t schedule_lateness_ns(const struct schedule *schedule, const struct queue_entry *entry,
+                              uint64_t now_ns)
 {
-    return entry->deadline_ns != CLOCK_NEVER &&
-           add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->node.size)) >
-               entry->deadline_ns;
+    if (entry->deadline_ns == CLOCK_NEVER)
+        return 0;
+    uint64_t end_ns =
+        add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->node.size));
+    return end_ns > entry->deadline_ns ? end_ns - entry->deadline_ns : 0;
 }
 
 static bool fits(const struct schedule *schedule, const struct forming *forming,
@@ -222,7 +230,7 @@ static void gather(struct schedule *schedule, uint64_t now_ns, struct forming *f
     struct queue_entry *entry = queue_look_first(&schedule->queue, forming->limit);
     for (int looks = 0; entry && looks < LOOKS && !is_complete(schedule, forming); looks++) {
         bool taken = false;
-        if (is_over(entry, now_ns) || is_hopeless(schedule, entry, now_ns)) {
+        if (is_over(entry, now_ns) || schedule_lateness_ns(schedule, entry, now_ns)) {
             batch->late[batch->late_count++] = entry;
         } else if (fits(schedule, forming, entry)) {
             batch->entries[batch->count++] = entry;

@@ -73,6 +73,10 @@ enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_en
  * it must not, for the queue is full or its time is over. */
 bool schedule_repeat(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns);
 
+/* The model is known now, and with it what a request counts for that has waited meanwhile. */
+void schedule_recount(struct schedule *schedule, struct queue_entry *entry, uint64_t rows,
+                      bool alone);
+
 /* A waiting request goes. */
 void schedule_leave(struct schedule *schedule, struct queue_entry *entry);
 
@@ -88,6 +92,10 @@ uint64_t schedule_expires_ns(const struct queue_entry *entry);
 /* What becomes of a waiting request as time passes. */
 enum schedule_expiry schedule_expire(struct schedule *schedule, struct queue_entry *entry,
                                      uint64_t now_ns);
+
+/* By how much a request would miss its deadline, were it started now, as far as is known. */
+uint64_t schedule_lateness_ns(const struct schedule *schedule, const struct queue_entry *entry,
+                              uint64_t now_ns);
 
 /* What is to be done now. */
 struct schedule_batch {

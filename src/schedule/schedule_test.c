@@ -380,6 +380,23 @@ static void a_level_may_have_a_bound_of_its_own(void **state)
     assert_int_equal(submit(&requests[4]), SCHEDULE_FULL);
 }
 
+/* It came before anybody knew that the model counts no rows. */
+static void what_is_counted_anew_is_not_too_late_any_more(void **state)
+{
+    begin(&plain, 0, 1); /* nothing is known */
+    struct request *large = make();
+    large->entry.rows = 1000;
+    large->entry.deadline_ns = now_ns + 100 * (uint64_t)MS;
+    assert_int_equal(submit(large), SCHEDULE_ADMITTED);
+    know(1);
+    add();
+    schedule_recount(&schedule, &large->entry, 1, false);
+    assert_int_equal(schedule_backlog_ns(&schedule), 2 * MS);
+    assert_int_equal(take(1), 1);
+    assert_first(large);
+    assert_int_equal(batch.late_count, 0);
+}
+
 static void what_would_be_too_late_is_refused_at_once(void **state)
 {
     begin(&plain, 0, 1);
@@ -521,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup(deadlines_decide_among_equals, set_up),
         cmocka_unit_test_setup(a_full_queue_refuses_and_says_when_to_come_back, set_up),
         cmocka_unit_test_setup(a_level_may_have_a_bound_of_its_own, set_up),
+        cmocka_unit_test_setup(what_is_counted_anew_is_not_too_late_any_more, set_up),
         cmocka_unit_test_setup(what_would_be_too_late_is_refused_at_once, set_up),
         cmocka_unit_test_setup(waits_may_be_bounded, set_up),
         cmocka_unit_test_setup(deadlines_end_waiting, set_up),

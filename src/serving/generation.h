@@ -155,7 +155,8 @@ void generation_dispatch(struct generation *generation);
 /* Refuses all that waits, with that error. */
 void generation_refuse(struct generation *generation, const struct error *error);
 
-/* Refuses what waits and does not meet the schema, which has just become known. */
+/* The schema has just become known: refuses what waits and does not meet it, and counts the rows of
+ * the rest as it says. */
 void generation_check_queue(struct generation *generation);
 
 /* Its worker did what it must not: kills it. */

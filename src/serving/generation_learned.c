@@ -27,9 +27,6 @@ void generation_set_model(struct generation *generation, uint64_t max_rows, uint
 {
     struct schedule *schedule = &generation->schedule;
     struct learned_subject subject = subject_of(generation);
-    if (max_rows == schedule->max_rows && max_slots == schedule->max_slots)
-        return;
-    generation_keep_learned(generation);
     schedule_set_model(schedule, max_rows, max_slots);
     learned_recall(&generation->version->model->serving->learned, &subject, &schedule->learner);
 }

@@ -216,26 +216,30 @@ void generation_withdraw(struct generation *generation, struct inference *infere
     left(generation);
 }
 
-/* Its deadline has passed, or will before it could be answered; else its time in the queue is over.
- */
-static void refuse_late(struct inference *inference, bool too_late)
+/* Its deadline has passed; else its time in the queue is over; else it is foreseen that it would be
+ * answered too late. */
+static void refuse_late(const struct generation *generation, struct inference *inference,
+                        uint64_t now_ns)
 {
     struct error error UNSET;
-    if (too_late)
+    const struct queue_entry *entry = &inference->entry;
+    if (entry->deadline_ns <= now_ns)
         inference_deadline_error(inference, false, &error);
-    else
+    else if (entry->expires_ns <= now_ns)
         error_set(&error, ERROR_UNAVAILABLE, "Request timeout expired");
+    else
+        late_error("be answered too late",
+                   schedule_lateness_ns(&generation->schedule, entry, now_ns), &error);
     inference_refuse(inference, &error);
 }
 
 void generation_expire(struct generation *generation, struct inference *inference)
 {
-    enum schedule_expiry expiry =
-        schedule_expire(&generation->schedule, &inference->entry, clock_now_ns());
-    if (expiry == SCHEDULE_WAITS)
+    uint64_t now_ns = clock_now_ns();
+    if (schedule_expire(&generation->schedule, &inference->entry, now_ns) == SCHEDULE_WAITS)
         return;
     left(generation);
-    refuse_late(inference, expiry == SCHEDULE_TOO_LATE);
+    refuse_late(generation, inference, now_ns);
 }
 
 void generation_refuse(struct generation *generation, const struct error *error)
@@ -258,7 +262,8 @@ void generation_check_queue(struct generation *generation)
         struct error error;
         next = queue_after(queue, entry);
         if (inference_check(inference, &error)) {
-            entry->alone = inference->runs_alone;
+            schedule_recount(&generation->schedule, entry, rows_of(generation, inference),
+                             inference->runs_alone);
             continue;
         }
         generation_withdraw(generation, inference);
@@ -335,8 +340,7 @@ static bool take_batch(struct generation *generation, uint64_t room, struct sche
     schedule_take(&generation->schedule, generation->dispatched_ns, room, batch);
     generation->state.queued -= batch->count + batch->late_count;
     for (size_t i = 0; i < batch->late_count; i++)
-        refuse_late(inference_of(batch->late[i]),
-                    batch->late[i]->expires_ns > generation->dispatched_ns);
+        refuse_late(generation, inference_of(batch->late[i]), generation->dispatched_ns);
     return batch->count > 0 || batch->late_count > 0;
 }
 

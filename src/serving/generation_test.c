@@ -67,6 +67,50 @@ static void what_came_while_it_loaded_is_checked_afterwards(void **state)
     fixture_fini(&f);
 }
 
+/* How many rows a request counts for, the model says: until then, none of it has any. */
+static void what_came_while_it_loaded_is_counted_afterwards(void **state)
+{
+    enum { MANY = 50000, ROW_MS = 10, DEADLINE_MS = 60000 };
+    struct error error;
+    struct played_worker *worker = make(LOAD_ALL);
+    struct learner *learner = &fixture_generation(&f, "m")->schedule.learner;
+    struct client *large = client_new(&f, "m", MANY, &error);
+    large->inference.deadline_ns = clock_now_ns() + DEADLINE_MS * CLOCK_NS_PER_MS;
+    client_submit(large);
+    struct client *small = ask(1);
+    for (int i = 0; i < LEARNER_SAMPLES; i++)
+        learner_observe(learner, 1, 1, ROW_MS * CLOCK_NS_PER_MS, false);
+    worker_ready(&f, worker, 0);
+    answer_all(worker);
+    client_expect(small, ERROR_OK);
+    client_expect(large, ERROR_OK);
+    fixture_fini(&f);
+}
+
+/* Which is no timeout: the client is told when to come back. */
+static void what_has_become_too_late_is_told_so(void **state)
+{
+    enum { MANY = 1000, ROWS_MS = 60000, DEADLINE_MS = 30000 };
+    struct error error;
+    struct played_worker *worker = make(LOAD_ALL);
+    worker_ready(&f, worker, MANY);
+    struct client *running = ask(1), *large = client_new(&f, "m", MANY, &error);
+    large->inference.deadline_ns = clock_now_ns() + DEADLINE_MS * CLOCK_NS_PER_MS;
+    client_submit(large);
+    struct client *small = ask(1);
+    for (int i = 0; i < LEARNER_SAMPLES; i++)
+        learner_observe(&fixture_generation(&f, "m")->schedule.learner, MANY, 1,
+                        ROWS_MS * CLOCK_NS_PER_MS, false);
+    answer_all(worker);
+    client_expect(running, ERROR_OK);
+    client_expect(small, ERROR_OK);
+    assert_true(span_starts_with(span_of(large->error.message),
+                                 SPAN("the request would be answered too late: try again in ")));
+    assert_in_range(large->error.retry_after_s, 29, 31);
+    client_expect(large, ERROR_UNAVAILABLE);
+    fixture_fini(&f);
+}
+
 static void a_lazy_one_is_probed_and_woken(void **state)
 {
     struct played_worker *worker = make(LOAD_LAZY);
@@ -252,6 +296,26 @@ static void the_queue_is_bounded(void **state)
     fixture_fini(&f);
 }
 
+/* Of the simplest of models, too: one that joins nothing and runs one execution at a time. */
+static void what_was_learned_is_there_after_an_unload(void **state)
+{
+    struct played_worker *worker = make(LOAD_ALL);
+    struct model *model = fixture_version(&f, "m")->model;
+    worker_ready(&f, worker, 0);
+    for (int i = 0; i < LEARNER_SAMPLES; i++) {
+        struct client *client = ask(1);
+        answer_all(worker);
+        client_expect(client, ERROR_OK);
+    }
+    model_unload(model);
+    worker_end(&f, worker, "exited with status 0");
+    model_load(model, NULL);
+    fixture_scan(&f);
+    worker_ready(&f, worker_of(&f, "m"), 0);
+    assert_true(learner_row_ns(&fixture_generation(&f, "m")->schedule.learner) > 0);
+    fixture_fini(&f);
+}
+
 static void how_many_executions_is_learned_of_data_alone(void **state)
 {
     fixture_init(&f, LOAD_ALL);
@@ -271,6 +335,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_while_it_loads_waits),
         cmocka_unit_test(what_came_while_it_loaded_is_checked_afterwards),
+        cmocka_unit_test(what_came_while_it_loaded_is_counted_afterwards),
+        cmocka_unit_test(what_has_become_too_late_is_told_so),
         cmocka_unit_test(a_lazy_one_is_probed_and_woken),
         cmocka_unit_test(a_load_that_fails_refuses_what_waits),
         cmocka_unit_test(files_that_are_being_written_are_tried_again),
@@ -281,6 +347,7 @@ int main(void)
         cmocka_unit_test(an_unloaded_one_whose_worker_dies_is_restarted_for_what_waits),
         cmocka_unit_test(one_that_is_abandoned_ends_without_an_answer),
         cmocka_unit_test(the_queue_is_bounded),
+        cmocka_unit_test(what_was_learned_is_there_after_an_unload),
         cmocka_unit_test(how_many_executions_is_learned_of_data_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
