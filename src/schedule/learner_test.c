@@ -254,7 +254,8 @@ int main(void)
         cmocka_unit_test_setup(slots_are_used_until_known_to_be_dearer, set_up),
         cmocka_unit_test_setup(waits_are_foreseen, set_up),
         cmocka_unit_test_setup(a_wait_is_foreseen_from_what_smaller_batches_took, set_up),
-        cmocka_unit_test_setup(larger_requests_than_were_seen_promise_what_smaller_ones_took, set_up),
+        cmocka_unit_test_setup(larger_requests_than_were_seen_promise_what_smaller_ones_took,
+                               set_up),
         cmocka_unit_test_setup(it_remembers_over_a_restart, set_up),
         cmocka_unit_test_setup(odd_limits_are_kept, set_up),
     };

@@ -197,8 +197,7 @@ uint64_t schedule_lateness_ns(const struct schedule *schedule, const struct queu
 {
     if (entry->deadline_ns == CLOCK_NEVER)
         return 0;
-    uint64_t end_ns =
-        add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->node.size));
+    uint64_t end_ns = add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->node.size));
     return end_ns > entry->deadline_ns ? end_ns - entry->deadline_ns : 0;
 }
 
