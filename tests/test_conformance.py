@@ -16,12 +16,6 @@ SUITE = Path(__file__).resolve().parents[1] / "conformance"
 TIMEOUT_S = 600
 sys.path.insert(0, str(SUITE))
 
-# What is not as it should be yet.
-OPEN = {"bad.json.shape-empty", "classification.top", "classification.batch", "classification.more-than-there-are", "config.batch",
-        "errors.batch-size", "errors.unequal-batches", "grpc.config", "grpc.infer.classification", "statistics.batches",
-        "statistics.counts"}
-
-
 def run(url, report, *arguments):
     """(the command's status, its results)"""
     command = [sys.executable, "-m", "oip_conformance", url, "--json", report, *arguments]
@@ -46,8 +40,7 @@ def test_our_server_passes(server, tmp_path):
     token = f"Authorization: Bearer {ours.admin_token}"
     _, results = run(ours.url, tmp_path / "report", "--grpc-url", ours.netloc, "--header", token)
     failed = {f"{result['id']} over {result['transport']}": result["reason"] for result in results if result["outcome"] == "fail"}
-    assert {name: reason for name, reason in failed.items() if name.split(" ")[0] not in OPEN} == {}
-    assert all(any(name.startswith(f"{one} ") for name in failed) for one in OPEN), "these pass now"
+    assert failed == {}
     passed = [result["transport"] for result in results if result["outcome"] == "pass"]
     assert min(passed.count(name) for name in ("HTTP/1.1", "HTTP/2", "gRPC")) > 150
 

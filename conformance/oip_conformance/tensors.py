@@ -42,7 +42,7 @@ def unpack(datatype, data):
 
 def tensor(data, datatype="FP32", shape=None, name="INPUT0", **more):
     """An input of a request in JSON."""
-    return {"name": name, "datatype": datatype, "shape": shape or [1, len(data)], "data": data, **more}
+    return {"name": name, "datatype": datatype, "shape": [1, len(data)] if shape is None else shape, "data": data, **more}
 
 
 def request(*inputs, **more):

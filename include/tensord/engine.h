@@ -102,7 +102,8 @@ enum tensord_batching {
         0, /* the host finds out from the shapes and by trying (docs/engines.md) */
     TENSORD_BATCHING_NO,
     TENSORD_BATCHING_YES,
-    TENSORD_BATCHING_OWN /* the engine has its own way: never joined, whatever the config says */
+    TENSORD_BATCHING_OWN /* the engine has its own way: never joined, whatever the config says; a
+                            request has max_batch_size rows at most, or none when that is 0 */
 };
 
 /* What a loaded model is like. Everything it points to belongs to the engine and stays valid until

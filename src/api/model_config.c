@@ -127,7 +127,7 @@ static bool complete_scheduling(struct completer *completer)
     config->max_batch_size =
         (int32_t)(completer->schema->max_batch_size < INT32_MAX ? completer->schema->max_batch_size
                                                                 : INT32_MAX);
-    if (config->which_scheduling_choice == 0 && config->max_batch_size > 0) {
+    if (config->which_scheduling_choice == 0 && completer->schema->joins) {
         config->dynamic_batching =
             arena_calloc(completer->arena, 1, sizeof *config->dynamic_batching);
         config->which_scheduling_choice = DYNAMIC_BATCHING;

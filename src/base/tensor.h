@@ -69,7 +69,9 @@ struct schema {
     struct tensor_info *outputs;
     size_t output_count;
     uint32_t concurrency;    /* executions that a worker runs at once, ≥ 1 */
-    uint32_t max_batch_size; /* rows that may be joined; 0: requests are never joined */
+    uint32_t max_batch_size; /* rows of a batch, at most; 0: requests have no rows */
+    bool joins;              /* requests may be joined along their rows */
+    bool bounds_rows;        /* a request may have no more than max_batch_size */
     bool streams;            /* may answer several times */
     bool inline_execution;   /* an execution takes microseconds */
     struct span batch_note;  /* why requests are, or are not, joined */

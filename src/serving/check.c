@@ -116,8 +116,8 @@ static size_t required_count(const struct schema *schema, const struct channel_t
     return required;
 }
 
-/* Joined requests share their first dimension: all inputs of one request that have rows must have
- * the same number. */
+/* All inputs of one request that have rows must have the same number, and no more than the config
+ * allows. */
 static bool check_batch(const struct schema *schema, struct span model,
                         const struct channel_tensor *inputs, size_t count, struct error *ret_error)
 {
@@ -132,6 +132,10 @@ static bool check_batch(const struct schema *schema, struct span model,
                 "inputs of model '%.*s' must have the same batch size in their first dimension",
                 SPAN_ARGS(model));
     }
+    if (first && schema->bounds_rows && first->shape.dims[0] > schema->max_batch_size)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "inference request batch-size must be <= %u for '%.*s'",
+                         schema->max_batch_size, SPAN_ARGS(model));
     return true;
 }
 

@@ -82,6 +82,21 @@ static void bad_inputs_are_explained(void **state)
             (struct span[]){SPAN("a"), SPAN("b")}, 2);
 }
 
+static void rows_are_bounded_where_the_config_bounds_them(void **state)
+{
+    (void)state;
+    struct schema bounded = schema;
+    struct channel_tensor given[] = {tensor(TENSORD_FP32, 9, 16)};
+    struct span names[] = {SPAN("a")};
+    struct error error;
+    assert_true(check_inputs(&bounded, SPAN("m"), given, names, 1, &error));
+    bounded.bounds_rows = true;
+    assert_false(check_inputs(&bounded, SPAN("m"), given, names, 1, &error));
+    assert_string_equal(error.message, "inference request batch-size must be <= 8 for 'm'");
+    given[0].shape.dims[0] = 8;
+    assert_true(check_inputs(&bounded, SPAN("m"), given, names, 1, &error));
+}
+
 static void strings_fill_their_tensor_to_the_byte(void **state)
 {
     static const char two[] = "\1\0\0\0a\2\0\0\0bc";
@@ -119,6 +134,7 @@ int main(void)
         cmocka_unit_test(good_inputs_are_put_in_order),
         cmocka_unit_test(any_rank_will_do_where_it_is_said),
         cmocka_unit_test(bad_inputs_are_explained),
+        cmocka_unit_test(rows_are_bounded_where_the_config_bounds_them),
         cmocka_unit_test(strings_fill_their_tensor_to_the_byte),
         cmocka_unit_test(outputs_become_bits),
     };

@@ -173,7 +173,8 @@ static bool take_schema(struct generation *generation, const struct schema *sche
     generation->schema = schema_copy(schema);
     if (!generation->schema)
         return error_no_memory(ret_error);
-    generation_set_model(generation, schema->max_batch_size, schema->concurrency);
+    generation_set_model(generation, schema->joins ? schema->max_batch_size : 0,
+                         schema->concurrency);
     generation_check_queue(generation);
     return true;
 }

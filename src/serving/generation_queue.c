@@ -95,10 +95,10 @@ static struct inference *inference_of(struct queue_entry *entry)
     return list_entry(entry, struct inference, entry);
 }
 
-/* Rows that count: those of a model whose requests have rows. */
+/* Rows that count: those of a model whose requests are joined. */
 static uint64_t rows_of(const struct generation *generation, const struct inference *inference)
 {
-    return generation->schema && !generation->schema->max_batch_size ? 1 : batch_rows(inference);
+    return generation->schema && !generation->schema->joins ? 1 : batch_rows(inference);
 }
 
 static bool late_error(const char *what, uint64_t retry_ns, struct error *ret_error)
@@ -352,7 +352,7 @@ static bool send_batch(struct generation *generation, struct schedule_batch *bat
     for (size_t i = 0; i < batch->count; i++)
         inferences[i] = inference_of(batch->entries[i]);
     put_back(generation, batch, replica_fitting(inferences, batch->count));
-    uint64_t rows = generation->schema->max_batch_size ? batch->rows : 1;
+    uint64_t rows = generation->schema->joins ? batch->rows : 1;
     struct replica *replica = generation_workers_next(generation);
     if (batch->count == 0 || replica_execute(replica, inferences, batch->count, rows))
         return true;

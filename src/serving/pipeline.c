@@ -189,6 +189,7 @@ static void fill_schema(const struct generation *generation, struct schema *sche
     schema->batch_note = SPAN("its steps join requests");
     schema->concurrency = spec->concurrency ? spec->concurrency : PIPELINE_USUAL_REQUESTS;
     schema->max_batch_size = spec->max_batch_size > 0 ? (uint32_t)spec->max_batch_size : 0;
+    schema->joins = schema->bounds_rows = schema->max_batch_size > 0;
 }
 
 static bool derive(struct pipeline *pipeline, const struct schema *const *schemas,

@@ -525,7 +525,7 @@ uint64_t replica_room(const struct replica *replica)
     if (replica->pipeline)
         return 0;
     return count < MAX_EXECUTIONS && count * replica->compute_ns < AHEAD_NS &&
-           schema->max_batch_size == 0;
+           !schema->joins;
 }
 
 size_t replica_executions(const struct replica *replica)

@@ -351,7 +351,11 @@ static void say_ready(struct fixture *f, struct played_worker *worker, const cha
 {
     struct record_writer writer;
     const struct record_ready head = {
-        .concurrency = 1, .max_batch_size = max_rows, .streams = streams};
+        .concurrency = 1,
+        .max_batch_size = max_rows,
+        .streams = streams,
+        .rows = max_rows ? ROWS_JOIN : 0,
+    };
     worker->ready = true;
     if (!worker->keeps) {
         send_schema(f, worker, false, "x");

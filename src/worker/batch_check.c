@@ -363,6 +363,7 @@ static void decide(struct host *host, uint32_t max_batch_size, const char *note)
 {
     uint32_t bound = host->description.max_batch_size;
     host->max_batch_size = bound && max_batch_size > bound ? bound : max_batch_size;
+    host->joins = max_batch_size > 0;
     snprintf(host->batch_note, sizeof host->batch_note, "%s", note);
 }
 
@@ -385,19 +386,34 @@ static void decide_by_trying(struct host *host)
              "not joined: the model could not be tried (%s)", host_reason(TENSORD_INTERNAL));
 }
 
+/* The rows that the config allows, 0 when it says nothing. */
+static uint32_t configured_rows(const struct worker_spec *spec)
+{
+    int64_t rows = spec->max_batch_size;
+    return rows <= 0 ? 0 : (uint32_t)(rows < INT32_MAX ? rows : INT32_MAX);
+}
+
+/* Requests have rows where the model says so, and it joins them as it likes. */
+static void decide_own(struct host *host)
+{
+    decide(host, host->description.max_batch_size,
+           "not joined: the model takes requests as they are");
+    host->joins = false;
+    host->bounds_rows = true;
+}
+
 void host_check_batching(struct host *host)
 {
     const struct worker_spec *spec = host->spec;
     enum tensord_batching batching = host->description.batching;
-    host->max_batch_size = 0;
+    decide(host, 0, "");
+    host->bounds_rows = spec->max_batch_size > 0;
     if (batching == TENSORD_BATCHING_OWN)
-        decide(host, 0, "not joined: the model takes requests as they are");
+        decide_own(host);
     else if (!spec->may_batch || spec->max_batch_size == 0)
         decide(host, 0, "not joined: off by the model's config");
     else if (spec->max_batch_size > 0)
-        decide(host,
-               (uint32_t)(spec->max_batch_size < INT32_MAX ? spec->max_batch_size : INT32_MAX),
-               "joined: on by the model's config");
+        decide(host, configured_rows(spec), "joined: on by the model's config");
     else if (batching == TENSORD_BATCHING_NO)
         decide(host, 0, "not joined: the engine gains nothing by it");
     else if (batching == TENSORD_BATCHING_YES)

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define CHANNEL_MAGIC UINT32_C(0x74646368)
-#define CHANNEL_VERSION 5
+#define CHANNEL_VERSION 6
 #define RING_BYTES (UINT32_C(512) << 10)
 /* A record that fits an empty ring wherever its end is: with the padding before it, half and half.
  * One request with 1,024 inputs of 16 dimensions fits. */
@@ -165,8 +165,10 @@ struct record_ready {
     uint32_t platform_size;
     uint32_t engine_size;
     uint32_t note_size;
-    uint32_t reserved;
+    uint32_t rows; /* ROWS_…, added up */
 };
+
+enum { ROWS_JOIN = 1, ROWS_BOUNDED = 2 }; /* what struct schema says of max_batch_size */
 
 struct record_failed {
     uint32_t status; /* enum tensord_status */

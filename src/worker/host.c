@@ -247,6 +247,7 @@ static void send_ready(struct host *host)
         .platform_size = (uint32_t)platform.size,
         .engine_size = (uint32_t)engine.size,
         .note_size = (uint32_t)note.size,
+        .rows = (host->joins ? ROWS_JOIN : 0) | (host->bounds_rows ? ROWS_BOUNDED : 0),
     };
     record_put(&writer, &head, sizeof head);
     record_put_string(&writer, platform);

@@ -96,6 +96,7 @@ struct host {
     void *model;
     struct tensord_description description;
     uint32_t max_batch_size;
+    bool joins, bounds_rows; /* as struct schema says */
     char batch_note[256];
     struct channel_fds fds;
     struct channel_shared *shared;
@@ -243,7 +244,7 @@ void host_batch_scatter(struct host_execution *execution);
 
 /* ---- batch_check.c ---- */
 
-/* Decides host->max_batch_size and host->batch_note. May run the engine a few times. */
+/* Decides host->max_batch_size and what belongs to it. May run the engine a few times. */
 void host_check_batching(struct host *host);
 
 /* True for an optional input that has no rows: requests that give it cannot be joined. */
