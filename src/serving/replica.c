@@ -524,8 +524,7 @@ uint64_t replica_room(const struct replica *replica)
         return slots - count;
     if (replica->pipeline)
         return 0;
-    return count < MAX_EXECUTIONS && count * replica->compute_ns < AHEAD_NS &&
-           !schema->joins;
+    return count < MAX_EXECUTIONS && count * replica->compute_ns < AHEAD_NS && !schema->joins;
 }
 
 size_t replica_executions(const struct replica *replica)
