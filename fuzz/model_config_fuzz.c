@@ -1,6 +1,7 @@
 /* A model's config, as text (first byte 'y': YAML, else protobuf's text format), to what the server
  * makes of it: what is accepted is sound, what is not is said why. */
 #include "repository/model_config.h"
+#include "repository/model_rollout.h"
 #include "repository/model_steps.h"
 
 #include "failing_allocation.h"
@@ -39,6 +40,21 @@ static void check_steps(const struct pipeline_graph *graph)
     buf_fini(&buf);
 }
 
+static void check_rollout(const struct rollout *rollout)
+{
+    struct rollout other;
+    struct arena arena;
+    struct buf buf;
+    buf_init(&buf, ARENA_BYTES);
+    arena_init(&arena, 4096, ARENA_BYTES);
+    model_rollout_pack(rollout, &buf);
+    struct unpack unpack = {.rest = buf_span(&buf), .arena = &arena};
+    model_rollout_unpack(&unpack, &other);
+    assert(buf_ok(&buf) && unpack_end(&unpack) && rollout_equal(rollout, &other));
+    arena_fini(&arena);
+    buf_fini(&buf);
+}
+
 static bool read_config(char format, struct span text, struct arena *arena,
                         struct model_config *config)
 {
@@ -64,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(!config.engine.size == !model_config_backend(config.engine).size);
         if (config.pipeline)
             check_steps(config.pipeline);
+        if (config.rollout)
+            check_rollout(config.rollout);
     }
     arena_fini(&arena);
     failing_allocation_begin(data, size);

@@ -83,6 +83,11 @@ static void write_sample(struct buf *buf)
         .needs = {{.name = "disk", .global = true, .count = 2}},
         .need_count = 1,
     };
+    static const struct rollout rollout = {.weights = {{1, 95}, {2, 5}},
+                                           .weight_count = 2,
+                                           .sticky = "x-user",
+                                           .shadow = 3,
+                                           .shadow_share = ROLLOUT_WHOLE};
     const struct model_config config = {
         .pipeline = sample_pipeline(),
         .queue = &queue,
@@ -117,6 +122,7 @@ static void write_sample(struct buf *buf)
         {.model = SPAN("c"), .version = 1, .unreadable = true},
     };
     versions[0].config = &config;
+    versions[0].rollout = &rollout;
     versions[1].config = versions[2].config = model_config_default();
     versions[2].error = &error;
     scan_answer_write(

@@ -81,7 +81,7 @@ def test_everything_that_a_config_says_comes_back(config_of):
     assert got.parameters["mode"].string_value == "fast ä" and got.metric_tags["team"] == "vision"
     assert got.model_warmup[0].inputs["x"].zero_data
     assert got.HasField("response_cache") and not got.response_cache.enable
-    assert got.version_policy.HasField("all")  # every version that lies there is served
+    assert got.version_policy.latest.num_versions == 1
 
 
 def test_a_file_alone_has_a_config_too(config_of):

@@ -168,6 +168,42 @@ const struct model *call_next_model(const struct api_call *call, size_t *positio
     return NULL;
 }
 
+struct span call_sticky(const struct api_call *call)
+{
+    const struct model *model = call->version.data ? NULL : call_model(call, call->model, NULL);
+    return model ? routing_sticky(model) : (struct span){NULL, 0};
+}
+
+static struct span client_field(const void *client, struct span name)
+{
+    const struct http_exchange *exchange = client;
+    return http_field(&exchange->request, name);
+}
+
+struct version *call_route(const struct api_call *call, struct span parameter,
+                           struct error *ret_error)
+{
+    if (call->version.data)
+        return call_version(call, ret_error);
+    struct model *model = call_model(call, call->model, ret_error);
+    struct span name = call_sticky(call);
+    struct span key = name.size ? client_field(call->exchange, name) : name;
+    return model ? routing_request(model, key.size ? key : parameter, ret_error) : NULL;
+}
+
+bool call_inference(const struct api_call *call, struct inference *inference, struct span parameter,
+                    struct arena *arena, struct error *ret_error)
+{
+    struct version *version = call_route(call, parameter, ret_error);
+    if (!version || !inference_init(inference, version, arena, ret_error))
+        return false;
+    inference->caller = call->caller;
+    inference->client_field = client_field;
+    inference->client = call->exchange;
+    inference->routed = !call->version.data;
+    return true;
+}
+
 struct version *call_version(const struct api_call *call, struct error *ret_error)
 {
     uint64_t number = 0;

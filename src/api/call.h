@@ -96,8 +96,22 @@ bool call_may_use(const struct api_call *call, struct span name);
 /* Visits the models that the caller may see; starts with *position 0. NULL at the end. */
 const struct model *call_next_model(const struct api_call *call, size_t *position);
 
-/* The version that the call's path names, NULL after *ret_error was filled: NOT_FOUND, or
- * INVALID_ARGUMENT for a version that is no number. */
+/* The name of the header or parameter by which the model that the call names routes requests; empty
+ * when there is no such model, or the call names a version. */
+struct span call_sticky(const struct api_call *call);
+
+/* The version that answers the call's request: the one that it names, or the one whose turn it is.
+ * parameter: of that name, empty when the request has none; a header goes before. NULL as
+ * call_version. */
+struct version *call_route(const struct api_call *call, struct span parameter,
+                           struct error *ret_error);
+
+/* Binds an inference of the call's to that version; lists made for it come from arena. */
+bool call_inference(const struct api_call *call, struct inference *inference, struct span parameter,
+                    struct arena *arena, struct error *ret_error);
+
+/* The version that the call's path names, or the one that stands for its model; NULL after
+ * *ret_error was filled: NOT_FOUND, or INVALID_ARGUMENT for a version that is no number. */
 struct version *call_version(const struct api_call *call, struct error *ret_error);
 
 /* ---- answers ---- */

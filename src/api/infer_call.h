@@ -20,6 +20,7 @@ struct infer_form {
     bool (*write)(struct json_writer *json, const struct api_call *call,
                   const struct inference_outputs *outputs, struct error *ret_error);
     bool may_be_binary; /* tensors may follow the JSON, as Inference-Header-Content-Length says */
+    bool by_schema;     /* it is read by what the model takes, so not before that is chosen */
 };
 
 extern const struct infer_form infer_form;    /* infer_form.c: the Open Inference Protocol's */

@@ -117,4 +117,5 @@ static bool write_generate(struct json_writer *json, const struct api_call *call
     return buf_ok(json->buf) || message_no_memory(json->buf, ret_error);
 }
 
-const struct infer_form generate_form = {read_generate, write_generate, .may_be_binary = false};
+const struct infer_form generate_form = {read_generate, write_generate, .may_be_binary = false,
+                                         .by_schema = true};

@@ -33,6 +33,16 @@ static uint64_t parameter_u64(const struct inference_infer_parameter *value)
     return value && value->which_parameter_choice == 5 ? value->uint64_param : 0;
 }
 
+static struct span find_parameter(const struct inference_model_infer_request *message,
+                                  struct span name, struct arena *arena)
+{
+    for (uint32_t i = 0; name.size && i < message->parameters.count; i++) {
+        if (span_equal(message->parameters.items[i].key, name))
+            return parameter_text(arena, message->parameters.items[i].value);
+    }
+    return (struct span){NULL, 0};
+}
+
 /* `timeout` and `priority` are for the queue; the others are for the model. */
 static bool take_parameters(struct infer_grpc_request *request, struct inference *inference,
                             struct error *ret_error)
@@ -107,12 +117,12 @@ bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call
         return false;
     call->model = message->model_name;
     call->version = message->model_version.size ? message->model_version : (struct span){NULL, 0};
-    struct version *version = call_version(call, ret_error);
+    bool bound = call_inference(call, inference, find_parameter(message, call_sticky(call), arena),
+                                arena, ret_error);
     call->model = call->version = (struct span){NULL, 0}; /* the next message has its own */
-    if (!version || !inference_init(inference, version, arena, ret_error))
+    if (!bound)
         return false;
     inference->id = message->id;
-    inference->caller = call->caller;
     return grpc_call_deadline(call, &inference->deadline_ns, ret_error) &&
            take_parameters(request, inference, ret_error) &&
            take_outputs(message, inference, ret_error);

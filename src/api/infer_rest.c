@@ -218,20 +218,42 @@ static bool take_deadline(struct api_call *call, struct error *ret_error)
     return true;
 }
 
+/* ---- the version ---- */
+
+static bool bind(struct api_call *call, struct error *ret_error)
+{
+    const struct infer_json *request = &infer_of(call)->request;
+    struct span name = call_sticky(call), value = {NULL, 0};
+    for (size_t i = 0; name.size && i < request->parameter_count; i++) {
+        if (span_equal(request->parameters[i].key, name))
+            value = request->parameters[i].value;
+    }
+    return call_inference(call, &infer_of(call)->inference, value, &call->exchange->arena,
+                          ret_error);
+}
+
+/* Which version is asked may depend on the request's parameters; how a request is read, on the
+ * version. */
+static bool read_and_bind(struct api_call *call, struct error *ret_error)
+{
+    const struct infer_form *form = infer_of(call)->form;
+    bool by_parameter = !form->by_schema && call_sticky(call).size;
+    if (by_parameter && !form->read(call, ret_error))
+        return false;
+    return bind(call, ret_error) && (by_parameter || form->read(call, ret_error));
+}
+
 /* The JSON is complete. */
 static void take_json(struct api_call *call)
 {
     struct infer_call *infer = infer_of(call);
     struct inference *inference = &infer->inference;
     struct error error UNSET;
-    struct version *version = call_version(call, &error);
-    if (!version || !inference_init(inference, version, &call->exchange->arena, &error) ||
-        !take_deadline(call, &error) || !infer->form->read(call, &error)) {
+    if (!read_and_bind(call, &error) || !take_deadline(call, &error)) {
         infer_refuse(call, &error);
         return;
     }
     inference->id = infer->request.id;
-    inference->caller = call->caller;
     inference->parameters = infer->request.parameters;
     inference->parameter_count = infer->request.parameter_count;
     inference_urge(inference, infer->request.priority, infer->request.timeout_us);
@@ -246,15 +268,13 @@ static void take_raw(struct api_call *call)
 {
     struct infer_call *infer = infer_of(call);
     struct error error UNSET;
-    struct version *version = call_version(call, &error);
     uint64_t needed = 0;
     infer->request.binary_output = true;
-    if (!version || !inference_init(&infer->inference, version, &call->exchange->arena, &error) ||
-        !take_deadline(call, &error) || !infer_raw_measure(call, &needed, &error)) {
+    if (!bind(call, &error) || !take_deadline(call, &error) ||
+        !infer_raw_measure(call, &needed, &error)) {
         infer_refuse(call, &error);
         return;
     }
-    infer->inference.caller = call->caller;
     reserve(call, needed, &infer->raw_shape);
 }
 

@@ -144,9 +144,12 @@ static bool complete_scheduling(struct completer *completer)
     return policy != NULL;
 }
 
-/* All versions that lie there are served. */
+/* Unless the config says otherwise, all versions that lie there are served. */
 static bool complete_version_policy(struct completer *completer)
 {
+    const struct inference_model_version_policy *said = completer->config->version_policy;
+    if (said && said->which_policy_choice)
+        return true;
     struct inference_model_version_policy *policy =
         arena_calloc(completer->arena, 1, sizeof *policy);
     if (!policy)

@@ -132,4 +132,5 @@ static bool write_predict(struct json_writer *json, const struct api_call *call,
     return buf_ok(json->buf) || message_no_memory(json->buf, ret_error);
 }
 
-const struct infer_form predict_form = {read_predict, write_predict, .may_be_binary = false};
+const struct infer_form predict_form = {read_predict, write_predict, .may_be_binary = false,
+                                        .by_schema = true};

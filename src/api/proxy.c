@@ -350,7 +350,7 @@ static bool begin(struct proxy *proxy, struct error *ret_error)
         return error_set(ret_error, ERROR_UNIMPLEMENTED,
                          "connections to a managed server stay HTTP, but for WebSockets, which "
                          "begin with a GET over HTTP/1.1");
-    struct version *version = call_version(call, ret_error);
+    struct version *version = call_route(call, (struct span){NULL, 0}, ret_error);
     return version && visit_init(&proxy->visit, version, ret_error);
 }
 

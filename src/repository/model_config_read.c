@@ -8,6 +8,7 @@
 #include "codec/protobuf_text.h"
 #include "repository/model_config.h"
 #include "repository/model_queue.h"
+#include "repository/model_rollout.h"
 #include "repository/model_server.h"
 #include "repository/model_steps.h"
 #include "repository/model_yaml.h"
@@ -518,6 +519,39 @@ static bool make_sandbox(struct maker *maker)
     return true;
 }
 
+static bool make_rollout(struct maker *maker)
+{
+    struct rollout *rollout;
+    if (!maker->sections->rollout)
+        return true;
+    rollout = arena_alloc(maker->arena, sizeof *rollout);
+    maker->config->rollout = rollout;
+    return rollout ? model_rollout_read(maker->sections->rollout, rollout, maker->error)
+                   : error_no_memory(maker->error);
+}
+
+static bool make_versions(struct maker *maker)
+{
+    struct model_versions *versions = arena_alloc(maker->arena, sizeof *versions);
+    maker->config->versions = versions;
+    return versions ? model_versions_read(maker->from->version_policy, versions, maker->error)
+                    : error_no_memory(maker->error);
+}
+
+/* Two configs have the same digest when they differ in nothing but `rollout`. */
+static bool make_digest(struct maker *maker)
+{
+    struct tensord_model_sections sections = *maker->sections;
+    struct buf buf;
+    sections.rollout = NULL;
+    buf_init(&buf, 2 * WRITTEN_MAX_BYTES);
+    bool good = pb_encode(&inference_model_config_pb, maker->from, &buf) &&
+                pb_encode(&tensord_model_sections_pb, &sections, &buf);
+    maker->config->digest = rollout_key(buf_span(&buf));
+    buf_fini(&buf);
+    return good || error_no_memory(maker->error);
+}
+
 /* Keeps all that the file says, for whoever asks for the config. */
 static bool keep_written(struct maker *maker, struct inference_model_config *message)
 {
@@ -574,6 +608,7 @@ bool model_config_read(enum model_config_format format, struct span text, struct
         !make_outputs(&maker) || !make_instances(&maker) || !make_workers(&maker) ||
         !make_parameters(&maker) || !make_python(&maker) || !make_server(&maker) ||
         !make_steps(&maker) || !make_sandbox(&maker) || !make_residency(&maker) ||
+        !make_rollout(&maker) || !make_versions(&maker) || !make_digest(&maker) ||
         !keep_written(&maker, &message))
         return false;
     *ret_config = config;

@@ -36,11 +36,6 @@ struct reader {
     struct frame frames[PB_MAX_DEPTH];
 };
 
-/* Sections of later versions, refused with a sentence of their own. */
-static const char *const later_sections[] = {
-    "rollout",
-};
-
 #define fail(reader, ...) yaml_reader_fail(&(reader)->yaml, __VA_ARGS__)
 
 static bool is_map(const struct pb_field *field)
@@ -50,12 +45,6 @@ static bool is_map(const struct pb_field *field)
 
 static bool unknown_key(struct reader *reader, const struct frame *frame, struct span key)
 {
-    for (size_t i = 0; reader->depth == 1 && i < sizeof later_sections / sizeof *later_sections;
-         i++) {
-        if (span_equal(key, span_of(later_sections[i])))
-            return fail(reader, ERROR_UNIMPLEMENTED,
-                        "section '%s' is not supported by this version", later_sections[i]);
-    }
     char hint[96];
     return fail(reader, ERROR_INVALID_ARGUMENT, "unknown key '%.*s'%s", SPAN_ARGS(suggest_cut(key)),
                 suggest_field(reader->depth == 1 ? reader->targets[0].table : frame->table, key,
@@ -172,16 +161,18 @@ static bool on_key(struct reader *reader, struct frame *frame, struct span key)
 static bool on_short_section(struct reader *reader, const struct pb_field *field, char *message,
                              struct span text)
 {
+    const struct pb_field *first = &field->message->fields[0];
+    if (first->repeated || first->type == PB_MESSAGE)
+        return wrong_kind(reader, field, false);
     char *section = pb_slot_add(field, message, reader->arena, 1);
-    return section ? store_scalar(reader, &field->message->fields[0], section, text)
-                   : error_no_memory(reader->error);
+    return section ? store_scalar(reader, first, section, text) : error_no_memory(reader->error);
 }
 
 static bool on_scalar(struct reader *reader, struct frame *frame, struct span text)
 {
     const struct pb_field *field = take_field(frame);
     bool in_list = frame->kind == FRAME_LIST;
-    if (reader->depth == 1 && reader->target > 0 && field->type == PB_MESSAGE && !field->repeated)
+    if (reader->target > 0 && field->type == PB_MESSAGE && !field->repeated)
         return on_short_section(reader, field, frame->message, text);
     if (field->type == PB_MESSAGE || (field->repeated && !in_list))
         return wrong_kind(reader, field, in_list);

@@ -108,18 +108,22 @@ static void unknown_keys_are_refused_with_a_suggestion(void **state)
     refuses(fixture, "input: [{python: x}]", "line 1: unknown key 'python'");
 }
 
-static void later_sections_are_named(void **state)
+static void sections_within_sections_may_be_short_too(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const sections[] = {"rollout"};
-    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
-        char text[64], sentence[96];
-        snprintf(text, sizeof text, "\n%s: {}\n", sections[i]);
-        snprintf(sentence, sizeof sentence, "line 2: section '%s' is not supported by this version",
-                 sections[i]);
-        refuses(fixture, text, sentence);
-        assert_int_equal(fixture->error.code, ERROR_UNIMPLEMENTED);
-    }
+    accepts(fixture, "rollout: {weights: {1: 95, 2: 5}, shadow: 3}\n");
+    const struct tensord_rollout_section *rollout = fixture->sections.rollout;
+    assert_int_equal(rollout->weights.count, 2);
+    assert_int_equal(rollout->weights.items[1].key, 2);
+    assert_int_equal(rollout->weights.items[1].value, 5);
+    assert_int_equal(rollout->shadow->version, 3);
+    assert_false(rollout->shadow->has_share);
+    accepts(fixture, "rollout: {shadow: {version: 3, share: 0.25}}\n");
+    assert_true(fixture->sections.rollout->shadow->has_share);
+    refuses(fixture, "rollout: 2\n", "line 1: 'rollout' must be a mapping");
+    refuses(fixture, "rollout: {shadow: [2]}\n", "line 1: 'shadow' must be a mapping");
+    refuses(fixture, "rollout: {weigths: {1: 1}}\n",
+            "line 1: unknown key 'weigths'; did you mean 'weights'?");
 }
 
 static void sections_of_our_own_are_read(void **state)
@@ -217,7 +221,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_is_the_empty_message, setup, teardown),
         cmocka_unit_test_setup_teardown(unknown_keys_are_refused_with_a_suggestion, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(later_sections_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(sections_within_sections_may_be_short_too, setup, teardown),
         cmocka_unit_test_setup_teardown(sections_of_our_own_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(values_of_the_wrong_kind_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_may_stand_once, setup, teardown),

@@ -20,6 +20,7 @@
 #include "pipeline/graph.h"
 #include "repository/format.h"
 #include "schedule/policy.h"
+#include "schedule/rollout.h"
 
 /* What the config says of the Python that a model runs on. */
 struct model_python {
@@ -81,6 +82,9 @@ struct model_config {
     struct model_residency residency;
     struct model_labels *labels; /* of outputs that have any */
     size_t label_count;
+    const struct rollout *rollout;         /* which version answers; NULL: it does not say */
+    const struct model_versions *versions; /* which are served; for the look alone */
+    uint64_t digest;     /* of all that it says but `rollout`, which is no part of a version */
     struct span written; /* all that the file says, used or not, as an encoded message ModelConfig;
                             empty: there is no file */
 };
@@ -109,9 +113,11 @@ struct repository_version {
     bool packages; /* files beside it, or its config, say which packages of Python it needs */
     bool doubled;  /* another file or folder has its name and number: it is left out */
     const struct model_config *config;
-    const struct error *error; /* NULL, or why it cannot be served: the config is wrong (the
-                                  sentence has line, key and suggestion), files are not as they
-                                  must be */
+    const struct rollout *rollout; /* of the model: what the config beside its versions says; NULL:
+                                      nothing */
+    const struct error *error;     /* NULL, or why it cannot be served: the config is wrong (the
+                                      sentence has line, key and suggestion), files are not as they
+                                      must be */
 };
 
 /* The result of one scan, in the order of names and versions. */

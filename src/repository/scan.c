@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "repository/model_config.h"
+#include "repository/model_rollout.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -110,23 +111,81 @@ static enum folder_kind kind_of(const char *folder, const struct names *names)
     return kind;
 }
 
+/* A folder of a version, or what may be one. */
+struct found_version {
+    const char *entry;
+    uint64_t number;
+    int failure; /* errno: nobody can say now; 0: it is a folder */
+};
+
+static int compare_found(const void *a, const void *b)
+{
+    const struct found_version *one = a, *other = b;
+    return (one->number > other->number) - (one->number < other->number);
+}
+
+/* In ascending order. */
+static bool find_versions(struct scanner *scanner, const char *folder, const struct names *names,
+                          struct found_version **ret_found, size_t *ret_count)
+{
+    struct found_version *found = arena_calloc(&scanner->scan->arena, names->count, sizeof *found);
+    size_t count = 0;
+    for (size_t i = 0; found && i < names->count; i++) {
+        char path[PATH_MAX];
+        struct stat status;
+        struct found_version *one = &found[count];
+        snprintf(path, sizeof path, "%s/%s", folder, names->items[i]);
+        if (!is_number(names->items[i], &one->number))
+            continue;
+        one->entry = names->items[i];
+        one->failure = stat(path, &status) == 0 ? 0 : errno;
+        if (one->failure ? !is_nothing() : S_ISDIR(status.st_mode))
+            count++;
+    }
+    if (count)
+        qsort(found, count, sizeof *found, compare_found);
+    *ret_found = found;
+    *ret_count = count;
+    return found != NULL;
+}
+
+/* Versions that the config names one by one and that are not there. */
+static void add_missing(struct scanner *scanner, const char *name,
+                        const struct model_versions *versions, const struct found_version *found,
+                        size_t count)
+{
+    for (size_t i = 0; i < versions->count; i++) {
+        const struct found_version named = {.number = (uint64_t)versions->numbers[i]};
+        if (!count || !bsearch(&named, found, count, sizeof *found, compare_found))
+            scan_add_missing(scanner, name, named.number);
+    }
+}
+
 static void add_versions(struct scanner *scanner, const char *folder, const char *name,
                          const struct names *names)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        char path[PATH_MAX];
-        struct stat status;
-        uint64_t number;
-        snprintf(path, sizeof path, "%s/%s", folder, names->items[i]);
-        if (!is_number(names->items[i], &number))
-            continue;
-        if (stat(path, &status) == 0) {
-            if (S_ISDIR(status.st_mode))
-                scan_add_folder(scanner, folder, name, number, path);
-        } else if (!is_nothing()) {
-            scan_add_failure(scanner, span_of(name), number, errno);
-        }
+    static const struct model_versions all = {.latest = 0};
+    struct shared_config shared;
+    struct found_version *found;
+    size_t count;
+    scan_read_shared(scanner, folder, &shared);
+    const struct model_versions *served = shared.config->versions ? shared.config->versions : &all;
+    if (!find_versions(scanner, folder, names, &found, &count)) {
+        scanner->failed = true;
+        return;
     }
+    for (size_t i = 0; i < count; i++) {
+        char path[PATH_MAX];
+        uint64_t number = found[i].number;
+        if (!model_versions_serve(served, number, count - 1 - i))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, found[i].entry);
+        if (found[i].failure)
+            scan_add_failure(scanner, span_of(name), number, found[i].failure);
+        else
+            scan_add_folder(scanner, folder, name, number, path, &shared);
+    }
+    add_missing(scanner, name, served, found, count);
 }
 
 static void add_unreadable_folder(struct scanner *scanner, const char *name, int failure)
@@ -164,7 +223,7 @@ static void add_folder_model(struct scanner *scanner, const char *folder, const 
         if (scan_entry_makes_model(folder, names.items[i], &whatever_else))
             kind = FOLDER_MODEL;
     if (kind == FOLDER_MODEL)
-        scan_add_folder(scanner, folder, name, 1, folder);
+        scan_add_folder(scanner, folder, name, 1, folder, NULL);
 }
 
 /* ---- the repository ---- */
@@ -206,7 +265,7 @@ static bool scan_folder(struct scanner *scanner, const char *name, struct error 
         add_versions(scanner, path, name, &names);
         break;
     case FOLDER_MODEL:
-        scan_add_folder(scanner, path, name, 1, path);
+        scan_add_folder(scanner, path, name, 1, path, NULL);
         break;
     case FOLDER_OTHER:
         add_models(scanner, path, &names);

@@ -5,10 +5,12 @@
 #include "base/utf8.h"
 #include "repository/model_config.h"
 #include "repository/model_queue.h"
+#include "repository/model_rollout.h"
 #include "repository/model_steps.h"
 
-/* A new member must be written and read here as well. */
-_Static_assert(sizeof(struct model_config) == 360, "every member of a config crosses");
+/* A new member must be written and read here as well; the last three are for the look alone, which
+ * gives each version its model's rollout. */
+_Static_assert(sizeof(struct model_config) == 384, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -221,6 +223,9 @@ static void write_version(const struct repository_version *version, struct buf *
     pack_number(buf, version->packages);
     pack_number(buf, version->doubled);
     write_config(version->config, buf);
+    pack_number(buf, version->rollout != NULL);
+    if (version->rollout)
+        model_rollout_pack(version->rollout, buf);
     pack_number(buf, version->error != NULL);
     if (version->error)
         write_error(version->error, buf);
@@ -234,6 +239,16 @@ static const struct error *read_own_error(struct unpack *unpack)
     else
         unpack->failed = true;
     return error;
+}
+
+static const struct rollout *read_rollout(struct unpack *unpack)
+{
+    struct rollout *rollout = arena_alloc(unpack->arena, sizeof *rollout);
+    if (rollout)
+        model_rollout_unpack(unpack, rollout);
+    else
+        unpack->failed = true;
+    return rollout;
 }
 
 static void read_version(struct unpack *unpack, struct repository_version *version)
@@ -254,6 +269,7 @@ static void read_version(struct unpack *unpack, struct repository_version *versi
     version->packages = unpack_bool(unpack);
     version->doubled = unpack_bool(unpack);
     version->config = read_config(unpack);
+    version->rollout = unpack_bool(unpack) ? read_rollout(unpack) : NULL;
     if (unpack_bool(unpack))
         version->error = read_own_error(unpack);
     if (!version->model.size || !utf8_valid(version->model) ||

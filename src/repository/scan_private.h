@@ -4,6 +4,7 @@
 #define TENSORD_REPOSITORY_SCAN_PRIVATE_H
 
 #include "base/map.h"
+#include "base/tree.h"
 #include "repository/format.h"
 #include "repository/repository.h"
 
@@ -26,6 +27,13 @@ struct names {
     size_t count, capacity;
 };
 
+/* The config beside the folders of a model's versions, which is for all of them. */
+struct shared_config {
+    const struct model_config *config;
+    struct tree_summary files;
+    struct error error; /* ERROR_OK, or why it is of no use */
+};
+
 /* The format of the file that is a model by itself, and its name without the ending; NULL: it is
  * none. */
 const struct format *scan_file_format(const char *folder, const char *name, struct span *ret_stem);
@@ -44,9 +52,19 @@ bool scan_is_beneath(const struct scanner *scanner, const char *real);
 void scan_add_file(struct scanner *scanner, const char *folder, const struct names *names,
                    size_t at);
 
-/* Adds a version of a model that is a folder: its files are in `path`, its config in `folder`. */
+/* Adds a version of a model that is a folder: its files are in `path`; its config, too, or it is
+ * the one in `folder`, which lies beside it. shared NULL: the model has no versions, path is
+ * folder.
+ */
 void scan_add_folder(struct scanner *scanner, const char *folder, const char *name, uint64_t number,
-                     const char *path);
+                     const char *path, const struct shared_config *shared);
+
+/* Reads the config of a folder of versions, if there is one. */
+void scan_read_shared(struct scanner *scanner, const char *folder,
+                      struct shared_config *ret_shared);
+
+/* Adds a version that the config names and that is not there. */
+void scan_add_missing(struct scanner *scanner, const char *name, uint64_t number);
 
 /* Adds a version that is there while nobody can say more, or with number 0 all of a model: its
  * folder `why`. */

@@ -2,10 +2,10 @@
  * see scan_private.h. */
 #include "repository/scan_private.h"
 
-#include "base/tree.h"
 #include "base/utf8.h"
 #include "repository/format.h"
 #include "repository/model_config.h"
+#include "repository/model_rollout.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -358,18 +358,60 @@ static bool add_labels(struct tree_summary *summary, const char *folder,
     return true;
 }
 
-/* Reads the config and adds up the files. */
-static bool look_into(struct scanner *scanner, const char *folder, const char *path,
-                      struct repository_version *version, struct tree_summary *summary,
-                      struct error *ret_error)
+void scan_read_shared(struct scanner *scanner, const char *folder, struct shared_config *ret_shared)
 {
-    if (strcmp(path, folder) != 0 && (!add_files(summary, folder, model_config_names, ret_error) ||
-                                      !add_files(summary, folder, beside_versions, ret_error)))
+    *ret_shared = (struct shared_config){.config = model_config_default()};
+    tree_summary_init(&ret_shared->files);
+    if (add_files(&ret_shared->files, folder, model_config_names, &ret_shared->error) &&
+        model_config_load(folder, &scanner->scan->arena, &ret_shared->config, &ret_shared->error))
+        ret_shared->error.code = ERROR_OK;
+}
+
+/* A config beside the versions is part of each by what it says, not by when it was written: so that
+ * a change of `rollout` alone replaces none. One that is wrong says nothing. */
+static void add_shared(struct tree_summary *summary, const struct shared_config *shared)
+{
+    bool good = shared->error.code == ERROR_OK;
+    summary->fingerprint += good ? shared->config->digest : shared->files.fingerprint;
+    summary->size_bytes += shared->files.size_bytes;
+    if (shared->files.changed_ns > summary->changed_ns)
+        summary->changed_ns = shared->files.changed_ns;
+}
+
+/* Reads the config and adds up the files, of a model without versions. */
+static bool look_into_model(struct scanner *scanner, const char *path,
+                            struct repository_version *version, struct tree_summary *summary,
+                            struct error *ret_error)
+{
+    if (!tree_add(summary, path, ret_error) ||
+        !model_config_load(path, &scanner->scan->arena, &version->config, ret_error))
         return false;
-    const char *beside = folder_of_config(folder, path);
-    return tree_add(summary, path, ret_error) &&
-           model_config_load(beside, &scanner->scan->arena, &version->config, ret_error) &&
-           (strcmp(beside, path) == 0 || add_labels(summary, beside, version->config, ret_error));
+    version->rollout = version->config->rollout;
+    return true;
+}
+
+/* The same of one version among others. */
+static bool look_into(struct scanner *scanner, const char *folder, const char *path,
+                      const struct shared_config *shared, struct repository_version *version,
+                      struct tree_summary *summary, struct error *ret_error)
+{
+    add_shared(summary, shared);
+    if (!add_files(summary, folder, beside_versions, ret_error) ||
+        !tree_add(summary, path, ret_error))
+        return false;
+    if (shared->error.code != ERROR_OK) {
+        *ret_error = shared->error;
+        return false;
+    }
+    version->config = shared->config;
+    version->rollout = shared->config->rollout;
+    if (strcmp(folder_of_config(folder, path), path) != 0)
+        return add_labels(summary, folder, version->config, ret_error);
+    return model_config_load(path, &scanner->scan->arena, &version->config, ret_error) &&
+           (!version->config->rollout ||
+            error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                      "'rollout' is about all versions: it belongs into the config beside their "
+                      "folders"));
 }
 
 /* Was just this version moved in whole? */
@@ -391,9 +433,9 @@ static void set_folder(struct scanner *scanner, struct repository_version *versi
         scanner->failed = true;
 }
 
-/* A version of a model that is a folder; `folder` holds its config. */
+/* A version of a model that is a folder. */
 void scan_add_folder(struct scanner *scanner, const char *folder, const char *name, uint64_t number,
-                     const char *path)
+                     const char *path, const struct shared_config *shared)
 {
     char real[PATH_MAX];
     struct error error = {0};
@@ -412,7 +454,8 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     if (!scan_is_beneath(scanner, real))
         error_set(&error, ERROR_INVALID_ARGUMENT, "its folder is " SCAN_LINK_OUT);
     if (!scan_is_beneath(scanner, real) ||
-        !look_into(scanner, folder, path, version, &summary, &error))
+        !(shared ? look_into(scanner, folder, path, shared, version, &summary, &error)
+                 : look_into_model(scanner, path, version, &summary, &error)))
         set_error(scanner, version, &error);
     recognise(version, path);
     version->packages =
@@ -426,6 +469,19 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     version->renamed_in = scanner->renamed || version_was_put(scanner, name, number);
     version->complete = version->renamed_in || is_quiet(scanner, summary.changed_ns);
     end_version(version);
+}
+
+void scan_add_missing(struct scanner *scanner, const char *name, uint64_t number)
+{
+    struct error error = {0};
+    struct repository_version *version = add_version(scanner, span_of(name), number);
+    if (!version)
+        return;
+    version->complete = true;
+    version->fingerprint = number + 1;
+    error_set(&error, ERROR_INVALID_ARGUMENT,
+              "'version_policy' of its config names this version, which is not there");
+    set_error(scanner, version, &error);
 }
 
 void scan_add_unreadable(struct scanner *scanner, struct span name, uint64_t number,

@@ -101,6 +101,11 @@ struct inference {
     void *owner; /* the API's */
     struct classes_wanted
         *classes; /* likewise, api/classify.h; NULL: outputs are given as they are */
+    /* A header of the client's request, for whoever routes by one (routing.h); client is what it is
+     * asked of, and lives as long as the inference. NULL: it has none. */
+    struct span (*client_field)(const void *client, struct span name);
+    const void *client;
+    bool routed; /* likewise: it has named no version */
     struct inference_times times;
     struct trace_context trace; /* set by the API; whether it is sampled is decided at submit */
 

@@ -58,15 +58,21 @@ static bool bind(struct nested *nested, struct inference *parent, struct span na
 {
     struct serving *serving = parent->generation->version->model->serving;
     struct model *model = serving_model(serving, name, ret_error);
-    struct version *version = model ? model_version(model, number, ret_error) : NULL;
+    struct version *version = NULL;
+    if (model)
+        version = number < 0 ? routing_nested(model, parent, ret_error)
+                             : model_version(model, number, ret_error);
     if (parent->depth >= NESTED_MAX_DEPTH)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "models call each other more than %d deep", NESTED_MAX_DEPTH);
     if (version && is_circle(parent, version))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "models call each other in a circle, which would never end");
-    return version &&
-           inference_init_nested(&nested->inference, version, &nested->arena, parent, ret_error);
+    if (!version ||
+        !inference_init_nested(&nested->inference, version, &nested->arena, parent, ret_error))
+        return false;
+    nested->inference.routed = number < 0;
+    return true;
 }
 
 struct nested *nested_new(struct inference *parent, struct span model, int64_t version,

@@ -31,8 +31,8 @@ struct nested {
     bool left;  /* freed by its owner, and freed for good with its final answer */
 };
 
-/* One for the parent, of a model's version (-1: the newest). NULL when the model is unknown, does
- * not serve, or calls would go in a circle or too deep. */
+/* One for the parent, of a model's version (-1: the one whose turn it is). NULL when the model is
+ * unknown, does not serve, or calls would go in a circle or too deep. */
 struct nested *nested_new(struct inference *parent, struct span model, int64_t version,
                           struct error *ret_error);
 

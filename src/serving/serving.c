@@ -302,6 +302,15 @@ static void take_in(struct version *version, const struct repository_version *fo
     generation_start(generation, lazy);
 }
 
+/* Its files were others meanwhile, which could not be served, and are again what is: as when a
+ * mistake in a config is taken back. */
+static bool is_served(const struct version *version, const struct repository_version *found)
+{
+    return version->fingerprint && version->files_error.code != ERROR_OK && !found->error &&
+           !version->next && version->current && !generation_has_failed(version->current) &&
+           version->current->fingerprint == found->fingerprint;
+}
+
 static void apply_version(struct version *version, const struct repository_version *found)
 {
     struct model *model = version->model;
@@ -322,6 +331,11 @@ static void apply_version(struct version *version, const struct repository_versi
         return;
     if (!changed && version->files_error.code != ERROR_OK)
         return;
+    if (is_served(version, found)) {
+        version->files_error = (struct error){.code = ERROR_OK};
+        version->fingerprint = found->fingerprint;
+        return;
+    }
     version->fingerprint = found->fingerprint;
     if (!found->error) {
         take_in(version, found);
@@ -402,6 +416,8 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
             apply_version(version, found);
         else
             log_error("serving", "no memory for a model's entry");
+        if (version && found->complete && !found->error) /* else its config may say nothing */
+            routing_configure(model, found->rollout);
     }
     serving->scanned = true;
     serving->scan_number = scan->number;
@@ -413,6 +429,7 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
         struct model *model = slot.value;
         drop_unseen(model);
         if (serving->models.count == before) {
+            routing_check(model);
             tell_waiters(model);
             model_free_if_empty(model);
         }
@@ -555,12 +572,10 @@ struct model *serving_model(struct serving *serving, struct span name, struct er
 
 struct version *model_version(struct model *model, int64_t number, struct error *ret_error)
 {
-    for (size_t i = model->version_count; i-- > 0 && number < 0;) {
-        if (version_ready(model->versions[i]))
-            return model->versions[i];
-    }
+    if (number < 0)
+        return routing_primary(model, ret_error);
     for (size_t i = model->version_count; i-- > 0;) {
-        if (number < 0 || model->versions[i]->number == (uint64_t)number)
+        if (model->versions[i]->number == (uint64_t)number)
             return model->versions[i];
     }
     error_set(ret_error, ERROR_NOT_FOUND,

@@ -18,6 +18,7 @@
 #include "serving/model_log.h"
 #include "serving/residence.h"
 #include "serving/reuse.h"
+#include "serving/routing.h"
 #include "telemetry/tracer.h"
 
 struct generation;
@@ -101,7 +102,8 @@ struct model {
     size_t version_count, version_capacity;
     struct trace_setting trace; /* what the API has set for it */
     bool urged;                 /* the API asks for it to be loaded now */
-    bool wanted;         /* to be loaded: by the policy or by the API, until the API unloads it */
+    bool wanted; /* to be loaded: by the policy or by the API, until the API unloads it */
+    struct routing routing; /* which version answers */
     struct list waiters; /* of struct model_waiter, who are told after the scan of this number: */
     uint64_t awaited_scan;
     struct model_log log;
@@ -177,8 +179,8 @@ bool serving_model_unknown(const struct serving *serving, struct span name,
 /* The model of that name, or NULL with that error. */
 struct model *serving_model(struct serving *serving, struct span name, struct error *ret_error);
 
-/* The version of a model: `number`, or the newest ready one (else the newest) when number is -1.
- * NULL with NOT_FOUND. */
+/* The version of a model: `number`, or the one that stands for the model (routing.h) when number is
+ * -1. NULL with NOT_FOUND, or why there is none. */
 struct version *model_version(struct model *model, int64_t number, struct error *ret_error);
 
 /* Loads all versions of a model, as the API asks, with the files as they are now; waiter (may be

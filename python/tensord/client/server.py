@@ -6,7 +6,7 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Union
+from typing import Any, Callable, Iterator, Mapping, Optional, Union
 
 from tensord.client import address, deploy, push
 from tensord.client.model import CallOptions, Model
@@ -121,6 +121,23 @@ class Server:
     def status(self) -> list[dict[str, Any]]:
         """What runs: for each version its state, progress, workers, memory, requests that run and wait."""
         return self.transport.get_json(f"{push.API}/models")["models"]
+
+    def rollout(self, name: str) -> dict[str, Any]:
+        """Which version of the model answers requests that name none: each one's weight, share, state and requests."""
+        return self.transport.get_json(self._rollout(name))
+
+    def set_rollout(self, name: str, weights: Mapping[int, int]) -> dict[str, Any]:
+        """Sets the versions' weights, {1: 95, 2: 5}, from the next request on. Needs a token with the scope deploy."""
+        return self.transport.ask("PUT", self._rollout(name), repeatable=True,
+                                  json_body={"weights": {str(key): one for key, one in weights.items()}})
+
+    def reset_rollout(self, name: str) -> dict[str, Any]:
+        """Goes back to what the model's config says."""
+        return self.transport.ask("DELETE", self._rollout(name))
+
+    @staticmethod
+    def _rollout(name: str) -> str:
+        return f"{push.API}/models/{address.segment(name)}/rollout"
 
     def environments(self) -> list[dict[str, Any]]:
         """The environments that the server has made for models: for each its hash, size, what it was made of and when it

@@ -19,6 +19,7 @@ COMMANDS = {
     "ls": Command("tensord.commands.ls", "List the models of a server, their states and reasons"),
     "ps": Command("tensord.commands.ps", "Show what runs: workers, memory, requests"),
     "logs": Command("tensord.commands.logs", "Show what a model has written, and with -f what it writes"),
+    "rollout": Command("tensord.commands.rollout", "Show or set which version of a model answers, and how often"),
     "pull": Command("tensord.commands.pull", "Fetch a model's files from a server"),
     "environments": Command("tensord.commands.environments", "List the Python environments of a server, remove unused ones"),
     "rm": Command("tensord.commands.rm", "Unload a model and remove its files from a server"),
