@@ -167,7 +167,7 @@ static bool is_before(const struct limiter_claim *a, const struct limiter_claim 
     return a->tag < b->tag || (a->tag == b->tag && a->sequence < b->sequence);
 }
 
-static bool share(const struct limiter_claim *a, const struct limiter_claim *b)
+bool limiter_shares(const struct limiter_claim *a, const struct limiter_claim *b)
 {
     for (size_t i = 0; i < a->policy->need_count; i++) {
         for (size_t j = 0; j < b->policy->need_count; j++) {
@@ -196,7 +196,7 @@ static bool may(const struct limiter *limiter, const struct limiter_claim *claim
     list_each(link, &limiter->waiting)
     {
         const struct limiter_claim *other = list_entry(link, struct limiter_claim, wait_link);
-        if (other != claim && is_before(other, claim) && share(other, claim) &&
+        if (other != claim && is_before(other, claim) && limiter_shares(other, claim) &&
             SCHEDULE_PLANT != PLANT_STARVED)
             return false;
     }

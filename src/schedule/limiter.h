@@ -70,6 +70,9 @@ bool limiter_may(struct limiter *limiter, struct limiter_claim *claim);
 /* It starts one: limiter_may has just said that it may. */
 void limiter_take(struct limiter *limiter, struct limiter_claim *claim);
 
+/* Whether there is a resource that both need. */
+bool limiter_shares(const struct limiter_claim *a, const struct limiter_claim *b);
+
 /* One of its executions has ended. Others may go now: limiter_next. */
 void limiter_return(struct limiter *limiter, const struct limiter_claim *claim);
 

@@ -123,6 +123,27 @@ bool generation_workers_busy(const struct generation *generation)
     return false;
 }
 
+bool generation_workers_each(const struct generation *generation, size_t *place,
+                             struct replica **ret_replica)
+{
+    while (*place <= generation->further_count) {
+        *ret_replica = replica_at(generation, (*place)++);
+        if (*ret_replica)
+            return true;
+    }
+    return false;
+}
+
+bool generation_workers_coming(const struct generation *generation)
+{
+    for (size_t place = 0; place <= generation->further_count; place++) {
+        if (phase_at(generation, place) == GENERATION_LOADING)
+            return true;
+    }
+    return generation->scale.wanted < generation->scale.max &&
+           generation_workers_ready(generation) >= generation->scale.wanted;
+}
+
 /* ---- events of a further one, and what is done about them ---- */
 
 static void perform(struct generation_worker *worker, struct generation_action action);

@@ -64,6 +64,15 @@ void generation_workers_watch(struct generation *generation);
 /* True while any of them executes: an answer is to come. */
 bool generation_workers_busy(const struct generation *generation);
 
+/* ---- for deadlock.c ---- */
+
+/* Visits the processes, and pipelines in their place: start with *place 0; false at the end. */
+bool generation_workers_each(const struct generation *generation, size_t *place,
+                             struct replica **ret_replica);
+
+/* Whether more workers are on their way, or will be. */
+bool generation_workers_coming(const struct generation *generation);
+
 /* ---- for generation.c ---- */
 
 /* The further worker that is this one now; NULL: it is the first. */

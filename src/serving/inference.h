@@ -126,7 +126,8 @@ struct inference {
     struct inference_output *outputs; /* of the answer that is being told */
     size_t output_capacity;
     struct channel_request request;
-    struct replica *replica;  /* the worker that has it, while it runs */
+    struct replica *replica;  /* the worker that has it, while it runs, */
+    uint64_t execution;       /* and which of that's executions it is in */
     struct queue_entry entry; /* in the generation's queue */
     uint64_t priority;        /* 1 is the first; 0: the model's default */
     bool times_out;           /* its deadline is its own timeout's, not the protocol's */

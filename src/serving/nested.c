@@ -2,9 +2,11 @@
 #include "serving/nested.h"
 
 #include "base/unset.h"
+#include "serving/deadlock.h"
 #include "serving/generation.h"
 #include "serving/measure.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { ARENA_BYTES = 1 << 20 };
@@ -29,6 +31,8 @@ static void answered(struct inference *inference, const struct inference_answer 
         step = only_answer_take(&nested->only, inference, answer, &outputs, &error);
     if (answer->final)
         measure_span(inference, &error, inference->times.answered_ns);
+    if (answer->final || step != ONLY_ANSWER_WAITS)
+        deadlock_leave(nested);
     if (step != ONLY_ANSWER_WAITS) {
         nested->told = true;
         nested->ended(nested, step == ONLY_ANSWER_GIVEN ? &outputs : NULL, &error);
@@ -116,6 +120,7 @@ bool nested_output(struct nested *nested, struct span name, struct error *ret_er
 void nested_submit(struct nested *nested)
 {
     inference_outputs(&nested->inference, nested->output_names, nested->output_count);
+    deadlock_enter(nested);
     inference_submit(&nested->inference);
 }
 
@@ -124,10 +129,21 @@ void nested_cancel(struct nested *nested)
     inference_cancel(&nested->inference);
 }
 
+void nested_fail(struct nested *nested, const struct error *error)
+{
+    assert(!nested->told && !nested->left && !nested->final);
+    deadlock_leave(nested);
+    nested->told = true;
+    nested->ended(nested, NULL, error);
+    if (!nested->left)
+        inference_cancel(&nested->inference);
+}
+
 void nested_free(struct nested *nested)
 {
     if (!nested)
         return;
+    deadlock_leave(nested);
     nested->left = true;
     nested->inference.parent = NULL; /* it may go before this one's last answer comes */
     nested->inference.id = (struct span){0};

@@ -26,9 +26,11 @@ struct nested {
     struct arena arena;
     struct span *output_names;
     size_t output_count, output_capacity;
-    bool told;  /* `ended` was called */
-    bool final; /* it has its final answer */
-    bool left;  /* freed by its owner, and freed for good with its final answer */
+    bool told;                   /* `ended` was called */
+    bool final;                  /* it has its final answer */
+    bool left;                   /* freed by its owner, and freed for good with its final answer */
+    struct list_link watch_link; /* of deadlock.h, with: */
+    bool stuck, was_stuck;
 };
 
 /* One for the parent, of a model's version (-1: the one whose turn it is). NULL when the model is
@@ -49,6 +51,9 @@ void nested_submit(struct nested *nested);
 
 /* It is to end early; `ended` is still called. */
 void nested_cancel(struct nested *nested);
+
+/* It ends now, with this error: `ended` is called from within. It has not been told. */
+void nested_fail(struct nested *nested, const struct error *error);
 
 /* Nobody wants it any more, whatever it has come to; from within `ended`, too. */
 void nested_free(struct nested *nested);

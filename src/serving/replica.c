@@ -30,6 +30,7 @@ enum {
 struct execution {
     uint64_t id;
     struct schedule_run run;
+    uint64_t stuck_round; /* of deadlock.h, the last in which it was found stuck */
 };
 
 struct replica {
@@ -513,13 +514,19 @@ void replica_stop(struct replica *replica)
 
 /* ---- requests ---- */
 
+static uint64_t slots_of(const struct replica *replica)
+{
+    uint64_t slots = replica->generation->schema->concurrency;
+    return slots < MAX_EXECUTIONS ? slots : MAX_EXECUTIONS;
+}
+
 uint64_t replica_room(const struct replica *replica)
 {
     const struct schema *schema = replica->generation->schema;
     uint64_t count = replica->execution_count;
     if (!replica->loaded || replica->stopping || replica->probe)
         return 0;
-    uint64_t slots = schema->concurrency < MAX_EXECUTIONS ? schema->concurrency : MAX_EXECUTIONS;
+    uint64_t slots = slots_of(replica);
     if (count < slots)
         return slots - count;
     if (replica->pipeline)
@@ -536,6 +543,44 @@ bool replica_requests(const struct replica *replica)
 {
     return replica->execution_count > 0 ||
            (!replica->pipeline && channel_request_count(replica->channel) > 0);
+}
+
+/* ---- what waits for ever ---- */
+
+static struct execution *execution_with(struct replica *replica, uint64_t id)
+{
+    for (size_t i = 0; i < replica->execution_count; i++) {
+        if (replica->executions[i].id == id)
+            return &replica->executions[i];
+    }
+    return NULL;
+}
+
+void replica_note_stuck(struct replica *replica, uint64_t execution, uint64_t round)
+{
+    struct execution *stuck = execution_with(replica, execution);
+    if (stuck)
+        stuck->stuck_round = round;
+}
+
+size_t replica_stuck_executions(const struct replica *replica, uint64_t round)
+{
+    size_t count = 0;
+    if (replica->stopping || replica->failure.code != ERROR_OK)
+        return 0;
+    for (size_t i = 0; i < replica->execution_count; i++)
+        count += replica->executions[i].stuck_round == round;
+    return count;
+}
+
+bool replica_execution_is_stuck(const struct replica *replica, uint64_t execution, uint64_t round)
+{
+    size_t stuck = replica_stuck_executions(replica, round);
+    for (size_t i = 0; i < replica->execution_count && stuck; i++) {
+        if (replica->executions[i].id == execution)
+            return replica->executions[i].stuck_round == round || stuck >= slots_of(replica);
+    }
+    return false;
 }
 
 size_t replica_fitting(struct inference *const *batch, size_t count)
@@ -573,10 +618,12 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
     for (size_t i = 0; i < count; i++) {
         batch[i]->state = INFERENCE_RUNNING;
         batch[i]->replica = replica;
+        batch[i]->execution = replica->next_execution;
     }
     measure_execute(batch, count);
     struct execution *started = &replica->executions[replica->execution_count++];
     started->id = replica->next_execution++;
+    started->stuck_round = 0;
     schedule_start(&generation->schedule, &started->run, count, rows, generation->dispatched_ns);
     generation_take_resources(generation);
     return true;

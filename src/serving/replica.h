@@ -31,6 +31,12 @@ size_t replica_executions(const struct replica *replica);
 /* Whether requests are with the worker, answered for the last time or not yet executed. */
 bool replica_requests(const struct replica *replica);
 
+/* For deadlock.h: notes for a round that an execution waits for what is stuck. How many do; of a
+ * worker that is about to end, none. And whether one does, or waits in the worker for those. */
+void replica_note_stuck(struct replica *replica, uint64_t execution, uint64_t round);
+size_t replica_stuck_executions(const struct replica *replica, uint64_t round);
+bool replica_execution_is_stuck(const struct replica *replica, uint64_t execution, uint64_t round);
+
 /* How many of the requests, from the first one on, fit one execution. */
 size_t replica_fitting(struct inference *const *batch, size_t count);
 

@@ -47,6 +47,7 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
     *serving = (struct serving){.loop = loop, .spawner = spawner, .options = *options};
     map_init(&serving->models);
     limiter_init(&serving->limiter);
+    deadlock_init(&serving->deadlock);
     if (!reuse_init(&serving->reuse, options->cache_bytes, options->cache_entry_bytes))
         log_error("serving", "no random numbers: answers are not kept");
     list_init(&serving->pipelines);
@@ -547,6 +548,7 @@ void serving_fini(struct serving *serving)
     learned_fini(&serving->learned);
     environments_fini(&serving->environments);
     residence_fini(&serving->residence);
+    deadlock_fini(&serving->deadlock);
     response_cache_fini(&serving->reuse.cache);
 }
 

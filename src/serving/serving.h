@@ -13,6 +13,7 @@
 #include "base/process_limits.h"
 #include "schedule/learned.h"
 #include "schedule/limiter.h"
+#include "serving/deadlock.h"
 #include "serving/environment.h"
 #include "serving/measure.h"
 #include "serving/model_log.h"
@@ -77,15 +78,16 @@ struct serving {
     struct learned learned;     /* what was learned of models, loaded or not */
     struct reuse reuse;         /* answers that are kept */
     struct limiter limiter;     /* of resources that models share */
-    struct map models;          /* name → struct model */
-    struct list pipelines;      /* of struct pipeline */
-    uint64_t circle_marks;      /* walks over pipelines so far (pipeline.c) */
-    bool scanned;               /* the first scan has been applied */
-    uint64_t scan_number;       /* of the last that was */
-    bool draining;              /* no new inferences are taken */
-    bool stopping;              /* and the workers end */
-    size_t inferences;   /* that are bound to a generation: from their first byte to the last */
-    size_t live_workers; /* those on their way included */
+    struct deadlock_watch deadlock;
+    struct map models;     /* name → struct model */
+    struct list pipelines; /* of struct pipeline */
+    uint64_t circle_marks; /* walks over pipelines so far (pipeline.c) */
+    bool scanned;          /* the first scan has been applied */
+    uint64_t scan_number;  /* of the last that was */
+    bool draining;         /* no new inferences are taken */
+    bool stopping;         /* and the workers end */
+    size_t inferences;     /* that are bound to a generation: from their first byte to the last */
+    size_t live_workers;   /* those on their way included */
     /* Asks for a scan, as a load needs to know the files; the number of the one that will. */
     uint64_t (*rescan)(void *context);
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
