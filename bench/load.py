@@ -6,6 +6,8 @@ import re
 import subprocess
 from dataclasses import dataclass
 
+import subjects
+
 
 @dataclass
 class Sample:
@@ -28,7 +30,7 @@ def number(pattern, text):
 
 
 def failed(subject, output):
-    raise SystemExit(f"bench: {subject.name} failed under load:\n{output}")
+    raise subjects.Failure(subject, f"failed under load:\n{output}")
 
 
 def measured(subject, command):

@@ -1,5 +1,6 @@
 """A model in Python that answers with what it was sent: what a request costs, and what a start costs beside the
 interpreter's own."""
+import os
 import re
 import statistics
 import subprocess
@@ -29,6 +30,8 @@ def write_model(folder, name, code):
     path = Path(folder) / name
     path.mkdir(parents=True)
     (path / "model.py").write_text(code)
+    for old in (path / "model.py", path, folder):  # what has just changed is served only when it has been still for a second
+        os.utime(old, (1, 1))
     return path
 
 

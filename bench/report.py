@@ -13,6 +13,20 @@ generator included, so the ratios hold where single figures do not. Figures are 
 where the median lies with a probability of 95 %; {noise}. CPU time is user and system time of all processes of a server:
 spawner, front and workers. Load comes from `wrk` and `h2load`, one thread each; [bench/README.md](../bench/README.md) says what each limit is.
 {rows}
+
+"""
+
+PEERS_BEGIN = "<!-- From here on: ./dev bench --peers --write -->"
+PEERS_END = "<!-- Up to here. -->"
+PEERS = """{begin}
+
+# Beside other servers
+
+Written by `./dev bench --peers --write`, in one run on one machine ({machine}), load generator included. {told}
+[bench/peers/](../bench/peers/README.md) has what each server was given, and why.
+{rows}
+
+{end}
 """
 
 
@@ -35,12 +49,22 @@ def interval(values):
     return values[outside], values[-1 - outside]
 
 
+def peers_part(page):
+    """The page before the peers' part of it, that part, and what is behind it."""
+    begin, end = page.find(PEERS_BEGIN), page.find(PEERS_END)
+    if begin < 0 or end < begin:
+        return page.rstrip() + "\n\n", "", ""
+    end += len(PEERS_END) + 1
+    return page[:begin], page[begin:end], page[end:]
+
+
 class Report:
     """Rows: a figure, its bound from what the project promises, and whether that is met."""
 
     def __init__(self):
-        self.rows = []
+        self.lines = []  # of the page
         self.missed = 0
+        self.headed = True  # the table that comes next has its head
 
     def add(self, what, value, unit="", bound=None, at_least=False):
         limit = verdict = ""
@@ -52,7 +76,10 @@ class Report:
         self.put(what, shown(value, unit), limit, verdict)
 
     def put(self, *row):
-        self.rows.append(row)
+        if not self.headed:
+            self.lines += ["", "| | measured | promised | |", "|---|---|---|---|"]
+            self.headed = True
+        self.lines.append("| %s | %s | %s | %s |" % row)
         print("  %-66s %12s  %-12s %s" % row, flush=True)
 
     def add_median(self, what, values, unit="", bound=None):
@@ -65,17 +92,25 @@ class Report:
                  verdict)
 
     def heading(self, text):
-        self.rows.append((text, None, None, None))
+        self.lines += ["", f"## {text}"]
+        self.headed = False
         print(f"\n{text}", flush=True)
 
-    def markdown(self):
-        lines = []
-        for what, value, limit, verdict in self.rows:
-            if value is None:
-                lines += ["", f"## {what}", "", "| | measured | promised | |", "|---|---|---|---|"]
-            else:
-                lines.append(f"| {what} | {value} | {limit} | {verdict} |")
-        return "\n".join(lines)
+    def table(self, head, rows):
+        """A table of its own columns, of texts."""
+        self.lines += ["", *(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))]
+        self.headed = False
+        widths = [max(map(len, column)) for column in zip(head, *rows)]
+        for row in (head, *rows):
+            print("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip(), flush=True)
 
     def write(self, path, rounds, seconds, noise):
-        path.write_text(PAGE.format(machine=machine(), rounds=rounds, seconds=seconds, noise=noise, rows=self.markdown()))
+        """All of the page but the peers' part of it, which stays as it is."""
+        page = PAGE.format(machine=machine(), rounds=rounds, seconds=seconds, noise=noise, rows="\n".join(self.lines))
+        path.write_text(page + peers_part(path.read_text())[1])
+
+    def write_peers(self, path, told):
+        """The peers' part of the page alone; told: how it was measured."""
+        before, _, after = peers_part(path.read_text())
+        part = PEERS.format(begin=PEERS_BEGIN, end=PEERS_END, machine=machine(), told=told, rows="\n".join(self.lines))
+        path.write_text(before + part + after)

@@ -6,6 +6,8 @@ Ratios hold on a noisy machine where single figures do not, and CPU time per req
 server, holds best."""
 import argparse
 import os
+import signal
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ import costs
 import footprint
 import model_load
 import overload
+import peer_overload
+import peer_table
 import python_models
-import python_peers
 import subjects
 import tls
 from noise import Noise
@@ -29,6 +32,11 @@ IDENTITY = """backend: identity
 input: [{name: x, data_type: TYPE_FP32, dims: [-1]}]
 output: [{name: y, data_type: TYPE_FP32, dims: [-1]}]
 """
+TOLD = """tensord runs
+all the time, and the others come and go one after the other, each measured by turns with tensord, in {passes} passes of {pairs} rounds of {seconds} s.
+Figures are medians of the rounds, ratios medians of the rounds' ratios, of rounds in which tensord was asked in the same form; {noise}.
+CPU time and memory are those of all of a server's processes, pages that several share counted once; a cold start is from exec to the
+first right answer, with the files in the page cache. Load comes from `wrk`, the burst from `open_loop`."""
 
 
 def age(*paths):
@@ -116,32 +124,46 @@ def python(run):
     python_models.rows(run.report, run.options, run.build, run.folder)
 
 
-def peers(run):
-    python_peers.rows(run.report, run.options, run.build, run.folder)
+def peers_python(run):
+    peer_table.python(run.report, run.options, run.build, run.folder)
 
 
-# Of these, only when they are asked for, or the page is written: it installs gigabytes.
-LARGE = {"python-peers"}
+def peers_onnx(run):
+    peer_table.onnx(run.report, run.options, run.build, run.package, run.folder)
+
+
+def peers_overload(run):
+    peer_overload.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
+
+
 PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "costs": extras, "tls": transport,
-         "model": model, "batching": batches, "overload": overloaded, "memory": memory, "starting": starting, "python": python, "python-peers": peers}
+         "model": model, "batching": batches, "overload": overloaded, "memory": memory, "starting": starting,
+         "python": python}
+# These install other servers, a gigabyte, and so are measured when they are asked for.
+PEERS = {"peers-python": peers_python, "peers-onnx": peers_onnx, "peers-overload": peers_overload}
 
 
 def parse():
     parser = argparse.ArgumentParser(prog="./dev bench", description="Measure the server beside its limits.")
     parser.add_argument("--quick", action="store_true", help="short rounds, for a first look")
-    parser.add_argument("--only", action="append", choices=PARTS, metavar="PART",
-                        help=f"measure this part alone, or several of them: {', '.join(PARTS)}")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--peers", action="store_true", help="instead, beside other servers, which are installed first")
+    parser.add_argument("--only", action="append", choices=PARTS | PEERS, metavar="PART",
+                        help=f"measure this part alone, or several of them: {', '.join(PARTS | PEERS)}")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md, or with --peers that part of it")
     parser.add_argument("--build", type=Path, default=ROOT / "build-release", help="build folder")
     options = parser.parse_args()
     if options.write and (options.only or options.quick):
         parser.error("--write writes the whole page: leave out --only and --quick")
+    if options.peers and options.only:
+        parser.error(f"name the parts: --only {' --only '.join(PEERS)}")
     options.rounds, options.seconds = (1, 1) if options.quick else (15, 1)
+    options.passes, options.pairs = (1, 1) if options.quick else (2, 5)
     return options
 
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: told to stop"))  # so that what was started is ended
     report, noise = Report(), Noise()
     print(noise.before(), flush=True)
     with tempfile.TemporaryDirectory() as name:
@@ -149,10 +171,12 @@ def main():
         folder.chmod(0o755)  # nginx's worker is another user
         [package] = ROOT.glob(".venv/lib/python3*/site-packages/onnxruntime")
         run = Run(report, options, options.build, folder, make_identity(folder), copy_magika(folder), package)
-        for part in options.only or [part for part in PARTS if options.write or part not in LARGE]:
-            PARTS[part](run)
+        for part in options.only or (PEERS if options.peers else PARTS):
+            (PARTS | PEERS)[part](run)
     print(f"\n{noise.meanwhile()}")
-    if options.write:
+    if options.write and options.peers:
+        report.write_peers(ROOT / "docs/performance.md", TOLD.format(noise=noise.meanwhile(), **vars(options)))
+    elif options.write:
         report.write(ROOT / "docs/performance.md", options.rounds, options.seconds, noise.meanwhile())
     print(f"\n{report.missed} of the bounds missed" if report.missed else "\nall bounds met")
 

@@ -1,5 +1,6 @@
 """What is measured: the server, its limits and its peers, each a process tree that listens on a port of
 127.0.0.1 and is ended at the end of a `with`."""
+import ctypes
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+PR_SET_CHILD_SUBREAPER = 36
 CPUCLOCK_SCHED = 2  # of the ids that clock_getcpuclockid(3) gives
 LISTEN_S = 10
 STOP_S = 20
@@ -27,6 +29,27 @@ def tree(pid):
         for child in children.read_text().split():
             pids += tree(int(child))
     return pids
+
+
+def memory_kib(pid, kind):
+    """kind: "Rss", or "Pss", where shared pages are shared out."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(f"{kind}:"):
+            return int(line.split()[1])
+    return 0
+
+
+def adopt_orphans():
+    """Has processes that those we started leave behind become our children, so that they can be seen to end."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class Failure(SystemExit):
+    """Ends the run, where nobody catches it."""
+
+    def __init__(self, subject, what):
+        super().__init__(f"bench: {subject.name} {what}")
+        self.subject = subject
 
 
 class Subject:
@@ -60,7 +83,7 @@ class Subject:
         return os.pread(self.errors.fileno(), os.fstat(self.errors.fileno()).st_size, 0)
 
     def fail(self, what):
-        raise SystemExit(f"bench: {self.name} {what}:\n{self.errors_so_far().decode(errors='replace')}")
+        raise Failure(self, f"{what}:\n{self.errors_so_far().decode(errors='replace')}")
 
     def wait_for_port(self):
         until = time.monotonic() + self.listen_s
@@ -91,9 +114,15 @@ class Subject:
         for pid in tree(root):
             if b"\0worker\0" in command(pid) or (pid != root and command(pid) == command(root)):
                 continue
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith(f"{kind}:"):
-                    total += int(line.split()[1])
+            total += memory_kib(pid, kind)
+        return total
+
+    def whole_kib(self):
+        """Memory of the whole tree, pages that several processes share counted once (PSS)."""
+        total = 0
+        for pid in tree(self.process.pid):
+            with suppress(OSError):  # it has just ended
+                total += memory_kib(pid, "Pss")
         return total
 
     def stop(self):
@@ -108,6 +137,9 @@ class Subject:
         for pid in family:  # of servers that leave some behind
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for pid in family:
+            with suppress(ChildProcessError):  # it has another parent
+                os.waitpid(pid, 0)
         self.process.stdout.close()
         self.errors.close()
 
