@@ -34,7 +34,7 @@ class Joined(Work):
 
 
 if __name__ == "__main__":
-    api = Joined(max_batch_size=work.setting("BATCH"), batch_timeout=0) if work.setting("BATCH") > 1 else Work()
+    api = Joined(max_batch_size=work.setting("BATCH"), batch_timeout=0.005) if work.setting("BATCH") > 1 else Work()
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=work.setting("WORKERS"), fast_queue=True, timeout=60,
                                 disable_openapi_url=True)
     server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=work.setting("FRONTS"), generate_client_file=False,
