@@ -46,22 +46,25 @@ static inline struct list_link *list_first(const struct list *list)
     return list_empty(list) ? NULL : list->head.next;
 }
 
+/* Puts a link that is in no list before one that is in one. */
+static inline void list_insert_before(struct list_link *before, struct list_link *link)
+{
+    link->previous = before->previous;
+    link->next = before;
+    before->previous->next = link;
+    before->previous = link;
+}
+
 /* Appends a link that is in no list. */
 static inline void list_add(struct list *list, struct list_link *link)
 {
-    link->next = &list->head;
-    link->previous = list->head.previous;
-    list->head.previous->next = link;
-    list->head.previous = link;
+    list_insert_before(&list->head, link);
 }
 
 /* Puts a link that is in no list before all others. */
 static inline void list_insert_first(struct list *list, struct list_link *link)
 {
-    link->previous = &list->head;
-    link->next = list->head.next;
-    list->head.next->previous = link;
-    list->head.next = link;
+    list_insert_before(list->head.next, link);
 }
 
 /* Takes the link out of its list, if it is in one. */

@@ -89,6 +89,8 @@ static int start_handles(struct loop *loop)
     uv_idle_init(&loop->uv, &loop->awake);
     uv_timer_init(&loop->uv, &loop->alarm);
     loop->alarm.data = loop;
+    if (!fine_timers_open(loop))
+        return UV_EMFILE;
     /* With its first stream, libuv opens /dev/null; later this process may not. */
     return uv_tcp_init(&loop->uv, &loop->first_stream);
 }
@@ -104,6 +106,7 @@ struct loop *loop_new(struct error *ret_error)
     signal(SIGPIPE, SIG_IGN);
     list_init(&loop->tasks);
     list_init(&loop->resources);
+    loop->fine_fd = -1;
     loop_pool_init(&loop->pool);
     int status = uv_loop_init(&loop->uv);
     if (status == 0) {
@@ -114,6 +117,7 @@ struct loop *loop_new(struct error *ret_error)
             return loop;
         }
         uv_loop_close(&loop->uv);
+        fine_timers_close(loop);
     }
     loop_pool_fini(&loop->pool);
     free(loop);
@@ -146,6 +150,7 @@ void loop_free(struct loop *loop)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     int status = uv_loop_close(&loop->uv);
     assert(status == 0);
+    fine_timers_close(loop);
     free(loop);
 }
 

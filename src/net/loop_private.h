@@ -34,6 +34,9 @@ struct loop {
     uv_tcp_t first_stream; /* never opened */
     uint64_t alarm_ms;     /* UINT64_MAX: not set */
     struct wheel wheel;
+    struct list fine_timers; /* by time */
+    int fine_fd;             /* rings for the first of them */
+    uv_poll_t fine_poll;
     struct list tasks;
     struct list resources; /* what loop_free has to close */
     size_t works;          /* not done yet; loop_free waits for them */
@@ -58,6 +61,11 @@ void loop_leave(struct loop_resource *resource);
 /* Starts without threads; ends them, when no work is left. */
 void loop_pool_init(struct loop_pool *pool);
 void loop_pool_fini(struct loop_pool *pool);
+
+/* fine_timer.c: makes the clock of the fine timers; closes it, when libuv
+ * watches it no more. */
+bool fine_timers_open(struct loop *loop);
+void fine_timers_close(struct loop *loop);
 
 /* Rings when the wheel has something to do (timer.c). */
 void timer_alarm(uv_timer_t *alarm);

@@ -110,6 +110,7 @@ enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_en
         return SCHEDULE_FULL;
     }
     queue_add(&schedule->queue, entry, &schedule->policy, now_ns);
+    company_came(&schedule->company, entry->rows, now_ns);
     enum schedule_verdict verdict = foresee(schedule, entry, now_ns, ret_retry_ns);
     if (verdict != SCHEDULE_ADMITTED)
         queue_remove(&schedule->queue, entry, false);
@@ -358,6 +359,22 @@ static uint64_t row_limit(const struct schedule *schedule, uint64_t free)
     return part < learner->rows ? part : learner->rows;
 }
 
+/* Until when the slot waits for company; 0: what has been gathered goes. */
+static uint64_t waits_until_ns(struct schedule *schedule, const struct schedule_batch *batch,
+                               uint64_t now_ns)
+{
+    const struct learner *learner = &schedule->learner;
+    struct company_view view = {.waiting_rows = batch->rows,
+                                .running_rows = schedule->running_rows,
+                                .slots = learner->slots,
+                                .most_rows = learner->rows};
+    if (schedule->max_rows < 2 || learner->rows < 2 || schedule->policy.preserve_order ||
+        batch->entries[0]->alone)
+        return 0;
+    view.execution_ns = learner_execution_ns(learner, batch->rows);
+    return company_until_ns(&schedule->company, &view, now_ns);
+}
+
 /* The most requests of the next batch. */
 static size_t most_requests(const struct schedule *schedule)
 {
@@ -388,7 +405,7 @@ void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
     ret_batch->count = ret_batch->late_count = 0;
     ret_batch->rows = 0;
     ret_batch->wake_ns = CLOCK_NEVER;
-    uint64_t free = free_slots(schedule, room);
+    uint64_t free = free_slots(schedule, room), waits_ns;
     struct forming forming = {.batch = ret_batch, .most = most_requests(schedule)};
     if (free == 0 || forming.most == 0 || schedule->queue.count == 0)
         return;
@@ -401,6 +418,10 @@ void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
     size_t count = ret_batch->count;
     if (count > 0 && is_explicit(&schedule->policy))
         count = explicit_count(schedule, &forming, now_ns);
+    else if (count > 0 && (waits_ns = waits_until_ns(schedule, ret_batch, now_ns)) > 0) {
+        ret_batch->wake_ns = waits_ns;
+        count = 0;
+    }
     commit(schedule, ret_batch, count, now_ns);
 }
 
@@ -428,6 +449,7 @@ void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_
     count_busy(schedule, now_ns);
     schedule->running++;
     schedule->requests += requests;
+    schedule->running_rows += rows;
     *run = (struct schedule_run){rows, requests, now_ns, schedule->busy_ns};
 }
 
@@ -438,6 +460,8 @@ void schedule_end(struct schedule *schedule, const struct schedule_run *run, boo
     count_busy(schedule, now_ns);
     schedule->running--;
     schedule->requests -= run->requests;
+    schedule->running_rows -= run->rows;
+    company_answered(&schedule->company, run->rows, now_ns);
     uint64_t duration_ns = now_ns - run->started_ns;
     if (failed || duration_ns == 0)
         return;

@@ -2,8 +2,8 @@
  *
  * Work-conserving: when a worker has a free slot, it takes what waits, up to the largest batch that
  * makes a row cheaper (learner.h); with several free slots, each takes its part. Nothing waits for
- * company unless the model's config asks for that. Whose turn it is, queue.h says. What cannot be
- * answered in time is refused at once.
+ * company, but for a moment for what is on its way (company.h), unless the model's config asks for
+ * that. Whose turn it is, queue.h says. What cannot be answered in time is refused at once.
  *
  *     submit ── waits ── take ── start ── end
  *                 │        └─ put_back
@@ -17,6 +17,7 @@
 #define TENSORD_SCHEDULE_SCHEDULE_H
 
 #include "schedule/allowance.h"
+#include "schedule/company.h"
 #include "schedule/learner.h"
 #include "schedule/queue.h"
 
@@ -35,7 +36,9 @@ struct schedule {
     uint64_t max_slots;         /* that an engine can use at once, of all workers */
     uint64_t running;           /* executions */
     uint64_t requests;          /* in them */
-    uint64_t busy_ns;           /* the sum of all executions' times, until changed_ns */
+    uint64_t running_rows;
+    struct company company;
+    uint64_t busy_ns; /* the sum of all executions' times, until changed_ns */
     uint64_t changed_ns;
 };
 

@@ -220,6 +220,8 @@ static void end_execution(struct simulator *simulator, struct simulator_executio
     execution->runs = false;
     simulator->running--;
     simulator->workers[execution->worker].running--;
+    uint64_t took_ns = simulator->now_ns - execution->run.started_ns;
+    simulator->longest_ns = took_ns > simulator->longest_ns ? took_ns : simulator->longest_ns;
     schedule_end(&simulator->schedule, &execution->run, failed, simulator->now_ns);
     for (size_t i = 0; i < execution->count; i++) {
         struct simulator_request *request = &simulator->requests[execution->requests[i]];

@@ -102,7 +102,9 @@ struct simulator {
     uint64_t event_sequence;
     size_t waiting, running; /* as the simulator counts them: requests, executions */
     size_t answered, to_come;
-    bool retries; /* a send has failed: it is tried again at a time that is set */
+    bool retries;           /* a send has failed: it is tried again at a time that is set */
+    uint64_t longest_ns;    /* of the executions that have ended */
+    uint64_t idle_since_ns; /* nothing has run though something could since then; 0: not so */
     /* What one caller had beyond another while requests of both waited at one level: rows by
      * weight. */
     double lead[SIMULATOR_LEVELS + 1][SIMULATOR_CALLERS][SIMULATOR_CALLERS];

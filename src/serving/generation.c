@@ -367,6 +367,7 @@ static void destroy(struct generation *generation)
     timer_stop(&generation->retry);
     timer_stop(&generation->watch);
     timer_stop(&generation->dispatch_again);
+    fine_timer_stop(&generation->batch_wait);
     loop_undefer(&generation->dispatch);
     loop_undefer(&generation->admit);
     tensor_memory_free(generation->memory);

@@ -6,6 +6,7 @@
 #ifndef TENSORD_SERVING_GENERATION_H
 #define TENSORD_SERVING_GENERATION_H
 
+#include "net/fine_timer.h"
 #include "schedule/scale.h"
 #include "schedule/schedule.h"
 #include "serving/admission.h"
@@ -62,8 +63,9 @@ struct generation {
     struct limiter_claim claim; /* to resources that models share */
     struct schedule schedule;   /* of its requests; state.queued of them wait */
     struct loop_task dispatch;
-    struct timer dispatch_again; /* after an idle worker could be sent nothing, or to end a delay */
-    uint64_t dispatched_ns;      /* when dispatch last ran, monotonic */
+    struct timer dispatch_again;   /* after an idle worker could be sent nothing */
+    struct fine_timer batch_wait;  /* what waits for company goes then */
+    uint64_t dispatched_ns;        /* when dispatch last ran, monotonic */
     struct generation_reuse reuse; /* of its answers */
     struct server_pool *pool;      /* of a managed server, whose requests are visits; else NULL */
     struct pipeline_plan *plan;    /* of a pipeline; else NULL */

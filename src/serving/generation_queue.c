@@ -325,13 +325,17 @@ static void dispatch_again(struct timer *timer)
     generation_dispatch(list_entry(timer, struct generation, dispatch_again));
 }
 
+static void wait_is_over(struct fine_timer *timer)
+{
+    generation_dispatch(list_entry(timer, struct generation, batch_wait));
+}
+
 /* Looks again at that time: what waits then is to go. */
 static void dispatch_at(struct generation *generation, uint64_t time_ns)
 {
-    uint64_t now_ns = generation->dispatched_ns, left_ns = time_ns > now_ns ? time_ns - now_ns : 0;
     if (time_ns != CLOCK_NEVER)
-        timer_start(&generation->dispatch_again, serving_of(generation)->loop,
-                    left_ns / CLOCK_NS_PER_MS + 1, dispatch_again);
+        fine_timer_start(&generation->batch_wait, serving_of(generation)->loop, time_ns,
+                         wait_is_over);
 }
 
 /* Takes the next batch off the queue and refuses what has become too late. False: there is none. */
