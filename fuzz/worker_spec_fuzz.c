@@ -18,6 +18,13 @@ static void write_sample(struct buf *buf)
     static const struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
     static struct parameter variables[] = {{SPAN("A"), SPAN("b")}};
+    static struct warm_up_input warm_up_inputs[] = {{.name = SPAN("x"),
+                                                     .datatype = TENSORD_FP32,
+                                                     .shape = {1, {3}},
+                                                     .data = WARM_UP_FILE,
+                                                     .file = SPAN("f"),
+                                                     .bytes = SPAN("0123456789ab")}};
+    static struct warm_up warm_ups[] = {{SPAN("w"), 1, 2, warm_up_inputs, 1}};
     const struct worker_spec spec = {
         .path = SPAN("/m/iris.onnx"),
         .root = SPAN("/m"),
@@ -33,6 +40,7 @@ static void write_sample(struct buf *buf)
         .max_batch_size = -1,
         .may_batch = true,
         .device = SPAN("cpu"),
+        .warm_ups = {warm_ups, 1},
         .server = {.command = command,
                    .command_count = 2,
                    .environment = variables,

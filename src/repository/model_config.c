@@ -69,6 +69,25 @@ static bool read_all(int fd, const char *name, struct arena *arena, struct span 
     return true;
 }
 
+/* Reads a file of the folder, which `field` of the config names. */
+static bool load_named(int folder_fd, const char *file, const char *field, struct arena *arena,
+                       struct span *ret_bytes, struct error *ret_error)
+{
+    if (!file)
+        return error_no_memory(ret_error);
+    int fd = open_beneath(folder_fd, file);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "%s: it is named by %s, and is not there", file, field);
+    if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+        return fail(file, "a link out of the model's folder", ret_error);
+    if (fd < 0)
+        return cannot_now(file, ret_error);
+    bool good = read_all(fd, file, arena, ret_bytes, ret_error);
+    close(fd);
+    return good;
+}
+
 /* Reads the files beside the config that it names: all together as long as a config may be. */
 static bool load_labels(int folder_fd, struct model_config *config, struct arena *arena,
                         struct error *ret_error)
@@ -77,24 +96,42 @@ static bool load_labels(int folder_fd, struct model_config *config, struct arena
     for (size_t i = 0; i < config->label_count; i++) {
         struct model_labels *labels = &config->labels[i];
         const char *file = arena_printf(arena, "%.*s", SPAN_ARGS(labels->file));
-        if (!file)
-            return error_no_memory(ret_error);
-        int fd = open_beneath(folder_fd, file);
-        if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-            return fail(file, "it is named by label_filename, and is not there", ret_error);
-        if (fd < 0 && (errno == EXDEV || errno == ELOOP))
-            return fail(file, "a link out of the model's folder", ret_error);
-        if (fd < 0)
-            return cannot_now(file, ret_error);
-        bool good = read_all(fd, file, arena, &labels->text, ret_error);
-        close(fd);
-        if (!good)
+        if (!load_named(folder_fd, file, "label_filename", arena, &labels->text, ret_error))
             return false;
         if (memchr(labels->text.data, '\0', labels->text.size))
             return fail(file, "it is no text", ret_error);
         total += labels->text.size;
         if (total > MODEL_CONFIG_MAX_BYTES)
             return fail(file, "the files of labels are larger than 1 MiB", ret_error);
+    }
+    return true;
+}
+
+static bool load_warm_up(int folder_fd, const struct warm_up *warm_up, struct arena *arena,
+                         size_t *total, struct error *ret_error)
+{
+    for (size_t i = 0; i < warm_up->input_count; i++) {
+        struct warm_up_input *input = &warm_up->inputs[i];
+        if (input->data != WARM_UP_FILE)
+            continue;
+        const char *file = arena_printf(arena, "warmup/%.*s", SPAN_ARGS(input->file));
+        if (!load_named(folder_fd, file, "input_data_file", arena, &input->bytes, ret_error))
+            return false;
+        *total += input->bytes.size;
+        if (*total > WARM_UP_FILE_BYTES)
+            return fail(file, "the files of model_warmup are larger than 1 MiB: use random_data",
+                        ret_error);
+    }
+    return true;
+}
+
+static bool load_warm_ups(int folder_fd, const struct model_config *config, struct arena *arena,
+                          struct error *ret_error)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < config->warm_ups.count; i++) {
+        if (!load_warm_up(folder_fd, &config->warm_ups.items[i], arena, &total, ret_error))
+            return false;
     }
     return true;
 }
@@ -113,7 +150,8 @@ static bool load_file(int folder_fd, int fd, size_t row, struct arena *arena,
         return false;
     if (!model_config_read(formats[row], text, arena, config, &error))
         return error_set(ret_error, error.code, "%s: %.480s", name, error.message);
-    if (!load_labels(folder_fd, config, arena, ret_error))
+    if (!load_labels(folder_fd, config, arena, ret_error) ||
+        !load_warm_ups(folder_fd, config, arena, ret_error))
         return false;
     *ret_config = config;
     return true;

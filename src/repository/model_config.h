@@ -31,6 +31,9 @@ bool model_config_load(const char *folder, struct arena *arena,
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error);
 
+/* The datatype that a config's data_type is; TENSORD_INVALID: none. */
+enum tensord_datatype model_config_datatype(int32_t data_type);
+
 /* What Triton calls the engine of that name: "onnxruntime" for "onnx"; others have the same name.
  */
 struct span model_config_backend(struct span engine);

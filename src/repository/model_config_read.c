@@ -11,6 +11,7 @@
 #include "repository/model_rollout.h"
 #include "repository/model_server.h"
 #include "repository/model_steps.h"
+#include "repository/model_warm_up.h"
 #include "repository/model_yaml.h"
 
 #include <limits.h>
@@ -115,7 +116,7 @@ static bool make_file(struct maker *maker)
 
 /* ---- inputs and outputs ---- */
 
-static enum tensord_datatype datatype_of(int32_t data_type)
+enum tensord_datatype model_config_datatype(int32_t data_type)
 {
     static const enum tensord_datatype datatypes[] = {
         [INFERENCE_TYPE_BOOL] = TENSORD_BOOL,     [INFERENCE_TYPE_UINT8] = TENSORD_UINT8,
@@ -161,7 +162,7 @@ static bool add_info(struct maker *maker, struct tensor_info *infos, size_t *cou
         if (span_equal(infos[i].name, info.name))
             return invalid(maker, "there are two tensors with the name", info.name);
     }
-    info.datatype = datatype_of(data_type);
+    info.datatype = model_config_datatype(data_type);
     if (info.datatype == TENSORD_INVALID)
         return invalid(maker, "data_type is missing in", info.name);
     infos[(*count)++] = info;
@@ -298,6 +299,20 @@ static bool make_cache(struct maker *maker)
                          "'server' excludes 'response_cache': the program answers requests in its "
                          "own way");
     return true;
+}
+
+static bool make_warm_ups(struct maker *maker)
+{
+    const struct inference_model_config *from = maker->from;
+    if (from->model_warmup.count && maker->sections->server)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'server' excludes 'model_warmup': the program is not asked by us");
+    if (from->model_warmup.count &&
+        (maker->sections->steps.count || from->which_scheduling_choice == 15))
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "a pipeline excludes 'model_warmup': its steps' models have it");
+    return model_warm_up_read(from->model_warmup.items, from->model_warmup.count, maker->arena,
+                              &maker->config->warm_ups, maker->error);
 }
 
 /* ---- instances and parameters ---- */
@@ -604,12 +619,12 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     struct model_config config = {.device = SPAN("cpu")};
     struct maker maker = {&message, &sections, arena, &config, ret_error};
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
-        !make_batching(&maker) || !make_cache(&maker) || !make_inputs(&maker) ||
-        !make_outputs(&maker) || !make_instances(&maker) || !make_workers(&maker) ||
-        !make_parameters(&maker) || !make_python(&maker) || !make_server(&maker) ||
-        !make_steps(&maker) || !make_sandbox(&maker) || !make_residency(&maker) ||
-        !make_rollout(&maker) || !make_versions(&maker) || !make_digest(&maker) ||
-        !keep_written(&maker, &message))
+        !make_batching(&maker) || !make_cache(&maker) || !make_warm_ups(&maker) ||
+        !make_inputs(&maker) || !make_outputs(&maker) || !make_instances(&maker) ||
+        !make_workers(&maker) || !make_parameters(&maker) || !make_python(&maker) ||
+        !make_server(&maker) || !make_steps(&maker) || !make_sandbox(&maker) ||
+        !make_residency(&maker) || !make_rollout(&maker) || !make_versions(&maker) ||
+        !make_digest(&maker) || !keep_written(&maker, &message))
         return false;
     *ret_config = config;
     return true;

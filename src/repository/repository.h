@@ -17,6 +17,7 @@
 #include "base/process_limits.h"
 #include "base/server_config.h"
 #include "base/tensor.h"
+#include "base/warm_up.h"
 #include "pipeline/graph.h"
 #include "repository/format.h"
 #include "schedule/policy.h"
@@ -69,10 +70,11 @@ struct model_config {
     uint32_t instance_count; /* instance_group: workers of a model in Python, of others executions
                                 at once; 0: the config does not say */
     struct model_workers workers;
-    struct span device; /* "cpu", "cuda:0" */
-    bool caches;        /* response_cache: its answers are kept, and given again */
-    bool coalesces;     /* scheduling.coalesce: the same requests at once are one execution */
-    bool decoupled;     /* model_transaction_policy: any number of answers to a request */
+    struct span device;       /* "cpu", "cuda:0" */
+    struct warm_ups warm_ups; /* model_warmup: what it executes before it serves */
+    bool caches;              /* response_cache: its answers are kept, and given again */
+    bool coalesces;           /* scheduling.coalesce: the same requests at once are one execution */
+    bool decoupled;           /* model_transaction_policy: any number of answers to a request */
     const struct schedule_policy
         *queue; /* what it says of scheduling (model_queue.h); NULL: nothing */
     const struct pipeline_graph *pipeline; /* its steps; NULL: it is none */

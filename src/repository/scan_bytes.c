@@ -10,7 +10,7 @@
 
 /* A new member must be written and read here as well; the last three are for the look alone, which
  * gives each version its model's rollout. */
-_Static_assert(sizeof(struct model_config) == 384, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 400, "every member of a config crosses");
 
 void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
 {
@@ -117,6 +117,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_number(buf, config->workers.idle_s);
     pack_string(buf, config->device);
     pack_number(buf, config->decoupled);
+    warm_ups_write(&config->warm_ups, buf);
     pack_number(buf, config->caches);
     pack_number(buf, config->coalesces);
     pack_number(buf, config->queue != NULL);
@@ -175,6 +176,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     read_workers(unpack, &config->workers);
     config->device = unpack_string(unpack);
     config->decoupled = unpack_bool(unpack);
+    warm_ups_read(unpack, &config->warm_ups);
     config->caches = unpack_bool(unpack);
     config->coalesces = unpack_bool(unpack);
     config->queue = unpack_bool(unpack) ? read_queue(unpack) : NULL;

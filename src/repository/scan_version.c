@@ -346,10 +346,13 @@ static bool add_files(struct tree_summary *summary, const char *folder, const ch
 }
 
 /* What the config names beside it belongs to the model. */
-static bool add_labels(struct tree_summary *summary, const char *folder,
-                       const struct model_config *config, struct error *ret_error)
+static bool add_named(struct tree_summary *summary, const char *folder,
+                      const struct model_config *config, struct error *ret_error)
 {
     char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/warmup", folder);
+    if (config->warm_ups.count && !tree_add(summary, path, ret_error))
+        return false;
     for (size_t i = 0; i < config->label_count; i++) {
         snprintf(path, sizeof path, "%s/%.*s", folder, SPAN_ARGS(config->labels[i].file));
         if (!tree_add(summary, path, ret_error))
@@ -406,7 +409,7 @@ static bool look_into(struct scanner *scanner, const char *folder, const char *p
     version->config = shared->config;
     version->rollout = shared->config->rollout;
     if (strcmp(folder_of_config(folder, path), path) != 0)
-        return add_labels(summary, folder, version->config, ret_error);
+        return add_named(summary, folder, version->config, ret_error);
     return model_config_load(path, &scanner->scan->arena, &version->config, ret_error) &&
            (!version->config->rollout ||
             error_set(ret_error, ERROR_INVALID_ARGUMENT,

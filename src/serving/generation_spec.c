@@ -64,7 +64,8 @@ static bool copy_texts(struct arena *arena, const struct repository_version *fou
            arena_copy(arena, config->device, &spec->device) &&
            copy_parameters(arena, config, spec) &&
            copy_infos(arena, config->inputs, config->input_count, &spec->inputs) &&
-           copy_infos(arena, config->outputs, config->output_count, &spec->outputs);
+           copy_infos(arena, config->outputs, config->output_count, &spec->outputs) &&
+           warm_ups_copy(arena, &config->warm_ups, &spec->warm_ups);
 }
 
 /* The Python that the worker is, if the model wants one. */

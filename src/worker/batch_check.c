@@ -72,38 +72,6 @@ struct trial_rows {
     unsigned char **row_content; /* (input_count): (count, row_size) */
 };
 
-/* Small values, so that they are valid indices, tokens and probabilities alike. */
-static void fill_row(enum tensord_datatype datatype, unsigned char *row, uint64_t size,
-                     uint32_t *seed)
-{
-    size_t element = datatype_size_bytes(datatype);
-    for (uint64_t at = 0; at + element <= size; at += element) {
-        *seed = *seed * 1664525 + 1013904223;
-        float value = (float)(*seed >> 8) / (1 << 24);
-        uint16_t half = (uint16_t)(0x3000 + (*seed >> 22)); /* FP16 0.125 to 0.25 */
-        if (datatype == TENSORD_FP32)
-            memcpy(row + at, &value, element);
-        else if (datatype == TENSORD_FP64)
-            memcpy(row + at, &(double){value}, element);
-        else if (datatype == TENSORD_FP16)
-            memcpy(row + at, &half, element);
-        else if (datatype == TENSORD_BF16)
-            memcpy(row + at, (unsigned char *)&value + 2, element);
-        else
-            row[at] = (unsigned char)(*seed >> 31); /* 0 or 1, little-endian; the rest is 0 */
-    }
-}
-
-/* BYTES: elements of one character. */
-static void fill_bytes_row(unsigned char *row, uint64_t size, uint32_t *seed)
-{
-    for (uint64_t at = 0; at + 5 <= size; at += 5) {
-        *seed = *seed * 1664525 + 1013904223;
-        memcpy(row + at, &(uint32_t){1}, 4);
-        row[at + 4] = (unsigned char)('0' + (*seed >> 29));
-    }
-}
-
 static struct shape shape_for(const struct tensord_tensor_info *info, int64_t rows, int64_t unknown)
 {
     struct shape shape = {.ndim = info->ndim};
@@ -150,9 +118,9 @@ static bool make_rows(const struct host *host, int64_t unknown, struct trial_row
         rows->row_content[i] +=
             TENSOR_ALIGNMENT - (uintptr_t)rows->row_content[i] % TENSOR_ALIGNMENT;
         if (info->datatype == TENSORD_BYTES)
-            fill_bytes_row(rows->row_content[i], size, &seed);
+            host_trial_fill_bytes(rows->row_content[i], size, &seed);
         else
-            fill_row(info->datatype, rows->row_content[i], size, &seed);
+            host_trial_fill(info->datatype, rows->row_content[i], size, &seed);
     }
     return true;
 }
@@ -172,52 +140,21 @@ static struct tensord_tensor trial_input(const struct host *host, const struct t
     return tensor;
 }
 
-/* An execution of `count` rows from `first`; NULL when there is no memory. */
-static struct host_execution *trial_new(struct host *host, const struct trial_rows *rows,
-                                        size_t first, size_t count, int64_t unknown)
+/* Runs `count` rows from `first`; NULL when the engine fails, with the reason said. */
+static struct host_execution *try_rows(struct host *host, const struct trial_rows *rows,
+                                       size_t first, size_t count, int64_t unknown)
 {
-    struct arena arena;
-    arena_init(&arena, 4096, SIZE_MAX);
-    struct host_execution *execution = arena_calloc(&arena, 1, sizeof *execution);
     size_t input_count = 0;
-    struct tensord_tensor *inputs =
-        arena_calloc(&arena, host->description.input_count, sizeof *inputs);
-    if (!execution || !inputs) {
-        arena_fini(&arena);
+    struct tensord_tensor *inputs;
+    struct host_execution *execution = host_trial_new(host, host->description.input_count, &inputs);
+    if (!execution)
         return NULL;
-    }
     for (size_t i = 0; i < host->description.input_count; i++) {
         if (is_tried(host, rows, i))
             inputs[input_count++] = trial_input(host, rows, i, first, count, unknown);
     }
-    execution->arena = arena;
-    execution->host = host;
-    execution->trial = true;
-    execution->tensord.id = "";
-    pthread_mutex_init(&execution->lock, NULL);
-    execution->tensord = (struct tensord_execution){.host = &host->tensord,
-                                                    .inputs = inputs,
-                                                    .input_count = input_count,
-                                                    .wanted_outputs = UINT64_MAX,
-                                                    .deadline_ns = CLOCK_NEVER};
-    return execution;
-}
-
-/* Runs the rows; NULL when the engine fails, with the reason said. */
-static struct host_execution *try_rows(struct host *host, const struct trial_rows *rows,
-                                       size_t first, size_t count, int64_t unknown)
-{
-    struct host_execution *execution = trial_new(host, rows, first, count, unknown);
-    if (!execution)
-        return NULL;
-    host->engine->execute(host->model, &execution->tensord);
-    bool async = host->engine->flags & TENSORD_ENGINE_ASYNC;
-    pthread_mutex_lock(&host->lock);
-    while (async && !execution->finished)
-        pthread_cond_wait(&host->changed, &host->lock);
-    bool ok = execution->finished && execution->status == TENSORD_OK;
-    pthread_mutex_unlock(&host->lock);
-    if (ok)
+    execution->tensord.input_count = input_count;
+    if (host_trial_run(execution) == TENSORD_OK)
         return execution;
     host_execution_free(execution);
     return NULL;

@@ -202,7 +202,11 @@ static bool load(struct host *host, const char *engine_dir, const struct tensord
         host->description.concurrency = MAX_THREADS;
     host_check_batching(host);
     utf8_clean(host->batch_note);
-    return true;
+    if (host->spec->probe || host_warm_up(host, &error))
+        return true;
+    send_failed(host, status_of_code(error.code), error.message);
+    unload(host);
+    return false;
 }
 
 static void send_infos(struct host *host, bool is_output)

@@ -258,8 +258,10 @@ static bool take_credit(struct host *host, struct host_request *request)
 static bool respond_more(struct host_execution *execution)
 {
     bool anybody = false;
-    if (execution->trial)
+    if (execution->trial) {
+        drop_outputs(execution);
         return true;
+    }
     pthread_mutex_lock(&execution->lock);
     deal_outputs(execution);
     pthread_mutex_unlock(&execution->lock);

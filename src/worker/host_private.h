@@ -242,6 +242,27 @@ bool host_batch_gather(struct host_execution *execution);
 /* Splits the outputs into those of each request; where that fails the request's status says so. */
 void host_batch_scatter(struct host_execution *execution);
 
+/* ---- host_trial.c: executions that the host makes by itself ---- */
+
+/* One without inputs yet, with room for so many at *ret_inputs; their memory may come from its
+ * arena. Freed by host_execution_free. NULL when there is no memory. */
+struct host_execution *host_trial_new(struct host *host, size_t input_capacity,
+                                      struct tensord_tensor **ret_inputs);
+
+/* Runs it to its end, once, before any other. Its outputs are its own. */
+enum tensord_status host_trial_run(struct host_execution *execution);
+
+/* Small values, in a row from the seed; of BYTES, strings of one digit in five bytes each. */
+void host_trial_fill(enum tensord_datatype datatype, unsigned char *data, uint64_t size,
+                     uint32_t *seed);
+void host_trial_fill_bytes(unsigned char *data, uint64_t size, uint32_t *seed);
+
+/* ---- warm_up.c ---- */
+
+/* Executes what the config asks for; host_check_batching has been called. False with a sentence:
+ * the model is not to serve. */
+bool host_warm_up(struct host *host, struct error *ret_error);
+
 /* ---- batch_check.c ---- */
 
 /* Decides host->max_batch_size and what belongs to it. May run the engine a few times. */

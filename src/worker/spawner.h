@@ -9,6 +9,7 @@
 
 #include "base/process_limits.h"
 #include "base/server_config.h"
+#include "base/warm_up.h"
 #include "net/loop.h"
 #include "worker/channel.h"
 
@@ -36,8 +37,9 @@ struct worker_spec {
     uint64_t
         keep_limit_bytes; /* of its requests' memory that it may keep after they were answered */
     struct span device;   /* "cpu" */
-    bool probe;           /* open, describe, exit */
-    bool renamed_in;      /* the files were moved there whole: no writer need be looked for */
+    struct warm_ups warm_ups; /* what is executed before it serves */
+    bool probe;               /* open, describe, exit */
+    bool renamed_in;          /* the files were moved there whole: no writer need be looked for */
     struct server_config server;  /* the program that the worker keeps, instead of an engine; a
                                      command of no words: none */
     struct process_limits limits; /* for the spawner; of these the worker hears of GPUs alone */

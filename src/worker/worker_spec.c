@@ -4,7 +4,7 @@
 
 #include "base/pack.h"
 
-enum { VERSION = 5 };
+enum { VERSION = 6 };
 
 bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
 {
@@ -28,6 +28,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_number(buf, spec->concurrency);
     pack_number(buf, spec->keep_limit_bytes);
     pack_string(buf, spec->device);
+    warm_ups_write(&spec->warm_ups, buf);
     pack_number(buf, spec->probe);
     pack_number(buf, spec->renamed_in);
     server_config_write(&spec->server, buf);
@@ -58,6 +59,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
     spec.concurrency = (uint32_t)unpack_number(&unpack, UINT32_MAX);
     spec.keep_limit_bytes = unpack_number(&unpack, UINT64_MAX);
     spec.device = unpack_string(&unpack);
+    warm_ups_read(&unpack, &spec.warm_ups);
     spec.probe = unpack_bool(&unpack);
     spec.renamed_in = unpack_bool(&unpack);
     server_config_read(&unpack, &spec.server);

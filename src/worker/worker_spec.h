@@ -7,7 +7,7 @@
 #include "worker/spawner.h"
 
 enum {
-    WORKER_SPEC_MAX_BYTES = 1 << 20,
+    WORKER_SPEC_MAX_BYTES = 4 << 20,
     WORKER_SPEC_MAX_PARAMETERS = 1024,
 };
 

@@ -14,6 +14,10 @@ static const struct tensor_info inputs[] = {
 static const struct parameter parameters[] = {{{"threads", 7}, {"4", 1}}, {{"", 0}, {"", 0}}};
 static struct span command[] = {{"serve", 5}, {"{port}", 6}};
 static struct parameter variables[] = {{{"A", 1}, {"b", 1}}};
+static struct warm_up_input warm_up_inputs[] = {
+    {.name = {"x", 1}, .datatype = TENSORD_FP32, .shape = {1, {2}}, .data = WARM_UP_ZERO},
+    {.name = {"ids", 3}, .data = WARM_UP_FILE, .file = {"ids", 3}, .bytes = {"\0\1\2", 3}}};
+static struct warm_up warm_ups[] = {{{"w", 1}, 4, 5, warm_up_inputs, 2}};
 static const struct worker_spec example = {
     .path = {"/srv/models/iris/1/model.onnx", 29},
     .root = {"/srv/models/iris", 16},
@@ -31,6 +35,7 @@ static const struct worker_spec example = {
     .keep_limit_bytes = 1 << 20,
     .concurrency = 2,
     .device = {"cpu", 3},
+    .warm_ups = {warm_ups, 1},
     .probe = true,
     .server = {.command = command,
                .command_count = 2,
@@ -74,6 +79,11 @@ static void comes_back_as_it_was(void **state)
     assert_int_equal(back.keep_limit_bytes, 1 << 20);
     assert_true(span_equal(back.interpreter, SPAN("/usr/bin/python3")));
     assert_true(span_equal(back.device, SPAN("cpu")));
+    assert_int_equal(back.warm_ups.count, 1);
+    const struct warm_up *warm_up = &back.warm_ups.items[0];
+    assert_true(warm_up->rows == 4 && warm_up->times == 5 && warm_up->input_count == 2);
+    assert_int_equal(warm_up->inputs[0].shape.dims[0], 2);
+    assert_true(span_equal(warm_up->inputs[1].bytes, warm_up_inputs[1].bytes));
     assert_int_equal(back.server.command_count, 2);
     assert_true(span_equal(back.server.command[1], SPAN("{port}")));
     assert_int_equal(back.server.environment_count, 1);
