@@ -47,6 +47,7 @@ def reason(one):
 def test_it_is_executed_before_the_model_is_ready_and_counts_as_no_request(served):
     one = served(models.matmul(), warm_up("zeros", {"X": given()}, batch_size=3, count=5),
                  warm_up("numbers", {"X": given(random_data=True)})).wait_ready("m")
+    assert one.err.wait_for('"model m:1","message":"ready"', START_S)
     said = [line["message"] for line in map(json.loads, one.err.text().splitlines()) if line.get("part") == "model m:1"]
     assert [line.split(" in ")[0] for line in said] == [
         "warm-up 'zeros': executed 5 times", "warm-up 'numbers': executed 1 times", "ready"]
@@ -61,7 +62,7 @@ def test_a_file_has_one_row_or_all(served, rows):
     data = np.arange(rows * 4, dtype=np.float32).tobytes()
     one = served(models.matmul(), warm_up("file", {"X": given(input_data_file="x.bin")}, batch_size=3), **{"x.bin": data})
     one.wait_ready("m")
-    assert "warm-up 'file': executed 1 times" in one.err.text()
+    assert one.err.wait_for("warm-up 'file': executed 1 times", START_S)
 
 
 def test_strings(served):
@@ -69,6 +70,7 @@ def test_strings(served):
     one = served(models.strings(), *(warm_up(name, {"INPUT": given("BYTES", [1], **data)}, batch_size=2) for name, data in (
         ("zero", {"zero_data": True}), ("random", {"random_data": True}), ("file", {"input_data_file": "s"}))), s=file)
     one.wait_ready("m")
+    assert one.err.wait_for("warm-up 'file': executed 1 times", START_S)
     assert one.err.text().count("executed 1 times") == 3
 
 
@@ -93,7 +95,7 @@ def test_what_is_wrong_fails_the_load_with_a_sentence(served, made, sentence):
 def test_a_config_says_the_rows(served):
     config = {"max_batch_size": 0, "input": [tensor_config("X", "FP32", [2, 4])], "output": [tensor_config("Y", "FP32", [2, 4])]}
     one = served(models.matmul(), warm_up("whole", {"X": given(dims=[2, 4])}), config=config).wait_ready("m")
-    assert "warm-up 'whole': executed 1 times" in one.err.text()
+    assert one.err.wait_for("warm-up 'whole': executed 1 times", START_S)
 
 
 @needs_python
