@@ -38,6 +38,8 @@ void begin_predict(struct api_call *call);
 void serve_v1_models(struct api_call *call); /* kserve_v1.c */
 void serve_v1_model(struct api_call *call);
 void serve_explain(struct api_call *call);
+void serve_openapi(struct api_call *call); /* openapi_rest.c */
+void serve_docs(struct api_call *call);
 void serve_repository_index(struct api_call *call); /* repository_rest.c */
 void serve_repository_load(struct api_call *call);
 void serve_repository_unload(struct api_call *call);

@@ -1,6 +1,7 @@
 /* Telling the user what is served; see announce.h. */
 #include "cmd/announce.h"
 
+#include "api/example.h"
 #include "telemetry/log.h"
 
 #include <errno.h>

@@ -23,8 +23,4 @@ void announcer_scanned(struct announcer *announcer, const struct serving *servin
 /* A load of the version has ended. */
 void announcer_settled(struct announcer *announcer, const struct version *version);
 
-/* Writes an example request for the schema as JSON: zeros, "text", in the smallest shapes that fit.
- */
-void example_write(struct buf *to, const struct schema *schema);
-
 #endif
