@@ -146,6 +146,18 @@ setup_tritonserver()
     set_fresh tritonserver "$pin"
 }
 
+# schemathesis, which makes requests of an OpenAPI document, in an environment of its own: only a long test needs it.
+setup_schemathesis()
+{
+    pin=tools/requirements-schemathesis.txt
+    is_fresh schemathesis "$pin" && return
+    say "installing schemathesis"
+    rm -rf .deps/schemathesis
+    python3 -m venv .deps/schemathesis
+    .deps/schemathesis/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r "$pin"
+    set_fresh schemathesis "$pin"
+}
+
 # The judges of protocols that are written in Go (tools/judges/); their tests are skipped where there is no Go.
 setup_judges()
 {

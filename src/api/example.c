@@ -113,12 +113,20 @@ void example_write_generate(struct buf *to, const struct schema *schema)
     put_object(&json, schema, 0);
 }
 
+static bool has_one_row(const struct tensor_info *info)
+{
+    return info->shape.ndim && size_of(info, 0) == 1;
+}
+
 /* Without rows, columns are what such a model takes. */
 static bool has_rows(const struct schema *schema)
 {
+    for (size_t i = 0; schema->output_count > 1 && i < schema->output_count; i++) {
+        if (!has_one_row(&schema->outputs[i]))
+            return false;
+    }
     for (size_t i = 0; i < schema->input_count; i++) {
-        const struct tensor_info *info = &schema->inputs[i];
-        if (!info->optional && (!info->shape.ndim || size_of(info, 0) != 1))
+        if (!schema->inputs[i].optional && !has_one_row(&schema->inputs[i]))
             return false;
     }
     return true;

@@ -27,6 +27,12 @@ static bool no_memory(struct infer_json_reader *reader)
     return json_fail(&reader->json, "out of memory");
 }
 
+/* A null, which counts as left out, as programs write what they have not set. */
+static bool is_null(struct json *json)
+{
+    return json_peek(json) == JSON_NULL && json_null(json);
+}
+
 /* A key that means something to us comes once: of two, other readers may take the other. */
 static bool once(struct json *json, unsigned *seen, struct span key)
 {
@@ -94,6 +100,8 @@ static bool read_input_parameters(struct infer_json_reader *reader, struct infer
     unsigned seen = 0;
     json_enter_object(json);
     while (json_next_key(json, &key) && once(json, &seen, key)) {
+        if (is_null(json))
+            continue;
         if (span_equal(key, SPAN("binary_data_size")))
             *ret_binary = json_u64(json, &input->size_bytes);
         else if (span_starts_with(key, SPAN("shared_memory_")))
@@ -139,6 +147,8 @@ static bool read_input(struct infer_json_reader *reader)
     *input = (struct infer_json_input){0};
     json_enter_object(json);
     while (json_next_key(json, &key) && once(json, &seen, key)) {
+        if (is_null(json))
+            continue;
         if (span_equal(key, SPAN("name")))
             json_string(json, &input->name);
         else if (span_equal(key, SPAN("datatype")))
@@ -176,6 +186,8 @@ static bool read_output_parameters(struct infer_json_reader *reader,
     unsigned seen = 0;
     json_enter_object(json);
     while (json_next_key(json, &key) && once(json, &seen, key)) {
+        if (is_null(json))
+            continue;
         if (span_equal(key, SPAN("binary_data")))
             json_bool(json, &output->binary);
         else if (span_starts_with(key, SPAN("shared_memory_")))
@@ -203,6 +215,8 @@ static bool read_output(struct infer_json_reader *reader)
     *output = (struct infer_json_output){0};
     json_enter_object(json);
     while (json_next_key(json, &key) && once(json, &seen, key)) {
+        if (is_null(json))
+            continue;
         if (span_equal(key, SPAN("name")))
             json_string(json, &output->name);
         else if (span_equal(key, SPAN("parameters")))
@@ -258,6 +272,8 @@ static bool read_parameters(struct infer_json_reader *reader)
     struct span key;
     json_enter_object(json);
     while (json_next_key(json, &key)) {
+        if (is_null(json))
+            continue;
         if (!span_equal(key, SPAN("binary_data_output")))
             infer_json_read_parameter(reader, key);
         else if (once(json, &reader->seen_parameters, key))
@@ -300,7 +316,9 @@ bool infer_json_read(struct span text, struct arena *arena, struct infer_json *r
     json_init(json, text, JSON_MAX_DEPTH, arena, ret_error);
     json_enter_object(json);
     while (json_next_key(json, &key) && once(json, &seen, key)) {
-        if (span_equal(key, SPAN("id"))) {
+        if (is_null(json)) {
+            continue;
+        } else if (span_equal(key, SPAN("id"))) {
             infer_json_read_id(&reader);
         } else if (span_equal(key, SPAN("inputs"))) {
             inputs = true;

@@ -56,6 +56,27 @@ static void a_number_is_an_id(void **state)
     assert_true(span_equal(request.id, SPAN("42")));
 }
 
+static void nulls_count_as_left_out(void **state)
+{
+    assert_true(infer_json_read(
+        SPAN(
+            "{\"id\":null,\"parameters\":{\"timeout\":null,\"binary_data_output\":null,\"k\":null},"
+            "\"inputs\":[{\"name\":\"a\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1],"
+            "\"parameters\":null},{\"name\":\"b\",\"shape\":[1],\"datatype\":\"BOOL\",\"data\":"
+            "null,"
+            "\"parameters\":{\"binary_data_size\":1,\"content_type\":null}}],"
+            "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":null,"
+            "\"classification\":null}},{\"name\":\"z\",\"parameters\":null}]}"),
+        &arena, &request, &error));
+    assert_int_equal(request.id.size, 0);
+    assert_int_equal(request.parameter_count, 0);
+    assert_int_equal(request.inputs[1].size_bytes, 1);
+    assert_int_equal(request.output_count, 2);
+    assert_true(infer_json_read(SPAN("{\"parameters\":null,\"outputs\":null,\"inputs\":[]}"),
+                                &arena, &request, &error));
+    assert_false(infer_json_read(SPAN("{\"inputs\":null}"), &arena, &request, &error));
+}
+
 #define INPUT(rest) "{\"inputs\":[{\"name\":\"a\"" rest "}]}"
 
 static void mistakes_are_named(void **state)
@@ -121,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_full_request_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(a_number_is_an_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(nulls_count_as_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(mistakes_are_named, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,6 +197,12 @@ static void put_responses(struct buf *out, const struct route *route,
     openapi_string(out, span_of(operation->status ? operation->status : "200"));
     openapi_say(out, ":");
     put_response(out, operation);
+    if (operation->also) {
+        openapi_say(out, ",");
+        openapi_string(out, span_of(operation->also));
+        openapi_say(out, ":");
+        put_response(out, operation);
+    }
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
         openapi_say(out, ",");
         openapi_string(out, span_of(errors[i]));

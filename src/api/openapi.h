@@ -19,6 +19,7 @@ struct operation {
     const char *response_type; /* likewise */
     const char *parameters;    /* JSON: those that are not in the path, with commas between */
     const char *status;        /* of success, "201"; NULL: "200" */
+    const char *also;          /* another one, with the same answer */
     bool optional_body;
     bool binary;    /* tensors may go as bytes, both ways */
     bool of_server; /* the handler has routes without a model, too; those of one add OfModel */

@@ -5,6 +5,7 @@
 
 /* ---- values ---- */
 
+/* The bounds of floats are those from which on they would round to infinity. */
 static const char *element_schema(enum tensord_datatype datatype)
 {
     static const char *const schemas[TENSORD_DATATYPE_COUNT] = {
@@ -19,12 +20,12 @@ static const char *element_schema(enum tensord_datatype datatype)
         [TENSORD_INT32] = "{'type':'integer','minimum':-2147483648,'maximum':2147483647}",
         [TENSORD_INT64] = "{'type':'integer','minimum':-9223372036854775808,"
                           "'maximum':9223372036854775807}",
-        [TENSORD_FP16] = "{'type':'number','minimum':-65504,'maximum':65504}",
-        [TENSORD_FP32] = "{'type':'number','minimum':-3.4028234663852886e38,"
-                         "'maximum':3.4028234663852886e38}",
+        [TENSORD_FP16] = "{'type':'number','exclusiveMinimum':-65520,'exclusiveMaximum':65520}",
+        [TENSORD_FP32] = "{'type':'number','minimum':-3.4028235677973366e38,"
+                         "'maximum':3.4028235677973366e38}",
         [TENSORD_FP64] = "{'type':'number'}",
-        [TENSORD_BF16] = "{'type':'number','minimum':-3.3895313892515355e38,"
-                         "'maximum':3.3895313892515355e38}",
+        [TENSORD_BF16] = "{'type':'number','minimum':-3.3961775292304957e38,"
+                         "'maximum':3.3961775292304957e38}",
         [TENSORD_BYTES] = "{'type':'string'}",
     };
     return schemas[datatype];
@@ -53,6 +54,16 @@ static void put_flat(struct buf *out, const struct tensor_info *info)
     openapi_say(out, "}");
 }
 
+/* Whether one element can be all of it. */
+static bool may_be_one(const struct tensor_info *info)
+{
+    for (uint32_t d = 0; d < info->shape.ndim; d++) {
+        if (info->shape.dims[d] >= 0 && info->shape.dims[d] != 1)
+            return false;
+    }
+    return info->shape.ndim > 0;
+}
+
 /* A whole tensor: nested as its shape says; flat; and if it may be, one element alone. */
 static void put_value(struct buf *out, const struct tensor_info *info, bool or_alone)
 {
@@ -66,7 +77,7 @@ static void put_value(struct buf *out, const struct tensor_info *info, bool or_a
         openapi_say(out, ",");
         put_flat(out, info);
     }
-    if (or_alone && info->shape.ndim) {
+    if (or_alone && may_be_one(info)) {
         openapi_say(out, ",");
         openapi_say(out, element_schema(info->datatype));
     }
@@ -141,14 +152,15 @@ static void put_infer_request(struct buf *out, const struct schema *schema)
     for (size_t i = 0; i < schema->input_count; i++)
         required += !schema->inputs[i].optional;
     openapi_say(out, "'InferRequest':{'type':'object','required':['inputs'],'properties':{"
-                     "'id':{'type':'string'},"
+                     "'id':{'type':['string','integer','null']},"
                      "'parameters':{'$ref':'#/components/schemas/InferParameters'},"
                      "'inputs':{'type':'array',");
     buf_printf(out, "\"minItems\":%zu,\"maxItems\":%zu,", required, schema->input_count);
     put_tensors(out, schema->inputs, schema->input_count, false);
-    openapi_say(out, "},'outputs':{'type':'array','description':'Those that are wanted; without "
-                     "it, all.','items':{'type':'object','required':['name'],'properties':{"
-                     "'name':{'enum':[");
+    openapi_say(
+        out, "},'outputs':{'type':['array','null'],'description':'Those that are wanted; without "
+             "it, all.','items':{'type':'object','required':['name'],'properties':{"
+             "'name':{'enum':[");
     for (size_t i = 0; i < schema->output_count; i++) {
         openapi_say(out, i ? "," : "");
         openapi_string(out, schema->outputs[i].name);

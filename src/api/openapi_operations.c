@@ -11,7 +11,7 @@
 #define TIMEOUT_PARAMETER                                                                          \
     "{\"name\":\"X-Request-Timeout-Ms\",\"in\":\"header\",\"description\":\"After so long nobody " \
     "waits for the answer.\",\"schema\":{\"type\":\"integer\",\"minimum\":1,"                      \
-    "\"maximum\":9007199254740991}}"
+    "\"maximum\":18446744073709551615}}"
 #define UPLOAD_PARAMETERS                                                                          \
     "{\"name\":\"size\",\"in\":\"query\",\"required\":true,\"description\":\"Of the whole file, "  \
     "in bytes.\",\"schema\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":9223372036854775807}}" \
@@ -202,6 +202,7 @@ static const struct operation operations[] = {
      .request_type = BYTES,
      .response = "BlobHave",
      .status = "201",
+     .also = "202",
      .parameters = UPLOAD_PARAMETERS},
     {.handler = serve_blob,
      .method = HTTP_GET,

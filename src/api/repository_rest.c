@@ -140,10 +140,22 @@ void serve_repository_load(struct api_call *call)
         reply_error(call, &error);
 }
 
+/* What it asks for beyond unloading has no effect: whoever depends on the model goes on without. */
+static bool read_unload(struct api_call *call, struct error *ret_error)
+{
+    struct json json;
+    struct span key;
+    if (!enter_body(call, &json, ret_error))
+        return true;
+    while (json_next_key(&json, &key))
+        json_skip(&json, NULL);
+    return json_end(&json);
+}
+
 void serve_repository_unload(struct api_call *call)
 {
     struct error error;
-    if (unload_call(call, call->model, &error))
+    if (read_unload(call, &error) && unload_call(call, call->model, &error))
         reply_empty(call, 200);
     else
         reply_error(call, &error);

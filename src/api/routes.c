@@ -128,18 +128,25 @@ static bool matches(const char *pattern_text, struct span path, struct api_call 
     return true;
 }
 
+/* The first row whose path matches; others with this very text belong to it. NULL without one. */
+static const struct route *find_path(struct span path, struct api_call *call)
+{
+    for (size_t i = 0; i < COUNT; i++) {
+        if (matches(table[i].path, path, call))
+            return &table[i];
+    }
+    return NULL;
+}
+
 const struct route *route_find(const struct http_request *request, struct api_call *call,
                                struct error *ret_error)
 {
-    bool path_known = false;
-    for (size_t i = 0; i < COUNT; i++) {
+    const struct route *path_known = find_path(request->path, call);
+    for (size_t i = 0; path_known && i < COUNT; i++) {
         bool method_fits = table[i].method == request->method ||
                            (table[i].method == HTTP_GET && request->method == HTTP_HEAD);
-        if ((!method_fits && path_known) || !matches(table[i].path, request->path, call))
-            continue;
-        if (method_fits)
+        if (method_fits && strcmp(table[i].path, path_known->path) == 0)
             return &table[i];
-        path_known = true;
     }
     error_set(ret_error, path_known ? ERROR_METHOD_NOT_ALLOWED : ERROR_NOT_FOUND, "%s",
               error_text(path_known ? ERROR_METHOD_NOT_ALLOWED : ERROR_NOT_FOUND));
@@ -153,8 +160,9 @@ const char *route_methods(struct api_call *call)
         [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS", [HTTP_PATCH] = "PATCH",
     };
     const char *list = NULL;
-    for (size_t i = 0; i < COUNT; i++) {
-        if (!matches(table[i].path, call->exchange->request.path, call))
+    const struct route *known = find_path(call->exchange->request.path, call);
+    for (size_t i = 0; known && i < COUNT; i++) {
+        if (strcmp(table[i].path, known->path) != 0)
             continue;
         const char *name = names[table[i].method];
         list = list ? arena_printf(&call->exchange->arena, "%s, %s", list, name) : name;

@@ -28,6 +28,9 @@ static void paths_name_models_and_versions(void **state)
     assert_null(call.version.data);
     assert_ptr_equal(find(HTTP_HEAD, SPAN("/v2"))->serve, serve_server_metadata);
     assert_ptr_equal(find(HTTP_GET, SPAN("/"))->serve, serve_alive);
+    assert_ptr_equal(find(HTTP_POST, SPAN("/v1/models/a:b:predict"))->begin, begin_predict);
+    assert_true(span_equal(call.model, SPAN("a:b")));
+    assert_ptr_equal(find(HTTP_GET, SPAN("/v1/models/a:b"))->serve, serve_v1_model);
 }
 
 static void everything_else_is_refused(void **state)
@@ -44,6 +47,10 @@ static void everything_else_is_refused(void **state)
         assert_int_equal(error.code, ERROR_NOT_FOUND);
     }
     assert_null(find(HTTP_GET, SPAN("/v2/models/a/infer")));
+    assert_int_equal(error.code, ERROR_METHOD_NOT_ALLOWED);
+    assert_null(find(HTTP_GET, SPAN("/v1/models/a:predict")));
+    assert_int_equal(error.code, ERROR_METHOD_NOT_ALLOWED);
+    assert_null(find(HTTP_POST, SPAN("/v1/models/:predict")));
     assert_int_equal(error.code, ERROR_METHOD_NOT_ALLOWED);
     assert_null(find(HTTP_DELETE, SPAN("/v2")));
     assert_int_equal(error.code, ERROR_METHOD_NOT_ALLOWED);
