@@ -127,7 +127,9 @@ def test_http1(walked, who, way):
 @pytest.mark.parametrize("who", CALLERS)
 def test_http2(walked, who, way):
     fields = [(name.lower().encode(), value.encode()) for name, value in fields_of(walked.secrets[who], way == "elsewhere").items()]
-    with http2.Http2(walked.unix if way == "unix" else walked.address) as client:
+    roomy = (http2.SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20)
+    with http2.Http2(walked.unix if way == "unix" else walked.address, roomy) as client:
+        client.send(http2.window_update(0, 1 << 28))  # for all answers together
         for i, (method, path, scope) in enumerate(rest_steps()):
             client.send(http2.headers(2 * i + 1, http2.header_block(path, method, *fields)))
             status = client.answer(2 * i + 1).status
