@@ -84,6 +84,7 @@ def test_where_tritonserver_listens(flags, expected):
         (["--log-info=false"], ["--log-level=warning"]),
         (["--log-info=false", "--log-warning=false"], ["--log-level=error"]),
         (["--log-info=false", "--log-verbose=2"], ["--log-level=debug"]),
+        (["--allow-client-shm=true"], ["--allow-client-shm=infer"]),
         (["--sandbox=off", "--max-streams", "7"], ["--sandbox=off", "--max-streams=7"]),  # our own
     ],
 )
@@ -107,7 +108,7 @@ def test_flags_that_make_no_difference_are_accepted():
 @pytest.mark.parametrize(
     "flags, sentence",
     [
-        (["--allow-client-shm=true"], "--allow-client-shm=true: clients' shared memory is not supported"),
+        (["--allow-client-shm=maybe"], "--allow-client-shm wants true or false, not 'maybe'"),
         (["--grpc-use-ssl=true"], f"--grpc-use-ssl=true: {NO_TLS}"),
         (["--grpc-server-cert=x"], f"--grpc-server-cert: {NO_TLS}"),
         (["--http-restricted-api=model-repository:k=v"], "--http-restricted-api: restricted APIs are not supported"),

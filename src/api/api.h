@@ -3,6 +3,7 @@
 #ifndef TENSORD_API_API_H
 #define TENSORD_API_API_H
 
+#include "auth/scope.h"
 #include "base/buf.h"
 #include "protocol/http.h"
 #include "serving/serving.h"
@@ -10,6 +11,7 @@
 struct blobs;
 struct gate;
 struct installer;
+struct regions;
 
 /* Which exchanges get a line in the log. */
 enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
@@ -28,6 +30,9 @@ struct api {
                              * tensors */
     struct blobs *blobs;
     struct installer *installer;
+    struct regions *regions; /* clients' shared memory */
+    bool regions_allowed;    /* to callers with this scope: */
+    enum scope regions_scope;
     size_t max_push_files;      /* of a model that is pushed */
     size_t max_stream_requests; /* that run at once on one ModelStreamInfer */
     struct list streams;        /* of ModelStreamInfer that are open */

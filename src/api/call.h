@@ -38,6 +38,7 @@ struct api_call {
     struct span model;           /* from the path; data NULL when it has none */
     struct span version;         /* likewise, as written */
     struct span sha256;          /* likewise */
+    struct span region;          /* likewise, of shared memory */
     struct span rest;            /* of the path, behind the model: empty, or from its slash on */
     struct buf body;             /* as far as it was collected */
     struct buf reply;            /* the body of the answer; freed when the exchange has closed */
@@ -46,7 +47,7 @@ struct api_call {
     struct buf classes;          /* in the place of outputs (classify.h) */
     void *detail;                /* the protocol's own: struct infer_call, struct grpc_state */
     struct inference *inference; /* once it was submitted; NULL: it makes none */
-    void *waiting;               /* what the call waits for, struct load_call */
+    void *waiting;               /* what the call waits for, struct load_call, struct region_call */
     void (*closed)(struct api_call *call); /* stops the waiting when the exchange has closed; NULL:
                                               nothing waits */
 };

@@ -63,6 +63,13 @@ void grpc_log_settings(struct api_call *call, const void *message);
 void grpc_repository_index(struct api_call *call, const void *message); /* grpc_repository.c */
 void grpc_repository_load(struct api_call *call, const void *message);
 void grpc_repository_unload(struct api_call *call, const void *message);
+void grpc_system_memory_status(struct api_call *call,
+                               const void *message); /* grpc_shared_memory.c */
+void grpc_system_memory_register(struct api_call *call, const void *message);
+void grpc_system_memory_unregister(struct api_call *call, const void *message);
+void grpc_cuda_memory_status(struct api_call *call, const void *message);
+void grpc_cuda_memory_register(struct api_call *call, const void *message);
+void grpc_cuda_memory_unregister(struct api_call *call, const void *message);
 void grpc_reflection(struct api_call *call, const void *message); /* grpc_reflection.c */
 void grpc_infer_begin(struct api_call *call);                     /* infer_grpc.c */
 void grpc_stream_infer_begin(struct api_call *call);              /* infer_grpc_stream.c */

@@ -8,7 +8,7 @@
 void grpc_server_metadata(struct api_call *call, const void *message)
 {
     size_t count;
-    const struct span *extensions = server_extensions(&count);
+    const struct span *extensions = server_extensions(call->api, &count);
     struct inference_server_metadata_response response = {
         .name = span_of(call->api->server_id),
         .version = SPAN(TENSORD_VERSION),

@@ -19,27 +19,50 @@ static const struct http_field binary_fields[] = {
 
 /* ---- one answer ---- */
 
+static void reply_once(struct api_call *call, struct inference_outputs *outputs)
+{
+    struct infer_call *infer = infer_of(call);
+    struct error error UNSET;
+    infer->sends_tensors = infer_reply_is_binary(&infer->request, outputs);
+    infer->told = true;
+    if (classify_outputs(call, &infer->inference, outputs, &error) &&
+        infer_reply(call, outputs, &error))
+        return;
+    infer->sends_tensors = false;
+    infer_refuse(call, &error);
+}
+
+static void end(struct api_call *call);
+
+/* The outputs that go to shared memory are there, or could not be written. */
+static void written(struct infer_regions *regions, const struct error *error)
+{
+    struct api_call *call = regions->call;
+    struct infer_call *infer = infer_of(call);
+    if (!infer->client_gone && error->code != ERROR_OK)
+        infer_refuse(call, error);
+    else if (!infer->client_gone)
+        reply_once(call, &infer->outputs);
+    end(call);
+}
+
 static void tell_once(struct api_call *call, const struct inference_answer *answer)
 {
     struct infer_call *infer = infer_of(call);
-    struct inference_outputs only;
     struct error error UNSET;
-    switch (only_answer_take(&infer->only, &infer->inference, answer, &only, &error)) {
+    switch (only_answer_take(&infer->only, &infer->inference, answer, &infer->outputs, &error)) {
     case ONLY_ANSWER_WAITS:
-        return;
+        break;
     case ONLY_ANSWER_GIVEN:
-        infer->sends_tensors = infer_reply_is_binary(&infer->request, &only);
-        if (classify_outputs(call, &infer->inference, &only, &error) &&
-            infer_reply(call, &only, &error))
-            break;
-        infer->sends_tensors = false;
-        infer_refuse(call, &error);
+        if (infer->regions.has_outputs)
+            infer_regions_write(&infer->regions, &infer->outputs, written);
+        else
+            reply_once(call, &infer->outputs);
         break;
     case ONLY_ANSWER_FAILED:
         infer_refuse(call, &error);
         break;
     }
-    infer->told = true;
 }
 
 /* ---- several ---- */
@@ -191,11 +214,23 @@ static void forget_request(struct api_call *call)
         inference_forget_tensors(&infer->inference);
 }
 
+/* The inference has had its final answer, and nothing moves its outputs any more. */
+static void end(struct api_call *call)
+{
+    struct infer_call *infer = infer_of(call);
+    struct http_exchange *exchange = call->exchange;
+    infer_regions_release(&infer->regions);
+    if (infer->client_gone) /* nothing reads the outputs any more */
+        inference_fini(&infer->inference);
+    else
+        forget_request(call);
+    http_unref(exchange);
+}
+
 static void answered(struct inference *inference, const struct inference_answer *answer)
 {
     struct api_call *call = inference->owner;
     struct infer_call *infer = infer_of(call);
-    struct http_exchange *exchange = call->exchange;
     if (!infer->told && infer->streams)
         tell_more(call, answer);
     else if (!infer->told)
@@ -205,11 +240,8 @@ static void answered(struct inference *inference, const struct inference_answer 
             inference_cancel(inference);
         return;
     }
-    if (infer->client_gone) /* nothing reads the outputs any more */
-        inference_fini(inference);
-    else
-        forget_request(call);
-    http_unref(exchange);
+    if (!infer_regions_moving(&infer->regions))
+        end(call);
 }
 
 void infer_answer_begin(struct api_call *call)
@@ -234,7 +266,8 @@ void infer_answer_closed(struct http_exchange *exchange, bool complete)
     inference_disconnect(inference);
     if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
         inference_cancel(inference);
-    else
+    else if (!infer_regions_moving(&infer->regions))
         inference_fini(inference);
+    infer_regions_release(&infer->regions);
     call_close(call);
 }

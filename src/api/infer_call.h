@@ -7,6 +7,7 @@
 #include "api/answer_flow.h"
 #include "api/call.h"
 #include "api/infer_json.h"
+#include "api/infer_regions.h"
 #include "api/predict_json.h"
 #include "codec/json_writer.h"
 #include "serving/inference.h"
@@ -31,6 +32,7 @@ enum infer_step {
     INFER_JSON,
     INFER_MEMORY,    /* the body stands still until there is memory for all inputs */
     INFER_TENSORS,   /* one input after the other, received into memory that the worker shares */
+    INFER_REGIONS,   /* inputs are read from shared memory */
     INFER_SUBMITTED, /* the model has it */
     INFER_REFUSED,
 };
@@ -45,7 +47,8 @@ struct infer_destination {
 struct infer_call {
     struct inference inference;
     struct infer_json request;
-    struct predict_json predict; /* of a predict request */
+    struct predict_json predict;  /* of a predict request */
+    struct infer_regions regions; /* of its tensors that lie in shared memory */
     const struct infer_form *form;
     bool streams;
     enum infer_step step;
@@ -61,8 +64,9 @@ struct infer_call {
     /* The answer. */
     struct only_answer only;
     struct answer_flow flow;
-    bool told;          /* nothing more is to be said, or nobody listens */
-    bool sends_tensors; /* from where they lie */
+    struct inference_outputs outputs; /* of the one answer, while they are written to regions */
+    bool told;                        /* nothing more is to be said, or nobody listens */
+    bool sends_tensors;               /* from where they lie */
     bool client_gone;
 };
 
@@ -84,7 +88,8 @@ bool infer_raw_make(struct api_call *call, struct error *ret_error);
 
 /* ---- infer_answer.c ---- */
 
-/* Hands the inference over, and answers when it does. */
+/* Hands the inference over, all of whose inputs are in its memory or in shared memory, and answers
+ * when it does. */
 void infer_answer_begin(struct api_call *call);
 
 /* For the handler, at any time of the call. */

@@ -40,8 +40,11 @@ static void put_shape(struct json_writer *json, const struct shape *shape)
     json_put_array_end(json);
 }
 
+/* Where its values are: in the JSON, behind it, or in shared memory, as was asked for. */
+enum place { PLACE_JSON, PLACE_BINARY, PLACE_REGION };
+
 static bool write_output(struct json_writer *json, const struct inference_output *output,
-                         bool binary, struct error *ret_error)
+                         enum place place, struct error *ret_error)
 {
     json_put_object(json);
     json_put_key(json, SPAN("name"));
@@ -50,13 +53,13 @@ static bool write_output(struct json_writer *json, const struct inference_output
     json_put_string(json, span_of(datatype_name(output->datatype)));
     json_put_key(json, SPAN("shape"));
     put_shape(json, &output->shape);
-    if (binary) {
+    if (place == PLACE_BINARY) {
         json_put_key(json, SPAN("parameters"));
         json_put_object(json);
         json_put_key(json, SPAN("binary_data_size"));
         json_put_u64(json, output->data.size);
         json_put_object_end(json);
-    } else {
+    } else if (place == PLACE_JSON) {
         json_put_key(json, SPAN("data"));
         if (!tensor_to_json(json, output->datatype, &output->shape, output->data, ret_error))
             return false;
@@ -74,8 +77,11 @@ static bool write_infer(struct json_writer *json, const struct api_call *call,
     json_put_key(json, SPAN("outputs"));
     json_put_array(json);
     for (size_t i = 0; i < outputs->count; i++) {
-        bool binary = infer_json_output_is_binary(&infer->request, i);
-        if (!write_output(json, &outputs->items[i], binary, ret_error))
+        enum place place =
+            infer_json_output_is_binary(&infer->request, i) ? PLACE_BINARY : PLACE_JSON;
+        if (infer->regions.has_outputs && infer->request.outputs[i].region.region.data)
+            place = PLACE_REGION;
+        if (!write_output(json, &outputs->items[i], place, ret_error))
             return false;
     }
     json_put_array_end(json);

@@ -15,6 +15,7 @@ enum step { STEP_MESSAGE, STEP_COMPLETE, STEP_WAITING, STEP_DONE };
 struct grpc_infer {
     struct infer_message message; /* first */
     struct only_answer only;
+    struct inference_outputs outputs; /* of its answer, while they are written to shared memory */
     enum step step;
     bool body_ended;
     struct grpc_reader reader;
@@ -47,26 +48,62 @@ static bool is_decoupled(const struct inference *inference, struct error *ret_er
     return true;
 }
 
+static struct infer_regions *regions_of(struct grpc_infer *infer)
+{
+    return &infer->message.request.regions;
+}
+
+static void reply(struct api_call *call, struct inference_outputs *outputs)
+{
+    struct grpc_infer *infer = infer_of(call);
+    const struct inference *inference = &infer->message.inference;
+    struct error error UNSET;
+    infer->step = STEP_DONE;
+    if (classify_outputs(call, inference, outputs, &error) &&
+        infer_grpc_reply(call, &infer->writer, inference, outputs, &error))
+        grpc_end(call->exchange, NULL);
+    else
+        fail(call, &error);
+}
+
+/* The inference has had its final answer, and nothing moves its outputs any more. */
+static void end(struct api_call *call)
+{
+    struct grpc_infer *infer = infer_of(call);
+    infer_regions_release(regions_of(infer));
+    if (infer->client_gone)
+        inference_fini(&infer->message.inference);
+    http_unref(call->exchange);
+}
+
+static void written(struct infer_regions *regions, const struct error *error)
+{
+    struct api_call *call = regions->call;
+    struct grpc_infer *infer = infer_of(call);
+    if (infer->step == STEP_WAITING && error->code != ERROR_OK)
+        fail(call, error);
+    else if (infer->step == STEP_WAITING)
+        reply(call, &infer->outputs);
+    end(call);
+}
+
 static void tell(struct api_call *call, const struct inference_answer *answer)
 {
     struct grpc_infer *infer = infer_of(call);
     struct inference *inference = &infer->message.inference;
-    struct inference_outputs outputs;
     struct error error UNSET;
     if (is_decoupled(inference, &error)) { /* it was loading when it was asked */
         fail(call, &error);
         return;
     }
-    switch (only_answer_take(&infer->only, inference, answer, &outputs, &error)) {
+    switch (only_answer_take(&infer->only, inference, answer, &infer->outputs, &error)) {
     case ONLY_ANSWER_WAITS:
         break;
     case ONLY_ANSWER_GIVEN:
-        infer->step = STEP_DONE;
-        if (classify_outputs(call, inference, &outputs, &error) &&
-            infer_grpc_reply(call, &infer->writer, inference, &outputs, &error))
-            grpc_end(call->exchange, NULL);
+        if (regions_of(infer)->has_outputs)
+            infer_regions_write(regions_of(infer), &infer->outputs, written);
         else
-            fail(call, &error);
+            reply(call, &infer->outputs);
         break;
     case ONLY_ANSWER_FAILED:
         fail(call, &error);
@@ -78,7 +115,6 @@ static void answered(struct inference *inference, const struct inference_answer 
 {
     struct api_call *call = inference->owner;
     struct grpc_infer *infer = infer_of(call);
-    struct http_exchange *exchange = call->exchange;
     if (infer->step == STEP_WAITING)
         tell(call, answer);
     if (!answer->final) {
@@ -86,12 +122,12 @@ static void answered(struct inference *inference, const struct inference_answer 
             inference_cancel(inference);
         return;
     }
-    if (infer->client_gone)
-        inference_fini(inference);
-    http_unref(exchange);
+    if (!infer_regions_moving(regions_of(infer)))
+        end(call);
 }
 
-/* The message is complete, and the memory for its inputs is there. */
+/* The message is complete, and the memory for its inputs is there; called again when those that lie
+ * in shared memory have been read. */
 static void submit(struct api_call *call)
 {
     struct grpc_infer *infer = infer_of(call);
@@ -101,6 +137,8 @@ static void submit(struct api_call *call)
         fail(call, &error);
         return;
     }
+    if (infer->message.waits)
+        return;
     infer->step = STEP_WAITING;
     inference->owner = call;
     inference->answered = answered;
@@ -114,6 +152,11 @@ static void submit(struct api_call *call)
 static void resumed(struct infer_message *message, const struct error *error)
 {
     struct api_call *call = message->call;
+    if (infer_of(call)->client_gone) { /* shared memory was being read meanwhile */
+        inference_fini(&message->inference);
+        infer_regions_release(&message->request.regions);
+        return;
+    }
     if (infer_of(call)->step == STEP_DONE) /* the body has ended before the message */
         return;
     if (error)
@@ -197,8 +240,9 @@ static void closed(struct http_exchange *exchange, bool complete)
     inference_disconnect(inference);
     if (inference->state == INFERENCE_QUEUED || inference->state == INFERENCE_RUNNING)
         inference_cancel(inference);
-    else
+    else if (!infer_regions_moving(regions_of(infer)))
         inference_fini(inference);
+    infer_regions_release(regions_of(infer));
     infer_message_fini(&infer->message);
     grpc_reader_fini(&infer->reader);
     grpc_writer_fini(&infer->writer);

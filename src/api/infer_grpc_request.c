@@ -75,6 +75,85 @@ static bool take_parameters(struct infer_grpc_request *request, struct inference
     return true;
 }
 
+/* ---- shared memory ---- */
+
+/* One parameter of a tensor that says where it lies. */
+static bool take_region_word(struct span tensor, struct span key,
+                             const struct inference_infer_parameter *value,
+                             struct region_words *words, struct error *ret_error)
+{
+    enum { INT64_PARAM = 2, STRING_PARAM = 3, UINT64_PARAM = 5 };
+    uint32_t which = value ? value->which_parameter_choice : 0;
+    bool named = span_equal(key, SPAN("shared_memory_region"));
+    bool number = which == UINT64_PARAM || (which == INT64_PARAM && value->int64_param >= 0);
+    if (named && which == STRING_PARAM) {
+        words->region = value->string_param.data ? value->string_param : SPAN("");
+    } else if (number && span_equal(key, SPAN("shared_memory_offset"))) {
+        words->offset = parameter_u64(value);
+        words->has_offset = true;
+    } else if (number && span_equal(key, SPAN("shared_memory_byte_size"))) {
+        words->size_bytes = parameter_u64(value);
+        words->has_size = true;
+    } else {
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "invalid value type for '%.*s' parameter for tensor '%.*s'",
+                         SPAN_ARGS(key), SPAN_ARGS(tensor));
+    }
+    return true;
+}
+
+static bool take_region(struct span tensor,
+                        const struct inference_string_infer_parameter_entry *parameters,
+                        uint32_t count, struct region_words *ret_words, struct error *ret_error)
+{
+    *ret_words = (struct region_words){.has_size = false};
+    for (uint32_t i = 0; i < count; i++) {
+        if (span_starts_with(parameters[i].key, SPAN("shared_memory_")) &&
+            !take_region_word(tensor, parameters[i].key, parameters[i].value, ret_words, ret_error))
+            return false;
+    }
+    if (ret_words->region.data || (!ret_words->has_offset && !ret_words->has_size))
+        return true;
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "'shared_memory_%s' can not be specified without 'shared_memory_region' "
+                     "parameter for tensor '%.*s'",
+                     ret_words->has_offset ? "offset" : "byte_size", SPAN_ARGS(tensor));
+}
+
+/* Finds the inputs that lie in shared memory. */
+static bool take_shared_inputs(struct infer_grpc_request *request, struct api_call *call,
+                               struct arena *arena, struct error *ret_error)
+{
+    const struct inference_model_infer_request *message = &request->message;
+    struct region_words words;
+    for (uint32_t i = 0; i < message->inputs.count; i++) {
+        const struct inference_model_infer_request_infer_input_tensor *input =
+            &message->inputs.items[i];
+        if (!take_region(input->name, input->parameters.items, input->parameters.count, &words,
+                         ret_error))
+            return false;
+        if (!words.region.data)
+            continue;
+        if (!request->in_regions)
+            request->in_regions =
+                arena_calloc(arena, message->inputs.count, sizeof *request->in_regions);
+        if (!request->in_regions)
+            return error_no_memory(ret_error);
+        if (!infer_regions_add_input(&request->regions, call, arena, input->name, &words,
+                                     ret_error))
+            return false;
+        request->in_regions[i] = true;
+        if (words.size_bytes > INT32_MAX * (uint64_t)TENSOR_MAX_PER_REQUEST ||
+            request->region_bytes > INT64_MAX / 2)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "the sizes of the inputs are too large");
+        request->region_bytes += tensor_memory_charge(words.size_bytes);
+    }
+    return true;
+}
+
+/* ---- outputs ---- */
+
 static bool take_output_parameters(
     const struct inference_model_infer_request_infer_requested_output_tensor *output,
     uint32_t *ret_classes, struct error *ret_error)
@@ -91,9 +170,27 @@ static bool take_output_parameters(
     return true;
 }
 
-static bool take_outputs(const struct inference_model_infer_request *message,
+static bool
+take_shared_output(struct infer_grpc_request *request, struct api_call *call, struct arena *arena,
+                   const struct inference_model_infer_request_infer_requested_output_tensor *output,
+                   uint32_t number, uint32_t classes, struct error *ret_error)
+{
+    struct region_words words;
+    if (!take_region(output->name, output->parameters.items, output->parameters.count, &words,
+                     ret_error))
+        return false;
+    if (words.region.data && classes)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "output can't set both 'shared_memory_region' and 'classification'");
+    return !words.region.data ||
+           infer_regions_add_output(&request->regions, call, arena, output->name, number,
+                                    request->message.outputs.count, &words, ret_error);
+}
+
+static bool take_outputs(struct infer_grpc_request *request, struct api_call *call,
                          struct inference *inference, struct error *ret_error)
 {
+    const struct inference_model_infer_request *message = &request->message;
     uint32_t count = message->outputs.count;
     struct span *names = arena_calloc(inference->arena, count, sizeof *names);
     uint32_t *classes = arena_calloc(inference->arena, count, sizeof *classes);
@@ -101,7 +198,9 @@ static bool take_outputs(const struct inference_model_infer_request *message,
         return error_no_memory(ret_error);
     for (uint32_t i = 0; i < count; i++) {
         names[i] = message->outputs.items[i].name;
-        if (!take_output_parameters(&message->outputs.items[i], &classes[i], ret_error))
+        if (!take_output_parameters(&message->outputs.items[i], &classes[i], ret_error) ||
+            !take_shared_output(request, call, inference->arena, &message->outputs.items[i], i,
+                                classes[i], ret_error))
             return false;
     }
     inference_outputs(inference, names, count);
@@ -125,7 +224,8 @@ bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call
     inference->id = message->id;
     return grpc_call_deadline(call, &inference->deadline_ns, ret_error) &&
            take_parameters(request, inference, ret_error) &&
-           take_outputs(message, inference, ret_error);
+           take_shared_inputs(request, call, arena, ret_error) &&
+           take_outputs(request, call, inference, ret_error);
 }
 
 static bool keep_spans(struct arena *arena, struct span *spans, size_t count)

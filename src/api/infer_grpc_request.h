@@ -3,15 +3,18 @@
 #ifndef TENSORD_API_INFER_GRPC_REQUEST_H
 #define TENSORD_API_INFER_GRPC_REQUEST_H
 
-#include "api/call.h"
+#include "api/infer_regions.h"
 #include "codec/inference.pb.h"
 #include "serving/inference.h"
 
 /* Zeroed at first. */
 struct infer_grpc_request {
     struct inference_model_infer_request message; /* points into its bytes */
-    size_t next_input;                            /* that the next raw tensor is for */
-    bool wants_empty_final; /* triton_enable_empty_final_response, of a stream */
+    size_t next_input, raw_count; /* that the next raw tensor is for; raw tensors so far */
+    bool wants_empty_final;       /* triton_enable_empty_final_response, of a stream */
+    struct infer_regions regions; /* of its tensors that lie in shared memory */
+    bool *in_regions;             /* for each input: it does; NULL: none does */
+    uint64_t region_bytes;        /* of the model's memory, that these inputs need */
 };
 
 /* Decodes the message, whose bytes stay in place, finds its model and starts the inference: from
@@ -36,8 +39,12 @@ bool infer_grpc_request_check_tail(struct span tail, struct arena *arena, struct
 bool infer_grpc_request_next_raw(struct infer_grpc_request *request, struct inference *inference,
                                  uint64_t size_bytes, char **ret_to, struct error *ret_error);
 
-/* True when each input has had its raw tensor. */
+/* True when each input that is not in shared memory has had its raw tensor. */
 bool infer_grpc_request_end_raw(const struct infer_grpc_request *request, struct error *ret_error);
+
+/* Makes the inputs that lie in shared memory, to be read from there. */
+bool infer_grpc_request_make_shared(struct infer_grpc_request *request, struct inference *inference,
+                                    struct error *ret_error);
 
 /* For a message that holds its tensors, raw or typed: what its inputs need of the model's memory,
  * and, when that is reserved, making all of them. */

@@ -40,12 +40,21 @@ struct item {
     struct list_link link;
     struct arena arena;
     struct answer_flow flow;
+    struct list late; /* of struct late_answer: those that wait for an output in shared memory */
     uint64_t received_ns;
     bool admitted;  /* it counts among those of the token */
     bool submitted; /* its inference has, or has had, a final answer to come */
     bool told;      /* its last answer was put, or nobody wants it */
     bool done;      /* its inference needs it no more */
     struct error failure;
+};
+
+/* An answer that was told while outputs are on their way to shared memory, of itself or of one
+ * before it. At most INFERENCE_ANSWERS_AHEAD and the last: the model waits for those to be sent. */
+struct late_answer {
+    struct list_link link;
+    struct inference_answer answer;
+    struct inference_output outputs[];
 };
 
 struct stream {
@@ -86,13 +95,36 @@ static struct item *item_new(struct stream *stream)
     item->arena.budget = &stream->call->api->messages;
     infer_message_init(&item->message, stream->call, &item->arena, item_resumed);
     answer_flow_init(&item->flow, &item->message.inference, &stream->call->api->messages);
+    list_init(&item->late);
     list_add(&stream->items, &item->link);
     stream->item_count++;
     return item;
 }
 
+static struct infer_regions *regions_of(struct item *item)
+{
+    return &item->message.request.regions;
+}
+
+static void drop_late(struct item *item)
+{
+    list_each(link, &item->late)
+    {
+        list_remove(link);
+        free(list_entry(link, struct late_answer, link));
+    }
+}
+
+/* Nothing moves its memory any more, and its inference needs it no more. */
+static bool item_is_idle(struct item *item)
+{
+    return item->done && !infer_regions_moving(regions_of(item));
+}
+
 static void item_free(struct item *item)
 {
+    drop_late(item);
+    infer_regions_release(regions_of(item));
     list_remove(&item->link);
     item->stream->item_count--;
     answer_flow_fini(&item->flow);
@@ -129,7 +161,7 @@ static void reap(struct stream *stream)
     list_each(link, &stream->items)
     {
         struct item *item = list_entry(link, struct item, link);
-        if (!item->told || !item->done || answer_flow_waits(&item->flow) ||
+        if (!item->told || !item_is_idle(item) || answer_flow_waits(&item->flow) ||
             answer_flow_sending(&item->flow))
             continue;
         if (item->submitted) {
@@ -180,13 +212,16 @@ static void flush(struct stream *stream)
 static void abandon(struct item *item)
 {
     struct inference *inference = &item->message.inference;
+    bool reading = !item->submitted && infer_regions_moving(regions_of(item));
     item->told = true;
     item_leave(item);
+    drop_late(item);
+    infer_regions_release(regions_of(item));
     if (item->submitted && !item->done)
         inference_cancel(inference);
-    else if (!item->submitted)
+    else if (!item->submitted && !reading) /* else regions_moved does */
         inference_fini(inference);
-    item->done = item->done || !item->submitted;
+    item->done = item->done || (!item->submitted && !reading);
 }
 
 /* Writes the stream's status. Answers that have been written go before it; items stay until the
@@ -228,7 +263,7 @@ static void fail_item(struct item *item, const struct error *why)
 
 /* ---- the answers of an inference ---- */
 
-static void tell(struct item *item, const struct inference_answer *answer)
+static void put(struct item *item, const struct inference_answer *answer)
 {
     const struct inference *inference = &item->message.inference;
     struct error error UNSET;
@@ -250,6 +285,74 @@ static void tell(struct item *item, const struct inference_answer *answer)
     item->told = answer->final;
 }
 
+static void begin_late(struct item *item);
+
+/* The first late answer's outputs are where they go, or could not be written. */
+static void late_written(struct infer_regions *regions, const struct error *error)
+{
+    struct infer_grpc_request *request = list_entry(regions, struct infer_grpc_request, regions);
+    struct item *item = (struct item *)(void *)list_entry(request, struct infer_message, request);
+    struct stream *stream = item->stream;
+    if (!item->told) { /* else there is no late answer any more */
+        struct late_answer *late = list_entry(list_first(&item->late), struct late_answer, link);
+        list_remove(&late->link);
+        if (error->code != ERROR_OK)
+            fail_item(item, error);
+        else
+            put(item, &late->answer);
+        free(late);
+        if (item->told && !item->done)
+            inference_cancel(&item->message.inference);
+    }
+    if (item->told)
+        infer_regions_release(regions);
+    else
+        begin_late(item);
+    if (stream->closed && item->done)
+        item_free(item);
+    else
+        flush(stream);
+}
+
+/* Starts to write the outputs of the first late answer, if there is one. */
+static void begin_late(struct item *item)
+{
+    struct list_link *first = list_first(&item->late);
+    if (first)
+        infer_regions_write(regions_of(item),
+                            &list_entry(first, struct late_answer, link)->answer.outputs,
+                            late_written);
+}
+
+/* Keeps an answer until those before it are told, and its outputs written. */
+static void tell_late(struct item *item, const struct inference_answer *answer)
+{
+    size_t count = answer->outputs.count;
+    struct late_answer *late = malloc(sizeof *late + count * sizeof *late->outputs);
+    struct error error;
+    if (!late) {
+        error_no_memory(&error);
+        fail_item(item, &error);
+        return;
+    }
+    bool first = list_empty(&item->late);
+    *late = (struct late_answer){.answer = *answer};
+    for (size_t i = 0; i < count; i++)
+        late->outputs[i] = answer->outputs.items[i];
+    late->answer.outputs.items = late->outputs;
+    list_add(&item->late, &late->link);
+    if (first && !infer_regions_moving(regions_of(item)))
+        begin_late(item);
+}
+
+static void tell(struct item *item, const struct inference_answer *answer)
+{
+    if (regions_of(item)->has_outputs)
+        tell_late(item, answer);
+    else
+        put(item, answer);
+}
+
 static void answered(struct inference *inference, const struct inference_answer *answer)
 {
     struct item *item = inference->owner;
@@ -266,24 +369,28 @@ static void answered(struct inference *inference, const struct inference_answer 
     }
     item->done = true;
     item_leave(item);
-    if (closed)
-        item_free(item);
-    else
+    if (!closed)
         flush(stream);
+    else if (item_is_idle(item))
+        item_free(item);
     http_unref(exchange);
 }
 
 /* ---- messages ---- */
 
-/* The message is whole, and its memory is there. */
+/* The message is whole, and its memory is there; called again when the inputs that lie in shared
+ * memory have been read. */
 static void submit(struct item *item)
 {
     struct stream *stream = item->stream;
     struct infer_message *message = &item->message;
     struct inference *inference = &message->inference;
     struct error error UNSET;
+    bool finished = infer_message_finish(message, &error);
+    if (finished && message->waits)
+        return;
     stream->incoming = NULL;
-    if (!infer_message_finish(message, &error) ||
+    if (!finished ||
         (message->body.size + message->tail.size > ITEM_KEPT_BYTES &&
          !infer_grpc_request_keep(&message->request, &item->arena, inference, &error))) {
         fail_item(item, &error);
@@ -306,11 +413,20 @@ static void item_resumed(struct infer_message *message, const struct error *erro
     struct stream *stream = item->stream;
     struct http_exchange *exchange = stream->call->exchange;
     bool whole = stream->reader.left_bytes == 0;
-    if (error) {
+    if (item->told) { /* nobody wants it any more; shared memory was being read meanwhile */
+        inference_fini(&message->inference);
+        infer_regions_release(regions_of(item));
+        item->done = true;
+    } else if (error) {
         stream->incoming = NULL; /* what still comes of it is dropped */
         fail_item(item, error);
     } else if (whole) {
         submit(item);
+    }
+    if (stream->closed) {
+        if (item->done)
+            item_free(item);
+        return;
     }
     flush(stream);
     http_resume(exchange);
@@ -447,7 +563,7 @@ static void closed(struct http_exchange *exchange, bool complete)
         struct item *item = list_entry(link, struct item, link);
         inference_disconnect(&item->message.inference);
         abandon(item);
-        if (item->done)
+        if (item_is_idle(item))
             item_free(item);
     }
     grpc_reader_fini(&stream->reader);

@@ -51,6 +51,9 @@ static bool once(struct json *json, unsigned *seen, struct span key)
         SPAN("binary_data_size"),
         SPAN("binary_data_output"),
         SPAN("classification"),
+        SPAN("shared_memory_region"),
+        SPAN("shared_memory_offset"),
+        SPAN("shared_memory_byte_size"),
     };
     for (unsigned i = 0; i < sizeof known / sizeof *known; i++) {
         if (!span_equal(key, known[i]))
@@ -60,6 +63,34 @@ static bool once(struct json *json, unsigned *seen, struct span key)
         *seen |= 1u << i;
     }
     return true;
+}
+
+/* A parameter that says where in shared memory a tensor lies. */
+static bool read_region(struct infer_json_reader *reader, struct span key,
+                        struct region_words *words)
+{
+    struct json *json = &reader->json;
+    if (span_equal(key, SPAN("shared_memory_region")))
+        return json_string(json, &words->region);
+    if (span_equal(key, SPAN("shared_memory_offset")))
+        words->has_offset = json_u64(json, &words->offset);
+    else if (span_equal(key, SPAN("shared_memory_byte_size")))
+        words->has_size = json_u64(json, &words->size_bytes);
+    else
+        return json_fail(json, "there is no parameter '%.*s'", SPAN_ARGS(key));
+    return json_ok(json);
+}
+
+/* Offset and size are nothing without a region. */
+static bool check_region(struct infer_json_reader *reader, struct span tensor,
+                         const struct region_words *words)
+{
+    if (words->region.data || (!words->has_offset && !words->has_size))
+        return true;
+    return json_fail(&reader->json,
+                     "'shared_memory_%s' can not be specified without 'shared_memory_region' "
+                     "parameter for tensor '%.*s'",
+                     words->has_offset ? "offset" : "byte_size", SPAN_ARGS(tensor));
 }
 
 /* ---- inputs ---- */
@@ -105,11 +136,28 @@ static bool read_input_parameters(struct infer_json_reader *reader, struct infer
         if (span_equal(key, SPAN("binary_data_size")))
             *ret_binary = json_u64(json, &input->size_bytes);
         else if (span_starts_with(key, SPAN("shared_memory_")))
-            return json_fail(json, "shared memory is not enabled");
+            read_region(reader, key, &input->region);
         else
             json_skip(json, NULL);
     }
     return json_ok(json);
+}
+
+/* Its values come in one way. */
+static bool check_source(struct infer_json_reader *reader, const struct infer_json_input *input,
+                         bool binary)
+{
+    bool shared = input->region.region.data != NULL, data = input->data.data != NULL;
+    int sources = data + binary + shared;
+    if (sources == 1)
+        return true;
+    return json_fail(&reader->json,
+                     "Input must set only one of the following fields: 'data', 'binary_data_size' "
+                     "in 'parameters', 'shared_memory_region' in 'parameters'. But %s%s%s%s for "
+                     "input '%.*s'",
+                     sources ? "set" : "no field is set", data ? " 'data'" : "",
+                     binary ? " 'binary_data_size'" : "", shared ? " 'shared_memory_region'" : "",
+                     SPAN_ARGS(input->name));
 }
 
 static bool check_input(struct infer_json_reader *reader, const struct infer_json_input *input,
@@ -122,13 +170,7 @@ static bool check_input(struct infer_json_reader *reader, const struct infer_jso
         return json_fail(json, "input '%.*s' has no datatype", SPAN_ARGS(input->name));
     if (!shaped)
         return json_fail(json, "input '%.*s' has no shape", SPAN_ARGS(input->name));
-    if (binary && input->data.data)
-        return json_fail(json, "input '%.*s' has both 'data' and 'binary_data_size'",
-                         SPAN_ARGS(input->name));
-    if (!binary && !input->data.data)
-        return json_fail(json, "input '%.*s' has neither 'data' nor 'binary_data_size'",
-                         SPAN_ARGS(input->name));
-    return true;
+    return check_region(reader, input->name, &input->region) && check_source(reader, input, binary);
 }
 
 static bool read_input(struct infer_json_reader *reader)
@@ -191,13 +233,24 @@ static bool read_output_parameters(struct infer_json_reader *reader,
         if (span_equal(key, SPAN("binary_data")))
             json_bool(json, &output->binary);
         else if (span_starts_with(key, SPAN("shared_memory_")))
-            return json_fail(json, "shared memory is not enabled");
+            read_region(reader, key, &output->region);
         else if (span_equal(key, SPAN("classification")))
             read_classes(json, output);
         else
             json_skip(json, NULL);
     }
     return json_ok(json);
+}
+
+static bool check_output(struct infer_json_reader *reader, const struct infer_json_output *output)
+{
+    struct json *json = &reader->json;
+    if (!output->name.size)
+        return json_fail(json, "an output has no name");
+    if (output->region.region.data && (output->classes || output->binary))
+        return json_fail(json, "Output can't set both 'shared_memory_region' and '%s'",
+                         output->classes ? "classification" : "binary_data");
+    return check_region(reader, output->name, &output->region);
 }
 
 static bool read_output(struct infer_json_reader *reader)
@@ -224,7 +277,7 @@ static bool read_output(struct infer_json_reader *reader)
         else
             json_skip(json, NULL);
     }
-    return json_ok(json) && (output->name.size || json_fail(json, "an output has no name"));
+    return json_ok(json) && check_output(reader, output);
 }
 
 /* ---- parameters of the request ---- */

@@ -3,25 +3,29 @@
 #ifndef TENSORD_API_INFER_JSON_H
 #define TENSORD_API_INFER_JSON_H
 
+#include "api/region_words.h"
 #include "base/arena.h"
 #include "base/parameter.h"
 #include "base/tensor.h"
 #include "codec/json.h"
 
-/* An input as the JSON tells it: its data stands in the JSON, or follows it as binary. */
+/* An input as the JSON tells it: its data stands in the JSON, follows it as binary, or lies in
+ * shared memory. */
 struct infer_json_input {
     struct span name;
     enum tensord_datatype datatype;
     struct shape shape;
-    struct span data;    /* the JSON value; data.data NULL when it is binary */
-    bool alone;          /* data is the one element, without brackets */
-    uint64_t size_bytes; /* of a binary one */
+    struct span data;           /* the JSON value; data.data NULL when it stands elsewhere */
+    bool alone;                 /* data is the one element, without brackets */
+    struct region_words region; /* where it lies in shared memory, if it does */
+    uint64_t size_bytes;        /* of one that stands elsewhere */
 };
 
 struct infer_json_output {
     struct span name;
-    bool binary;      /* wanted after the JSON of the answer, not in it */
-    uint32_t classes; /* how many are wanted instead of its values; 0: none */
+    bool binary;                /* wanted after the JSON of the answer, not in it */
+    uint32_t classes;           /* how many are wanted instead of its values; 0: none */
+    struct region_words region; /* where it is to be written in shared memory, if it is */
 };
 
 struct infer_json {

@@ -111,16 +111,34 @@ static void mistakes_are_named(void **state)
         {SPAN(INPUT("")), "input 'a' has no datatype"},
         {SPAN(INPUT(",\"datatype\":\"FP33\"")), "'FP33' is no datatype"},
         {SPAN(INPUT(",\"datatype\":\"FP32\"")), "input 'a' has no shape"},
-        {SPAN(INPUT(",\"datatype\":\"FP32\",\"shape\":[1]")),
-         "neither 'data' nor 'binary_data_size'"},
+        {SPAN(INPUT(",\"datatype\":\"FP32\",\"shape\":[1]")), "But no field is set for input 'a'"},
         {SPAN(INPUT(",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],\"parameters\":{\"binary_"
                     "data_size\":4}")),
-         "both"},
+         "But set 'data' 'binary_data_size' for input 'a'"},
+        {SPAN(INPUT(",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],\"parameters\":{\"shared_"
+                    "memory_region\":\"r\",\"shared_memory_byte_size\":4}")),
+         "But set 'data' 'shared_memory_region' for input 'a'"},
         {SPAN(INPUT(",\"shape\":[-1]")), "byte"},
         {SPAN(INPUT(",\"shape\":[1.5]")), "byte"},
         {SPAN(INPUT(",\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]")), "at most 16 dimensions"},
-        {SPAN(INPUT(",\"parameters\":{\"shared_memory_region\":\"r\"}")),
-         "shared memory is not enabled"},
+        {SPAN(INPUT(",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],\"parameters\":{\"shared_"
+                    "memory_offset\":4}")),
+         "'shared_memory_offset' can not be specified without 'shared_memory_region'"},
+        {SPAN(INPUT(",\"parameters\":{\"shared_memory_size\":4}")),
+         "no parameter 'shared_memory_size'"},
+        {SPAN(INPUT(",\"parameters\":{\"shared_memory_offset\":-1}")), "byte"},
+        {SPAN(INPUT(
+             ",\"parameters\":{\"shared_memory_region\":\"r\",\"shared_memory_region\":\"s\"}")),
+         "'shared_memory_region' is given twice"},
+        {SPAN("{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":"
+              "{\"shared_memory_region\":\"r\",\"binary_data\":true}}]}"),
+         "Output can't set both 'shared_memory_region' and 'binary_data'"},
+        {SPAN("{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":"
+              "{\"shared_memory_region\":\"r\",\"classification\":2}}]}"),
+         "Output can't set both 'shared_memory_region' and 'classification'"},
+        {SPAN("{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":"
+              "{\"shared_memory_byte_size\":4}}]}"),
+         "'shared_memory_byte_size' can not be specified without 'shared_memory_region'"},
         {SPAN("{\"inputs\":[{\"datatype\":\"FP32\",\"shape\":[],\"data\":[1]}]}"),
          "an input has no name"},
         {SPAN("{\"inputs\":[],\"outputs\":[{}]}"), "an output has no name"},

@@ -71,7 +71,10 @@ static bool begin_scanned(struct infer_message *message, struct error *ret_error
     message->scanned = true;
     message->scan.head = &message->tail; /* the decoded head must not move any more */
     uint64_t input_count = message->request.message.inputs.count;
-    return reserve(message, message->scan.left_bytes + input_count * TENSOR_ALIGNMENT, ret_error);
+    return reserve(message,
+                   message->scan.left_bytes + input_count * TENSOR_ALIGNMENT +
+                       message->request.region_bytes,
+                   ret_error);
 }
 
 /* Gives places to the tensors that begin, unless there is no memory yet. */
@@ -155,11 +158,32 @@ bool infer_message_end(struct infer_message *message, struct error *ret_error)
                                 reserve(message, needed, ret_error));
 }
 
-bool infer_message_finish(struct infer_message *message, struct error *ret_error)
+/* All inputs are made, but for those in shared memory. */
+static bool make_others(struct infer_message *message, struct error *ret_error)
 {
     if (!message->scanned)
         return infer_grpc_request_copy(&message->request, &message->inference, ret_error);
     return is_sound(message, ret_error) &&
            infer_grpc_request_end_raw(&message->request, ret_error) &&
            infer_grpc_request_check_tail(buf_span(&message->tail), message->arena, ret_error);
+}
+
+static void regions_read(struct infer_regions *regions, const struct error *error)
+{
+    struct infer_grpc_request *request = list_entry(regions, struct infer_grpc_request, regions);
+    struct infer_message *message = list_entry(request, struct infer_message, request);
+    message->waits = false;
+    message->resumed(message, error->code == ERROR_OK ? NULL : error);
+}
+
+bool infer_message_finish(struct infer_message *message, struct error *ret_error)
+{
+    if (message->finished)
+        return true;
+    message->finished = true;
+    if (!make_others(message, ret_error) ||
+        !infer_grpc_request_make_shared(&message->request, &message->inference, ret_error))
+        return false;
+    message->waits = infer_regions_read(&message->request.regions, regions_read);
+    return true;
 }

@@ -9,7 +9,10 @@
  *     GRPC_READ_STARTED   infer_message_begin
  *     inside              infer_message_room, infer_message_advance
  *     GRPC_READ_MESSAGE   infer_message_take, infer_message_end
- *     nothing waits       infer_message_finish, then inference_submit */
+ *     nothing waits       infer_message_finish
+ *     nothing waits       infer_message_finish again, then inference_submit
+ *
+ * The second time is for inputs that lie in shared memory, which are read in between. */
 #ifndef TENSORD_API_INFER_MESSAGE_H
 #define TENSORD_API_INFER_MESSAGE_H
 
@@ -24,10 +27,11 @@ struct infer_message {
     struct arena *arena;
     bool whole;            /* it is collected; else tensors go straight into memory */
     bool scanned;          /* the head was decoded before the message ended */
-    bool waits;            /* for memory: there is no room meanwhile */
+    bool waits;            /* for memory, or inputs in shared memory: there is no room meanwhile */
+    bool finished;         /* its inputs are made */
     struct buf body, tail; /* tail: what follows the first tensor, unknown fields at most */
     struct infer_scan scan;
-    /* Memory was waited for, and is there (NULL) or will not come. */
+    /* What was waited for is there (NULL), or will not come. */
     void (*resumed)(struct infer_message *message, const struct error *error);
 };
 
@@ -38,7 +42,7 @@ void infer_reader_init(struct grpc_reader *reader, const struct api_call *call);
 void infer_message_init(struct infer_message *message, struct api_call *call, struct arena *arena,
                         void (*resumed)(struct infer_message *, const struct error *));
 
-/* Frees its buffers; the inference is the caller's to end. */
+/* Frees its buffers; the inference, and the regions of its request, are the caller's to end. */
 void infer_message_fini(struct infer_message *message);
 
 /* A plain message begins; one that is empty or compressed does not. */
@@ -58,7 +62,8 @@ void infer_message_take(struct infer_message *message, struct grpc_reader *reade
 /* Decodes it and reserves its memory, if that was not done before. May leave it waiting. */
 bool infer_message_end(struct infer_message *message, struct error *ret_error);
 
-/* After infer_message_end, when it does not wait: makes its inputs. */
+/* After infer_message_end, when it does not wait: makes its inputs. May leave it waiting; then it
+ * is called again. */
 bool infer_message_finish(struct infer_message *message, struct error *ret_error);
 
 #endif

@@ -73,6 +73,18 @@ static bool binary_input(struct infer_call *infer, const struct infer_json_input
     return true;
 }
 
+/* It is read when all of the request has come. */
+static bool region_input(struct infer_call *infer, const struct infer_json_input *input,
+                         size_t number, struct error *ret_error)
+{
+    char *data;
+    if (!inference_input(&infer->inference, input->name, input->datatype, &input->shape,
+                         input->size_bytes, &data, ret_error))
+        return false;
+    infer_regions_place(&infer->regions, number, data);
+    return true;
+}
+
 static bool name_outputs(struct api_call *call, struct error *ret_error)
 {
     struct infer_call *infer = infer_of(call);
@@ -83,9 +95,18 @@ static bool name_outputs(struct api_call *call, struct error *ret_error)
     if (!names || !classes)
         return error_no_memory(ret_error);
     for (size_t i = 0; i < count; i++) {
-        names[i] = infer->request.outputs[i].name;
-        classes[i] = infer->request.outputs[i].classes;
+        const struct infer_json_output *output = &infer->request.outputs[i];
+        names[i] = output->name;
+        classes[i] = output->classes;
+        if (output->region.region.data &&
+            !infer_regions_add_output(&infer->regions, call, arena, output->name, i, count,
+                                      &output->region, ret_error))
+            return false;
     }
+    if (infer->streams && infer->regions.has_outputs)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "the answers of a stream overwrite each other in a shared memory region; "
+                         "use ModelStreamInfer for that");
     inference_outputs(&infer->inference, names, count);
     return classify_want(&infer->inference, classes, count, arena, ret_error);
 }
@@ -113,9 +134,16 @@ static bool measure_inputs(struct api_call *call, uint64_t *ret_needed_bytes,
     uint64_t needed = 0, binary = 0;
     for (size_t i = 0; i < request->input_count; i++) {
         struct infer_json_input *input = &request->inputs[i];
+        bool shared = input->region.region.data != NULL;
         if (input->data.data && !measure_json_input(call, input, ret_error))
             return false;
-        uint64_t binary_size = input->data.data ? 0 : input->size_bytes;
+        if (shared &&
+            !infer_regions_add_input(&infer_of(call)->regions, call, &call->exchange->arena,
+                                     input->name, &input->region, ret_error))
+            return false;
+        if (shared)
+            input->size_bytes = input->region.size_bytes;
+        uint64_t binary_size = input->data.data || shared ? 0 : input->size_bytes;
         if (input->size_bytes > INT64_MAX || __builtin_add_overflow(binary, binary_size, &binary) ||
             __builtin_add_overflow(needed, tensor_memory_charge(input->size_bytes), &needed))
             return error_set(ret_error, ERROR_INVALID_ARGUMENT,
@@ -133,10 +161,13 @@ static bool make_inputs(struct api_call *call, struct error *ret_error)
         arena_calloc(&call->exchange->arena, request->input_count, sizeof *infer->destinations);
     if (!infer->destinations)
         return error_no_memory(ret_error);
+    size_t regions = 0;
     for (size_t i = 0; i < request->input_count; i++) {
         const struct infer_json_input *input = &request->inputs[i];
-        if (!(input->data.data ? json_input(call, input, ret_error)
-                               : binary_input(infer, input, ret_error)))
+        bool made = input->data.data            ? json_input(call, input, ret_error)
+                    : input->region.region.data ? region_input(infer, input, regions++, ret_error)
+                                                : binary_input(infer, input, ret_error);
+        if (!made)
             return false;
     }
     return true;
@@ -347,6 +378,21 @@ static bool tensors_complete(const struct infer_call *infer)
     return at == infer->destination_count;
 }
 
+/* The inputs that lie in shared memory have been read, or could not be. */
+static void regions_read(struct infer_regions *regions, const struct error *error)
+{
+    struct api_call *call = regions->call;
+    struct infer_call *infer = infer_of(call);
+    if (infer->client_gone) {
+        inference_fini(&infer->inference);
+        infer_regions_release(regions);
+    } else if (error->code != ERROR_OK) {
+        infer_refuse(call, error);
+    } else {
+        infer_answer_begin(call);
+    }
+}
+
 /* The body has ended, and the memory for its inputs was there or will not come. */
 static void complete(struct api_call *call)
 {
@@ -354,7 +400,9 @@ static void complete(struct api_call *call)
     if (infer->step == INFER_REFUSED)
         return;
     if (infer->step == INFER_TENSORS && tensors_complete(infer)) {
-        infer_answer_begin(call);
+        infer->step = INFER_REGIONS;
+        if (!infer_regions_read(&infer->regions, regions_read))
+            infer_answer_begin(call);
         return;
     }
     struct error error;

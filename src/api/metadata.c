@@ -14,11 +14,12 @@ static const struct span extensions[] = {{"binary_tensor_data", 18},
                                          {"parameters", 10},
                                          {"statistics", 10},
                                          {"trace", 5},
-                                         {"logging", 7}};
+                                         {"logging", 7},
+                                         {"system_shared_memory", 20}}; /* the last: see below */
 
-const struct span *server_extensions(size_t *ret_count)
+const struct span *server_extensions(const struct api *api, size_t *ret_count)
 {
-    *ret_count = sizeof extensions / sizeof *extensions;
+    *ret_count = sizeof extensions / sizeof *extensions - !api->regions_allowed;
     return extensions;
 }
 
@@ -33,6 +34,8 @@ const struct schema *described_schema(const struct version *version, struct erro
 void serve_server_metadata(struct api_call *call)
 {
     struct json_writer json;
+    size_t count;
+    const struct span *list = server_extensions(call->api, &count);
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
     json_put_key(&json, SPAN("name"));
@@ -41,8 +44,8 @@ void serve_server_metadata(struct api_call *call)
     json_put_string(&json, SPAN(TENSORD_VERSION));
     json_put_key(&json, SPAN("extensions"));
     json_put_array(&json);
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
-        json_put_string(&json, extensions[i]);
+    for (size_t i = 0; i < count; i++)
+        json_put_string(&json, list[i]);
     json_put_array_end(&json);
     json_put_object_end(&json);
     reply_json(call, 200);

@@ -51,6 +51,23 @@ static const struct route table[] = {
     {HTTP_POST, "/v2/models/{model}/trace/setting", SCOPE_DEPLOY, serve_trace_setting, NULL},
     {HTTP_GET, "/v2/logging", SCOPE_READ, serve_log_settings, NULL},
     {HTTP_POST, "/v2/logging", SCOPE_ADMIN, serve_log_settings, NULL},
+    {HTTP_GET, "/v2/systemsharedmemory/status", SCOPE_INFER, serve_system_memory_status, NULL},
+    {HTTP_GET, "/v2/systemsharedmemory/region/{region}/status", SCOPE_INFER,
+     serve_system_memory_status, NULL},
+    {HTTP_POST, "/v2/systemsharedmemory/region/{region}/register", SCOPE_INFER,
+     serve_system_memory_register, NULL},
+    {HTTP_POST, "/v2/systemsharedmemory/region/{region}/unregister", SCOPE_INFER,
+     serve_system_memory_unregister, NULL},
+    {HTTP_POST, "/v2/systemsharedmemory/unregister", SCOPE_INFER, serve_system_memory_unregister,
+     NULL},
+    {HTTP_GET, "/v2/cudasharedmemory/status", SCOPE_INFER, serve_cuda_memory_status, NULL},
+    {HTTP_GET, "/v2/cudasharedmemory/region/{region}/status", SCOPE_INFER, serve_cuda_memory_status,
+     NULL},
+    {HTTP_POST, "/v2/cudasharedmemory/region/{region}/register", SCOPE_INFER,
+     serve_cuda_memory_register, NULL},
+    {HTTP_POST, "/v2/cudasharedmemory/region/{region}/unregister", SCOPE_INFER,
+     serve_cuda_memory_unregister, NULL},
+    {HTTP_POST, "/v2/cudasharedmemory/unregister", SCOPE_INFER, serve_cuda_memory_unregister, NULL},
     {HTTP_POST, "/tensord/v1/blobs/missing", SCOPE_DEPLOY, serve_blobs_missing, NULL},
     {HTTP_PUT, "/tensord/v1/blobs/{sha256}", SCOPE_DEPLOY, NULL, begin_blob_upload},
     {HTTP_GET, "/tensord/v1/blobs/{sha256}", SCOPE_DEPLOY, serve_blob, NULL},
@@ -108,23 +125,27 @@ static bool takes(struct span pattern, struct span name, struct span got, struct
 
 static bool matches(const char *pattern_text, struct span path, struct api_call *call)
 {
-    struct span pattern = span_of(pattern_text), model = {0}, version = {0}, sha256 = {0};
+    struct span pattern = span_of(pattern_text);
+    struct span model = {0}, version = {0}, sha256 = {0}, region = {0};
     while (pattern.size && path.size && path.data[0] == '/' &&
            !span_equal(pattern, SPAN("/{path}"))) {
         struct span expected = take_segment(&pattern), got = take_segment(&path);
         bool taken = takes(expected, SPAN("{model}"), got, &model) ||
                      takes(expected, SPAN("{version}"), got, &version) ||
+                     takes(expected, SPAN("{region}"), got, &region) ||
                      (got.size == SHA256_CHARS && takes(expected, SPAN("{sha256}"), got, &sha256));
         if (!taken && !span_equal(expected, got))
             return false;
     }
     bool takes_rest = span_equal(pattern, SPAN("/{path}"));
-    if ((!takes_rest && (pattern.size || path.size)) || (model.data && !model.size))
+    if ((!takes_rest && (pattern.size || path.size)) || (model.data && !model.size) ||
+        (region.data && !region.size))
         return false;
     call->rest = takes_rest ? path : (struct span){NULL, 0};
     call->model = model;
     call->version = version;
     call->sha256 = sha256;
+    call->region = region;
     return true;
 }
 

@@ -43,6 +43,12 @@ void serve_docs(struct api_call *call);
 void serve_repository_index(struct api_call *call); /* repository_rest.c */
 void serve_repository_load(struct api_call *call);
 void serve_repository_unload(struct api_call *call);
+void serve_system_memory_status(struct api_call *call); /* shared_memory_rest.c */
+void serve_system_memory_register(struct api_call *call);
+void serve_system_memory_unregister(struct api_call *call);
+void serve_cuda_memory_status(struct api_call *call);
+void serve_cuda_memory_register(struct api_call *call);
+void serve_cuda_memory_unregister(struct api_call *call);
 void serve_blobs_missing(struct api_call *call); /* push_blobs.c */
 void begin_blob_upload(struct api_call *call);
 void serve_blob(struct api_call *call);

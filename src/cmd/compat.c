@@ -178,6 +178,9 @@ bool compat_apply(struct compat *compat, const struct compat_row *row, const cha
     switch (row->rule) {
     case COMPAT_SETTING:
         return compat_add(compat, row->to, value, ret_error);
+    case COMPAT_INFER:
+        return read_switch(name, value, &on, ret_error) &&
+               (!on || compat_add(compat, row->to, "infer", ret_error));
     case COMPAT_SECONDS:
     case COMPAT_BYTES:
         return add_scaled(compat, row, name, value, ret_error);
@@ -229,6 +232,7 @@ const char *compat_describe(const struct compat_row *row, char *text, size_t siz
 {
     static const char *const formats[] = {
         [COMPAT_SETTING] = "--%s of serve",
+        [COMPAT_INFER] = "--%s of serve: true is infer",
         [COMPAT_SECONDS] = "--%s, in seconds",
         [COMPAT_BYTES] = "--%s, in bytes; -1: no limit",
         [COMPAT_CACHE] = "--%s: the size of local; others are refused",

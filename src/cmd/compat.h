@@ -13,6 +13,7 @@
 /* What is done with a flag or variable. */
 enum compat_rule {
     COMPAT_SETTING,   /* its value is that of the setting `to` */
+    COMPAT_INFER,     /* true or false: the setting `to` is infer, or as it is */
     COMPAT_SECONDS,   /* seconds; the setting `to` is in milliseconds */
     COMPAT_BYTES,     /* bytes, -1 for no limit; the setting `to` is in MiB */
     COMPAT_CACHE,     /* "local,size=BYTES": the setting `to` is in MiB; another cache is refused */

@@ -42,6 +42,7 @@ struct front {
     struct http_server http;
     struct repository_watch *watch;
     struct pushing pushing;
+    struct regions regions;
     struct listeners listeners;
     struct worker_process look; /* the process that looks at the repository */
     struct announcer announcer;
@@ -282,12 +283,14 @@ static void on_hangup(uv_signal_t *handle, int number)
 
 static void make_http(void)
 {
+    regions_init(&front.regions, front.loop, front.spawner, TASK_REGION);
     front.api = (struct api){
         .serving = &front.serving,
         .gate = &front.guard.gate,
         .server_id = front.settings.server_id,
         .blobs = &front.pushing.blobs,
         .installer = &front.pushing.installer,
+        .regions = &front.regions,
     };
     list_init(&front.api.streams);
     list_init(&front.api.watches);

@@ -126,6 +126,17 @@ bool front_resources(const struct settings *settings, struct limiter *limiter,
     return true;
 }
 
+/* Who may have shared memory read and written, and how much of it. */
+static void apply_regions(const struct settings *settings, struct api *api)
+{
+    enum scope scope = SCOPE_INFER;
+    while (scope < SCOPE_ADMIN && strcmp(settings->allow_client_shm, scope_name(scope)) != 0)
+        scope++;
+    api->regions_allowed = strcmp(settings->allow_client_shm, "none") != 0;
+    api->regions_scope = scope;
+    api->regions->limit = (size_t)settings->max_shm_regions;
+}
+
 void front_limits_apply(const struct settings *settings, struct api *api, struct serving *serving,
                         struct http_server *http)
 {
@@ -138,6 +149,7 @@ void front_limits_apply(const struct settings *settings, struct api *api, struct
     api->max_push_files = (size_t)settings->max_push_files;
     api->max_stream_requests = (size_t)settings->max_stream_requests;
     api->max_watches = (size_t)settings->max_watches;
+    apply_regions(settings, api);
     serving->options.queue_limit = (size_t)settings->queue_limit;
     serving->options.queue_wait_ms = (uint64_t)settings->queue_wait_ms;
     serving->options.memory_wait_ms = (uint64_t)settings->memory_wait_ms;

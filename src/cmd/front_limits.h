@@ -3,6 +3,7 @@
 #define TENSORD_CMD_FRONT_LIMITS_H
 
 #include "api/api.h"
+#include "regions/regions.h"
 #include "settings/settings.h"
 
 /* How models are served. The texts that the options point to stay for the life of the process. */

@@ -12,6 +12,7 @@
 #include "exporter/export_config.h"
 #include "onnx/find.h"
 #include "push/install.h"
+#include "regions/region_open.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
 #include "worker/engine_load.h"
@@ -150,6 +151,8 @@ static bool list_tasks(struct plan *plan, struct error *ret_error)
                                                     .script = "tensord/environments/build.py",
                                                     .writes = {environments},
                                                     .installs = true};
+    plan->tasks[TASK_REGION] = (struct spawner_task){
+        .title = "tensord-region", .run = region_open_run, .writes = {REGION_FOLDER}};
     return absolute_path(plan->path, plan->models, ret_error);
 }
 

@@ -8,6 +8,7 @@ enum task {
     TASK_INSTALL, /* a model in it, or remove one: push/install.c */
     TASK_PLAN,    /* an environment: python/tensord/environments/plan.py */
     TASK_BUILD,   /* an environment, or tidy up: python/tensord/environments/build.py */
+    TASK_REGION,  /* a client's shared memory is opened: regions/region_open.c */
     TASK_COUNT
 };
 

@@ -79,7 +79,7 @@ const struct compat_row tritonserver_rows[] = {
     {"--vertex-ai-port", COMPAT_NOTHING, NULL, NULL},
     {"--vertex-ai-thread-count", COMPAT_NOTHING, NULL, NULL},
     {"--vertex-ai-default-model", COMPAT_NOTHING, NULL, NULL},
-    {"--allow-client-shm", COMPAT_OFF, NULL, "clients' shared memory is not supported"},
+    {"--allow-client-shm", COMPAT_INFER, "allow_client_shm", NULL},
     /* what is logged */
     {"--log-verbose", COMPAT_VERBOSITY, "debug", NULL},
     {"--log-info", COMPAT_VERBOSITY, "info", NULL},

@@ -364,14 +364,15 @@ static bool outputs_room(struct inference *inference, size_t count)
     return true;
 }
 
-/* Fills in the outputs, or why there are none. */
+/* Fills in the outputs, or why there are none. Nobody is told those of a cancelled request, and
+ * their names may be the memory of a client that has gone. */
 static void take_outputs(struct inference *inference, const struct channel_response *response,
                          struct inference_answer *answer)
 {
     size_t count = response->output_count > inference->output_name_count
                        ? response->output_count
                        : inference->output_name_count;
-    if (answer->error.code != ERROR_OK || !response->output_count)
+    if (answer->error.code != ERROR_OK || !response->output_count || inference->cancelled)
         return;
     if (!outputs_room(inference, count))
         error_no_memory(&answer->error);

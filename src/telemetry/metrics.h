@@ -53,6 +53,7 @@
     ROW(max_blobs, "as many uploaded files were kept as may be")                                   \
     ROW(max_blobs_mib, "as many bytes of uploaded files were kept as may be")                      \
     ROW(max_push_files, "a push had too many files")                                               \
+    ROW(max_shm_regions, "as many regions of shared memory were registered as may be")             \
     ROW(log_rate, "a line was logged too often, or a worker said too much")                        \
     ROW(metrics_models, "a model version had to share its series with others")
 
