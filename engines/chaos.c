@@ -40,6 +40,7 @@ static const struct tensord_tensor_info default_output = {
 
 static const struct tensord_host *host;
 static bool mixes, exceeds;
+static char input_name[256]; /* of the first; models that are called have it, too */
 
 static const char *parameter(const struct tensord_parameter *parameters, size_t count,
                              const char *key)
@@ -252,7 +253,7 @@ static bool make_outputs(struct tensord_execution *execution)
 
 static bool call_other(struct tensord_execution *execution, const char *model)
 {
-    const char *name = "INPUT0", *ret_name;
+    const char *name = input_name, *ret_name;
     struct tensord_tensor output = {0};
     struct tensord_call call = {.model = model,
                                 .version = -1,
@@ -394,6 +395,7 @@ static enum tensord_status load(const struct tensord_host *the_host,
     ret_description->inputs = source->input_count ? source->inputs : &default_input;
     ret_description->outputs = source->input_count ? source->outputs : &default_output;
     ret_description->input_count = ret_description->output_count = count;
+    snprintf(input_name, sizeof input_name, "%s", ret_description->inputs[0].name);
     ret_description->concurrency = (uint32_t)strtoul(configured(source, "concurrency"), NULL, 10);
     ret_description->batching = strcmp(batching, "yes") == 0  ? TENSORD_BATCHING_YES
                                 : strcmp(batching, "no") == 0 ? TENSORD_BATCHING_NO
