@@ -370,6 +370,9 @@ static bool make_workers(struct maker *maker)
     if (section->count && (section->min || section->max))
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'workers' is a number, or has 'min' and 'max'");
+    if (section->min && !max)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'workers.min' needs a 'workers.max'");
     if (max == 0 || max > MODEL_MAX_WORKERS)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'workers', or 'workers.max', is 1 to %d", MODEL_MAX_WORKERS);

@@ -317,10 +317,10 @@ static void workers_that_cannot_be_are_refused(void **state)
     static const char *const texts[][2] = {
         {"workers: 0", "1 to 128"},
         {"workers: 129", "1 to 128"},
-        {"workers: {min: 2}", "1 to 128"},
+        {"workers: {min: 2}", "'workers.min' needs a 'workers.max'"},
         {"workers: {min: 3, max: 2}", "'workers.min' is more than 'workers.max'"},
         {"workers: {count: 2, max: 3}", "'workers' is a number, or has 'min' and 'max'"},
-        {"workers: many", "line 1"},
+        {"workers: many", "line 1: 'workers' must be an integer that it can hold, not 'many'"},
         {"workers: 2\nserver: app --port {port}", "'server' excludes 'workers'"},
         {"workers: 2\nsteps: [{model: a}]", "a pipeline excludes 'workers'"},
     };

@@ -158,6 +158,7 @@ static bool on_key(struct reader *reader, struct frame *frame, struct span key)
                                     : read_field_key(reader, frame, key);
 }
 
+/* A value in a section's place is its first field, by the section's name. */
 static bool on_short_section(struct reader *reader, const struct pb_field *field, char *message,
                              struct span text)
 {
@@ -165,7 +166,9 @@ static bool on_short_section(struct reader *reader, const struct pb_field *field
     if (first->repeated || first->type == PB_MESSAGE)
         return wrong_kind(reader, field, false);
     char *section = pb_slot_add(field, message, reader->arena, 1);
-    return section ? store_scalar(reader, first, section, text) : error_no_memory(reader->error);
+    struct pb_field named = *first;
+    named.name = field->name;
+    return section ? store_scalar(reader, &named, section, text) : error_no_memory(reader->error);
 }
 
 static bool on_scalar(struct reader *reader, struct frame *frame, struct span text)
