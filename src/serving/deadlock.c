@@ -86,18 +86,28 @@ static bool memory_is_stuck(const struct generation *generation)
     return stuck;
 }
 
+/* Many may wait for the same: it is looked at once in a round. */
+static bool queue_is_stuck(struct generation *generation)
+{
+    struct deadlock_mark *mark = &generation->deadlock;
+    if (mark->round == watch_of(generation)->round)
+        return mark->stuck;
+    mark->round = watch_of(generation)->round;
+    if (generation->state.phase == GENERATION_READY)
+        mark->stuck = slots_are_stuck(generation);
+    else
+        mark->stuck = generation->room.state == RESIDENCY_WAITS && memory_is_stuck(generation);
+    return mark->stuck;
+}
+
 static bool is_stuck(const struct nested *nested)
 {
     const struct inference *inference = &nested->inference;
-    const struct generation *generation = inference->generation;
+    struct generation *generation = inference->generation;
     if (inference->state == INFERENCE_RUNNING)
         return replica_execution_is_stuck(inference->replica, inference->execution,
                                           watch_of(generation)->round);
-    if (!inference->entry.waits)
-        return false; /* its answer is on its way */
-    if (generation->state.phase == GENERATION_READY)
-        return slots_are_stuck(generation);
-    return generation->room.state == RESIDENCY_WAITS && memory_is_stuck(generation);
+    return inference->entry.waits /* else its answer is on its way */ && queue_is_stuck(generation);
 }
 
 /* ---- looking ---- */
@@ -168,15 +178,23 @@ static void look_later(struct deadlock_watch *watch)
                 look);
 }
 
+/* Whether one has waited since before the last look: most do not. */
+static bool is_worth_it(const struct deadlock_watch *watch)
+{
+    struct list_link *oldest = list_first(&watch->nested);
+    return oldest && nested_of(oldest)->seen;
+}
+
 static void look(struct timer *timer)
 {
     struct deadlock_watch *watch = list_entry(timer, struct deadlock_watch, look);
     struct nested *nested;
-    while ((nested = find_stuck(watch)))
+    while (is_worth_it(watch) && (nested = find_stuck(watch)))
         fail(nested);
     list_each(link, &watch->nested)
     {
         nested_of(link)->was_stuck = nested_of(link)->stuck;
+        nested_of(link)->seen = true;
     }
     if (!list_empty(&watch->nested))
         look_later(watch);

@@ -15,6 +15,12 @@
 
 struct nested;
 
+/* What was found of a generation: whether what waits in its queue is stuck. */
+struct deadlock_mark {
+    uint64_t round;
+    bool stuck;
+};
+
 struct deadlock_watch {
     struct list nested; /* that were submitted and have no answer, the oldest first */
     struct timer look;  /* runs while there are any */

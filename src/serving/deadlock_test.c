@@ -72,6 +72,7 @@ static void of_those_that_wait_for_each_other_the_last_call_fails(void **state)
     worker_call(&f, sides[0].worker, 7, "b");
     worker_call(&f, sides[1].worker, 8, "a");
     look();
+    look();
     assert_int_equal(sides[1].worker->failed_call_answers, 0); /* it may have been about to go */
     look();
     assert_int_equal(sides[0].worker->call_answers, 0);
@@ -87,7 +88,7 @@ static void of_those_that_wait_for_each_other_the_last_call_fails(void **state)
 static void what_waits_for_one_that_goes_on_is_left_alone(void **state)
 {
     worker_call(&f, sides[0].worker, 7, "b"); /* which is busy, and calls nobody */
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         look();
     finish(&sides[1]);
     answer(&sides[1]);
@@ -102,11 +103,13 @@ static void a_worker_that_ends_opens_the_circle(void **state)
     worker_call(&f, sides[0].worker, 7, "b");
     worker_call(&f, sides[1].worker, 8, "a");
     look();
+    look();
     worker_end(&f, sides[1].worker, "killed");
     client_expect(sides[1].client, ERROR_INTERRUPTED);
     sides[1].worker = NULL;
     pass_time(&f, fixture_generation(&f, "b"));
     sides[1].worker = worker_of(&f, "b");
+    look();
     look();
     look();
     worker_ready(&f, sides[1].worker, 0);
@@ -122,6 +125,7 @@ static void who_leaves_meanwhile_opens_it_too(void **state)
 {
     worker_call(&f, sides[0].worker, 7, "b");
     worker_call(&f, sides[1].worker, 8, "a");
+    look();
     look();
     client_leave(sides[1].client);
     read_both();

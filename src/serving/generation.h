@@ -61,7 +61,8 @@ struct generation {
     uint64_t idle_since_ns;     /* CLOCK_NEVER: the free memory has gone back to the kernel */
     uint64_t output_bytes;      /* room that outputs needed lately, where the schema does not say */
     struct limiter_claim claim; /* to resources that models share */
-    struct schedule schedule;   /* of its requests; state.queued of them wait */
+    struct deadlock_mark deadlock;
+    struct schedule schedule; /* of its requests; state.queued of them wait */
     struct loop_task dispatch;
     struct timer dispatch_again;   /* after an idle worker could be sent nothing */
     struct fine_timer batch_wait;  /* what waits for company goes then */

@@ -30,7 +30,7 @@ struct nested {
     bool final;                  /* it has its final answer */
     bool left;                   /* freed by its owner, and freed for good with its final answer */
     struct list_link watch_link; /* of deadlock.h, with: */
-    bool stuck, was_stuck;
+    bool seen, stuck, was_stuck;
 };
 
 /* One for the parent, of a model's version (-1: the one whose turn it is). NULL when the model is
