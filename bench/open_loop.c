@@ -100,6 +100,13 @@ static void add(struct latencies *to, double ms)
     to->ms[to->count++] = (float)ms;
 }
 
+static void become_idle(struct conn *conn)
+{
+    conn->busy = false;
+    busy_count--;
+    idle[idle_count++] = conn;
+}
+
 static void answered(struct conn *conn)
 {
     double ms = (now_s() - conn->due) * 1e3;
@@ -113,32 +120,36 @@ static void answered(struct conn *conn)
     } else {
         others++;
     }
-    conn->busy = false;
-    busy_count--;
-    idle[idle_count++] = conn;
+    become_idle(conn);
 }
 
-static void send_more(struct conn *conn)
+/* The rest of its request, as much as goes; false: the connection is broken. */
+static bool send_more(struct conn *conn)
 {
     while (conn->sent < request_bytes) {
         ssize_t count = send(conn->fd, request + conn->sent, request_bytes - conn->sent,
                              MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (count < 0 && errno == EAGAIN)
-            return;
         if (count < 0)
-            die("send");
+            return errno == EAGAIN;
         conn->sent += (size_t)count;
     }
+    return true;
 }
 
-/* The server has closed one that was not used for a while, perhaps as a request was on its way. */
+/* The server has closed it: one that was not used for a while, perhaps as a request was on its way,
+ * which is then sent again; or in the middle of an answer. */
 static void reopen(struct conn *conn)
 {
     close(conn->fd);
     connect_conn(conn);
-    if (conn->busy) {
+    if (conn->busy && conn->head_bytes == 0) {
         conn->sent = 0;
-        send_more(conn);
+        if (send_more(conn))
+            return;
+    }
+    if (conn->busy) {
+        others++;
+        become_idle(conn);
     }
 }
 
@@ -154,7 +165,8 @@ static void begin(double due)
     conn->status = 0;
     conn->busy = true;
     busy_count++;
-    send_more(conn);
+    if (!send_more(conn))
+        reopen(conn);
 }
 
 static uint64_t length_of(const char *head)
@@ -186,12 +198,10 @@ static void receive(struct conn *conn)
         ssize_t count = recv(conn->fd, to, room, MSG_DONTWAIT);
         if (count < 0 && errno == EAGAIN)
             return;
-        if (count == 0 && conn->head_bytes == 0) {
+        if (count <= 0) {
             reopen(conn);
             return;
         }
-        if (count <= 0)
-            die("recv");
         if (in_head) {
             conn->head_bytes += (size_t)count;
             take_head(conn);
@@ -218,9 +228,9 @@ static void wait_until(double until)
     int count = epoll_pwait2(poll_fd, events, EVENTS, &timeout, NULL);
     for (int i = 0; i < count; i++) {
         struct conn *conn = events[i].data.ptr;
-        if (events[i].events & EPOLLOUT && conn->sent < request_bytes)
-            send_more(conn);
-        if (events[i].events & EPOLLIN && conn->sent == request_bytes)
+        if (events[i].events & EPOLLOUT && !send_more(conn))
+            reopen(conn);
+        else if (events[i].events & EPOLLIN && conn->sent == request_bytes)
             receive(conn);
     }
 }

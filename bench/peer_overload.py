@@ -5,12 +5,13 @@ from functools import partial
 import overload
 import peer_servers
 import peer_table
+import subjects
 
-# Triton refuses what waits longer than its `timeout`; MLServer has no bound for its queue and no deadline.
+# Triton refuses what has waited longer than its `timeout`; MLServer has no bound for its queue and no deadline.
 CONTESTANTS = [("Triton", "2 instances, a queue that refuses", {"workers": 2, "batch": 1, "threads": 1}),
                ("MLServer", "2 workers", {"parallel": 2, "batch": 1, "threads": 1})]
-HEAD = ["server", "set to", "capacity", "unloaded median", "in time, of the capacity", "answers: p50", "p99", "refused", "refusals: p50",
-        "p99", "neither"]
+HEAD = ["server", "set to", "capacity", "unloaded median", "answers in time, of the capacity", "answers: p50", "p99",
+        "refused at once", "refusals: p50", "p99", "let in, expired or late", "neither"]
 
 
 def theirs(contestant, build, model, folder, seconds):
@@ -24,10 +25,11 @@ def theirs(contestant, build, model, folder, seconds):
 
 def row(name, told, found):
     got = found.got
-    ms = [f"{value:,.3g} ms" for value in (got.answer_p50, got.answer_p99, got.refusal_p50, got.refusal_p99)]
-    share = [f"{count / got.due:.1%}" for count in (got.refused, got.others + got.unsent)]
-    return [name, told, f"{found.capacity:,.0f}/s", f"{found.unloaded_ms:.3g} ms", f"{found.in_time:.1%}", *ms[:2], share[0],
-            *(ms[2:] if got.refused else ["", ""]), share[1]]
+    ms = [peer_table.ms(value * 1e3) for value in (got.answer_p50, got.answer_p99, got.refusal_p50, got.refusal_p99)]
+    refused, late, neither = (f"{count / got.due:.1%}" for count in (
+        got.refused, got.expired + got.answered - got.in_time, got.others + got.unsent))
+    return [name, told, f"{found.capacity:,.0f}/s", peer_table.ms(found.unloaded_ms * 1e3), f"{found.in_time:.1%}", *ms[:2], refused,
+            *(ms[2:] if got.refused else ["", ""]), late, neither]
 
 
 def rows(report, options, build, model, package, folder):
@@ -39,7 +41,7 @@ def rows(report, options, build, model, package, folder):
         contestant = peer_table.Contestant(name, told, settings)
         try:
             lines.append(row(name, told, theirs(contestant, build, model, folder, seconds)))
-        except overload.subjects.Failure as failure:
+        except subjects.Failure as failure:
             print(f"{failure}", flush=True)
             lines.append([name, told, "failed", *[""] * (len(HEAD) - 3)])
     report.heading(overload.title(seconds) + ", each its own")
