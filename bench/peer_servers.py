@@ -19,8 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench/peers"
 ENVIRONMENTS = ROOT / ".deps/peers"
 START_S = 120
+SHARED = "bench_{port}_"  # begins the names of memory that Triton shares with its workers
 ASK_S = 0.01  # between two questions to a server that starts
 OFF_BY = 1e-3  # at most, of an answer: batches of other sizes are summed in another order
+
+
+class Served(subjects.Subject):
+    """Another server, running."""
+
+    def stop(self):
+        super().stop()
+        for left in Path("/dev/shm").glob(SHARED.format(port=self.port) + "*"):
+            left.unlink()
 
 
 @dataclass
@@ -60,7 +70,7 @@ class Peer:
                      "PEER_DTYPE": np.dtype(function.dtype).name, **({"PEER_MODEL": function.model} if function.model else {}),
                      **{f"PEER_{name.upper()}": value for name, value in settings.items()}, **self.variables}
         words = ["env", "-C", PEERS, *(f"{name}={value}" for name, value in variables.items()), *self.command]
-        return subjects.Subject(self.name, [str(word).format(**named) for word in words], port, listen_s=START_S)
+        return Served(self.name, [str(word).format(**named) for word in words], port, listen_s=START_S)
 
 
 class Triton(Peer):
@@ -96,6 +106,7 @@ PACKAGES = "lib/python{}.{}/site-packages".format(*sys.version_info)
 ALL = {peer.name: peer for peer in (
     Triton("Triton", "triton", [
         ROOT / "tools/tritonserver.sh", "triton", "{port}", 0, 0, "--allow-grpc=false", "--allow-metrics=false", "--log-info=false",
+        f"--backend-config=python,shm-region-prefix-name={SHARED}",
         "--model-control-mode=explicit", "--load-model={function}", "--model-config-name=workers-{workers}"],
         "/v2/models/{function}/infer", ROWS,
         {"PYTHONPATH": f"{PEERS}:{ENVIRONMENTS}/triton/{PACKAGES}"}),

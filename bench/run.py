@@ -35,7 +35,7 @@ output: [{name: y, data_type: TYPE_FP32, dims: [-1]}]
 TOLD = """tensord runs
 all the time, and the others come and go one after the other, each measured by turns with tensord, in {passes} passes of {pairs} rounds of {seconds} s.
 Figures are medians of the rounds, ratios medians of the rounds' ratios, of rounds in which tensord was asked in the same form; {noise}.
-CPU time and memory are those of all of a server's processes, pages that several share counted once; a cold start is from exec to the
+Servers and load generator share two processors. CPU time and memory are those of all of a server's processes, pages that several share counted once; a cold start is from exec to the
 first right answer, with the files in the page cache. Load comes from `wrk`, the burst from `open_loop`."""
 
 
@@ -125,15 +125,18 @@ def python(run):
 
 
 def peers_python(run):
-    peer_table.python(run.report, run.options, run.build, run.folder)
+    with subjects.processors(2):
+        peer_table.python(run.report, run.options, run.build, run.folder)
 
 
 def peers_onnx(run):
-    peer_table.onnx(run.report, run.options, run.build, run.package, run.folder)
+    with subjects.processors(2):
+        peer_table.onnx(run.report, run.options, run.build, run.package, run.folder)
 
 
 def peers_overload(run):
-    peer_overload.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
+    with subjects.processors(2):
+        peer_overload.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
 
 
 PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "costs": extras, "tls": transport,
@@ -164,6 +167,7 @@ def parse():
 def main():
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: told to stop"))  # so that what was started is ended
+    subjects.adopt_orphans()
     report, noise = Report(), Noise()
     print(noise.before(), flush=True)
     with tempfile.TemporaryDirectory() as name:

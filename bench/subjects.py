@@ -7,13 +7,14 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
 CPUCLOCK_SCHED = 2  # of the ids that clock_getcpuclockid(3) gives
 LISTEN_S = 10
 STOP_S = 20
+LEFT_S = 5
 
 
 def free_port():
@@ -31,6 +32,15 @@ def tree(pid):
     return pids
 
 
+def has_ended(pid):
+    with suppress(ChildProcessError):  # another's child
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+
+
 def memory_kib(pid, kind):
     """kind: "Rss", or "Pss", where shared pages are shared out."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -42,6 +52,17 @@ def memory_kib(pid, kind):
 def adopt_orphans():
     """Has processes that those we started leave behind become our children, so that they can be seen to end."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@contextmanager
+def processors(count):
+    """Has what is started meanwhile, load generators included, run on the first so many processors."""
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_of_them)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 class Failure(SystemExit):
@@ -134,12 +155,13 @@ class Subject:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pid in family:  # of servers that leave some behind
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in family:
-            with suppress(ChildProcessError):  # it has another parent
-                os.waitpid(pid, 0)
+        for number in (signal.SIGTERM, signal.SIGKILL):  # those that servers leave behind; some clean up when they may
+            for pid in family:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            until = time.monotonic() + LEFT_S
+            while (family := [pid for pid in family if not has_ended(pid)]) and time.monotonic() < until:
+                time.sleep(0.01)
         self.process.stdout.close()
         self.errors.close()
 
