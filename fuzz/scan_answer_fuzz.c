@@ -36,12 +36,11 @@ static void check_error(const struct error *error)
 /* The question that such a process is asked. */
 static void check_question(struct span bytes)
 {
-    static struct span renamed[SCAN_MAX_RENAMED];
+    static struct scan_question question;
     struct buf buf;
-    size_t count;
     buf_init(&buf, MAX_BYTES);
-    if (scan_question_read(bytes, renamed, &count)) {
-        scan_question_write(renamed, count, &buf);
+    if (scan_question_read(bytes, &question)) {
+        scan_question_write(&question, &buf);
         assert(span_equal(bytes, buf_span(&buf)));
     }
     buf_fini(&buf);

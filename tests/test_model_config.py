@@ -129,12 +129,11 @@ def test_unknown_names_are_refused_as_elsewhere(config_of):
 
 
 @pytest.mark.parametrize("library", [tritonclient.http, tritonclient.grpc], ids=["http", "grpc"])
-@pytest.mark.parametrize("options", [{"config": '{"max_batch_size": 2}'}, {"config": "{}", "files": {"file:1/model.onnx": b"x"}}])
-def test_a_load_that_brings_config_or_files_is_not_taken_for_one_that_does_not(served, library, options):
+def test_a_load_that_brings_files_is_not_taken_for_one_that_does_not(served, library):
     headers = {"authorization": f"Bearer {served.admin_token}"}
     with library.InferenceServerClient(served.netloc) as client:
         with pytest.raises(InferenceServerException) as refused:
-            client.load_model("alone", headers=headers, **options)
+            client.load_model("alone", headers=headers, config="{}", files={"file:1/model.onnx": b"x"})
         assert refused.value.status() in ("501", "StatusCode.UNIMPLEMENTED") and "not supported" in refused.value.message()
         client.load_model("alone", headers=headers)
         assert client.is_model_ready("alone")

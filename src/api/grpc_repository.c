@@ -52,15 +52,26 @@ static void loaded(struct api_call *call, const struct error *error)
         grpc_call_fail(call, error);
 }
 
-/* The parameter `wait`: false makes the load a hint. */
-static bool waits(const struct inference_repository_model_load_request *request)
+/* The parameters of a load: `wait`, which false makes a hint of it, and `config`. */
+static bool read_load(const struct inference_repository_model_load_request *request,
+                      struct load_wish *wish, struct error *ret_error)
 {
+    enum { BOOL_PARAM = 1, STRING_PARAM = 3 };
     for (size_t i = 0; i < request->parameters.count; i++) {
+        struct span key = request->parameters.items[i].key;
         const struct inference_model_repository_parameter *value =
             request->parameters.items[i].value;
-        if (span_equal(request->parameters.items[i].key, SPAN("wait")) && value &&
-            value->which_parameter_choice == 1)
-            return value->bool_param;
+        uint32_t which = value ? value->which_parameter_choice : 0;
+        if (!load_call_check(key, ret_error))
+            return false;
+        if (span_equal(key, SPAN("wait")) && which == BOOL_PARAM)
+            wish->wait = value->bool_param;
+        if (!span_equal(key, SPAN("config")))
+            continue;
+        if (which != STRING_PARAM)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "invalid value type for load parameter 'config', expected string");
+        wish->config = value->string_param;
     }
     return true;
 }
@@ -68,14 +79,12 @@ static bool waits(const struct inference_repository_model_load_request *request)
 void grpc_repository_load(struct api_call *call, const void *message)
 {
     const struct inference_repository_model_load_request *request = message;
+    struct load_wish wish = {.wait = true};
     struct error error;
-    for (uint32_t i = 0; i < request->parameters.count; i++) {
-        if (!load_call_check(request->parameters.items[i].key, &error)) {
-            grpc_call_fail(call, &error);
-            return;
-        }
-    }
-    load_call_begin(call, request->model_name, waits(request), loaded);
+    if (read_load(request, &wish, &error))
+        load_call_begin(call, request->model_name, &wish, loaded);
+    else
+        grpc_call_fail(call, &error);
 }
 
 void grpc_repository_unload(struct api_call *call, const void *message)
@@ -83,7 +92,15 @@ void grpc_repository_unload(struct api_call *call, const void *message)
     const struct inference_repository_model_unload_request *request = message;
     struct inference_repository_model_unload_response response = {0};
     struct error error;
-    if (unload_call(call, request->model_name, &error))
+    bool dependents = false;
+    for (size_t i = 0; i < request->parameters.count; i++) {
+        const struct inference_model_repository_parameter *value =
+            request->parameters.items[i].value;
+        if (span_equal(request->parameters.items[i].key, SPAN("unload_dependents")) && value &&
+            value->which_parameter_choice == 1)
+            dependents = value->bool_param;
+    }
+    if (unload_call(call, request->model_name, dependents, &error))
         grpc_call_reply(call, &inference_repository_model_unload_response_pb, &response);
     else
         grpc_call_fail(call, &error);

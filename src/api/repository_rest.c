@@ -98,22 +98,24 @@ static void loaded(struct api_call *call, const struct error *error)
         reply_error(call, error);
 }
 
-/* The parameters of a load: none of them may change what is loaded. */
-static bool check_parameters(struct json *json, struct error *ret_error)
+/* The parameters of a load: its config, as text. */
+static bool read_parameters(struct json *json, struct load_wish *wish, struct error *ret_error)
 {
     struct span parameter;
     bool supported = true;
     json_enter_object(json);
     while (supported && json_next_key(json, &parameter)) {
         supported = load_call_check(parameter, ret_error);
-        if (supported)
+        if (supported && span_equal(parameter, SPAN("config")))
+            json_string(json, &wish->config);
+        else if (supported)
             json_skip(json, NULL);
     }
     return supported && json_ok(json);
 }
 
 /* {"wait": false}: the load is a hint. {"parameters": {…}} is Triton's. */
-static bool read_load(struct api_call *call, bool *ret_wait, struct error *ret_error)
+static bool read_load(struct api_call *call, struct load_wish *wish, struct error *ret_error)
 {
     struct json json;
     struct span key;
@@ -121,10 +123,10 @@ static bool read_load(struct api_call *call, bool *ret_wait, struct error *ret_e
         return true;
     while (json_next_key(&json, &key)) {
         if (span_equal(key, SPAN("wait")))
-            json_bool(&json, ret_wait);
+            json_bool(&json, &wish->wait);
         else if (!span_equal(key, SPAN("parameters")))
             json_skip(&json, NULL);
-        else if (!check_parameters(&json, ret_error))
+        else if (!read_parameters(&json, wish, ret_error))
             return false;
     }
     return json_end(&json);
@@ -133,29 +135,42 @@ static bool read_load(struct api_call *call, bool *ret_wait, struct error *ret_e
 void serve_repository_load(struct api_call *call)
 {
     struct error error;
-    bool wait = true;
-    if (read_load(call, &wait, &error))
-        load_call_begin(call, call->model, wait, loaded);
+    struct load_wish wish = {.wait = true};
+    if (read_load(call, &wish, &error))
+        load_call_begin(call, call->model, &wish, loaded);
     else
         reply_error(call, &error);
 }
 
-/* What it asks for beyond unloading has no effect: whoever depends on the model goes on without. */
-static bool read_unload(struct api_call *call, struct error *ret_error)
+/* {"parameters": {"unload_dependents": true}} */
+static bool read_unload(struct api_call *call, bool *ret_dependents, struct error *ret_error)
 {
     struct json json;
     struct span key;
     if (!enter_body(call, &json, ret_error))
         return true;
-    while (json_next_key(&json, &key))
-        json_skip(&json, NULL);
+    while (json_next_key(&json, &key)) {
+        if (!span_equal(key, SPAN("parameters"))) {
+            json_skip(&json, NULL);
+            continue;
+        }
+        json_enter_object(&json);
+        while (json_next_key(&json, &key)) {
+            if (span_equal(key, SPAN("unload_dependents")))
+                json_bool(&json, ret_dependents);
+            else
+                json_skip(&json, NULL);
+        }
+    }
     return json_end(&json);
 }
 
 void serve_repository_unload(struct api_call *call)
 {
     struct error error;
-    if (read_unload(call, &error) && unload_call(call, call->model, &error))
+    bool dependents = false;
+    if (read_unload(call, &dependents, &error) &&
+        unload_call(call, call->model, dependents, &error))
         reply_empty(call, 200);
     else
         reply_error(call, &error);

@@ -169,6 +169,18 @@ static uint64_t on_rescan(void *context)
     return repository_watch_rescan(front.watch);
 }
 
+static uint64_t on_override(void *context, struct span model, struct span config,
+                            bool may_bring_code, struct error *ret_error)
+{
+    return repository_watch_override(front.watch, model, config, may_bring_code, ret_error);
+}
+
+static void on_override_end(void *context, uint64_t number)
+{
+    repository_watch_end_override(front.watch, number);
+    repository_watch_rescan(front.watch);
+}
+
 static void on_settled(void *context, struct version *version)
 {
     announcer_settled(&front.announcer, version);
@@ -242,6 +254,8 @@ static void make_serving(void)
         options.residency_trace_fd = open_trace(front.settings.residency_trace);
     serving_init(&front.serving, front.loop, front.spawner, &options);
     front.serving.rescan = on_rescan;
+    front.serving.override = on_override;
+    front.serving.end_override = on_override_end;
     front.serving.drained = front.serving.stopped = on_drained;
     front.serving.settled = on_settled;
 }

@@ -4,14 +4,13 @@
 #include "repository/scan_bytes.h"
 
 #include "base/clock.h"
+#include "base/file_bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { QUESTION_BYTES = 64 << 10 };
 
 static uint64_t now_ns(void)
 {
@@ -22,13 +21,13 @@ static uint64_t now_ns(void)
 
 static void look(const char *path, struct span question, struct buf *answer)
 {
-    struct span renamed_in[SCAN_MAX_RENAMED];
-    size_t count;
+    static struct scan_question asked;
     struct repository_scan scan;
     struct error error;
-    if (!scan_question_read(question, renamed_in, &count))
+    if (!scan_question_read(question, &asked))
         error_set(&error, ERROR_INTERNAL, "no question about the repository");
-    else if (repository_scan(path, now_ns(), renamed_in, count, &scan, &error)) {
+    else if (repository_scan_overridden(path, now_ns(), asked.renamed_in, asked.renamed_count,
+                                        asked.overrides, asked.override_count, &scan, &error)) {
         scan_answer_write(&scan, answer);
         repository_scan_fini(&scan);
         return;
@@ -50,14 +49,16 @@ static bool write_all(int fd, struct span bytes)
 
 bool repository_look(const char *path, int fd)
 {
-    static char question[QUESTION_BYTES];
+    struct arena arena;
+    struct span question;
     struct buf answer;
-    ssize_t size = pread(fd, question, sizeof question, 0);
-    if (size < 0)
+    arena_init(&arena, 4096, (size_t)2 * SCAN_QUESTION_MAX_BYTES);
+    if (!file_bytes_read(fd, SCAN_QUESTION_MAX_BYTES, &arena, &question))
         return false;
     buf_init(&answer, SCAN_MAX_BYTES);
-    look(path, (struct span){question, (size_t)size}, &answer);
+    look(path, question, &answer);
     bool written = buf_ok(&answer) && ftruncate(fd, 0) == 0 && write_all(fd, buf_span(&answer));
     buf_fini(&answer);
+    arena_fini(&arena);
     return written;
 }

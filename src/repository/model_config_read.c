@@ -92,6 +92,8 @@ static bool make_engine(struct maker *maker)
             if (span_equal(platform, engine_names[i].platform))
                 named = engine_names[i].engine;
         }
+        if (span_equal(platform, maker->from->backend)) /* as the API shows a config */
+            named = engine;
         if (named.size == 0)
             return invalid(maker, "there is no engine for platform", platform);
         if (engine.size > 0 && !span_equal(engine, named))

@@ -131,6 +131,19 @@ struct repository_scan {
     size_t version_count;
 };
 
+enum {
+    REPOSITORY_MAX_OVERRIDES = 64,             /* models at once; the front keeps their texts */
+    REPOSITORY_OVERRIDE_MAX_BYTES = 256 << 10, /* of one text: 16 MiB in all */
+};
+
+/* A config that stands in the place of the one that lies beside a model's files, or of none. */
+struct repository_override {
+    struct span model;
+    struct span config;  /* JSON with the fields of ModelConfig; read as model.yaml is */
+    uint64_t number;     /* of the override: another one is another state of the files */
+    bool may_bring_code; /* who gave it may */
+};
+
 /* Looks at path as it is now. now_ns is the time of CLOCK_REALTIME, for completeness. Entries of
  * the folder whose names are in renamed_in were moved there whole and count as complete at once.
  * Links are followed, folders' only within the repository. False when path itself cannot be read,
@@ -138,6 +151,12 @@ struct repository_scan {
 bool repository_scan(const char *path, uint64_t now_ns, const struct span *renamed_in,
                      size_t renamed_count, struct repository_scan *ret_scan,
                      struct error *ret_error);
+
+/* The same, with other configs of some models. */
+bool repository_scan_overridden(const char *path, uint64_t now_ns, const struct span *renamed_in,
+                                size_t renamed_count, const struct repository_override *overrides,
+                                size_t override_count, struct repository_scan *ret_scan,
+                                struct error *ret_error);
 
 void repository_scan_fini(struct repository_scan *scan);
 
@@ -187,6 +206,16 @@ uint64_t repository_watch_rescan(struct repository_watch *watch);
 /* The same, for whoever has changed the repository: `entry`, if not empty, was put there whole
  * ("iris", or "iris/3" for a version), and what is gone is gone. */
 uint64_t repository_watch_changed(struct repository_watch *watch, struct span entry);
+
+/* From the next look on, the model has this config (an empty one: its own), and is changed by that.
+ * The text is copied. Returns the number of the override, 0 when it could not be kept: texts are
+ * bounded in number and size (RESOURCE_EXHAUSTED, TOO_LARGE). Does not look. */
+uint64_t repository_watch_override(struct repository_watch *watch, struct span model,
+                                   struct span config, bool may_bring_code,
+                                   struct error *ret_error);
+
+/* Takes that override back, if there has been no other since. */
+void repository_watch_end_override(struct repository_watch *watch, uint64_t number);
 
 /* In `changed`: the number of the look that is told of. */
 uint64_t repository_watch_number(const struct repository_watch *watch);

@@ -339,6 +339,15 @@ bool repository_scan(const char *path, uint64_t now_ns, const struct span *renam
                      size_t renamed_count, struct repository_scan *ret_scan,
                      struct error *ret_error)
 {
+    return repository_scan_overridden(path, now_ns, renamed_in, renamed_count, NULL, 0, ret_scan,
+                                      ret_error);
+}
+
+bool repository_scan_overridden(const char *path, uint64_t now_ns, const struct span *renamed_in,
+                                size_t renamed_count, const struct repository_override *overrides,
+                                size_t override_count, struct repository_scan *ret_scan,
+                                struct error *ret_error)
+{
     struct statfs filesystem;
     char real[PATH_MAX];
     bool is_folder;
@@ -351,6 +360,8 @@ bool repository_scan(const char *path, uint64_t now_ns, const struct span *renam
         .quiet_ns = filesystem.f_type == NFS_MAGIC ? quiet_network_ns : quiet_ns,
         .renamed_in = renamed_in,
         .renamed_count = renamed_count,
+        .overrides = overrides,
+        .override_count = override_count,
     };
     return scan_all(&scanner, name_of(path, real), is_folder, ret_error);
 }

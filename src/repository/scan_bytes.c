@@ -12,21 +12,35 @@
  * gives each version its model's rollout. */
 _Static_assert(sizeof(struct model_config) == 400, "every member of a config crosses");
 
-void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf)
+void scan_question_write(const struct scan_question *question, struct buf *buf)
 {
-    pack_number(buf, count);
-    for (size_t i = 0; i < count; i++)
-        pack_string(buf, renamed_in[i]);
+    pack_number(buf, question->renamed_count);
+    for (size_t i = 0; i < question->renamed_count; i++)
+        pack_string(buf, question->renamed_in[i]);
+    pack_number(buf, question->override_count);
+    for (size_t i = 0; i < question->override_count; i++) {
+        const struct repository_override *override = &question->overrides[i];
+        pack_string(buf, override->model);
+        pack_string(buf, override->config);
+        pack_number(buf, override->number);
+        pack_number(buf, override->may_bring_code);
+    }
 }
 
-bool scan_question_read(struct span bytes, struct span renamed_in[SCAN_MAX_RENAMED],
-                        size_t *ret_count)
+bool scan_question_read(struct span bytes, struct scan_question *ret_question)
 {
     struct unpack unpack = {.rest = bytes};
-    size_t count = unpack_number(&unpack, SCAN_MAX_RENAMED);
-    for (size_t i = 0; i < count; i++)
-        renamed_in[i] = unpack_string(&unpack);
-    *ret_count = count;
+    ret_question->renamed_count = (size_t)unpack_number(&unpack, SCAN_MAX_RENAMED);
+    for (size_t i = 0; i < ret_question->renamed_count; i++)
+        ret_question->renamed_in[i] = unpack_string(&unpack);
+    ret_question->override_count = (size_t)unpack_number(&unpack, REPOSITORY_MAX_OVERRIDES);
+    for (size_t i = 0; i < ret_question->override_count; i++) {
+        struct repository_override *override = &ret_question->overrides[i];
+        override->model = unpack_string(&unpack);
+        override->config = unpack_string(&unpack);
+        override->number = unpack_number(&unpack, UINT64_MAX);
+        override->may_bring_code = unpack_bool(&unpack);
+    }
     return unpack_end(&unpack);
 }
 

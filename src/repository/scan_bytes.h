@@ -10,14 +10,22 @@
 enum {
     SCAN_MAX_BYTES = 256 << 20,
     SCAN_MAX_RENAMED = 64, /* names */
+    SCAN_QUESTION_MAX_BYTES =
+        (1 << 20) + REPOSITORY_MAX_OVERRIDES * (REPOSITORY_OVERRIDE_MAX_BYTES + 1024),
 };
 
-/* The question: the names of entries that were moved in whole, at most SCAN_MAX_RENAMED. */
-void scan_question_write(const struct span *renamed_in, size_t count, struct buf *buf);
+/* The question. */
+struct scan_question {
+    struct span renamed_in[SCAN_MAX_RENAMED]; /* names of entries that were moved in whole */
+    size_t renamed_count;
+    struct repository_override overrides[REPOSITORY_MAX_OVERRIDES];
+    size_t override_count;
+};
 
-/* Reads a question; the names are views of `bytes`. False when it is none. */
-bool scan_question_read(struct span bytes, struct span renamed_in[SCAN_MAX_RENAMED],
-                        size_t *ret_count);
+void scan_question_write(const struct scan_question *question, struct buf *buf);
+
+/* Reads a question; strings are views of `bytes`. False when it is none. */
+bool scan_question_read(struct span bytes, struct scan_question *ret_question);
 
 /* The answer: a scan, or why there is none. */
 void scan_answer_write(const struct repository_scan *scan, struct buf *buf);

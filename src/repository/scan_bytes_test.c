@@ -158,15 +158,21 @@ static void a_name_that_is_no_text_is_refused(void **state)
 
 static void a_question_comes_back(void **state)
 {
-    const struct span names[] = {SPAN("a.onnx"), SPAN("b")};
-    struct span read[SCAN_MAX_RENAMED];
-    size_t count;
+    const struct scan_question asked = {
+        .renamed_in = {SPAN("a.onnx"), SPAN("b")},
+        .renamed_count = 2,
+        .overrides = {{SPAN("m"), SPAN("{}"), .number = 7, .may_bring_code = true}},
+        .override_count = 1,
+    };
+    struct scan_question read;
     struct buf buf;
     buf_init(&buf, 1024);
-    scan_question_write(names, 2, &buf);
-    assert_true(scan_question_read(buf_span(&buf), read, &count));
-    assert_true(count == 2 && span_equal(read[1], names[1]));
-    assert_false(scan_question_read((struct span){buf.data, buf.size - 1}, read, &count));
+    scan_question_write(&asked, &buf);
+    assert_true(scan_question_read(buf_span(&buf), &read));
+    assert_true(read.renamed_count == 2 && span_equal(read.renamed_in[1], SPAN("b")));
+    assert_true(read.override_count == 1 && span_equal(read.overrides[0].config, SPAN("{}")) &&
+                read.overrides[0].number == 7 && read.overrides[0].may_bring_code);
+    assert_false(scan_question_read((struct span){buf.data, buf.size - 1}, &read));
     buf_fini(&buf);
 }
 

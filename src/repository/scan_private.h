@@ -18,6 +18,8 @@ struct scanner {
     uint64_t now_ns, quiet_ns;
     const struct span *renamed_in;
     size_t renamed_count;
+    const struct repository_override *overrides;
+    size_t override_count;
     bool renamed; /* the folder that is being looked at was moved in whole */
     bool failed;  /* something had no room: the scan is worth nothing */
 };

@@ -179,6 +179,56 @@ static void set_format(struct repository_version *version, const struct format *
     version->code = format && format->code;
 }
 
+/* ---- a config that was given with a load ---- */
+
+static const struct repository_override *override_of(const struct scanner *scanner,
+                                                     struct span model)
+{
+    for (size_t i = 0; i < scanner->override_count; i++) {
+        if (span_equal(scanner->overrides[i].model, model))
+            return &scanner->overrides[i];
+    }
+    return NULL;
+}
+
+/* Puts the config of a load in the place of the model's own, whatever that says. */
+static void override_config(struct scanner *scanner, struct repository_version *version,
+                            struct error *error)
+{
+    const struct repository_override *override = override_of(scanner, version->model);
+    if (!override || (error->code != ERROR_OK && error->code != ERROR_INVALID_ARGUMENT &&
+                      error->code != ERROR_UNIMPLEMENTED))
+        return;
+    *error = (struct error){.code = ERROR_OK};
+    struct model_config *config = arena_alloc(&scanner->scan->arena, sizeof *config);
+    if (!config) {
+        scanner->failed = true;
+        return;
+    }
+    struct error cause = {0};
+    if (!model_config_read(MODEL_CONFIG_YAML, override->config, &scanner->scan->arena, config,
+                           &cause))
+        error_set(error, cause.code, "the config of the load: %.450s", cause.message);
+    else if (config->label_count)
+        error_set(error, ERROR_UNIMPLEMENTED,
+                  "the config of the load: files of labels are read from the repository alone");
+    else
+        version->config = config;
+}
+
+/* What a load says must not make code of what its caller may bring as data. */
+static void end_override(const struct scanner *scanner, struct repository_version *version,
+                         struct error *error)
+{
+    const struct repository_override *override = override_of(scanner, version->model);
+    if (!override)
+        return;
+    version->fingerprint += override->number * 0x9e3779b97f4a7c15u; /* another state of its own */
+    if (version->code && !override->may_bring_code)
+        error_set(error, ERROR_PERMISSION_DENIED,
+                  "loading this model with another config runs code: that needs the scope 'code'");
+}
+
 /* ---- a model that is a file ---- */
 
 /* A link's target need not be called a model: then the link's own path is the model's. The worker
@@ -236,6 +286,11 @@ void scan_add_file(struct scanner *scanner, const char *folder, const struct nam
     }
     snprintf(path, sizeof path, "%s/%.*s", folder, SPAN_ARGS(name));
     set_file_paths(scanner, version, path);
+    error = (struct error){.code = ERROR_OK};
+    override_config(scanner, version, &error);
+    end_override(scanner, version, &error);
+    if (error.code != ERROR_OK)
+        set_error(scanner, version, &error);
     end_version(version);
 }
 
@@ -456,10 +511,13 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     set_folder(scanner, version, folder);
     if (!scan_is_beneath(scanner, real))
         error_set(&error, ERROR_INVALID_ARGUMENT, "its folder is " SCAN_LINK_OUT);
-    if (!scan_is_beneath(scanner, real) ||
-        !(shared ? look_into(scanner, folder, path, shared, version, &summary, &error)
-                 : look_into_model(scanner, path, version, &summary, &error)))
-        set_error(scanner, version, &error);
+    if (scan_is_beneath(scanner, real)) {
+        if (shared)
+            look_into(scanner, folder, path, shared, version, &summary, &error);
+        else
+            look_into_model(scanner, path, version, &summary, &error);
+        override_config(scanner, version, &error);
+    }
     recognise(version, path);
     version->packages =
         names_a_python(&version->config->python) || has_packages(path) || has_packages(folder);
@@ -471,6 +529,9 @@ void scan_add_folder(struct scanner *scanner, const char *folder, const char *na
     version->size_bytes = summary.size_bytes;
     version->renamed_in = scanner->renamed || version_was_put(scanner, name, number);
     version->complete = version->renamed_in || is_quiet(scanner, summary.changed_ns);
+    end_override(scanner, version, &error);
+    if (error.code != ERROR_OK)
+        set_error(scanner, version, &error);
     end_version(version);
 }
 

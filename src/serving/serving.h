@@ -90,6 +90,11 @@ struct serving {
     size_t live_workers;   /* those on their way included */
     /* Asks for a scan, as a load needs to know the files; the number of the one that will. */
     uint64_t (*rescan)(void *context);
+    /* From the next scan on, the model has this config (an empty one: its own); a number by which
+     * end_override takes it back, or 0 with the error. */
+    uint64_t (*override)(void *context, struct span model, struct span config, bool may_bring_code,
+                         struct error *ret_error);
+    void (*end_override)(void *context, uint64_t number);
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
     void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
     /* A load has ended, well or not; may be NULL. */
