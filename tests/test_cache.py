@@ -1,5 +1,7 @@
 """Answers that are given again: what is kept, what makes requests the same, when an answer goes, and what is counted."""
 import json
+import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 from support import models
 from support.processes import until
 from support.repositories import request, settle, tensor_config, write_config
+from support.server import ROOT
 
 LONG_MS = 600_000
 START_S = 30
@@ -367,3 +370,34 @@ def test_without_the_field_each_is_executed(chaos):
     server = chaos(response_cache={"enable": False})
     Crowd(server, 4, wait_ms=1).wait()
     assert stats(server)[1] == 4 and coalesced(server) == 0
+
+
+# ---- docs/caching.md ----
+
+
+def test_the_page_s_configs_and_commands(server, tmp_path):
+    """A model whose config is all of the page's, asked by the page's commands."""
+    page = (ROOT / "docs" / "caching.md").read_text()
+    configs = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"^    \$ (curl .*)$", page, re.MULTILINE)
+    assert len(configs) == 3 and len(commands) == 3
+    made = tmp_path / "models" / "iris"
+    (made / "warmup").mkdir(parents=True)
+    (made / "warmup" / "flower.bin").write_bytes(np.float32([5, 3, 1, 0]).tobytes())
+    tensors = {"input": [tensor_config("x", "FP32", [4])], "output": [tensor_config("y", "FP32", [4])]}
+    own = "".join(f"{key}: {json.dumps(made)}\n" for key, made in {"backend": "identity", "max_batch_size": 8, **tensors}.items())
+    (made / "model.yaml").write_text(own + "".join(configs))
+    settle(made)
+    one = server(tmp_path / "models").wait_ready("iris")
+    assert one.err.wait_for("warm-up 'usual': executed 3 times", START_S)
+    assert one.err.wait_for("warm-up 'a real one': executed 1 times", START_S)
+
+    def run(command):
+        command = command.replace("localhost:8000", one.netloc)
+        return subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True, timeout=START_S).stdout
+
+    assert json.loads(run(commands[0])) == json.loads(run(commands[0]))
+    found = json.loads(run(commands[1]))["model_stats"][0]
+    assert found["inference_stats"]["cache_hit"]["count"] == found["execution_count"] == 1
+    shown = run(commands[2])
+    assert 'nv_cache_num_hits_per_model{model="iris",version="1"} 1\n' in shown and "\ntensord_cache_answers 1\n" in shown
