@@ -288,6 +288,11 @@ static bool make_cache(struct maker *maker)
     const struct tensord_scheduling_section *scheduling = maker->sections->scheduling;
     maker->config->caches = cache && cache->enable;
     maker->config->coalesces = scheduling && scheduling->coalesce;
+    if ((maker->config->caches || maker->config->coalesces) &&
+        maker->from->which_scheduling_choice == 13)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'sequence_batching' excludes 'response_cache' and 'scheduling.coalesce': "
+                         "an answer follows from the requests before it");
     if (maker->config->caches && maker->config->decoupled)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'response_cache' excludes a decoupled 'model_transaction_policy': only "

@@ -3,6 +3,7 @@
 
 #include "repository/repository.h"
 #include "serving/generation.h"
+#include "serving/load_waiters.h"
 #include "serving/pipeline.h"
 #include "telemetry/log.h"
 
@@ -154,59 +155,6 @@ static struct version *version_make(struct model *model, uint64_t number)
     return version;
 }
 
-/* ---- waiting for a load ---- */
-
-static void tell(struct model *model, const struct error *error)
-{
-    model->urged = false;
-    for (struct list_link *link; (link = list_first(&model->waiters));) { /* others may leave */
-        list_remove(link);
-        struct model_waiter *waiter = list_entry(link, struct model_waiter, link);
-        waiter->settled(waiter, error);
-    }
-}
-
-static bool is_busy(enum version_state state)
-{
-    return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
-}
-
-/* Whether something is on its way that will be told by version_settle; a version that restarts its
- * worker is ready all the same. */
-static bool is_settling(const struct version *version)
-{
-    return version->next || is_busy(version_state(version)) ||
-           (version->current && generation_is_settling(&version->current->state));
-}
-
-static void not_found_to_load(const struct model *model, struct error *ret_error)
-{
-    error_set(ret_error, ERROR_INVALID_ARGUMENT,
-              "failed to load '%.*s', failed to poll from model repository",
-              SPAN_ARGS(model->name));
-}
-
-/* Tells the waiters of a model when none of its versions is on its way any more. */
-static void tell_waiters(struct model *model)
-{
-    struct error error = {.code = ERROR_OK};
-    if ((list_empty(&model->waiters) && !model->urged) ||
-        model->serving->scan_number < model->awaited_scan)
-        return;
-    if (model->version_count == 0)
-        not_found_to_load(model, &error);
-    for (size_t i = 0; i < model->version_count; i++) {
-        const struct version *version = model->versions[i];
-        if (is_settling(version))
-            return;
-        if (!version_ready(version) || version->files_error.code != ERROR_OK || version->unreadable)
-            error_set(&error, ERROR_INVALID_ARGUMENT, "failed to load '%.*s', version %llu: %s",
-                      SPAN_ARGS(model->name), (unsigned long long)version->number,
-                      version_reason(version));
-    }
-    tell(model, &error);
-}
-
 /* ---- generations come and go ---- */
 
 static void retire(struct generation **generation)
@@ -261,11 +209,11 @@ void version_settle(struct version *version, struct generation *generation)
     if (serving->settled)
         serving->settled(serving->context, version);
     pipelines_settled(serving, version);
-    tell_waiters(version->model);
+    load_waiters_look(version->model);
     list_each(link, &serving->pipelines) /* which may have waited for this one */
     {
         const struct pipeline *pipeline = list_entry(link, struct pipeline, link);
-        tell_waiters(pipeline->generation->version->model);
+        load_waiters_look(pipeline->generation->version->model);
     }
 }
 
@@ -431,7 +379,7 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
         drop_unseen(model);
         if (serving->models.count == before) {
             routing_check(model);
-            tell_waiters(model);
+            load_waiters_look(model);
             model_free_if_empty(model);
         }
         if (serving->models.count != before)
@@ -448,7 +396,7 @@ bool serving_is_loading(const struct serving *serving)
         const struct model *model = slot.value;
         for (size_t i = 0; i < model->version_count; i++) {
             const struct version *version = model->versions[i];
-            if (version->next || (model->wanted && is_busy(version_state(version))))
+            if (version->next || (model->wanted && version_is_busy(version_state(version))))
                 return true;
         }
     }
@@ -476,7 +424,7 @@ void serving_unreadable(struct serving *serving)
                   "failed to load '%.*s', failed to poll from model repository",
                   SPAN_ARGS(model->name));
         if (!is_loading(model)) /* else its end is told, well or not */
-            tell(model, &error);
+            load_waiters_tell(model, &error);
     }
 }
 
@@ -624,7 +572,7 @@ void model_unload(struct model *model)
         retire(&model->versions[i]->current);
         version_note(model->versions[i], "unloaded");
     }
-    tell_waiters(model);
+    load_waiters_look(model);
 }
 
 static enum version_state state_without_generation(const struct version *version)
@@ -669,7 +617,8 @@ static enum version_state state_of_pipeline(const struct version *version,
     *ret_step = NULL;
     if (!pipeline_unready_step(version->current, ret_step))
         return VERSION_READY;
-    return *ret_step && is_busy(version_state(*ret_step)) ? VERSION_LOADING : VERSION_FAILED;
+    return *ret_step && version_is_busy(version_state(*ret_step)) ? VERSION_LOADING
+                                                                  : VERSION_FAILED;
 }
 
 enum version_state version_state(const struct version *version)

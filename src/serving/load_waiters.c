@@ -1,0 +1,49 @@
+/* Who waits for a load; see load_waiters.h. */
+#include "serving/load_waiters.h"
+
+#include "serving/generation.h"
+
+void load_waiters_tell(struct model *model, const struct error *error)
+{
+    model->urged = false;
+    for (struct list_link *link; (link = list_first(&model->waiters));) { /* others may leave */
+        list_remove(link);
+        struct model_waiter *waiter = list_entry(link, struct model_waiter, link);
+        waiter->settled(waiter, error);
+    }
+}
+
+/* Whether something is on its way that will be told by version_settle; a version that restarts its
+ * worker is ready all the same. */
+static bool is_settling(const struct version *version)
+{
+    return version->next || version_is_busy(version_state(version)) ||
+           (version->current && generation_is_settling(&version->current->state));
+}
+
+static void not_found_to_load(const struct model *model, struct error *ret_error)
+{
+    error_set(ret_error, ERROR_INVALID_ARGUMENT,
+              "failed to load '%.*s', failed to poll from model repository",
+              SPAN_ARGS(model->name));
+}
+
+void load_waiters_look(struct model *model)
+{
+    struct error error = {.code = ERROR_OK};
+    if ((list_empty(&model->waiters) && !model->urged) ||
+        model->serving->scan_number < model->awaited_scan)
+        return;
+    if (model->version_count == 0)
+        not_found_to_load(model, &error);
+    for (size_t i = 0; i < model->version_count; i++) {
+        const struct version *version = model->versions[i];
+        if (is_settling(version))
+            return;
+        if (!version_ready(version) || version->files_error.code != ERROR_OK || version->unreadable)
+            error_set(&error, ERROR_INVALID_ARGUMENT, "failed to load '%.*s', version %llu: %s",
+                      SPAN_ARGS(model->name), (unsigned long long)version->number,
+                      version_reason(version));
+    }
+    load_waiters_tell(model, &error);
+}

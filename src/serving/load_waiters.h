@@ -1,0 +1,20 @@
+/* Who waits for a load of a model that was asked for (model_load): told once, when none of its
+ * versions is on its way any more. All calls are for the loop's thread. */
+#ifndef TENSORD_SERVING_LOAD_WAITERS_H
+#define TENSORD_SERVING_LOAD_WAITERS_H
+
+#include "serving/serving.h"
+
+/* Whether a version in this state is on its way to another. */
+static inline bool version_is_busy(enum version_state state)
+{
+    return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
+}
+
+/* Tells those who wait that it has ended, so. */
+void load_waiters_tell(struct model *model, const struct error *error);
+
+/* Tells them, if it has: all versions have settled since the scan that they wait for. */
+void load_waiters_look(struct model *model);
+
+#endif
