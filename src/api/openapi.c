@@ -88,6 +88,7 @@ static const struct {
     {"model", "{'type':'string','minLength':1}"},
     {"version", "{'type':'integer','minimum':1,'maximum':9223372036854775807}"},
     {"sha256", "{'$ref':'#/components/schemas/Digest'}"},
+    {"region", "{'type':'string','minLength':1,'maxLength':255}"},
     {"path", "{'type':'string'}"},
 };
 
@@ -236,6 +237,8 @@ static void put_id(struct buf *out, const struct route *route, const struct oper
         openapi_say(out, "OfVersion");
     else if (operation->of_server && has(route->path, "{model}"))
         openapi_say(out, "OfModel");
+    else if (operation->of_server && has(route->path, "{region}"))
+        openapi_say(out, "OfRegion");
     openapi_say(out, "','summary':");
     openapi_string(out, span_of(operation->summary));
 }

@@ -22,7 +22,8 @@ struct operation {
     const char *also;          /* another one, with the same answer */
     bool optional_body;
     bool binary;    /* tensors may go as bytes, both ways */
-    bool of_server; /* the handler has routes without a model, too; those of one add OfModel */
+    bool of_server; /* the handler has routes without a model, too; those of one add OfModel,
+                       of a region of shared memory OfRegion */
 };
 
 /* The operation of a route; NULL when there is none, which a unit test rules out. */
