@@ -17,7 +17,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import models
 from support.processes import named, until
-from support.repositories import index, settle
+from support.python_models import needs_python
+from support.repositories import index, request, settle, tensor_config
 from support.server import ROOT, fetch, inherited
 
 TIMEOUT_S = 60
@@ -398,3 +399,223 @@ def test_the_command_shows_and_sets(server, tmp_path):
                                     (["m", "1=0"], 1, "must have one above 0")]:
         ended = command(*wrong)
         assert ended.returncode == status and sentence in ended.stderr, ended.stderr
+
+
+# ---- shadows ----
+
+
+def diff(running, model="m"):
+    return running.get(f"/tensord/v1/models/{model}/diff")
+
+
+def wait_diff(running, good, model="m"):
+    """The report, once it is as wanted: copies are compared after the client has its answer."""
+    until(lambda: good(diff(running, model)), TIMEOUT_S, lambda: str(diff(running, model)))
+    return diff(running, model)
+
+
+def counted(running, outcome, version, model="m"):
+    page = running.fetch("/metrics")[2].decode()
+    [found] = re.findall(rf'^tensord_shadow_requests_total{{model="{model}",version="{version}",outcome="{outcome}"}} (\d+)', page,
+                         re.MULTILINE)
+    return int(found)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_shadow_shows_a_planted_difference(server, tmp_path, client):
+    versions(tmp_path / "models", "m", {"rollout": {"shadow": 2}}, v1=1, v2=1.5)
+    running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
+    asker = client(running)
+    assert {asker.ask() for _ in range(20)} == {1}  # the newest is not asked, as it is the shadow
+    shown = wait_diff(running, lambda now: now["different"] == 20)
+    [tensor] = shown["tensors"]
+    assert tensor == {"name": "Y", "datatype": "FP32", "answers": 20, "different": 20, "incomparable": 0, "elements": 20,
+                      "unequal": 20, "max_absolute": 0.5, "max_relative": pytest.approx(1 / 3)}
+    assert (shown["version"], shown["copied"], shown["equal"]) == (2, 20, 0)
+    for side in ("primary", "shadow"):
+        assert (shown[side]["answered"], shown[side]["failed"]) == (20, 0)
+        assert 0 < shown[side]["p50_ms"] <= shown[side]["p99_ms"]
+    assert counted(running, "different", 2) == 20 and counted(running, "equal", 2) == 0
+    page = running.fetch("/metrics")[2].decode()
+    assert 'tensord_shadow_relative_difference_bucket{model="m",version="2",le="0.1"} 0' in page
+    assert 'tensord_shadow_relative_difference_bucket{model="m",version="2",le="1.0"} 20' in page
+    assert asker.ask(version="1") == 1 and asker.ask(version="2") == 2  # who names a version is nobody's shadow
+    asker.ask()
+    assert wait_diff(running, lambda now: now["different"] == 21)["copied"] == 21
+
+
+def test_a_shadow_that_answers_alike_is_equal(server, tmp_path):
+    """Each datatype, texts among them, as the client has asked: with parameters, for one of the outputs."""
+    shape = ("batch", 2)
+    versions(tmp_path / "models", "m", {"rollout": {"shadow": 2}}, v1=models.all_datatypes(shape),
+             v2=models.all_datatypes(shape))
+    running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
+    values = {"BOOL": [True, False], "BYTES": ["a", "bc"]}
+    inputs = [{"name": f"in_{name}", "datatype": name, "shape": [1, 2], "data": values.get(name, [1, 2])}
+              for name in models.DATATYPES]
+    assert running.infer("m", {"id": "x", "parameters": {"a": "b"}, "inputs": inputs})[0] == 200
+    shown = wait_diff(running, lambda now: now["equal"] + now["different"] == 1)
+    assert shown["equal"] == 1 and len(shown["tensors"]) == len(models.DATATYPES), shown
+    assert running.infer("m", {"inputs": inputs, "outputs": [{"name": "out_BYTES"}]})[0] == 200
+    shown = wait_diff(running, lambda now: now["equal"] == 2)
+    assert {tensor["name"]: tensor["answers"] for tensor in shown["tensors"]}["out_BYTES"] == 2
+    assert sum(tensor["answers"] for tensor in shown["tensors"]) == len(models.DATATYPES) + 1
+
+
+def test_a_share_of_the_requests_is_copied(server, tmp_path):
+    config = {"rollout": {"weights": {1: 1}, "shadow": {"version": 2, "share": 0.1}}}
+    versions(tmp_path / "models", "m", config, v1=1, v2=1)
+    running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
+    assert {answered(running) for _ in range(100)} == {1}
+    assert wait_diff(running, lambda now: now["equal"] == 10)["copied"] == 10
+
+
+def test_a_shadow_that_is_a_canary_too_is_not_compared_with_itself(server, tmp_path):
+    versions(tmp_path / "models", "m", {"rollout": {"weights": {1: 1, 2: 1}, "shadow": 2}}, v1=1, v2=2)
+    running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
+    assert collections.Counter(answered(running) for _ in range(20)) == {1: 10, 2: 10}
+    assert wait_diff(running, lambda now: now["different"] == 10)["copied"] == 10
+
+
+def chaos_shadow(folder, how):
+    """Version 1 answers; version 2 does what its parameters say at each request."""
+    config = {"input": [tensor_config("x", "INT32")], "output": [tensor_config("y", "INT32")]}
+    (folder / "m").mkdir(parents=True)
+    (folder / "m/model.yaml").write_text(json.dumps({"rollout": {"shadow": 2}}))
+    for number, engine in ((1, "identity"), (2, "chaos")):
+        (folder / f"m/{number}").mkdir()
+        (folder / f"m/{number}/model.yaml").write_text(json.dumps({"backend": engine, **config}))
+    settle(folder / "m")
+    return {**request([1], datatype="INT32"), "parameters": how}
+
+
+def test_a_shadow_that_crashes_hurts_nobody(server, tmp_path):
+    """Its worker dies at every copy; in the end it is given up, and what it would get is skipped."""
+    body = chaos_shadow(tmp_path / "models", {"die": "segfault"})
+    running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
+
+    def ask():
+        status, answer = running.infer("m", body)
+        assert status == 200 and answer["model_version"] == "1" and answer["outputs"][0]["data"] == [1], answer
+        return diff(running)
+
+    until(lambda: ask()["shadow"]["failed"] >= 2, TIMEOUT_S, lambda: str(diff(running)))
+    until(lambda: ask()["skipped"]["not_ready"] > 0, TIMEOUT_S, lambda: str(diff(running)))
+    shown = diff(running)
+    assert shown["primary"]["failed"] == 0 and shown["last_failure"], shown
+    assert counted(running, "failed", 2) >= 2
+    assert index(running)["m", "1"]["state"] == "READY"
+
+
+def test_a_shadow_that_hangs_delays_nobody_and_is_bounded(server, tmp_path):
+    body = chaos_shadow(tmp_path / "models", {"wait_ms": 600_000})
+    running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
+    for _ in range(50):
+        assert running.infer("m", body)[0] == 200
+    shown = wait_diff(running, lambda now: now["copied"] + now["skipped"]["busy"] == 50)
+    assert shown["copied"] == 32 and shown["skipped"]["busy"] == 18, shown  # and the server stops in time
+
+
+def test_failures_of_the_primary_are_counted_too(server, tmp_path):
+    body = chaos_shadow(tmp_path / "models", {"fail": "1"})
+    for number, engine in ((1, "chaos"), (2, "identity")):
+        config = json.loads((tmp_path / f"models/m/{number}/model.yaml").read_text())
+        (tmp_path / f"models/m/{number}/model.yaml").write_text(json.dumps({**config, "backend": engine}))
+    settle(tmp_path / "models/m")
+    running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
+    assert running.infer("m", body)[0] >= 400
+    shown = wait_diff(running, lambda now: now["shadow"]["answered"] == 1)
+    assert shown["primary"]["failed"] == 1 and shown["tensors"] == [] and shown["different"] == 0
+
+
+def test_steps_of_pipelines_have_shadows(server, tmp_path):
+    folder = tmp_path / "models"
+    versions(folder, "m", {"rollout": {"shadow": 2}}, v1=1, v2=2)
+    (folder / "p").mkdir()
+    (folder / "p/model.yaml").write_text(json.dumps(PIPELINE))
+    settle(folder)
+    running = wait_index(server(folder), ("m", "1"), ("m", "2"), ("p", "1"))
+    assert running.infer("p", BODY)[1]["outputs"][0]["data"] == [1]
+    wait_diff(running, lambda now: now["different"] == 1)
+
+
+def test_without_a_shadow_there_is_no_diff(server, tmp_path):
+    versions(tmp_path / "models", "m", v1=1)
+    running = server(tmp_path / "models").wait_ready("m")
+    status, _, body = running.fetch("/tensord/v1/models/m/diff")
+    assert status == 404 and "'rollout: {shadow: 2}'" in json.loads(body)["error"]
+
+
+def test_a_shadow_comes_and_goes_by_the_config(server, tmp_path):
+    """Under load, without a failure and without a load; other files of the shadow begin a new report."""
+    folder = tmp_path / "models"
+    model = versions(folder, "m", {"rollout": {"weights": {1: 1}}}, v1=1, v2=2)
+    running = wait_index(server(folder), ("m", "1"), ("m", "2"))
+    workers = worker_pids(running)
+    with Load(running, 2) as load:
+        rewrite(model, {"rollout": {"weights": {1: 1}, "shadow": 2}})
+        until(lambda: running.fetch("/tensord/v1/models/m/diff")[0] == 200, TIMEOUT_S)
+        wait_diff(running, lambda now: now["different"] > 20)
+        assert worker_pids(running) == workers
+        models.save(models.constant(1), model / "2/model.onnx")
+        shown = wait_diff(running, lambda now: now["equal"] > 20)
+        assert shown["different"] == 0
+        rewrite(model, {"rollout": {"weights": {1: 1}}})
+        until(lambda: running.fetch("/tensord/v1/models/m/diff")[0] == 404, TIMEOUT_S)
+    assert not load.failures, load.failures[:3]
+
+
+@needs_python
+def test_the_page_is_true(server, tmp_path):
+    """Its commands, as they stand there."""
+    page = (ROOT / "docs/rollout.md").read_text()
+    before, after = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    serve = "tensord serve models &\n"
+    assert before.endswith(serve)
+    shim = tmp_path / "bin/tensord"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m tensord "$@"\n')
+    shim.chmod(0o755)
+
+    def shell(commands, **environment):
+        environment = {**inherited(), "PYTHONPATH": str(ROOT / "python"), "PATH": f"{shim.parent}:{os.environ['PATH']}",
+                       **environment}
+        ended = subprocess.run(["sh", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, timeout=240,
+                               env=environment, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    shell(before.removesuffix(serve))
+    settle(tmp_path / "models")
+    running = wait_index(server(tmp_path / "models"), ("price", "1"), ("price", "2"))
+    out = shell(after, TENSORD_URL=running.url, TENSORD_TOKEN=running.admin_token)
+    prices = [int(number) for number in re.findall(r"^\[(\d+)\]$", out, re.MULTILINE)]
+    assert prices[0] == 300 and collections.Counter(prices[1:11]) == {300: 9, 303: 1} and prices[11:] == [300] * 10, out
+    assert re.search(r"^output +FP64 +1 +1 +100 % +3 +0\.0099", out, re.MULTILINE), out
+
+
+def test_a_roll_back_outlives_the_server(server, tmp_path):
+    """Also one that is killed; until the config says otherwise."""
+    model = versions(tmp_path / "models", "m", {"rollout": {"weights": {1: 1, 2: 1}}}, v1=1, v2=2)
+    state = tmp_path / "state"
+    running = wait_index(server(tmp_path / "models", "--state-dir", state), ("m", "1"), ("m", "2"))
+    put(running, {"1": 1})
+    until(lambda: '"m"' in (state / "learned/rollouts").read_text(), TIMEOUT_S)
+    running.kill()
+    running = wait_index(server(tmp_path / "models", "--state-dir", state), ("m", "1"), ("m", "2"))
+    assert rollout(running)["from"] == "api" and {answered(running) for _ in range(6)} == {1}
+    assert running.fetch("/tensord/v1/models/m/rollout", method="DELETE")[0] == 200
+    put(running, {"2": 1})
+    running.stop()
+    rewrite(model, {"rollout": {"weights": {1: 1}}})
+    running = wait_index(server(tmp_path / "models", "--state-dir", state), ("m", "1"), ("m", "2"))
+    assert rollout(running)["from"] == "config" and {answered(running) for _ in range(6)} == {1}
+
+
+def test_a_damaged_file_of_weights_is_said_and_passed_over(server, tmp_path):
+    versions(tmp_path / "models", "m", v1=1)
+    (tmp_path / "state/learned").mkdir(parents=True)
+    (tmp_path / "state/learned/rollouts").write_text("[{")
+    running = server(tmp_path / "models", "--state-dir", tmp_path / "state").wait_ready("m")
+    assert running.err.wait_for("weights that were set by 'tensord rollout' are lost", TIMEOUT_S)
+    assert answered(running) == 1

@@ -80,6 +80,7 @@ static const struct route table[] = {
     {HTTP_GET, "/tensord/v1/models/{model}/rollout", SCOPE_READ, serve_rollout, NULL},
     {HTTP_PUT, "/tensord/v1/models/{model}/rollout", SCOPE_DEPLOY, serve_rollout, NULL},
     {HTTP_DELETE, "/tensord/v1/models/{model}/rollout", SCOPE_DEPLOY, serve_rollout, NULL},
+    {HTTP_GET, "/tensord/v1/models/{model}/diff", SCOPE_READ, serve_diff, NULL},
     {HTTP_GET, "/tensord/v1/environments", SCOPE_ADMIN, serve_environments, NULL},
     {HTTP_DELETE, "/tensord/v1/environments", SCOPE_ADMIN, serve_environment_removal, NULL},
     {HTTP_GET, "/tensord/v1/servers/{model}/{path}", SCOPE_INFER, NULL, begin_proxy},

@@ -56,6 +56,7 @@ void serve_push(struct api_call *call); /* push_models.c */
 void serve_manifest(struct api_call *call);
 void serve_removal(struct api_call *call);
 void serve_models(struct api_call *call);       /* push_list.c */
+void serve_diff(struct api_call *call);         /* diff.c */
 void serve_rollout(struct api_call *call);      /* rollout.c */
 void serve_environments(struct api_call *call); /* environments.c */
 void serve_environment_removal(struct api_call *call);

@@ -120,7 +120,8 @@ const struct command commands[] = {
 };
 
 /* Commands of the Python package, whose `tensord` has ours, too. */
-static const char *const of_package[] = {"push", "pull", "run", "ps", "logs", "rm", "environments"};
+static const char *const of_package[] = {"push", "pull", "run",     "ps",          "logs",
+                                         "rm",   "diff", "rollout", "environments"};
 
 static bool is_of_package(const char *name)
 {

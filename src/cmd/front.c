@@ -16,6 +16,7 @@
 #include "cmd/listeners.h"
 #include "cmd/observing.h"
 #include "cmd/pushing.h"
+#include "cmd/routing_file.h"
 #include "cmd/tasks.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
@@ -49,6 +50,7 @@ struct front {
     struct drain drain;
     struct heap_trim heap_trim;
     struct learned_file learned;
+    struct routing_file routing;
     struct loop_task load_named; /* asks for the models of --load-model */
     uv_signal_t terminate, interrupt, hangup;
     bool successor;      /* another front serves until this one is settled */
@@ -390,6 +392,7 @@ static bool start(const char *path, struct error *ret_error)
     pushing_open(&front.pushing, front.loop, front.spawner, &front.settings, front.path);
     front.pushing.installer.changed = on_installed;
     learned_file_open(&front.learned, &front.serving, &front.settings);
+    routing_file_open(&front.routing, &front.serving, &front.learned);
     if (!front_confine(&front.settings, front.guard.folder, pushing_folder(&front.pushing),
                        front.learned.path, ret_error))
         return false;
@@ -421,6 +424,7 @@ int front_run(int count, char **arguments)
     if (!start(path, &error))
         return complain(error.message);
     loop_run(front.loop);
+    routing_file_close(&front.routing);
     learned_file_close(&front.learned);
     return front.status;
 }

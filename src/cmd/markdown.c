@@ -61,7 +61,8 @@ static const char introduction[] =
     "(which systemd sets, `/var/lib/tensord`), else `$XDG_STATE_HOME/tensord`, else\n"
     "`~/.local/state/tensord`. It is made when it is needed, for its owner alone. Its\n"
     "folder `models` is what `tensord serve` serves when no path is given; `learned` is\n"
-    "what was learned of models, and may be removed at any time.\n";
+    "what was learned of models, and may be removed at any time; with it go the weights of\n"
+    "versions that `tensord rollout` has set, in its file `rollouts`.\n";
 
 static const char about_tritonserver[] =
     "`tensord tritonserver --model-repository=/models --http-port=8080 …` is `tensord\n"

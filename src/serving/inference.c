@@ -9,6 +9,7 @@
 #include "serving/measure.h"
 #include "serving/replica.h"
 #include "serving/reuse.h"
+#include "serving/shadow.h"
 
 #include <assert.h>
 
@@ -416,6 +417,8 @@ static void answer_last(struct inference *inference, struct inference_answer *an
         reuse_keep(inference, answer);
     measure_last_response(inference, answer);
     measure_answer(inference, &answer->error, times);
+    if (inference->routed)
+        shadow_note(inference, answer);
     inference->answered(inference, answer);
 }
 

@@ -29,6 +29,7 @@
 
 struct cached_response;
 struct classes_wanted;
+struct copied;
 struct flight;
 struct generation;
 struct inference;
@@ -88,6 +89,12 @@ struct inference_reuse {
     bool is_flight;                   /* it is nobody's request, but the execution of several */
 };
 
+/* What is copied to the model's shadow, once the client has its answer; see shadow.h. */
+struct shadow_wish {
+    struct copied *copied;            /* NULL: nothing is */
+    struct inference_outputs outputs; /* the answer's */
+};
+
 struct inference {
     /* Set by the API before inference_submit. */
     struct span id;
@@ -136,6 +143,7 @@ struct inference {
     struct loop_task refusal;  /* gives early_error, or what was kept, as the final answer */
     struct error *early_error; /* NULL: there was no memory for it */
     enum { INFERENCE_FILLING, INFERENCE_QUEUED, INFERENCE_RUNNING, INFERENCE_DONE } state;
+    struct shadow_wish shadow;
     bool cancelled;
     uint64_t cancelled_ns;          /* since when, while it was with a worker */
     bool repeated;                  /* it was with a worker that was replaced */

@@ -5,6 +5,7 @@
 #include "serving/kept.h"
 #include "serving/pipeline_request.h"
 #include "serving/reuse.h"
+#include "serving/shadow.h"
 #include "telemetry/metrics.h"
 
 #include <assert.h>
@@ -222,6 +223,8 @@ void inference_release(struct inference *inference)
 {
     struct generation *generation = inference->generation;
     timer_stop(&inference->deadline);
+    if (inference->shadow.copied)
+        shadow_copy(inference);
     reuse_end(inference);
     if (inference->released)
         return;

@@ -145,11 +145,12 @@ void nested_free(struct nested *nested)
         return;
     deadlock_leave(nested);
     nested->left = true;
+    if (nested->final || nested->inference.state == INFERENCE_FILLING) {
+        destroy(nested);
+        return;
+    }
     nested->inference.parent = NULL; /* it may go before this one's last answer comes */
     nested->inference.id = (struct span){0};
     nested->inference.parameter_count = 0;
-    if (nested->final || nested->inference.state == INFERENCE_FILLING)
-        destroy(nested);
-    else
-        inference_cancel(&nested->inference);
+    inference_cancel(&nested->inference);
 }

@@ -67,17 +67,56 @@ static void say(const struct model *model, const char *who)
     log_info(part, "rollout, as %s: %s", who, weights);
 }
 
+/* Brings what is kept over restarts up to date. */
+static void keep(struct model *model)
+{
+    struct serving *serving = model->serving;
+    const struct routing *routing = &model->routing;
+    if (routing->set)
+        routing_kept_put(&serving->routing_kept, model->name, &routing->config, &routing->now);
+    else
+        routing_kept_remove(&serving->routing_kept, model->name);
+    if (serving->routing_changed && serving->routing_kept.changed)
+        serving->routing_changed(serving->routing_context);
+}
+
+void routing_forget(struct model *model)
+{
+    if (!model->routing.set)
+        return;
+    model->routing.set = false;
+    keep(model);
+}
+
+/* The config is read for the first time: what was set before the server was started holds on. */
+static void recall(struct model *model)
+{
+    struct routing *routing = &model->routing;
+    struct rollout wanted = routing->config;
+    routing->read = true;
+    if (!routing_kept_recall(&model->serving->routing_kept, model->name, &wanted))
+        return;
+    routing->set = true;
+    change(model, &wanted);
+    say(model, "was set before");
+}
+
 void routing_configure(struct model *model, const struct rollout *rollout)
 {
     static const struct rollout nothing = {.weight_count = 0};
     struct routing *routing = &model->routing;
     const struct rollout *wanted = rollout ? rollout : &nothing;
-    if (rollout_equal(&routing->config, wanted))
-        return;
-    routing->config = *wanted;
-    routing->set = false;
-    change(model, wanted);
-    say(model, "its config says");
+    if (!rollout_equal(&routing->config, wanted)) {
+        bool was_set = routing->set;
+        routing->config = *wanted;
+        routing->set = false;
+        change(model, wanted);
+        say(model, "its config says");
+        if (was_set)
+            keep(model);
+    }
+    if (!routing->read)
+        recall(model);
 }
 
 bool routing_set(struct model *model, const struct rollout_weight *weights, size_t count,
@@ -95,6 +134,7 @@ bool routing_set(struct model *model, const struct rollout_weight *weights, size
     routing->set = true;
     change(model, &wanted);
     say(model, "was set");
+    keep(model);
     return true;
 }
 
@@ -106,6 +146,7 @@ void routing_reset(struct model *model)
     routing->set = false;
     change(model, &routing->config);
     say(model, "its config says");
+    keep(model);
 }
 
 void routing_check(struct model *model)

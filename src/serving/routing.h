@@ -14,6 +14,7 @@ struct version;
 struct routing {
     struct rollout config; /* as last read; all zero: it says nothing */
     struct rollout now;    /* the same, or with the weights that were set */
+    bool read;             /* the config was */
     bool set;              /* by the operator; until the config's rollout changes */
     struct rollout_turns turns;
     uint64_t missing; /* bit i: the version of now.weights[i] is not there, which was said */
@@ -23,13 +24,16 @@ struct routing {
  * is void. No request is touched, and nothing is loaded. */
 void routing_configure(struct model *model, const struct rollout *rollout);
 
-/* Sets the weights, from the next request on. False with a sentence when they are wrong, or one
- * above 0 is of a version that the model has not. */
+/* Sets the weights, from the next request on; they are kept over restarts. False with a sentence
+ * when they are wrong, or one above 0 is of a version that the model has not. */
 bool routing_set(struct model *model, const struct rollout_weight *weights, size_t count,
                  struct error *ret_error);
 
 /* Goes back to what the config says. */
 void routing_reset(struct model *model);
+
+/* The model has gone from the repository: what was set is void. */
+void routing_forget(struct model *model);
 
 /* After a scan: says when weights are those of versions that are not there. */
 void routing_check(struct model *model);

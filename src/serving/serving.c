@@ -5,6 +5,7 @@
 #include "serving/generation.h"
 #include "serving/load_waiters.h"
 #include "serving/pipeline.h"
+#include "serving/shadow.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -52,6 +53,8 @@ void serving_init(struct serving *serving, struct loop *loop, struct spawner_cli
     if (!reuse_init(&serving->reuse, options->cache_bytes, options->cache_entry_bytes))
         log_error("serving", "no random numbers: answers are not kept");
     list_init(&serving->pipelines);
+    list_init(&serving->shadows);
+    routing_kept_init(&serving->routing_kept);
     environments_init(&serving->environments, loop, spawner, &options->environments);
     residence_init(&serving->residence, loop, options->residency_trace_fd);
     serving->environments.stopped = environments_stopped;
@@ -64,6 +67,8 @@ static void model_free_if_empty(struct model *model)
     if (model->version_count || !list_empty(&model->waiters))
         return;
     map_remove(&model->serving->models, model->name);
+    routing_forget(model);
+    shadow_forget(model);
     model_log_fini(&model->log);
     free(model->versions);
     free(model);
@@ -431,6 +436,7 @@ void serving_unreadable(struct serving *serving)
 void serving_drain(struct serving *serving)
 {
     serving->draining = true;
+    shadow_cancel_all(serving);
 }
 
 bool serving_takes_requests(const struct serving *serving, struct error *ret_error)
@@ -488,11 +494,13 @@ void serving_fini(struct serving *serving)
             measure_fini(&model->versions[i]->statistics);
             free(model->versions[i]);
         }
+        shadow_forget(model);
         model_log_fini(&model->log);
         free(model->versions);
         free(model);
     }
     map_fini(&serving->models);
+    routing_kept_fini(&serving->routing_kept);
     learned_fini(&serving->learned);
     environments_fini(&serving->environments);
     residence_fini(&serving->residence);

@@ -20,11 +20,13 @@
 #include "serving/residence.h"
 #include "serving/reuse.h"
 #include "serving/routing.h"
+#include "serving/routing_kept.h"
 #include "telemetry/tracer.h"
 
 struct generation;
 struct loop;
 struct repository_scan;
+struct shadow_report;
 struct spawner_client;
 struct version;
 
@@ -79,15 +81,18 @@ struct serving {
     struct reuse reuse;         /* answers that are kept */
     struct limiter limiter;     /* of resources that models share */
     struct deadlock_watch deadlock;
-    struct map models;     /* name → struct model */
-    struct list pipelines; /* of struct pipeline */
-    uint64_t circle_marks; /* walks over pipelines so far (pipeline.c) */
-    bool scanned;          /* the first scan has been applied */
-    uint64_t scan_number;  /* of the last that was */
-    bool draining;         /* no new inferences are taken */
-    bool stopping;         /* and the workers end */
-    size_t inferences;     /* that are bound to a generation: from their first byte to the last */
-    size_t live_workers;   /* those on their way included */
+    struct map models;                /* name → struct model */
+    struct list pipelines;            /* of struct pipeline */
+    struct routing_kept routing_kept; /* weights that were set */
+    struct list shadows;              /* of requests' copies that are on their way (shadow.c) */
+    uint64_t shadow_bytes;            /* that these hold */
+    uint64_t circle_marks;            /* walks over pipelines so far (pipeline.c) */
+    bool scanned;                     /* the first scan has been applied */
+    uint64_t scan_number;             /* of the last that was */
+    bool draining;                    /* no new inferences are taken */
+    bool stopping;                    /* and the workers end */
+    size_t inferences;   /* that are bound to a generation: from their first byte to the last */
+    size_t live_workers; /* those on their way included */
     /* Asks for a scan, as a load needs to know the files; the number of the one that will. */
     uint64_t (*rescan)(void *context);
     /* From the next scan on, the model has this config (an empty one: its own); a number by which
@@ -97,6 +102,9 @@ struct serving {
     void (*end_override)(void *context, uint64_t number);
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
     void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
+    /* Weights were set, or are void; may be NULL. */
+    void (*routing_changed)(void *context);
+    void *routing_context;
     /* A load has ended, well or not; may be NULL. */
     void (*settled)(void *context, struct version *version);
     void *context;
@@ -110,7 +118,9 @@ struct model {
     struct trace_setting trace; /* what the API has set for it */
     bool urged;                 /* the API asks for it to be loaded now */
     bool wanted; /* to be loaded: by the policy or by the API, until the API unloads it */
-    struct routing routing; /* which version answers */
+    struct routing routing;       /* which version answers */
+    struct shadow_report *shadow; /* what its shadow was seen to do; NULL: nothing yet */
+    size_t shadow_copies;         /* of requests, that are on their way */
     struct list waiters; /* of struct model_waiter, who are told after the scan of this number: */
     uint64_t awaited_scan;
     struct model_log log;

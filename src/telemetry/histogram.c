@@ -20,12 +20,18 @@ static const char *const first_response_texts[] = {"100.0", "500.0", "2000.0", "
 static const uint64_t load_ratio_bounds[] = {1050, 1100, 1250, 1500, 2000, 10000, 50000};
 static const char *const load_ratio_texts[] = {"1.05", "1.1", "1.25", "1.5", "2.0", "10.0", "50.0"};
 
+static const uint64_t difference_bounds[] = {100,     1000,     10000,     100000,
+                                             1000000, 10000000, 100000000, 1000000000};
+static const char *const difference_texts[] = {"1e-07", "1e-06", "1e-05", "0.0001",
+                                               "0.001", "0.01",  "0.1",   "1.0"};
+
 #define SCALE(name, unit)                                                                          \
     {sizeof name##_bounds / sizeof *name##_bounds, name##_bounds, name##_texts, unit}
 
 const struct histogram_scale histogram_durations = SCALE(duration, 1e-9);
 const struct histogram_scale histogram_first_response = SCALE(first_response, 1e-6);
 const struct histogram_scale histogram_load_ratio = SCALE(load_ratio, 1e-3);
+const struct histogram_scale histogram_differences = SCALE(difference, 1e-9);
 
 _Static_assert(sizeof duration_bounds / sizeof *duration_bounds <= HISTOGRAM_MAX_BOUNDS &&
                    sizeof duration_bounds / sizeof *duration_bounds ==

@@ -26,6 +26,9 @@ extern const struct histogram_scale histogram_first_response;
 /* Thousandths, shown as ratios, with the bounds that Triton had for its load ratio. */
 extern const struct histogram_scale histogram_load_ratio;
 
+/* Billionths, shown as ratios: each decade from 1e-7 to 1. */
+extern const struct histogram_scale histogram_differences;
+
 struct histogram {
     uint64_t buckets[HISTOGRAM_MAX_BOUNDS + 1]; /* [count]: above every bound */
     uint64_t sum;                               /* of the values */

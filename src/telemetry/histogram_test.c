@@ -31,7 +31,8 @@ static void check_value(const struct histogram_scale *scale, uint64_t value)
 static void a_value_falls_under_the_first_bound_that_holds_it(void **state)
 {
     static const struct histogram_scale *const scales[] = {
-        &histogram_durations, &histogram_first_response, &histogram_load_ratio};
+        &histogram_durations, &histogram_first_response, &histogram_load_ratio,
+        &histogram_differences};
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
         for (size_t j = 0; j < scales[i]->count; j++) {
             check_value(scales[i], scales[i]->bounds[j] - 1);
@@ -47,7 +48,8 @@ static void a_value_falls_under_the_first_bound_that_holds_it(void **state)
 static void texts_say_the_bounds(void **state)
 {
     static const struct histogram_scale *const scales[] = {
-        &histogram_durations, &histogram_first_response, &histogram_load_ratio};
+        &histogram_durations, &histogram_first_response, &histogram_load_ratio,
+        &histogram_differences};
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
         for (size_t j = 0; j < scales[i]->count; j++) {
             double said = strtod(scales[i]->texts[j], NULL);

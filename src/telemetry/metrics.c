@@ -45,6 +45,8 @@ LABELS(by_outcome, "outcome=\"queued\"", "outcome=\"dropped\"", "outcome=\"expor
 LABELS(by_state, "state=\"found\"", "state=\"probing\"", "state=\"loading\"", "state=\"ready\"",
        "state=\"asleep\"", "state=\"draining\"", "state=\"unloaded\"", "state=\"failed\"");
 LABELS(by_push, "outcome=\"put\"", "outcome=\"unchanged\"", "outcome=\"refused\"");
+LABELS(by_shadow, "outcome=\"equal\"", "outcome=\"different\"", "outcome=\"failed\"",
+       "outcome=\"skipped\"");
 LABELS(by_version, "version=\"" TENSORD_VERSION "\"");
 
 _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
@@ -53,6 +55,7 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
                    sizeof by_reason_pairs / sizeof *by_reason_pairs == FAILURE_COUNT &&
                    sizeof by_state_pairs / sizeof *by_state_pairs == METRICS_STATES &&
                    sizeof by_push_pairs / sizeof *by_push_pairs == PUSH_OUTCOME_COUNT &&
+                   sizeof by_shadow_pairs / sizeof *by_shadow_pairs == SHADOW_OUTCOME_COUNT &&
                    sizeof by_outcome_pairs / sizeof *by_outcome_pairs == SPAN_OUTCOME_COUNT,
                "each series has its labels");
 
@@ -146,6 +149,13 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
     ROW(loads, "tensord_model_loads_total", COUNTER, single, ONE, "Loads that went well")          \
     ROW(evictions, "tensord_model_evictions_total", COUNTER, single, ONE,                          \
         "How often it left memory, for others or because nobody used it")                          \
+    ROW(shadow_outcomes, "tensord_shadow_requests_total", COUNTER, by_shadow, ONE,                 \
+        "Copies of requests that the version got as a shadow, by how its answers compare; "        \
+        "skipped: "                                                                                \
+        "it got none")                                                                             \
+    ROW(shadow_difference, "tensord_shadow_relative_difference", DIFFERENCES, single, ONE,         \
+        "The largest relative difference of its answer to the one that the client got, 1 where "   \
+        "they have no form in common")                                                             \
     ROW(coalesced, "tensord_coalesced_requests_total", COUNTER, single, ONE,                       \
         "Inferences that were answered by the execution of another one, which was the same")       \
     ROW(tensor_used_bytes, "tensord_tensor_memory_used_bytes", GAUGE, single, BYTES,               \
@@ -196,6 +206,7 @@ _Static_assert(sizeof by_protocol_pairs / sizeof *by_protocol_pairs ==
 #define KIND_GAUGE METRIC_GAUGE, NULL
 #define KIND_DURATIONS METRIC_HISTOGRAM, &histogram_durations
 #define KIND_LOAD_RATIOS METRIC_HISTOGRAM, &histogram_load_ratio
+#define KIND_DIFFERENCES METRIC_HISTOGRAM, &histogram_differences
 #define KIND_FIRST_RESPONSES METRIC_HISTOGRAM, &histogram_first_response
 
 #define ROW_OF(name, help, kind, scale, labels, unit, offset)                                      \

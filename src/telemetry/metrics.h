@@ -99,6 +99,15 @@ enum { METRICS_GRPC_CODES = 17, METRICS_STATES = 8, METRICS_LOG_LEVELS = 4 };
 /* What became of spans: see tracer.h. */
 enum span_outcome { SPAN_QUEUED, SPAN_DROPPED, SPAN_EXPORTED, SPAN_LOST, SPAN_OUTCOME_COUNT };
 
+/* What became of a request that may be copied to a shadow; see serving/shadow.h. */
+enum shadow_outcome {
+    SHADOW_OUTCOME_EQUAL,
+    SHADOW_OUTCOME_DIFFERENT,
+    SHADOW_OUTCOME_FAILED,
+    SHADOW_OUTCOME_SKIPPED,
+    SHADOW_OUTCOME_COUNT
+};
+
 /* What became of a push of a model. */
 enum push_outcome { PUSH_PUT, PUSH_UNCHANGED, PUSH_REFUSED, PUSH_OUTCOME_COUNT };
 
@@ -154,6 +163,8 @@ struct model_metrics {
     struct histogram stages[STAGE_COUNT];
     struct histogram load_ratio;     /* the whole to the engine's share */
     struct histogram first_response; /* of models that answer several times */
+    uint64_t shadow_outcomes[SHADOW_OUTCOME_COUNT];
+    struct histogram shadow_difference; /* the largest relative one of each answer */
     /* Gauges. */
     uint64_t pending, running; /* requests that wait, and that are with a worker */
     uint64_t workers, ready;

@@ -83,7 +83,7 @@ def until(condition, timeout_s=10, what="the condition"):
         if result := condition():
             return result
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come true in {timeout_s} s")
+            raise TimeoutError(f"{what() if callable(what) else what} did not come true in {timeout_s} s")
         time.sleep(0.01)
 
 

@@ -135,6 +135,10 @@ class Server:
         """Goes back to what the model's config says."""
         return self.transport.ask("DELETE", self._rollout(name))
 
+    def diff(self, name: str) -> dict[str, Any]:
+        """How the answers of the model's shadow differ from those that clients got: for each output, in time, in failures."""
+        return self.transport.get_json(f"{push.API}/models/{address.segment(name)}/diff")
+
     @staticmethod
     def _rollout(name: str) -> str:
         return f"{push.API}/models/{address.segment(name)}/rollout"

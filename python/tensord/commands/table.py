@@ -20,6 +20,7 @@ COMMANDS = {
     "ps": Command("tensord.commands.ps", "Show what runs: workers, memory, requests"),
     "logs": Command("tensord.commands.logs", "Show what a model has written, and with -f what it writes"),
     "rollout": Command("tensord.commands.rollout", "Show or set which version of a model answers, and how often"),
+    "diff": Command("tensord.commands.diff", "Show how the answers of a model's shadow differ"),
     "pull": Command("tensord.commands.pull", "Fetch a model's files from a server"),
     "environments": Command("tensord.commands.environments", "List the Python environments of a server, remove unused ones"),
     "rm": Command("tensord.commands.rm", "Unload a model and remove its files from a server"),
