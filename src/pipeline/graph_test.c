@@ -1,37 +1,5 @@
 /* Graphs that are sound, and what is said of those that are not. */
-#include "pipeline/graph.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-static struct arena arena;
-static struct pipeline_graph graph;
-static struct error error;
-
-static int set_up(void **state)
-{
-    arena_init(&arena, 1024, 16 << 20);
-    pipeline_graph_init(&graph, &arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_fini(&arena);
-    return 0;
-}
-
-/* A step of a model that takes and gives one tensor. */
-static bool step(const char *model, const char *takes, const char *gives)
-{
-    return pipeline_add_step(&graph, SPAN(""), span_of(model), -1, &error) &&
-           pipeline_add_input(&graph, SPAN("in"), span_of(takes), &error) &&
-           pipeline_add_output(&graph, SPAN("out"), span_of(gives), &error);
-}
+#include "pipeline/graph_fixture.h"
 
 static void expect_refused(const char *sentence)
 {

@@ -1,36 +1,13 @@
 /* The executor: what it asks for, in which order, and random graphs against what must hold. */
 #include "pipeline/run.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "pipeline/graph_fixture.h"
 
-#include <cmocka.h>
-
-static struct arena arena;
-static struct pipeline_graph graph;
 static struct pipeline_run run;
-static struct error error;
 
-static int set_up(void **state)
+static void add(const char *model, const char *takes, const char *gives)
 {
-    arena_init(&arena, 1024, 16 << 20);
-    pipeline_graph_init(&graph, &arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_fini(&arena);
-    return 0;
-}
-
-static void step(const char *model, const char *takes, const char *gives)
-{
-    assert_non_null(pipeline_add_step(&graph, SPAN(""), span_of(model), -1, &error));
-    assert_true(pipeline_add_input(&graph, SPAN("in"), span_of(takes), &error));
-    assert_true(pipeline_add_output(&graph, SPAN("out"), span_of(gives), &error));
+    assert_true(step(model, takes, gives));
 }
 
 static void also_takes(const char *tensor)
@@ -90,8 +67,8 @@ static void call_ends(uint32_t at)
 
 static void a_chain_goes_step_by_step(void **state)
 {
-    step("a", "x", "y");
-    step("b", "y", "z");
+    add("a", "x", "y");
+    add("b", "y", "z");
     begin("z", NULL);
     expect(PIPELINE_WAIT);
     pipeline_run_input(&run, tensor("x"), true);
@@ -109,9 +86,9 @@ static void a_chain_goes_step_by_step(void **state)
 
 static void branches_run_at_once_and_meet(void **state)
 {
-    step("a", "x", "p");
-    step("b", "x", "q");
-    step("c", "p", "r");
+    add("a", "x", "p");
+    add("b", "x", "q");
+    add("c", "p", "r");
     also_takes("q");
     begin("r", NULL);
     pipeline_run_input(&run, tensor("x"), true);
@@ -126,8 +103,8 @@ static void branches_run_at_once_and_meet(void **state)
 
 static void what_is_not_wanted_is_not_run(void **state)
 {
-    step("a", "x", "p");
-    step("b", "x", "q");
+    add("a", "x", "p");
+    add("b", "x", "q");
     begin("q", NULL);
     pipeline_run_input(&run, tensor("x"), true);
     expect_call(1);
@@ -138,11 +115,11 @@ static void what_is_not_wanted_is_not_run(void **state)
 
 static void a_condition_chooses_a_branch(void **state)
 {
-    step("if", "x", "y");
+    add("if", "x", "y");
     assert_true(pipeline_add_condition(&graph, SPAN("c"), false, &error));
-    step("else", "x", "y");
+    add("else", "x", "y");
     assert_true(pipeline_add_condition(&graph, SPAN("c"), true, &error));
-    step("behind", "y", "z");
+    add("behind", "y", "z");
     begin("z", NULL);
     pipeline_run_input(&run, tensor("x"), true);
     expect(PIPELINE_WAIT);
@@ -160,9 +137,9 @@ static void a_condition_chooses_a_branch(void **state)
 
 static void what_is_absent_goes_on_to_be(void **state)
 {
-    step("a", "x", "y");
-    step("b", "y", "z");
-    step("c", "w", "v");
+    add("a", "x", "y");
+    add("b", "y", "z");
+    add("c", "w", "v");
     also_takes("z");
     begin("z", "v");
     graph.steps[2].inputs[1].optional = true;
@@ -178,7 +155,7 @@ static void what_is_absent_goes_on_to_be(void **state)
 
 static void parts_run_a_few_at_once(void **state)
 {
-    step("a", "x", "y");
+    add("a", "x", "y");
     assert_true(pipeline_add_each(&graph, SPAN("x"), 1, &error));
     graph.at_once = 2;
     begin("y", NULL);
@@ -203,7 +180,7 @@ static void parts_run_a_few_at_once(void **state)
 
 static void no_rows_are_no_calls(void **state)
 {
-    step("a", "x", "y");
+    add("a", "x", "y");
     assert_true(pipeline_add_each(&graph, SPAN("x"), 1, &error));
     begin("y", NULL);
     pipeline_run_input(&run, tensor("x"), true);
