@@ -20,6 +20,27 @@ static void check_tensors(const struct tensor_info *infos, size_t count)
     }
 }
 
+/* They go to the front, and on to a worker, as bytes. */
+static void check_warm_ups(const struct warm_ups *warm_ups)
+{
+    struct warm_ups other, copy;
+    struct arena arena;
+    struct buf buf, again;
+    buf_init(&buf, ARENA_BYTES);
+    buf_init(&again, ARENA_BYTES);
+    arena_init(&arena, 4096, ARENA_BYTES);
+    warm_ups_write(warm_ups, &buf);
+    struct unpack unpack = {.rest = buf_span(&buf), .arena = &arena};
+    warm_ups_read(&unpack, &other);
+    assert(buf_ok(&buf) && unpack_end(&unpack));
+    assert(warm_ups_copy(&arena, &other, &copy));
+    warm_ups_write(&copy, &again);
+    assert(span_equal(buf_span(&buf), buf_span(&again)));
+    arena_fini(&arena);
+    buf_fini(&again);
+    buf_fini(&buf);
+}
+
 /* It goes to the front as bytes, and is there what it was. */
 static void check_steps(const struct pipeline_graph *graph)
 {
@@ -78,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_tensors(config.inputs, config.input_count);
         check_tensors(config.outputs, config.output_count);
         assert(!config.engine.size == !model_config_backend(config.engine).size);
+        check_warm_ups(&config.warm_ups);
         if (config.pipeline)
             check_steps(config.pipeline);
         if (config.rollout)
