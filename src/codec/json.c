@@ -414,11 +414,34 @@ bool json_null(struct json *json)
     return take_word(json, SPAN("null")) || fail_at(json, json->at, "expected null");
 }
 
-/* Reads a scalar whole, of a container only the bracket. */
-static bool skip_one(struct json *json)
+/* What stands behind a comma, and behind the one blank that some writers put there. */
+static inline const char *behind_comma(const char *at, const char *end)
+{
+    at++;
+    return at + (at < end && *at == ' ');
+}
+
+/* Skips a number, and in an array deeper than `floor` the numbers that follow: a tensor's are many.
+ */
+static bool skip_numbers(struct json *json, uint32_t floor)
+{
+    const char *at = number_skip(json->at, json->end), *next = at;
+    if (!at)
+        return fail_number(json);
+    bool in_array = json->depth > floor && !in_object(json);
+    while (in_array && next) {
+        at = next;
+        next = at < json->end && *at == ',' ? number_skip(behind_comma(at, json->end), json->end)
+                                            : NULL;
+    }
+    json->at = at;
+    return true;
+}
+
+/* Reads a scalar whole, of a container only the bracket; `floor` is where the skipping began. */
+static bool skip_one(struct json *json, uint32_t floor)
 {
     struct json_text text;
-    struct number number;
     bool truth;
     switch (json_peek(json)) {
     case JSON_OBJECT:
@@ -428,7 +451,7 @@ static bool skip_one(struct json *json)
     case JSON_STRING:
         return json_text(json, &text);
     case JSON_NUMBER:
-        return json_number(json, &number);
+        return skip_numbers(json, floor);
     case JSON_BOOL:
         return json_bool(json, &truth);
     case JSON_NULL:
@@ -457,7 +480,7 @@ bool json_skip(struct json *json, struct span *ret_value)
     skip_blanks(json);
     const char *start = json->at;
     uint32_t floor = json->depth;
-    while (skip_one(json) && skip_to_next(json, floor))
+    while (skip_one(json, floor) && skip_to_next(json, floor))
         ;
     if (json->failed)
         return false;

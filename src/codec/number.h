@@ -25,6 +25,13 @@ struct number {
  * went. False when there is no such number. */
 bool number_scan(struct span text, struct number *ret_number);
 
+/* Where the number ends that starts at `at`, by the same grammar; NULL when there is none. */
+const char *number_skip(const char *at, const char *end);
+
+/* number_scan and number_to_float in one: takes the number off *text. False, and nothing taken,
+ * when either would fail. */
+bool number_take_float(struct span *text, float *ret_value);
+
 /* The nearest double, or float. False when it is beyond the largest one. What is nearer to zero
  * than to the smallest one is a zero of its sign. */
 bool number_to_double(const struct number *number, double *ret_value);

@@ -134,7 +134,7 @@ static const char *scan_exponent(const char *at, const char *end, int64_t *ret_e
     return at > first ? at : NULL;
 }
 
-bool number_scan(struct span text, struct number *ret_number)
+INLINE bool scan(struct span text, struct number *ret_number)
 {
     const char *at = text.data, *end = at + text.size;
     bool negative = at < end && *at == '-', integer = true;
@@ -171,6 +171,44 @@ bool number_scan(struct span text, struct number *ret_number)
     if (count > KEPT_DIGITS)
         keep_first_digits(ret_number, whole, digits_end);
     return true;
+}
+
+bool number_scan(struct span text, struct number *ret_number)
+{
+    return scan(text, ret_number);
+}
+
+static inline const char *skip_digits(const char *at, const char *end)
+{
+    uint64_t chunk;
+    while (end - at >= 8) {
+        memcpy(&chunk, at, sizeof chunk);
+        unsigned count = leading_digits(chunk ^ UINT64_MAX / 255 * '0');
+        at += count;
+        if (count < 8)
+            return at;
+    }
+    while (at < end && is_digit(*at))
+        at++;
+    return at;
+}
+
+const char *number_skip(const char *at, const char *end)
+{
+    int64_t exponent;
+    at += at < end && *at == '-';
+    const char *whole = at;
+    while (at < end && is_digit(*at))
+        at++;
+    if (at == whole || (at - whole > 1 && *whole == '0'))
+        return NULL;
+    if (at < end && *at == '.') {
+        const char *fraction = ++at;
+        at = skip_digits(at, end);
+        if (at == fraction)
+            return NULL;
+    }
+    return at < end && (*at == 'e' || *at == 'E') ? scan_exponent(at + 1, end, &exponent) : at;
 }
 
 /* The bits of the value of `type` nearest to hi × 2^exponent, where the truth may be a few units of
@@ -300,7 +338,7 @@ bool number_to_double(const struct number *number, double *ret_value)
     return true;
 }
 
-bool number_to_float(const struct number *number, float *ret_value)
+INLINE bool to_float(const struct number *number, float *ret_value)
 {
     uint64_t bits;
     float value;
@@ -313,6 +351,20 @@ bool number_to_float(const struct number *number, float *ret_value)
     if (isinf(value))
         return false;
     *ret_value = number->negative ? -value : value;
+    return true;
+}
+
+bool number_to_float(const struct number *number, float *ret_value)
+{
+    return to_float(number, ret_value);
+}
+
+bool number_take_float(struct span *text, float *ret_value)
+{
+    struct number number;
+    if (!scan(*text, &number) || !to_float(&number, ret_value))
+        return false;
+    *text = span_after(*text, number.text.size);
     return true;
 }
 

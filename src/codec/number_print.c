@@ -101,6 +101,18 @@ static struct decimal shortest(uint64_t c, int q, bool closer)
     return (struct decimal){s + (value > middle || (value == middle && (s & 1))), k};
 }
 
+/* Eight digits, with zeros in front, the first in the lowest byte: fours, pairs, then one by one.
+ */
+static inline uint64_t eight_digits(uint32_t value)
+{
+    uint64_t x = value / 10000 | (uint64_t)(value % 10000) << 32;
+    uint64_t q = (x * 10486 >> 20) & UINT64_C(0x0000007f0000007f); /* / 100 */
+    x = q | (x - 100 * q) << 16;
+    q = (x * 103 >> 10) & UINT64_C(0x000f000f000f000f); /* / 10 */
+    x = q | (x - 10 * q) << 8;
+    return x + UINT64_MAX / 255 * '0';
+}
+
 static char *put(char *to, const char *from, int count)
 {
     memcpy(to, from, (size_t)count);
@@ -141,11 +153,53 @@ static char *lay_out(char *to, const char *digits, int count, int point)
     return put(to, digits + point, count - point);
 }
 
+enum { SHORT_DIGITS = 9, COPY_BYTES = 16 };
+
+/* The same as lay_out, for at most 9 digits around or behind the point, which most floats are: no
+ * loop, and copies of fixed sizes, since how many digits there are is anybody's guess. False when
+ * it is another number. `to` has NUMBER_MAX_CHARS bytes of room. */
+static inline bool lay_out_short(char *to, struct decimal decimal, size_t *ret_size)
+{
+    static const uint32_t powers[] = {1,      10,      100,      1000,      10000,
+                                      100000, 1000000, 10000000, 100000000, 1000000000};
+    if (decimal.digits >= powers[SHORT_DIGITS])
+        return false;
+    uint32_t value = (uint32_t)decimal.digits;
+    int count = (32 - __builtin_clz(value | 1)) * 1233 >> 12;
+    count += value >= powers[count];
+    int point = count + decimal.exponent;
+    if (point < MIN_POINT || point >= SHORT_DIGITS)
+        return false;
+    value *= powers[SHORT_DIGITS - count];
+    char digits[COPY_BYTES + SHORT_DIGITS] = {0};
+    uint64_t last = eight_digits(value % powers[SHORT_DIGITS - 1]);
+    digits[0] = (char)('0' + value / powers[SHORT_DIGITS - 1]);
+    memcpy(digits + 1, &last, sizeof last);
+    /* Zeros at the end are the highest bytes. */
+    uint64_t others = last ^ UINT64_MAX / 255 * '0';
+    int kept = others ? SHORT_DIGITS - __builtin_clzll(others) / 8 : 1;
+    if (point > 0) {
+        memcpy(to, digits, SHORT_DIGITS);
+        to[point] = '.';
+        memcpy(to + point + 1, digits + point, COPY_BYTES);
+        *ret_size = (size_t)(kept > point ? kept : point + 1) + 1;
+    } else {
+        memcpy(to, "0.000000", 8);
+        memcpy(to + 2 - point, digits, COPY_BYTES);
+        *ret_size = (size_t)(2 - point + kept);
+    }
+    return true;
+}
+
 /* Prints ±c × 2^q, c ≠ 0. */
 static size_t print_binary(bool negative, uint64_t c, int q, bool closer, char *to)
 {
     struct decimal decimal = shortest(c, q, closer);
     char digits[MAX_DIGITS];
+    size_t size;
+    *to = '-';
+    if (lay_out_short(to + negative, decimal, &size))
+        return size + negative;
     char *end = digits + sizeof digits;
     char *start = print_backward(decimal.digits, end);
     int point = (int)(end - start) + decimal.exponent;

@@ -383,9 +383,44 @@ static void integers_round_trip(void **state)
     assert_string_equal(text, "-9223372036854775808");
 }
 
+/* What is skipped, and what is taken, ends where a whole reading does, at every length. */
+static void skipping_and_taking_agree_with_reading(void **state)
+{
+    static const char *const texts[] = {"-12.5e-3,",
+                                        "0.123456789012345678901234567890]",
+                                        "1e400 ",
+                                        "01",
+                                        "-",
+                                        "1.",
+                                        "1.e5",
+                                        "1e",
+                                        "1e+",
+                                        ".5",
+                                        "x",
+                                        "3.4028235677973366e38",
+                                        "3.4028235677973367e38",
+                                        "7",
+                                        "12345678901234567890123.000000001e-30"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        for (size_t size = 0; size <= strlen(texts[i]); size++) {
+            struct span text = {texts[i], size}, rest = text;
+            struct number number;
+            float read = 0, taken = 0;
+            bool scanned = number_scan(text, &number);
+            const char *end = number_skip(text.data, text.data + size);
+            assert_ptr_equal(end, scanned ? number.text.data + number.text.size : NULL);
+            bool good = scanned && number_to_float(&number, &read);
+            assert_int_equal(number_take_float(&rest, &taken), good);
+            assert_ptr_equal(rest.data, good ? end : text.data);
+            assert_memory_equal(&read, &taken, sizeof read);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(skipping_and_taking_agree_with_reading),
         cmocka_unit_test(follows_the_grammar),
         cmocka_unit_test(reads_hard_cases_exactly),
         cmocka_unit_test(reads_numbers_of_any_length),

@@ -184,6 +184,32 @@ static bool fail_too_few(struct json *json, uint64_t expected, uint64_t count)
     return json_fail(json, "expected %" PRIu64 " elements but got %" PRIu64, expected, count);
 }
 
+/* Reads FP32 elements that follow each other by a comma, and maybe a blank, alone: as many as there
+ * are, from the one that was reached on. What is anything else is left, an error too. Returns how
+ * many were read. */
+static uint64_t read_plain_floats(struct reading *reading, uint64_t most)
+{
+    struct json *json = reading->json;
+    struct span rest = {json->at, (size_t)(json->end - json->at)};
+    struct room room = reading->room;
+    uint64_t count = 0;
+    float value;
+    if (reading->datatype != TENSORD_FP32)
+        return 0;
+    if (most > room.size / sizeof value)
+        most = room.size / sizeof value;
+    while (count < most && number_take_float(&rest, &value)) {
+        memcpy(room.data + count++ * sizeof value, &value, sizeof value);
+        json->at = rest.data;
+        if (rest.size < 2 || *rest.data != ',')
+            break;
+        rest = span_after(rest, 1 + (rest.data[1] == ' '));
+    }
+    reading->room =
+        (struct room){room.data + count * sizeof value, room.size - count * sizeof value};
+    return count;
+}
+
 /* Reads the elements of an array that was entered; its first one was reached when `reached`. */
 static bool read_row(struct reading *reading, uint64_t expected, bool reached)
 {
@@ -193,10 +219,11 @@ static bool read_row(struct reading *reading, uint64_t expected, bool reached)
         reached = false;
         if (count == expected)
             return fail_too_many(json, expected);
-        if (!read_element(reading))
+        uint64_t plain = read_plain_floats(reading, expected - count);
+        if (!plain && !read_element(reading))
             return false;
-        reading->index++;
-        count++;
+        reading->index += plain ? plain : 1;
+        count += plain ? plain : 1;
     }
     return count == expected ? json_ok(json) : fail_too_few(json, expected, count);
 }

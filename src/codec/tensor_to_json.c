@@ -5,54 +5,94 @@
  * written. */
 #include "codec/element.h"
 #include "codec/half.h"
+#include "codec/number.h"
 #include "codec/tensor_json.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 
 enum { PIECE_BYTES = 1024 };
 
-static bool put_element(struct json_writer *writer, enum tensord_datatype datatype, const char *at)
+/* Room for an element, and the comma before it. */
+enum { ELEMENT_CHARS = NUMBER_MAX_CHARS + 1 };
+
+static size_t print_word(const char *word, char *to)
+{
+    size_t size = strlen(word);
+    memcpy(to, word, size);
+    return size;
+}
+
+/* 0: it is not finite, and that must not be written. */
+static inline size_t print_double(const struct json_writer *writer, double value, char *to)
+{
+    if (isfinite(value))
+        return number_print_double(value, to);
+    if (!writer->write_nonfinite)
+        return 0;
+    return print_word(isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity", to);
+}
+
+static inline size_t print_float(const struct json_writer *writer, float value, char *to)
+{
+    return isfinite(value) ? number_print_float(value, to)
+                           : print_double(writer, (double)value, to);
+}
+
+/* Prints into `to`; returns how many bytes were used, 0 when JSON cannot say it. */
+static size_t print_element(const struct json_writer *writer, enum tensord_datatype datatype,
+                            const char *at, char *to)
 {
     union element v = element_read(datatype, at);
     switch (datatype) {
     case TENSORD_BOOL:
-        json_put_bool(writer, v.u8 != 0);
-        return true;
+        return print_word(v.u8 ? "true" : "false", to);
     case TENSORD_UINT8:
-        json_put_u64(writer, v.u8);
-        return true;
+        return number_print_u64(v.u8, to);
     case TENSORD_UINT16:
-        json_put_u64(writer, v.u16);
-        return true;
+        return number_print_u64(v.u16, to);
     case TENSORD_UINT32:
-        json_put_u64(writer, v.u32);
-        return true;
+        return number_print_u64(v.u32, to);
     case TENSORD_UINT64:
-        json_put_u64(writer, v.u64);
-        return true;
+        return number_print_u64(v.u64, to);
     case TENSORD_INT8:
-        json_put_i64(writer, v.i8);
-        return true;
+        return number_print_i64(v.i8, to);
     case TENSORD_INT16:
-        json_put_i64(writer, v.i16);
-        return true;
+        return number_print_i64(v.i16, to);
     case TENSORD_INT32:
-        json_put_i64(writer, v.i32);
-        return true;
+        return number_print_i64(v.i32, to);
     case TENSORD_INT64:
-        json_put_i64(writer, v.i64);
-        return true;
+        return number_print_i64(v.i64, to);
     case TENSORD_FP16:
-        return json_put_float(writer, fp16_to_float(v.u16));
+        return print_float(writer, fp16_to_float(v.u16), to);
     case TENSORD_BF16:
-        return json_put_float(writer, bf16_to_float(v.u16));
+        return print_float(writer, bf16_to_float(v.u16), to);
     case TENSORD_FP32:
-        return json_put_float(writer, v.f32);
+        return print_float(writer, v.f32, to);
     default:
         assert(datatype == TENSORD_FP64);
-        return json_put_double(writer, v.f64);
+        return print_double(writer, v.f64, to);
     }
+}
+
+/* Prints `bytes` bytes of elements; returns how many of these were printed: fewer when JSON cannot
+ * say the next one, or the buffer is full. */
+static size_t put_piece(struct json_writer *writer, enum tensord_datatype datatype,
+                        const char *piece, size_t bytes)
+{
+    size_t size = datatype_size_bytes(datatype), done = 0;
+    char *start = buf_reserve(writer->buf, bytes / size * ELEMENT_CHARS), *to = start;
+    for (; to && done < bytes; done += size) {
+        *to = ',';
+        size_t printed = print_element(writer, datatype, piece + done, to + writer->comma);
+        if (!printed)
+            break;
+        to += writer->comma + printed;
+        writer->comma = true;
+    }
+    writer->buf->size += (size_t)(to - start);
+    return done;
 }
 
 /* What is being written, and where in the tensor the writing is. */
@@ -81,13 +121,13 @@ static bool put_numbers(struct writing *writing, uint64_t count)
         size_t bytes = size * (left < in_piece ? (size_t)left : in_piece);
         memcpy(piece, writing->rest.data, bytes);
         writing->rest = span_after(writing->rest, bytes);
-        for (size_t at = 0; at < bytes; at += size, writing->index++) {
-            if (!put_element(writing->json, writing->datatype, piece + at))
-                return error_set(writing->error, ERROR_INVALID_ARGUMENT,
-                                 "element %" PRIu64 " is NaN or infinite, which JSON cannot say: "
-                                 "ask for binary data",
-                                 writing->index);
-        }
+        size_t done = put_piece(writing->json, writing->datatype, piece, bytes);
+        writing->index += done / size;
+        if (done < bytes && buf_ok(writing->json->buf))
+            return error_set(writing->error, ERROR_INVALID_ARGUMENT,
+                             "element %" PRIu64 " is NaN or infinite, which JSON cannot say: "
+                             "ask for binary data",
+                             writing->index);
     }
     return true;
 }
