@@ -20,9 +20,11 @@ import peer_servers
 import python_models
 import subjects
 from comparisons import median, ratio
+from report import shown
 
 CONNECTIONS = 32
 WARM_S = 2
+LEARN_S = 5  # for tensord, once for each form
 CHANCES = 3
 GOAL = 1 / 3  # of the best one's CPU time for a function in Python
 FORMS = {"bytes": peer_forms.protocol_bytes, "JSON": peer_forms.protocol_json}
@@ -39,7 +41,6 @@ class Contestant:
     ours: list = field(default_factory=list)
     cold_s: list = field(default_factory=list)
     memory_kib: list = field(default_factory=list)
-    failed: bool = False
 
     @property
     def peer(self):
@@ -131,9 +132,10 @@ def measure(contestant, function, ours, home, options):
     with started(contestant, function, home) as (server, cold_s):
         load.wrk(server, path, form, CONNECTIONS, 1 if options.quick else WARM_S)
         for turn in range(options.pairs):
-            for mine in (turn % 2 == 0, turn % 2 == 1):
-                (contestant.ours if mine else contestant.samples).append(
-                    ours(contestant.asked) if mine else load.wrk(server, path, form, CONNECTIONS, options.seconds))
+            runs = {"it": lambda: load.wrk(server, path, form, CONNECTIONS, options.seconds), "we": lambda: ours(contestant.asked)}
+            found = {who: runs[who]() for who in (("it", "we") if turn % 2 else ("we", "it"))}
+            contestant.samples.append(found["it"])
+            contestant.ours.append(found["we"])
         contestant.cold_s.append(cold_s)
         contestant.memory_kib.append(server.whole_kib())
 
@@ -147,7 +149,7 @@ def passes(function, flags, them, options, build, folder):
     for number in range(options.passes):
         with tensord(build, function, flags) as (server, path, forms, took_s):
             for name, form in forms.items():
-                load.wrk(server, path, form.write(folder, f"{function.name}-{name}"), CONNECTIONS, WARM_S)
+                load.wrk(server, path, form.write(folder, f"{function.name}-{name}"), CONNECTIONS, 1 if options.quick else LEARN_S)
             for contestant in shuffle(them, len(them)):
                 home = folder / f"{function.name[0]}{number}{them.index(contestant)}"  # short: sockets lie in it
                 print(f"  pass {number + 1}: {contestant.name}, {contestant.told}", flush=True)
@@ -158,7 +160,6 @@ def passes(function, flags, them, options, build, folder):
                     if failure.subject is server:
                         raise
                     print(f"{failure}", flush=True)
-                    contestant.failed = True
             cold_s.append(took_s)
             memory_kib.append(server.whole_kib())
     return cold_s, memory_kib
@@ -170,17 +171,13 @@ HEAD = ["server", "set to", "asked in", "requests/s", "p50", "p99", "CPU per req
         "tensord ÷ it: requests/s", "it ÷ tensord: CPU"]
 
 
-def times(number):
-    return f"{number:.3g} ×" if number < 1000 else f"{number:,.0f} ×"
-
-
 def ms(us):
-    return f"{us / 1e3:.3g} ms" if us < 1e6 else f"{us / 1e3:,.0f} ms"
+    return shown(us / 1e3, " ms")
 
 
 def row(name, told, asked, samples, cold_s, memory_kib, ratios):
     return [name, told, asked, f"{median(samples, 'per_second'):,.0f}", ms(median(samples, "p50_us")), ms(median(samples, "p99_us")),
-            f"{median(samples, 'cpu_us'):,.3g} µs" if median(samples, "cpu_us") < 1000 else f"{median(samples, 'cpu_us'):,.0f} µs",
+            shown(median(samples, "cpu_us"), " µs"),
             f"{statistics.median(memory_kib) / 1024:,.0f} MiB", f"{statistics.median(cold_s):.3g} s", *ratios]
 
 
@@ -195,7 +192,7 @@ def tell(report, them, cold_s, memory_kib):
             lines.append([one.name, one.told, one.asked, "failed", *[""] * (len(HEAD) - 4)])
             continue
         lines.append(row(one.name, one.told, one.asked, one.samples, one.cold_s, one.memory_kib, [
-            times(ratio(one.ours, one.samples, "per_second")), times(ratio(one.samples, one.ours, "cpu_us"))]))
+            shown(ratio(one.ours, one.samples, "per_second"), " ×"), shown(ratio(one.samples, one.ours, "cpu_us"), " ×")]))
     report.table(HEAD, lines)
 
 
