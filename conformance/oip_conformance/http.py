@@ -40,6 +40,13 @@ class Reply:
         assert isinstance(body, dict) and isinstance(body.get("error"), str) and body["error"], f"no error's body: {body}"
         return body["error"]
 
+    def sentence(self):
+        """What an error's body says, in whatever form."""
+        body = self.json()
+        said = isinstance(body, dict) and (body.get("error") or body.get("detail"))
+        assert said, f"no error's body: {body}"
+        return str(said)
+
 
 def connect(url):
     """A socket to the URL's server."""
@@ -63,7 +70,7 @@ class Http1:
 
     def ask(self, method, path, body=None, fields=()):
         """One request, one answer. body: bytes, or what is to be sent as JSON."""
-        body, fields = encoded(body), [*self.fields, *fields]
+        body, fields = encoded(body), described(body, [*self.fields, *fields])
         lines = [f"{method} {self.url.path.rstrip('/')}{path} HTTP/1.1", f"Host: {self.url.netloc}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in fields]
         if body is not None:
@@ -99,6 +106,13 @@ class Http1:
 
 def encoded(body):
     return body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def described(body, fields):
+    """The fields of a body: it is JSON unless they say otherwise. A Content-Type of None is not sent."""
+    if body and not any(name.lower() == "content-type" for name, _ in fields):
+        fields = [*fields, ("Content-Type", "application/json")]
+    return [(name, value) for name, value in fields if value is not None]
 
 
 def complete(received):
@@ -139,12 +153,12 @@ class Http2:
             return False
 
     def ask(self, method, path, body=None, fields=()):
-        body = encoded(body)
+        body, fields = encoded(body), described(body, [*self.fields, *fields])
         client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         client.initiate_connection()
         client.increment_flow_control_window(1 << 24)
         head = [(":method", method), (":scheme", "http"), (":path", self.url.path.rstrip("/") + path),
-                (":authority", self.url.netloc), *((name.lower(), value) for name, value in [*self.fields, *fields])]
+                (":authority", self.url.netloc), *((name.lower(), value) for name, value in fields)]
         if body is not None:
             head.append(("content-length", str(len(body))))
         client.send_headers(1, head, end_stream=body is None)

@@ -15,8 +15,6 @@ PROBES = {
     "kserve_v1": ("GET", "/v1/models", None),
     "openapi": ("GET", "/v2/docs/dataplane.json", None),
 }
-MISSING = (404, 405, 501)
-
 RPC_EXTENSIONS = {"stream": "/inference.GRPCInferenceService/ModelStreamInfer",
                   "health.v1": "/grpc.health.v1.Health/Check", "health.v1.watch": "/grpc.health.v1.Health/Watch",
                   "reflection": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}
@@ -86,7 +84,7 @@ class Target:
         if extension in PROBES:
             method, path, body = PROBES[extension]
             status = self.http1.ask(method, path, body).status
-            return f"{method} {path} answers {status}" if status in MISSING else ""
+            return "" if status == 200 else f"{method} {path} answers {status}"
         if extension in RPC_EXTENSIONS:
             return self.look_for_rpc(RPC_EXTENSIONS[extension])
         announced = self.metadata.get("extensions") or []
@@ -95,7 +93,9 @@ class Target:
     def look_for_rpc(self, path):
         if not self.grpc_netloc:
             return "no gRPC"
-        call = self.channel.stream_stream(path)(iter([]), timeout=10, metadata=self.rpc_metadata)
+        if path.endswith("/ModelStreamInfer"):
+            return self.look_for_streams()
+        call = self.channel.stream_stream(path)(iter([b""]), timeout=10, metadata=self.rpc_metadata)
         try:
             for _ in call:
                 break
@@ -104,6 +104,17 @@ class Target:
                 return f"{path} is not implemented"
         finally:
             call.cancel()
+        return ""
+
+    def look_for_streams(self):
+        """Others have a call of that name whose answers are other messages."""
+        from .rpc import Failure, Rpc, message
+
+        try:
+            Rpc(self).stream(message(self.model("identity_fp32"), ("INPUT0", "FP32", [1, 1], [1.0])))
+        except Failure as failure:
+            if failure.code == grpc.StatusCode.UNIMPLEMENTED or "deserializing" in failure.details:
+                return f"no ModelStreamInfer as Triton's: {failure.details}"
         return ""
 
     def ask_well(self):

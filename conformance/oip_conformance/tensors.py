@@ -75,7 +75,7 @@ def outputs_of(reply):
     head, tail = (reply.body[:int(length)], reply.body[int(length):]) if length else (reply.body, b"")
     found = {}
     for output in json.loads(head)["outputs"]:
-        size = output.get("parameters", {}).get("binary_data_size")
+        size = (output.get("parameters") or {}).get("binary_data_size")
         if size is None:
             elements = flat(output["data"])
             if output["datatype"] == "BYTES":

@@ -15,7 +15,7 @@ DATA = pack("FP32", [1, 2])
 def refuse(http, target, body, fields, name="identity_fp32"):
     reply = http.ask("POST", f"/v2/models/{target.model(name)}/infer", body, fields)
     assert 400 <= reply.status < 500, (reply.status, reply.body[:200])
-    assert reply.error()
+    assert reply.sentence()
 
 
 LENGTHS = {"beyond-the-body": "99999999999", "beyond-64-bits": "9" * 40, "negative": "-1", "text": "abc", "empty": "", "fraction": "1.5",
@@ -121,4 +121,4 @@ def test_parameters(http, target):
     """A flag that is no boolean is refused, or taken as none; never anything else."""
     asked = request(tensor([1.0]), outputs=[{"name": "OUTPUT0", "parameters": {"binary_data": "yes"}}])
     reply = http.ask("POST", f"/v2/models/{target.model('identity_fp32')}/infer", json.dumps(asked).encode())
-    assert reply.status == 200 or (400 <= reply.status < 500 and reply.error()), (reply.status, reply.body[:200])
+    assert reply.status == 200 or (400 <= reply.status < 500 and reply.sentence()), (reply.status, reply.body[:200])

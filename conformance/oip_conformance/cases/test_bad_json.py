@@ -54,7 +54,7 @@ BODIES = {
 def refuse(http, target, body, name="identity_fp32"):
     reply = http.ask("POST", f"/v2/models/{target.model(name)}/infer", body)
     assert 400 <= reply.status < 500, (reply.status, reply.body[:200])
-    return reply.error()
+    return reply.sentence()
 
 
 @case("bad.json", ROBUSTNESS, OIP_REST, model="identity_fp32")

@@ -23,6 +23,13 @@ def test_body(http):
     assert 400 <= reply.status < 500 and reply.error()
 
 
+@case("errors.bad-json", REQUIRED, OIP_REST, model="identity_fp32")
+def test_bad_json(http, target):
+    """What is no JSON is answered by an error of the same form."""
+    reply = http.ask("POST", f"/v2/models/{target.model('identity_fp32')}/infer", b'{"inputs":[')
+    assert 400 <= reply.status < 500 and reply.error()
+
+
 @case("errors.content-type", TRITON, "KServe's clients look at it")
 def test_content_type(http):
     """An error's body is JSON and says so: application/json."""

@@ -105,4 +105,4 @@ BAD = {"nothing": b"", "no-json": b"hello", "array": b"[1]", "missing-input": b"
 def test_bad(http, target, body):
     """What is no such object, or does not fit the model, is refused with 4xx and a sentence."""
     reply = generate(http, target, body)
-    assert 400 <= reply.status < 500 and reply.error()
+    assert 400 <= reply.status < 500 and reply.sentence()

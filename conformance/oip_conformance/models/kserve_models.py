@@ -7,6 +7,7 @@ import kserve
 import numpy as np
 from kserve import InferOutput, InferResponse, Model, ModelServer, model_server
 from kserve.errors import InvalidInput
+from kserve.utils.utils import generate_uuid
 
 DATATYPES = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES")
 
@@ -28,16 +29,11 @@ class Base(Model):
     async def predict(self, payload, headers=None, response_headers=None):
         arrays = {tensor.name: tensor.as_numpy() for tensor in payload.inputs}
         outputs = []
-        wanted = {output.name: output for output in payload.request_outputs or []}
         for name, datatype, array in await self.answer(arrays, payload):
-            if wanted and name not in wanted:
-                continue
-            output = InferOutput(name, list(array.shape), datatype)
-            asked = wanted[name].parameters if name in wanted else payload.parameters
-            binary = (asked or {}).get("binary_data" if name in wanted else "binary_data_output", False)
-            output.set_data_from_numpy(array, binary_data=bool(binary) or payload.from_grpc)
-            outputs.append(output)
-        return InferResponse(payload.id, self.name, outputs, model_version="1")
+            outputs.append(InferOutput(name, list(array.shape), datatype))
+            outputs[-1].set_data_from_numpy(array, binary_data=payload.from_grpc)
+        return InferResponse(payload.id or generate_uuid(), self.name, outputs, model_version="1",
+                             use_binary_outputs=payload.use_binary_outputs, requested_outputs=payload.request_outputs)
 
 
 class Identity(Base):

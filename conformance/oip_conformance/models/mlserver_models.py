@@ -40,6 +40,9 @@ class Text(Model):
 class Words(Text):
     """MLServer streams by a method of its own."""
 
+    async def answer(self, inputs, payload):
+        raise MLServerError("this model answers several times: ask for a stream", 400)
+
     async def predict_stream(self, payloads):
         async for payload in payloads:
             for word in StringCodec.decode_input(payload.inputs[0])[0].split():
