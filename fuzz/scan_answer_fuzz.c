@@ -69,7 +69,7 @@ static void write_sample(struct buf *buf)
 {
     static struct tensor_info infos[] = {
         {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {2, {-1, 3}}}};
-    static struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
+    static struct parameter parameters[] = {{.key = SPAN("a"), .value = SPAN("b")}};
     static struct span requirements[] = {SPAN("numpy")};
     static struct model_labels labels[] = {{SPAN("y"), SPAN("l.txt"), SPAN("cat\ndog")}};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};

@@ -15,9 +15,9 @@ static void write_sample(struct buf *buf)
         {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {2, {-1, 3}}},
         {.name = SPAN("y"), .datatype = TENSORD_BYTES, .shape = {1, {1}}, .optional = true},
     };
-    static const struct parameter parameters[] = {{SPAN("a"), SPAN("b")}};
+    static const struct parameter parameters[] = {{.key = SPAN("a"), .value = SPAN("b")}};
     static struct span command[] = {SPAN("serve"), SPAN("{port}")};
-    static struct parameter variables[] = {{SPAN("A"), SPAN("b")}};
+    static struct parameter variables[] = {{.key = SPAN("A"), .value = SPAN("b")}};
     static struct warm_up_input warm_up_inputs[] = {{.name = SPAN("x"),
                                                      .datatype = TENSORD_FP32,
                                                      .shape = {1, {3}},

@@ -246,6 +246,13 @@ def test_strings(infer):
     assert answer.as_numpy("UPPER").tolist() == [b"AB", "É".encode()]
 
 
+def test_parameters_keep_their_types(infer):
+    given = {"text": " 1 ", "whole": 7, "share": 0.5, "on": True, "huge": 2**63 - 1}
+    answer = infer("text", parameters=given, TEXT=np.array([b"parameters"], dtype=object))
+    got = json.loads(answer.as_numpy("UPPER")[0].lower())
+    assert {name: got[name] for name in given} == given
+
+
 def test_parameters(infer):
     answer = infer("text", parameters={"note": "x"}, TEXT=np.array([b"parameters"], dtype=object))
     assert json.loads(answer.as_numpy("UPPER")[0].decode()) == {"NOTE": "X"}

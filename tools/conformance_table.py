@@ -50,7 +50,7 @@ class Peer:
     kind, options = "triton", ()
 
     def __init__(self, folder):
-        self.folder, self.http, self.grpc = folder, free_port(), free_port()
+        self.folder, self.http, self.grpc, self.metrics = folder, free_port(), free_port(), free_port()
         write_models([self.kind, str(folder / "models")])
 
     @property
@@ -60,8 +60,8 @@ class Peer:
     def shown(self):
         """The command, as it stands in the page."""
         words = shlex.join(map(str, self.command()))
-        for found, name in ((str(self.folder / "models"), "MODELS"), (f"{ROOT}/", ""), (str(self.http), "PORT"),
-                            (str(self.grpc), "GRPC_PORT"), (sys.executable, "python")):
+        for found, name in ((str(self.folder / "models"), "MODELS"), (f"{self.folder}/", ""), (f"{ROOT}/", ""),
+                            (str(self.http), "PORT"), (str(self.grpc), "GRPC_PORT"), (str(self.metrics), "METRICS_PORT")):
             words = words.replace(found, name)
         return words
 
@@ -91,7 +91,7 @@ class Tensord(Peer):
 
 class Tritonserver(Peer):
     def command(self):
-        return [ROOT / "tools/tritonserver.sh", self.folder / "models", self.http, self.grpc, free_port(),
+        return [ROOT / "tools/tritonserver.sh", self.folder / "models", self.http, self.grpc, self.metrics,
                 "--model-control-mode=explicit", "--load-model=*", "--exit-on-error=false"]
 
 

@@ -73,12 +73,14 @@ def of_several(reports):
     for kind in ("required", "triton", "robustness"):
         lines += ["", f"### {kind.capitalize()}", "", "| case | expects | " + " | ".join(reports) + " |",
                   "|---|---|" + "---|" * len(reports)]
+        last = None
         for key in keys:
             one = next(results[key] for results in found.values() if key in results)
             if one["kind"] != kind:
                 continue
             cells = [SIGNS[results[key]["outcome"]] if key in results else "–" for results in found.values()]
-            lines.append(f"| `{key[0]}` ({key[1]}) | {escaped(one['expects'])} | " + " | ".join(cells) + " |")
+            expects, last = "" if one["expects"] == last else escaped(one["expects"]), one["expects"]
+            lines.append(f"| `{key[0]}` ({key[1]}) | {expects} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

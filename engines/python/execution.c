@@ -35,6 +35,23 @@ static struct run *run_of(PyObject *self)
 
 /* ---- what Python may ask ---- */
 
+static PyObject *get_literals(PyObject *self, void *context)
+{
+    const struct run *run = run_of(self);
+    PyObject *literals = run ? PySet_New(NULL) : NULL;
+    size_t count = literals && run->tensord->literal_parameters ? run->tensord->parameter_count : 0;
+    for (size_t i = 0; literals && i < count; i++) {
+        if (!run->tensord->literal_parameters[i])
+            continue;
+        const char *text = run->tensord->parameters[i].key;
+        PyObject *key = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+        if (!key || PySet_Add(literals, key) < 0)
+            Py_CLEAR(literals);
+        Py_XDECREF(key);
+    }
+    return literals;
+}
+
 static PyObject *get_parameters(PyObject *self, void *context)
 {
     const struct run *run = run_of(self);
@@ -150,6 +167,8 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef members[] = {
     {"parameters", get_parameters, NULL, "The request's own parameters: a dict of strings.", NULL},
+    {"literals", get_literals, NULL,
+     "The keys of those parameters that are numbers, bools or null, written as JSON does.", NULL},
     {"id", get_id, NULL, "The client's name of the request; empty when it has none.", NULL},
     {"deadline", get_deadline, NULL,
      "When an answer is due, as time.monotonic() tells it; or None.", NULL},

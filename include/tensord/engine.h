@@ -148,6 +148,8 @@ struct tensord_execution {
     uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: none */
     void *engine_data;    /* the engine's, for its own use; NULL at first */
     const char *id; /* the client's name of the request; "": it has none, or these are several */
+    const bool *literal_parameters; /* [i]: the value of parameters[i] is a number, true, false or
+                                       null as JSON writes it, and no string */
 };
 
 /* A request that a running model makes to another model of the same server. */

@@ -4,7 +4,9 @@
 #include "api/classify.h"
 #include "api/grpc_call.h"
 
-enum { PARAMETER_LIMIT = 256, BOOL_PARAM = 1 };
+#include <math.h>
+
+enum { PARAMETER_LIMIT = 256, BOOL_PARAM = 1, STRING_PARAM = 3, DOUBLE_PARAM };
 
 static struct span parameter_text(struct arena *arena,
                                   const struct inference_infer_parameter *value)
@@ -43,6 +45,13 @@ static struct span find_parameter(const struct inference_model_infer_request *me
     return (struct span){NULL, 0};
 }
 
+/* Is it a bool, or a number that JSON can write? */
+static bool is_literal(const struct inference_infer_parameter *value)
+{
+    int kind = value ? (int)value->which_parameter_choice : 0;
+    return kind && kind != STRING_PARAM && (kind != DOUBLE_PARAM || isfinite(value->double_param));
+}
+
 /* `timeout` and `priority` are for the queue; the others are for the model. */
 static bool take_parameters(struct infer_grpc_request *request, struct inference *inference,
                             struct error *ret_error)
@@ -68,7 +77,7 @@ static bool take_parameters(struct infer_grpc_request *request, struct inference
                 value && value->which_parameter_choice == BOOL_PARAM && value->bool_param;
         else if (!span_starts_with(key, SPAN("triton_")))
             list[inference->parameter_count++] =
-                (struct parameter){key, parameter_text(arena, value)};
+                (struct parameter){key, parameter_text(arena, value), is_literal(value)};
     }
     inference->parameters = list;
     inference_urge(inference, priority, timeout_us);

@@ -289,7 +289,9 @@ static bool read_model_parameter(struct infer_json_reader *reader, struct span k
     struct infer_json *request = reader->request;
     struct span value;
     if (span_starts_with(key, SPAN("triton_")))
-        return json_fail(json, "parameter '%.*s' is reserved", SPAN_ARGS(key));
+        return json_fail(json,
+                         "parameter keys starting with 'triton_' are reserved for Triton usage "
+                         "and should not be specified.");
     for (size_t i = 0; i < request->parameter_count; i++) {
         if (span_equal(request->parameters[i].key, key))
             return json_fail(json, "'%.*s' is given twice", SPAN_ARGS(key));
@@ -304,7 +306,11 @@ static bool read_model_parameter(struct infer_json_reader *reader, struct span k
     if (!arena_grow(reader->arena, (void **)&request->parameters, request->parameter_count,
                     &request->parameter_capacity, sizeof *request->parameters))
         return no_memory(reader);
-    request->parameters[request->parameter_count++] = (struct parameter){key, span_trim(value)};
+    request->parameters[request->parameter_count++] = (struct parameter){
+        .key = key,
+        .value = kind == JSON_STRING ? value : span_trim(value),
+        .literal = kind != JSON_STRING,
+    };
     return true;
 }
 

@@ -4,8 +4,11 @@
 
 #include "base/span.h"
 
+#include <stdbool.h>
+
 struct parameter {
-    struct span key, value; /* strings only; numbers are written as text */
+    struct span key, value;
+    bool literal; /* the value is a number, true, false or null as JSON writes it, and no string */
 };
 
 #endif

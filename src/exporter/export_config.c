@@ -154,8 +154,8 @@ static void add_service_name(const struct settings *settings, struct export_conf
     if (known && name)
         known->value = span_of(name);
     else if (!known)
-        config->attributes[config->attribute_count++] =
-            (struct parameter){SPAN("service.name"), span_of(name ? name : settings->server_id)};
+        config->attributes[config->attribute_count++] = (struct parameter){
+            .key = SPAN("service.name"), .value = span_of(name ? name : settings->server_id)};
 }
 
 static bool add_process(struct arena *arena, struct export_config *config)
@@ -167,10 +167,10 @@ static bool add_process(struct arena *arena, struct export_config *config)
         return false;
     if (!find(config, SPAN("service.version")))
         config->attributes[config->attribute_count++] =
-            (struct parameter){SPAN("service.version"), SPAN(TENSORD_VERSION)};
+            (struct parameter){.key = SPAN("service.version"), .value = SPAN(TENSORD_VERSION)};
     if (!find(config, SPAN("host.name")))
         config->attributes[config->attribute_count++] =
-            (struct parameter){SPAN("host.name"), span_of(copy)};
+            (struct parameter){.key = SPAN("host.name"), .value = span_of(copy)};
     return true;
 }
 

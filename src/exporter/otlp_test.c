@@ -47,7 +47,7 @@ static struct span_record inference(void)
 /* Encodes what is in `records` and reads it back. */
 static const struct otlp_scope_spans *encode(size_t limit, size_t expected)
 {
-    const struct parameter resource = {SPAN("service.name"), SPAN("me\xfe")};
+    const struct parameter resource = {.key = SPAN("service.name"), .value = SPAN("me\xfe")};
     static struct otlp_export_trace_service_request request;
     size_t bytes, count;
     buf_clear(&body);

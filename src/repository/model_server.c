@@ -142,7 +142,7 @@ static bool read_environment(const struct tensord_server_section *section, struc
         if (!is_name(key) || (value.size && memchr(value.data, '\0', value.size)))
             return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                              "'server.environment': '%.*s' is no variable", SPAN_ARGS(key));
-        config->environment[i] = (struct parameter){key, value};
+        config->environment[i] = (struct parameter){.key = key, .value = value};
     }
     config->environment_count = count;
     return true;

@@ -12,7 +12,7 @@ static struct tensor_info inputs[] = {
     {.name = {"x", 1}, .datatype = TENSORD_FP32, .shape = {.ndim = 2, .dims = {-1, 4}}},
     {.name = {"y", 1}, .datatype = TENSORD_BYTES, .optional = true},
 };
-static struct parameter parameters[] = {{{"key", 3}, {"value", 5}}};
+static struct parameter parameters[] = {{.key = {"key", 3}, .value = {"value", 5}}};
 static const struct schedule_policy queue = {
     .preferred_rows = {2, 8},
     .preferred_count = 2,

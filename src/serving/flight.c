@@ -154,6 +154,7 @@ static bool copy_parameters(struct arena *arena, const struct inference *from, s
         if (!arena_copy(arena, from->parameters[i].key, &copy[i].key) ||
             !arena_copy(arena, from->parameters[i].value, &copy[i].value))
             return false;
+        copy[i].literal = from->parameters[i].literal;
     }
     to->parameters = copy;
     to->parameter_count = from->parameter_count;

@@ -93,6 +93,7 @@ static struct siphash_value key_of(const struct inference *inference)
     for (size_t i = 0; i < inference->parameter_count; i++) {
         siphash_add_string(&hash, inference->parameters[i].key);
         siphash_add_string(&hash, inference->parameters[i].value);
+        siphash_add_u64(&hash, inference->parameters[i].literal);
     }
     return siphash_finish(&hash);
 }

@@ -248,9 +248,10 @@ static void put_request(struct record_writer *writer, const struct channel_reque
         record_put_tensor(writer, &request->inputs[i], (struct span){0});
     for (size_t i = 0; i < request->parameter_count; i++) {
         const struct parameter *parameter = &request->parameters[i];
-        const struct record_parameter sizes = {(uint32_t)parameter->key.size,
-                                               (uint32_t)parameter->value.size};
-        record_put(writer, &sizes, sizeof sizes);
+        const struct record_parameter head_of = {.key_size = (uint32_t)parameter->key.size,
+                                                 .value_size = (uint32_t)parameter->value.size,
+                                                 .literal = parameter->literal};
+        record_put(writer, &head_of, sizeof head_of);
         record_put_string(writer, parameter->key);
         record_put_string(writer, parameter->value);
     }

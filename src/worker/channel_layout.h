@@ -92,6 +92,8 @@ struct record_tensor {
 struct record_parameter {
     uint32_t key_size;
     uint32_t value_size;
+    uint32_t literal; /* as struct parameter says */
+    uint32_t reserved;
 };
 
 struct record_execute {

@@ -352,7 +352,7 @@ static void requests_are_joined_and_split(void **state)
 
 static void a_model_that_mixes_rows_is_not_joined(void **state)
 {
-    static const struct parameter mix = {SPAN("mix"), SPAN("1")};
+    static const struct parameter mix = {.key = SPAN("mix"), .value = SPAN("1")};
     struct fixture *f = *state;
     f->spec.parameters = &mix;
     f->spec.parameter_count = 1;
@@ -394,7 +394,7 @@ static void refused_room_fails_the_request_with_the_reason(void **state)
 
 static void a_stream_uses_its_room_again(void **state)
 {
-    static const struct parameter stream = {SPAN("stream"), SPAN("500")};
+    static const struct parameter stream = {.key = SPAN("stream"), .value = SPAN("500")};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 4, 1, 128);
@@ -407,7 +407,7 @@ static void a_stream_uses_its_room_again(void **state)
 
 static void a_stream_waits_for_credits_and_can_be_cancelled(void **state)
 {
-    static const struct parameter stream = {SPAN("stream"), SPAN("500")};
+    static const struct parameter stream = {.key = SPAN("stream"), .value = SPAN("500")};
     struct fixture *f = *state;
     f->keep_credits = true;
     start_ready(f, chaos_engine());
@@ -424,7 +424,7 @@ static void a_stream_waits_for_credits_and_can_be_cancelled(void **state)
 
 static void a_cancellation_reaches_a_busy_engine(void **state)
 {
-    static const struct parameter wait = {SPAN("wait_ms"), SPAN("1000000")};
+    static const struct parameter wait = {.key = SPAN("wait_ms"), .value = SPAN("1000000")};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 1, 64), *behind = prepare(f, 1, 1, 1, 64);
@@ -439,8 +439,9 @@ static void a_cancellation_reaches_a_busy_engine(void **state)
 
 static void a_failure_brings_its_sentence(void **state)
 {
-    static const struct parameter fail[] = {{SPAN("fail"), SPAN("the moon is full")},
-                                            {SPAN("status"), SPAN("1")}};
+    static const struct parameter fail[] = {
+        {.key = SPAN("fail"), .value = SPAN("the moon is full")},
+        {.key = SPAN("status"), .value = SPAN("1")}};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 1, 64);
@@ -452,8 +453,8 @@ static void a_failure_brings_its_sentence(void **state)
 
 static void a_model_calls_another(void **state)
 {
-    static const struct parameter other = {SPAN("call"), SPAN("negative")},
-                                  missing = {SPAN("call"), SPAN("missing")};
+    static const struct parameter other = {.key = SPAN("call"), .value = SPAN("negative")},
+                                  missing = {.key = SPAN("call"), .value = SPAN("missing")};
     struct fixture *f = *state;
     start_ready(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 5, 64), *failing = prepare(f, 1, 1, 5, 64);
@@ -469,8 +470,8 @@ static void a_model_calls_another(void **state)
 
 static void logs_and_progress_arrive(void **state)
 {
-    static const struct parameter slow = {SPAN("load"), SPAN("slow")},
-                                  log = {SPAN("log"), SPAN("100")};
+    static const struct parameter slow = {.key = SPAN("load"), .value = SPAN("slow")},
+                                  log = {.key = SPAN("log"), .value = SPAN("100")};
     struct fixture *f = *state;
     f->spec.parameters = &slow;
     f->spec.parameter_count = 1;
@@ -484,7 +485,7 @@ static void logs_and_progress_arrive(void **state)
 
 static void a_failed_load_says_why(void **state)
 {
-    static const struct parameter fail = {SPAN("load"), SPAN("fail")};
+    static const struct parameter fail = {.key = SPAN("load"), .value = SPAN("fail")};
     struct fixture *f = *state;
     f->spec.parameters = &fail;
     f->spec.parameter_count = 1;
@@ -543,7 +544,7 @@ static void a_forgery_is_found_out(const char *how)
     if (set_up(&state) != 0)
         abort();
     struct fixture *f = state;
-    const struct parameter forge = {SPAN("forge"), span_of(how)};
+    const struct parameter forge = {.key = SPAN("forge"), .value = span_of(how)};
     pid_t child = start_process(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 5, 64);
     struct channel_request *request = &call->request;
@@ -569,8 +570,8 @@ static void forged_records_are_found_out(void **state)
 /* A worker that fills its doorbell cannot make the front wait. */
 static void jammed_doorbells_do_not_block(void **state)
 {
-    static const struct parameter jam[] = {{SPAN("die"), SPAN("jam")},
-                                           {SPAN("wait_ms"), SPAN("1")}};
+    static const struct parameter jam[] = {{.key = SPAN("die"), .value = SPAN("jam")},
+                                           {.key = SPAN("wait_ms"), .value = SPAN("1")}};
     struct fixture *f = *state;
     pid_t child = start_process(f, chaos_engine());
     struct call *call = prepare(f, 0, 1, 5, 64);

@@ -20,7 +20,8 @@ static bool take_parameters(struct host_execution *execution, struct record_read
         return false;
     struct tensord_parameter *parameters =
         arena_calloc(&execution->arena, count, sizeof *parameters);
-    if (!parameters)
+    bool *literals = arena_calloc(&execution->arena, count, sizeof *literals);
+    if (!parameters || !literals)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         const struct record_parameter *head = record_take(reader, sizeof *head);
@@ -29,8 +30,10 @@ static bool take_parameters(struct host_execution *execution, struct record_read
             !record_take_string(reader, head->value_size, &value))
             return false;
         parameters[i] = (struct tensord_parameter){key.data, value.data};
+        literals[i] = head->literal != 0;
     }
     execution->tensord.parameters = parameters; /* equal in all requests */
+    execution->tensord.literal_parameters = literals;
     execution->tensord.parameter_count = count;
     return true;
 }

@@ -11,9 +11,10 @@ static const struct tensor_info inputs[] = {
     {.name = {"x", 1}, .datatype = TENSORD_FP32, .shape = {2, {-1, 16}}, .optional = true},
     {.name = {"ids", 3}, .datatype = TENSORD_INT64, .shape = {0, {0}}},
 };
-static const struct parameter parameters[] = {{{"threads", 7}, {"4", 1}}, {{"", 0}, {"", 0}}};
+static const struct parameter parameters[] = {{.key = {"threads", 7}, .value = {"4", 1}},
+                                              {.key = {"", 0}, .value = {"", 0}}};
 static struct span command[] = {{"serve", 5}, {"{port}", 6}};
-static struct parameter variables[] = {{{"A", 1}, {"b", 1}}};
+static struct parameter variables[] = {{.key = {"A", 1}, .value = {"b", 1}}};
 static struct warm_up_input warm_up_inputs[] = {
     {.name = {"x", 1}, .datatype = TENSORD_FP32, .shape = {1, {2}}, .data = WARM_UP_ZERO},
     {.name = {"ids", 3}, .data = WARM_UP_FILE, .file = {"ids", 3}, .bytes = {"\0\1\2", 3}}};

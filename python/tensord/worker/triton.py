@@ -92,7 +92,7 @@ class TritonModel:
 
         tensors = [Tensor(info.name, value) for info, value in zip(self.inputs, values) if value is not None]
         request = InferenceRequest(self.source.name, [], tensors, handle.id, model_version=self.source.version,
-                                   parameters=handle.parameters)
+                                   parameters=_typed(handle))
         request._handle = handle
         return request
 
@@ -157,6 +157,17 @@ class TritonModel:
         self.thread.join(5)
         if hasattr(self.instance, "finalize"):
             self.instance.finalize()
+
+
+def _typed(handle: Any) -> dict[str, Any]:
+    """A request's parameters, of the types that its client gave them."""
+    literals, typed = handle.literals, dict(handle.parameters)
+    for key in literals:
+        try:
+            typed[key] = json.loads(typed[key])
+        except (KeyError, ValueError):  # of more digits than Python reads
+            pass
+    return typed
 
 
 async def _awaited(responses: Any) -> Any:
