@@ -11,6 +11,7 @@ from support.http_peers import free_port
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 300  # the first start installs it
 STOP_S = 60
+ENDING_S = 5  # between the last bytes of a server that crashes, and its end
 
 
 def answers(url):
@@ -31,11 +32,22 @@ class TritonServer:
         self.url, self.grpc_netloc = f"http://127.0.0.1:{self.http_port}", f"127.0.0.1:{self.grpc_port}"
         self.log = Path(log)
         ports = [str(port) for port in (self.http_port, self.grpc_port, self.metrics_port)]
-        with self.log.open("wb") as sink:
-            self.process = subprocess.Popen(
-                [ROOT / "tools/tritonserver.sh", models, *ports, "--exit-on-error=false", "--strict-readiness=false", *arguments],
-                stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        self.command = [ROOT / "tools/tritonserver.sh", models, *ports, "--exit-on-error=false", "--strict-readiness=false", *arguments]
+        self.start()
+
+    def start(self):
+        """Starts it, also again after its end."""
+        with self.log.open("ab") as sink:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
         self.wait_ready()
+
+    def has_ended(self):
+        """Has it ended of its own accord?"""
+        try:
+            self.process.wait(ENDING_S)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
 
     def wait_ready(self):
         end = time.monotonic() + START_S

@@ -230,7 +230,7 @@ class InferenceRequest:
 
     def parameters(self) -> str:
         """Its parameters, a JSON document."""
-        return json.dumps(self._parameters)
+        return json.dumps(self._parameters, separators=(",", ":"))
 
     def is_cancelled(self) -> bool:
         """Has the client gone, or the deadline passed?"""
