@@ -17,8 +17,8 @@ TIMEOUT_S = 600
 sys.path.insert(0, str(SUITE))
 
 # Why cases do not apply to it.
-NOT_BUILT = {"does not announce 'system_shared_memory'", "does not announce 'sequence'", "does not announce 'cuda_shared_memory'",
-             "announces it", "GET /v2/docs/dataplane.json answers 404", "does not serve 'sequence_sum'", "the server does not allow it"}
+NOT_BUILT = {"does not announce 'sequence'", "does not announce 'cuda_shared_memory'",
+             "announces it", "GET /v2/docs/dataplane.json answers 404", "does not serve 'sequence_sum'"}
 
 
 def run(url, report, *arguments):
@@ -40,7 +40,7 @@ def test_our_server_passes(server, tmp_path):
     from oip_conformance.models import write_triton
 
     write_triton(tmp_path / "models")
-    ours = server(tmp_path / "models")
+    ours = server(tmp_path / "models", "--allow-client-shm", "infer")
     until(lambda: are_settled(ours), TIMEOUT_S, "all models ready, or failed")
     token = f"Authorization: Bearer {ours.admin_token}"
     _, results = run(ours.url, tmp_path / "report", "--grpc-url", ours.netloc, "--header", token)

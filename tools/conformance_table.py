@@ -86,7 +86,7 @@ class Tensord(Peer):
     def command(self):
         packages = Path(sysconfig.get_path("platlib"))
         return [self.program, "serve", self.folder / "models", "--state-dir", self.folder / "state", "--port", self.http,
-                "--grpc-port", self.grpc, "--metrics-port", 0, "--python", sys.executable, "--onnxruntime", packages / "onnxruntime"]
+                "--grpc-port", self.grpc, "--metrics-port", 0, "--python", sys.executable, "--onnxruntime", packages / "onnxruntime", "--allow-client-shm", "infer"]
 
 
 class Tritonserver(Peer):

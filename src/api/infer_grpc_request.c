@@ -91,7 +91,7 @@ static bool take_region_word(struct span tensor, struct span key,
                              const struct inference_infer_parameter *value,
                              struct region_words *words, struct error *ret_error)
 {
-    enum { INT64_PARAM = 2, STRING_PARAM = 3, UINT64_PARAM = 5 };
+    enum { INT64_PARAM = 2, UINT64_PARAM = 5 };
     uint32_t which = value ? value->which_parameter_choice : 0;
     bool named = span_equal(key, SPAN("shared_memory_region"));
     bool number = which == UINT64_PARAM || (which == INT64_PARAM && value->int64_param >= 0);
