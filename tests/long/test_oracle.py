@@ -46,8 +46,6 @@ EXPLAINED = [
      "`log_format` is ISO 8601's and cannot be set."),
     (r"^(trace|logging) ",
      "Settings that there are not, or whose values mean nothing, are refused; Triton passes some of them over."),
-    (r"^GET /v2/(system|cuda)sharedmemory/status|^gRPC cuda",
-     "Calls about a client's shared memory are answered only where the server has it."),
     (r"^GET / \|",
      "`/` says that the server is alive, as KServe's does."),
     (r"^(POST /v2/repository/nix/|gRPC index )",
@@ -70,8 +68,6 @@ EXPLAINED = [
      "In a stream, the answer of a request that failed says that it is the final one, and every answer names its model's version."),
     (r"equal as FP32$",
      "Of an FP32 as many digits are written as it takes to read the same number again."),
-    (r"^gRPC bad region-unknown \|",
-     "Calls about a client's shared memory are answered only where the server has it."),
     (r"^(gRPC bad shape-10000|GET /v2/models/nix/stats|GET /v2/models/add_sub/versions/x) \| status",
      "What the client got wrong is 400, or 404; Triton answers 500 where its JSON parser does not like it."),
     (r'''\| (body\.error|details|answer\d+\.error_message) \| ['\"](?!\(nothing).* \| ['\"](?!\(nothing)''',
@@ -124,7 +120,7 @@ def theirs(models, tmp_path_factory):
 @pytest.fixture(scope="module")
 def ours(models, tmp_path_factory):
     """tensord."""
-    started = Server(models, state=tmp_path_factory.mktemp("state"))
+    started = Server(models, "--allow-client-shm", "infer", state=tmp_path_factory.mktemp("state"))
     until(lambda: all(row["state"] == "READY" for row in started_index(started)), 300, "all models ready")
     yield Ours(started.url, started.netloc, [("Authorization", f"Bearer {started.admin_token}")])
     started.stop()
