@@ -146,6 +146,18 @@ setup_tritonserver()
     set_fresh tritonserver "$pin"
 }
 
+# perf_analyzer, out of an older wheel of NVIDIA's clients, in an environment of its own: only a long test needs it.
+setup_perf_analyzer()
+{
+    pin=tools/requirements-perf-analyzer.txt
+    is_fresh perf_analyzer "$pin" && return
+    say "installing perf_analyzer"
+    rm -rf .deps/perf_analyzer
+    python3 -m venv .deps/perf_analyzer
+    .deps/perf_analyzer/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: --no-deps -r "$pin"
+    set_fresh perf_analyzer "$pin"
+}
+
 # schemathesis, which makes requests of an OpenAPI document, in an environment of its own: only a long test needs it.
 setup_schemathesis()
 {
