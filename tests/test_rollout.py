@@ -491,7 +491,7 @@ def chaos_shadow(folder, how):
 
 def test_a_shadow_that_crashes_hurts_nobody(server, tmp_path):
     """Its worker dies at every copy; in the end it is given up, and what it would get is skipped."""
-    body = chaos_shadow(tmp_path / "models", {"die": "segfault"})
+    body = chaos_shadow(tmp_path / "models", {"die": "exit"})
     running = wait_index(server(tmp_path / "models"), ("m", "1"), ("m", "2"))
 
     def ask():
