@@ -37,7 +37,7 @@ def measured(subject, command):
     """What the load generator printed, and the server's CPU seconds meanwhile."""
     before = subject.cpu_s()
     command = [str(part) for part in command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, start_new_session=True)
     if done.returncode != 0:
         failed(subject, done.stdout + done.stderr)
     return done.stdout, subject.cpu_s() - before

@@ -56,7 +56,8 @@ class Burst:
 
 def open_loop(build, server, file, rate, seconds, deadline_ms):
     command = [build / "bench/open_loop", server.port, file, rate, seconds, deadline_ms, OPEN_CONNS]
-    out = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds + 60)
+    out = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds + 60,
+                         start_new_session=True)
     if out.returncode != 0:
         load.failed(server, out.stdout + out.stderr)
     numbers = out.stdout.split()

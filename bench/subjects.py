@@ -75,13 +75,14 @@ class Failure(SystemExit):
 
 class Subject:
     """A running server. Its port is given, or is what it prints first; `ready` is in the line of its output
-    that says that it may be measured."""
+    that says that it may be measured. It has a session of its own, as the load generators have: Linux shares processors out
+    among sessions, and some of the servers leave the one that they are started in."""
 
     def __init__(self, name, command, port=None, ready=None, listen_s=LISTEN_S):
         self.name, self.listen_s = name, listen_s
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=self.errors, text=True)
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True, start_new_session=True)
         try:
             self.port = int(self.process.stdout.readline() or 0) if port is None else port
             if ready and not any(ready in line for line in self.process.stdout):
