@@ -48,7 +48,8 @@ def bare(build, library, model, setting, seconds):
     """(rows per second, median µs of a run) of the bare loop."""
     batch, callers, threads = setting
     command = [build / "bench/ort_loop", library, model, batch, seconds, callers, threads]
-    out = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True, timeout=60).stdout
+    out = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True, timeout=60,
+                         start_new_session=True).stdout
     per_second, _, median_us = out.splitlines()[1].split()
     return float(per_second), float(median_us)
 

@@ -22,7 +22,7 @@ def magika_request(folder):
 def bare_loop(build, library, model, seconds):
     """A Sample of the bare program; a row is a request."""
     command = [build / "bench/ort_loop", library, model, "1", str(seconds)]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, start_new_session=True).stdout
     per_second, cpu_us, _ = out.splitlines()[1].split()
     return load.Sample(round(float(per_second) * seconds), float(per_second), float(cpu_us))
 
