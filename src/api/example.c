@@ -76,6 +76,20 @@ static void put_input(struct json_writer *json, const struct tensor_info *info)
     json_put_object_end(json);
 }
 
+/* One of a single request. */
+static void put_sequence(struct json_writer *json)
+{
+    json_put_key(json, SPAN("parameters"));
+    json_put_object(json);
+    json_put_key(json, SPAN("sequence_id"));
+    json_put_u64(json, 1);
+    json_put_key(json, SPAN("sequence_start"));
+    json_put_bool(json, true);
+    json_put_key(json, SPAN("sequence_end"));
+    json_put_bool(json, true);
+    json_put_object_end(json);
+}
+
 void example_write(struct buf *to, const struct schema *schema)
 {
     struct json_writer json;
@@ -88,6 +102,8 @@ void example_write(struct buf *to, const struct schema *schema)
             put_input(&json, &schema->inputs[i]);
     }
     json_put_array_end(&json);
+    if (schema->sequences)
+        put_sequence(&json);
     json_put_object_end(&json);
 }
 

@@ -6,7 +6,14 @@
 
 #include <math.h>
 
-enum { PARAMETER_LIMIT = 256, BOOL_PARAM = 1, STRING_PARAM = 3, DOUBLE_PARAM };
+enum {
+    PARAMETER_LIMIT = 256,
+    BOOL_PARAM = 1,
+    INT64_PARAM,
+    STRING_PARAM,
+    DOUBLE_PARAM,
+    UINT64_PARAM,
+};
 
 static struct span parameter_text(struct arena *arena,
                                   const struct inference_infer_parameter *value)
@@ -52,6 +59,30 @@ static bool is_literal(const struct inference_infer_parameter *value)
     return kind && kind != STRING_PARAM && (kind != DOUBLE_PARAM || isfinite(value->double_param));
 }
 
+/* What a parameter says of a sequence, if it does. */
+static bool take_mark(struct span key, const struct inference_infer_parameter *value,
+                      struct sequence_mark *mark, struct error *ret_error)
+{
+    bool starts = span_equal(key, SPAN("sequence_start"));
+    uint32_t kind = value ? value->which_parameter_choice : 0;
+    if (starts || span_equal(key, SPAN("sequence_end"))) {
+        if (kind != BOOL_PARAM)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT, "'%.*s' is a bool_param",
+                             SPAN_ARGS(key));
+        *(starts ? &mark->starts : &mark->ends) = value->bool_param;
+    }
+    if (!span_equal(key, SPAN("sequence_id")))
+        return true;
+    if (kind == STRING_PARAM)
+        mark->id.text = value->string_param;
+    else
+        mark->id.number = parameter_u64(value);
+    return kind == STRING_PARAM || kind == UINT64_PARAM ||
+           (kind == INT64_PARAM && value->int64_param >= 0) ||
+           error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "'sequence_id' is a string_param, or a number that is not negative");
+}
+
 /* `timeout` and `priority` are for the queue; the others are for the model. */
 static bool take_parameters(struct infer_grpc_request *request, struct inference *inference,
                             struct error *ret_error)
@@ -75,6 +106,8 @@ static bool take_parameters(struct infer_grpc_request *request, struct inference
         else if (span_equal(key, SPAN("triton_enable_empty_final_response")))
             request->wants_empty_final =
                 value && value->which_parameter_choice == BOOL_PARAM && value->bool_param;
+        else if (!take_mark(key, value, &inference->sequence, ret_error))
+            return false;
         else if (!span_starts_with(key, SPAN("triton_")))
             list[inference->parameter_count++] =
                 (struct parameter){key, parameter_text(arena, value), is_literal(value)};
@@ -91,7 +124,6 @@ static bool take_region_word(struct span tensor, struct span key,
                              const struct inference_infer_parameter *value,
                              struct region_words *words, struct error *ret_error)
 {
-    enum { INT64_PARAM = 2, UINT64_PARAM = 5 };
     uint32_t which = value ? value->which_parameter_choice : 0;
     bool named = span_equal(key, SPAN("shared_memory_region"));
     bool number = which == UINT64_PARAM || (which == INT64_PARAM && value->int64_param >= 0);
@@ -251,6 +283,7 @@ bool infer_grpc_request_keep(struct infer_grpc_request *request, struct arena *a
 {
     struct parameter *parameters = (struct parameter *)(uintptr_t)inference->parameters;
     bool kept = keep_spans(arena, &inference->id, 1) &&
+                keep_spans(arena, &inference->sequence.id.text, 1) &&
                 keep_spans(arena, inference->input_names, inference->input_count) &&
                 keep_spans(arena, (struct span *)(uintptr_t)inference->output_names,
                            inference->output_name_count);

@@ -282,6 +282,26 @@ static bool read_output(struct infer_json_reader *reader)
 
 /* ---- parameters of the request ---- */
 
+/* What a parameter says of a sequence, if it does. */
+static bool read_mark(struct infer_json_reader *reader, struct span key, struct span value,
+                      enum json_kind kind)
+{
+    struct sequence_mark *mark = &reader->request->sequence;
+    bool starts = span_equal(key, SPAN("sequence_start"));
+    if (starts || span_equal(key, SPAN("sequence_end"))) {
+        *(starts ? &mark->starts : &mark->ends) = span_equal(span_trim(value), SPAN("true"));
+        return kind == JSON_BOOL ||
+               json_fail(&reader->json, "'%.*s' is true or false", SPAN_ARGS(key));
+    }
+    if (!span_equal(key, SPAN("sequence_id")))
+        return true;
+    if (kind == JSON_STRING)
+        mark->id.text = value;
+    return kind == JSON_STRING ||
+           (kind == JSON_NUMBER && span_to_u64(span_trim(value), &mark->id.number)) ||
+           json_fail(&reader->json, "'sequence_id' is text, or a whole number of 64 bits");
+}
+
 /* A parameter that is for the model: its value as text. */
 static bool read_model_parameter(struct infer_json_reader *reader, struct span key)
 {
@@ -311,7 +331,7 @@ static bool read_model_parameter(struct infer_json_reader *reader, struct span k
         .value = kind == JSON_STRING ? value : span_trim(value),
         .literal = kind != JSON_STRING,
     };
-    return true;
+    return read_mark(reader, key, value, kind);
 }
 
 bool infer_json_read_parameter(struct infer_json_reader *reader, struct span key)

@@ -6,6 +6,7 @@
 #include "api/region_words.h"
 #include "base/arena.h"
 #include "base/parameter.h"
+#include "base/sequence.h"
 #include "base/tensor.h"
 #include "codec/json.h"
 
@@ -32,7 +33,8 @@ struct infer_json {
     struct span id;
     uint64_t timeout_us; /* 0: none */
     uint64_t priority;   /* 0: none */
-    bool binary_output;  /* for outputs that are not asked for by name */
+    struct sequence_mark sequence;
+    bool binary_output; /* for outputs that are not asked for by name */
     struct infer_json_input *inputs;
     size_t input_count, input_capacity;
     struct infer_json_output *outputs;

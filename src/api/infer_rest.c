@@ -287,6 +287,7 @@ static void take_json(struct api_call *call)
     inference->id = infer->request.id;
     inference->parameters = infer->request.parameters;
     inference->parameter_count = infer->request.parameter_count;
+    inference->sequence = infer->request.sequence;
     inference_urge(inference, infer->request.priority, infer->request.timeout_us);
     uint64_t needed = 0;
     if (!measure_inputs(call, &needed, &error) || !name_outputs(call, &error))

@@ -14,6 +14,7 @@ static const struct span extensions[] = {{"binary_tensor_data", 18},
                                          {"model_repository(unload_dependents)", 35},
                                          {"parameters", 10},
                                          {"statistics", 10},
+                                         {"sequence", 8},
                                          {"trace", 5},
                                          {"logging", 7},
                                          {"system_shared_memory", 20}}; /* the last: see below */

@@ -7,10 +7,18 @@
 #include "base/tensor.h"
 #include "codec/protobuf_json.h"
 #include "repository/model_config.h"
+#include "repository/model_sequences.h"
 
 #include <limits.h>
 
-enum { ENSEMBLE = 15, DYNAMIC_BATCHING = 11, POLICY_ALL = 2 }; /* numbers of fields */
+enum { /* numbers of fields */
+       ENSEMBLE = 15,
+       DYNAMIC_BATCHING = 11,
+       SEQUENCE_BATCHING = 13,
+       DIRECT = 3,
+       OLDEST = 4,
+       POLICY_ALL = 2
+};
 
 struct completer {
     const struct version *version;
@@ -120,6 +128,45 @@ static bool complete_instances(struct completer *completer)
     return true;
 }
 
+/* States as the model has them. */
+static void complete_states(struct completer *completer,
+                            struct inference_model_sequence_batching *sequences)
+{
+    for (uint32_t i = 0; i < sequences->state.count; i++) {
+        struct inference_model_sequence_batching_state *state = &sequences->state.items[i];
+        const struct tensor_info *info = version_input(completer->version, state->input_name);
+        if (!info)
+            continue;
+        state->data_type = data_type_of(info->datatype);
+        if (!state->dims.count)
+            state->dims.items = (int64_t *)(uintptr_t)dims_of(completer, info, &state->dims.count);
+    }
+}
+
+/* What is done where the config leaves it open. */
+static bool complete_sequences(struct completer *completer)
+{
+    struct inference_model_config *config = completer->config;
+    struct inference_model_sequence_batching *sequences = config->sequence_batching;
+    if (config->which_scheduling_choice != SEQUENCE_BATCHING)
+        return true;
+    complete_states(completer, sequences);
+    if (!sequences->max_sequence_idle_microseconds)
+        sequences->max_sequence_idle_microseconds = MODEL_SEQUENCE_IDLE_US;
+    if (sequences->which_strategy_choice == 0 && version_joins_oldest(completer->version)) {
+        sequences->oldest = arena_calloc(completer->arena, 1, sizeof *sequences->oldest);
+        sequences->which_strategy_choice = OLDEST;
+    } else if (sequences->which_strategy_choice == 0) {
+        sequences->direct = arena_calloc(completer->arena, 1, sizeof *sequences->direct);
+        sequences->which_strategy_choice = DIRECT;
+    }
+    if (sequences->which_strategy_choice == DIRECT)
+        return sequences->direct != NULL;
+    if (sequences->oldest && !sequences->oldest->max_candidate_sequences)
+        sequences->oldest->max_candidate_sequences = MODEL_CANDIDATES;
+    return sequences->oldest != NULL;
+}
+
 /* Says that requests are joined, and that there are several answers, where that was found out. */
 static bool complete_scheduling(struct completer *completer)
 {
@@ -169,9 +216,9 @@ static bool complete(struct completer *completer)
         config->platform = schema->platform;
     if (!config->backend.size && config->which_scheduling_choice != ENSEMBLE)
         config->backend = model_config_backend(schema->engine);
-    return complete_scheduling(completer) && complete_inputs(completer) &&
-           complete_outputs(completer) && complete_instances(completer) &&
-           complete_version_policy(completer);
+    return complete_scheduling(completer) && complete_sequences(completer) &&
+           complete_inputs(completer) && complete_outputs(completer) &&
+           complete_instances(completer) && complete_version_policy(completer);
 }
 
 const struct inference_model_config *completed_config(const struct version *version,

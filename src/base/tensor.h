@@ -58,6 +58,7 @@ struct tensor_info {
     bool optional;
     bool any_rank;   /* any number of dimensions will do, whatever shape says */
     bool runs_alone; /* it has no rows: a request that gives it is not joined with others */
+    bool hidden;     /* clients do not see it: the server gives it, or keeps it */
 };
 
 /* What a model takes and gives. Immutable once made. One heap block: free() it by schema_free. */
@@ -73,6 +74,7 @@ struct schema {
     bool joins;              /* requests may be joined along their rows */
     bool bounds_rows;        /* a request may have no more than max_batch_size */
     bool streams;            /* may answer several times */
+    bool sequences;          /* each request is of a sequence */
     bool inline_execution;   /* an execution takes microseconds */
     struct span batch_note;  /* why requests are, or are not, joined */
 };

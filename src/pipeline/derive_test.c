@@ -21,6 +21,7 @@ static struct error error;
         {sizeof(int64_t[]){__VA_ARGS__} / sizeof(int64_t), {__VA_ARGS__}},                         \
         false,                                                                                     \
         false,                                                                                     \
+        false,                                                                                     \
         false}
 
 static int set_up(void **state)

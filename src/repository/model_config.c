@@ -1,6 +1,8 @@
 /* Finding and loading a config; see model_config.h. */
 #include "repository/model_config.h"
 
+#include "repository/model_sequences.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -136,6 +138,26 @@ static bool load_warm_ups(int folder_fd, const struct model_config *config, stru
     return true;
 }
 
+/* Reads what sequences begin with: all together as long as a config may be. */
+static bool load_states(int folder_fd, struct model_sequences *sequences, struct arena *arena,
+                        struct error *ret_error)
+{
+    size_t total = 0;
+    for (size_t i = 0; sequences && i < sequences->state_count; i++) {
+        struct model_state *state = &sequences->states[i];
+        if (!state->initial_file.size)
+            continue;
+        const char *file =
+            arena_printf(arena, "initial_state/%.*s", SPAN_ARGS(state->initial_file));
+        if (!load_named(folder_fd, file, "data_file", arena, &state->initial, ret_error))
+            return false;
+        total += state->initial.size;
+        if (total > MODEL_CONFIG_MAX_BYTES)
+            return fail(file, "the files of states are larger than 1 MiB", ret_error);
+    }
+    return true;
+}
+
 /* Reads and checks the config that fd is. */
 static bool load_file(int folder_fd, int fd, size_t row, struct arena *arena,
                       const struct model_config **ret_config, struct error *ret_error)
@@ -151,7 +173,8 @@ static bool load_file(int folder_fd, int fd, size_t row, struct arena *arena,
     if (!model_config_read(formats[row], text, arena, config, &error))
         return error_set(ret_error, error.code, "%s: %.480s", name, error.message);
     if (!load_labels(folder_fd, config, arena, ret_error) ||
-        !load_warm_ups(folder_fd, config, arena, ret_error))
+        !load_warm_ups(folder_fd, config, arena, ret_error) ||
+        !load_states(folder_fd, config->sequences, arena, ret_error))
         return false;
     *ret_config = config;
     return true;

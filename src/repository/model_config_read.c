@@ -9,6 +9,7 @@
 #include "repository/model_config.h"
 #include "repository/model_queue.h"
 #include "repository/model_rollout.h"
+#include "repository/model_sequences.h"
 #include "repository/model_server.h"
 #include "repository/model_steps.h"
 #include "repository/model_warm_up.h"
@@ -40,9 +41,7 @@ static bool check_supported(struct maker *maker)
 {
     const struct inference_model_config *from = maker->from;
     const char *what = NULL;
-    if (from->which_scheduling_choice == 13)
-        what = "sequence_batching";
-    else if (from->batch_input.count > 0 || from->batch_output.count > 0)
+    if (from->batch_input.count > 0 || from->batch_output.count > 0)
         what = "batch_input and batch_output";
     else if (from->model_operations)
         what = "model_operations";
@@ -154,8 +153,8 @@ static bool make_shape(struct maker *maker, struct span name, const int64_t *dim
 }
 
 /* Checks what inputs and outputs have in common and appends one to a list of infos. */
-static bool add_info(struct maker *maker, struct tensor_info *infos, size_t *count,
-                     struct tensor_info info, int32_t data_type)
+static bool add_typed(struct maker *maker, struct tensor_info *infos, size_t *count,
+                      struct tensor_info info, enum tensord_datatype datatype)
 {
     if (info.name.size == 0)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
@@ -164,11 +163,17 @@ static bool add_info(struct maker *maker, struct tensor_info *infos, size_t *cou
         if (span_equal(infos[i].name, info.name))
             return invalid(maker, "there are two tensors with the name", info.name);
     }
-    info.datatype = model_config_datatype(data_type);
+    info.datatype = datatype;
     if (info.datatype == TENSORD_INVALID)
         return invalid(maker, "data_type is missing in", info.name);
     infos[(*count)++] = info;
     return true;
+}
+
+static bool add_info(struct maker *maker, struct tensor_info *infos, size_t *count,
+                     struct tensor_info info, int32_t data_type)
+{
+    return add_typed(maker, infos, count, info, model_config_datatype(data_type));
 }
 
 static struct tensor_info *infos_alloc(struct maker *maker, uint32_t count)
@@ -184,10 +189,17 @@ static struct tensor_info *infos_alloc(struct maker *maker, uint32_t count)
     return infos;
 }
 
+/* Tensors that are none of the clients' business, at most. */
+static uint32_t of_sequences(const struct maker *maker)
+{
+    const struct model_sequences *sequences = maker->config->sequences;
+    return sequences ? (uint32_t)(sequences->control_count + sequences->state_count) : 0;
+}
+
 static bool make_inputs(struct maker *maker)
 {
     struct model_config *config = maker->config;
-    config->inputs = infos_alloc(maker, maker->from->input.count);
+    config->inputs = infos_alloc(maker, maker->from->input.count + of_sequences(maker));
     if (!config->inputs)
         return false;
     for (uint32_t i = 0; i < maker->from->input.count; i++) {
@@ -222,7 +234,7 @@ static bool make_labels(struct maker *maker, const struct inference_model_output
 static bool make_outputs(struct maker *maker)
 {
     struct model_config *config = maker->config;
-    config->outputs = infos_alloc(maker, maker->from->output.count);
+    config->outputs = infos_alloc(maker, maker->from->output.count + of_sequences(maker));
     if (!config->outputs)
         return false;
     config->labels = arena_calloc(maker->arena, maker->from->output.count, sizeof *config->labels);
@@ -244,6 +256,62 @@ static bool make_outputs(struct maker *maker)
     return true;
 }
 
+/* What a config declares of controls and states counts as declared with the model's own inputs and
+ * outputs, if it declares those. */
+static bool declare_controls(struct maker *maker)
+{
+    struct model_config *config = maker->config;
+    const struct model_sequences *sequences = config->sequences;
+    const int64_t one = 1;
+    for (size_t i = 0; i < sequences->control_count; i++) {
+        struct tensor_info info = {.name = sequences->controls[i].name};
+        if (!make_shape(maker, info.name, &one, 1, &info.shape) ||
+            !add_typed(maker, config->inputs, &config->input_count, info,
+                       sequences->controls[i].datatype))
+            return false;
+    }
+    return true;
+}
+
+static bool has_output(const struct model_config *config, struct span name)
+{
+    for (size_t i = 0; i < config->output_count; i++) {
+        if (span_equal(config->outputs[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+static bool declare_state(struct maker *maker, struct model_state *state)
+{
+    struct model_config *config = maker->config;
+    struct tensor_info input = {.name = state->input}, output = {.name = state->output};
+    state->shown = has_output(config, state->output);
+    if (!state->shaped || state->datatype == TENSORD_INVALID)
+        return true; /* the model says it */
+    if (!make_shape(maker, state->input, state->shape.dims, state->shape.ndim, &input.shape))
+        return false;
+    output.shape = input.shape;
+    return (!config->input_count ||
+            add_typed(maker, config->inputs, &config->input_count, input, state->datatype)) &&
+           (!config->output_count || state->shown ||
+            add_typed(maker, config->outputs, &config->output_count, output, state->datatype));
+}
+
+static bool declare_sequences(struct maker *maker)
+{
+    const struct model_sequences *sequences = maker->config->sequences;
+    if (!sequences)
+        return true;
+    if (maker->config->input_count && !declare_controls(maker))
+        return false;
+    for (size_t i = 0; i < sequences->state_count; i++) {
+        if (!declare_state(maker, &sequences->states[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool has_limiter(const struct inference_model_config *from)
 {
     for (uint32_t i = 0; i < from->instance_group.count; i++) {
@@ -253,10 +321,28 @@ static bool has_limiter(const struct inference_model_config *from)
     return false;
 }
 
+/* What the section says of batches is read like that of a model whose requests stand alone. */
+static bool make_sequences(struct maker *maker,
+                           struct inference_model_dynamic_batching *ret_batching)
+{
+    struct model_config *config = maker->config;
+    config->sequences = arena_alloc(maker->arena, sizeof *config->sequences);
+    if (!config->sequences)
+        return error_no_memory(maker->error);
+    return model_sequences_read(maker->from->sequence_batching, config->max_batch_size,
+                                maker->arena, config->sequences, ret_batching, maker->error);
+}
+
 static bool make_queue(struct maker *maker)
 {
     const struct inference_model_dynamic_batching *batching =
         maker->from->which_scheduling_choice == 11 ? maker->from->dynamic_batching : NULL;
+    struct inference_model_dynamic_batching of_sequences;
+    if (maker->from->which_scheduling_choice == 13) {
+        if (!make_sequences(maker, &of_sequences))
+            return false;
+        batching = &of_sequences;
+    }
     if (!batching && !maker->sections->scheduling && !has_limiter(maker->from))
         return true;
     struct schedule_policy *policy = arena_alloc(maker->arena, sizeof *policy);
@@ -464,10 +550,10 @@ static bool make_server(struct maker *maker)
     const struct model_config *config = maker->config;
     if (!maker->sections->server)
         return true;
-    if (config->engine.size || config->input_count || config->output_count)
+    if (config->engine.size || config->input_count || config->output_count || config->sequences)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
-                         "'server' excludes 'backend', 'platform', 'input' and 'output': the "
-                         "program answers requests in its own way");
+                         "'server' excludes 'backend', 'platform', 'input', 'output' and "
+                         "'sequence_batching': the program answers requests in its own way");
     return model_server_read(maker->sections->server, maker->arena, &maker->config->server,
                              maker->error);
 }
@@ -483,11 +569,12 @@ static bool make_steps(struct maker *maker)
         return error_set(maker->error, ERROR_INVALID_ARGUMENT,
                          "'steps' excludes 'ensemble_scheduling', which says the same");
     if (config->engine.size || config->file.size || config->server.command_count ||
-        maker->sections->python || config->decoupled)
+        maker->sections->python || config->decoupled || config->sequences)
         return error_set(
             maker->error, ERROR_INVALID_ARGUMENT,
             "a pipeline excludes 'backend', 'platform', 'default_model_filename', "
-            "'model_transaction_policy', 'python' and 'server': its steps do the work");
+            "'model_transaction_policy', 'sequence_batching', 'python' and 'server': its steps do "
+            "the work");
     struct pipeline_graph *graph = arena_alloc(maker->arena, sizeof *graph);
     if (!graph)
         return error_no_memory(maker->error);
@@ -549,6 +636,9 @@ static bool make_rollout(struct maker *maker)
     struct rollout *rollout;
     if (!maker->sections->rollout)
         return true;
+    if (maker->config->sequences)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "'sequence_batching' excludes 'rollout': a sequence is with one version");
     rollout = arena_alloc(maker->arena, sizeof *rollout);
     maker->config->rollout = rollout;
     return rollout ? model_rollout_read(maker->sections->rollout, rollout, maker->error)
@@ -630,11 +720,11 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     struct maker maker = {&message, &sections, arena, &config, ret_error};
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
         !make_batching(&maker) || !make_cache(&maker) || !make_warm_ups(&maker) ||
-        !make_inputs(&maker) || !make_outputs(&maker) || !make_instances(&maker) ||
-        !make_workers(&maker) || !make_parameters(&maker) || !make_python(&maker) ||
-        !make_server(&maker) || !make_steps(&maker) || !make_sandbox(&maker) ||
-        !make_residency(&maker) || !make_rollout(&maker) || !make_versions(&maker) ||
-        !make_digest(&maker) || !keep_written(&maker, &message))
+        !make_inputs(&maker) || !make_outputs(&maker) || !declare_sequences(&maker) ||
+        !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
+        !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
+        !make_sandbox(&maker) || !make_residency(&maker) || !make_rollout(&maker) ||
+        !make_versions(&maker) || !make_digest(&maker) || !keep_written(&maker, &message))
         return false;
     *ret_config = config;
     return true;

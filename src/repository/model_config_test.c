@@ -279,7 +279,7 @@ static void what_is_not_done_here_is_said(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const texts[] = {
-        "sequence_batching { }",
+        "sequence_batching { iterative_sequence: true }",
         "batch_input { }",
         "model_operations { op_library_filename: 'x.so' }",
         "model_repository_agents { agents { } }",

@@ -55,6 +55,8 @@ struct model_residency {
     uint64_t memory_mib;   /* that it takes, until that was measured */
 };
 
+struct model_sequences;
+
 /* What the config says of a model, already checked; without a config, what the files say.
  * Immutable. */
 struct model_config {
@@ -82,7 +84,9 @@ struct model_config {
     struct server_config server;  /* of a model that is a program which speaks HTTP */
     struct process_limits limits; /* of each of its workers */
     struct model_residency residency;
-    struct model_labels *labels; /* of outputs that have any */
+    struct model_sequences *sequences; /* requests belong together (model_sequences.h); NULL: they
+                                          do not */
+    struct model_labels *labels;       /* of outputs that have any */
     size_t label_count;
     const struct rollout *rollout;         /* which version answers; NULL: it does not say */
     const struct model_versions *versions; /* which are served; for the look alone */

@@ -6,11 +6,12 @@
 #include "repository/model_config.h"
 #include "repository/model_queue.h"
 #include "repository/model_rollout.h"
+#include "repository/model_sequences.h"
 #include "repository/model_steps.h"
 
 /* A new member must be written and read here as well; the last three are for the look alone, which
  * gives each version its model's rollout. */
-_Static_assert(sizeof(struct model_config) == 400, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 408, "every member of a config crosses");
 
 void scan_question_write(const struct scan_question *question, struct buf *buf)
 {
@@ -140,6 +141,9 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_number(buf, config->pipeline != NULL);
     if (config->pipeline)
         model_steps_pack(config->pipeline, buf);
+    pack_number(buf, config->sequences != NULL);
+    if (config->sequences)
+        model_sequences_pack(config->sequences, buf);
     write_python(&config->python, buf);
     server_config_write(&config->server, buf);
     write_limits(&config->limits, buf);
@@ -170,6 +174,16 @@ static const struct pipeline_graph *read_pipeline(struct unpack *unpack)
     return graph;
 }
 
+static struct model_sequences *read_sequences(struct unpack *unpack)
+{
+    struct model_sequences *sequences = arena_alloc(unpack->arena, sizeof *sequences);
+    if (sequences)
+        model_sequences_unpack(unpack, sequences);
+    else
+        unpack->failed = true;
+    return sequences;
+}
+
 static const struct model_config *read_config(struct unpack *unpack)
 {
     if (!unpack_bool(unpack))
@@ -195,6 +209,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->coalesces = unpack_bool(unpack);
     config->queue = unpack_bool(unpack) ? read_queue(unpack) : NULL;
     config->pipeline = unpack_bool(unpack) ? read_pipeline(unpack) : NULL;
+    config->sequences = unpack_bool(unpack) ? read_sequences(unpack) : NULL;
     read_python(unpack, &config->python);
     server_config_read(unpack, &config->server);
     read_limits(unpack, &config->limits);

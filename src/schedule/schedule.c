@@ -215,6 +215,11 @@ static bool fits(const struct schedule *schedule, const struct forming *forming,
            schedule->joins(batch->entries[0], entry);
 }
 
+static bool may_go(const struct schedule *schedule, const struct queue_entry *entry)
+{
+    return !schedule->goes || schedule->goes(entry);
+}
+
 static bool is_complete(const struct schedule *schedule, const struct forming *forming)
 {
     const struct schedule_batch *batch = forming->batch;
@@ -232,7 +237,7 @@ static void gather(struct schedule *schedule, uint64_t now_ns, struct forming *f
         bool taken = false;
         if (is_over(entry, now_ns) || schedule_lateness_ns(schedule, entry, now_ns)) {
             batch->late[batch->late_count++] = entry;
-        } else if (fits(schedule, forming, entry)) {
+        } else if (may_go(schedule, entry) && fits(schedule, forming, entry)) {
             batch->entries[batch->count++] = entry;
             batch->rows += entry->rows;
             taken = true;
@@ -244,11 +249,12 @@ static void gather(struct schedule *schedule, uint64_t now_ns, struct forming *f
 }
 
 /* When nothing else waits, what is hopeless is tried: perhaps the model is faster than it was. */
-static void try_hopeless(struct schedule_batch *batch, uint64_t now_ns)
+static void try_hopeless(const struct schedule *schedule, struct schedule_batch *batch,
+                         uint64_t now_ns)
 {
     for (size_t i = 0; i < batch->late_count && batch->count == 0; i++) {
         struct queue_entry *entry = batch->late[i];
-        if (is_over(entry, now_ns))
+        if (is_over(entry, now_ns) || !may_go(schedule, entry))
             continue;
         batch->entries[batch->count++] = entry;
         batch->rows = entry->rows;
@@ -353,7 +359,7 @@ static uint64_t free_slots(const struct schedule *schedule, uint64_t room)
 static uint64_t row_limit(const struct schedule *schedule, uint64_t free)
 {
     const struct learner *learner = &schedule->learner;
-    if (schedule->max_rows == 0 || is_explicit(&schedule->policy))
+    if (schedule->max_rows == 0 || schedule->whole || is_explicit(&schedule->policy))
         return schedule->max_rows;
     uint64_t part = (schedule->queue.rows + free - 1) / free;
     return part < learner->rows ? part : learner->rows;
@@ -412,7 +418,7 @@ void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
     do {
         forming.limit = row_limit(schedule, free);
         gather(schedule, now_ns, &forming);
-        try_hopeless(ret_batch, now_ns);
+        try_hopeless(schedule, ret_batch, now_ns);
     } while (settle_late(schedule, ret_batch, now_ns) > 0 && ret_batch->count == 0 &&
              ret_batch->late_count == 0);
     size_t count = ret_batch->count;

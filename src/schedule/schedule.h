@@ -26,9 +26,14 @@ enum { SCHEDULE_MAX_BATCH = 64 }; /* requests in one execution */
 /* True when the two requests differ in nothing but their rows. */
 typedef bool schedule_joins(const struct queue_entry *a, const struct queue_entry *b);
 
+/* True when what waits can be started now: the worker that it is bound to has room. */
+typedef bool schedule_goes(const struct queue_entry *entry);
+
 struct schedule {
     struct schedule_policy policy;
     schedule_joins *joins;
+    bool whole;          /* an execution takes all that waits and fits, however long it will last */
+    schedule_goes *goes; /* NULL: any worker will do. What is bound to one joins only its like */
     struct queue queue;
     struct learner learner;
     struct allowance allowance; /* of waits for deadlines */

@@ -12,16 +12,33 @@ static bool same_but_rows(const struct channel_tensor *a, const struct channel_t
     return a->shape.ndim > 0;
 }
 
+/* Those of clients, or, where the server gives some itself, all. */
+static const struct channel_tensor *inputs_of(const struct inference *inference, size_t *ret_count)
+{
+    bool given = inference->request.inputs != NULL;
+    *ret_count = given ? inference->request.input_count : inference->input_count;
+    return given ? inference->request.inputs : inference->inputs;
+}
+
+static bool same_worker(const struct inference *a, const struct inference *b)
+{
+    const struct sequence *left = a->turn.sequence, *right = b->turn.sequence;
+    return !left || !right || left->worker == right->worker;
+}
+
 bool batch_joinable(const struct inference *a, const struct inference *b)
 {
-    if (a->runs_alone || b->runs_alone || a->input_count != b->input_count || a->parameter_count ||
-        b->parameter_count || a->request.wanted_outputs != b->request.wanted_outputs)
+    size_t count, other;
+    const struct channel_tensor *left = inputs_of(a, &count), *right = inputs_of(b, &other);
+    if (a->runs_alone || b->runs_alone || count != other || a->parameter_count ||
+        b->parameter_count || a->request.wanted_outputs != b->request.wanted_outputs ||
+        !same_worker(a, b))
         return false;
-    for (size_t i = 0; i < a->input_count; i++) {
-        if (!same_but_rows(&a->inputs[i], &b->inputs[i]))
+    for (size_t i = 0; i < count; i++) {
+        if (!same_but_rows(&left[i], &right[i]))
             return false;
     }
-    return a->input_count > 0;
+    return count > 0;
 }
 
 bool batch_joins(const struct queue_entry *a, const struct queue_entry *b)

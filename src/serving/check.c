@@ -10,13 +10,21 @@ static bool unexpected_input(const struct schema *schema, struct span model, str
 {
     struct buf names;
     buf_init(&names, 256);
-    for (size_t i = 0; i < schema->input_count; i++)
-        buf_printf(&names, "%s'%.*s'", i ? "," : "", SPAN_ARGS(schema->inputs[i].name));
+    for (size_t i = 0; i < schema->input_count; i++) {
+        if (!schema->inputs[i].hidden)
+            buf_printf(&names, "%s'%.*s'", names.size ? "," : "",
+                       SPAN_ARGS(schema->inputs[i].name));
+    }
     error_set(ret_error, ERROR_INVALID_ARGUMENT,
               "unexpected inference input '%.*s' for model '%.*s'; its inputs are [%.*s]",
               SPAN_ARGS(name), SPAN_ARGS(model), SPAN_ARGS(buf_span(&names)));
     buf_fini(&names);
     return false;
+}
+
+static bool is_required(const struct tensor_info *info)
+{
+    return !info->optional && !info->hidden;
 }
 
 /* "expected N inputs but got M inputs for model 'm'. Got input(s) [...], but missing …" */
@@ -30,10 +38,12 @@ static bool missing_inputs(const struct schema *schema, struct span model,
     buf_init(&missing, 200);
     for (size_t i = 0; i < schema->input_count; i++) {
         const struct tensor_info *info = &schema->inputs[i];
-        bool there = false;
+        bool there = info->hidden;
         for (size_t j = 0; j < count && !there; j++)
             there = inputs[j].index == i;
-        required += !info->optional;
+        required += is_required(info);
+        if (info->hidden)
+            continue;
         if (there)
             buf_printf(&got, "%s'%.*s'", got.size ? "," : "", SPAN_ARGS(info->name));
         else if (!info->optional)
@@ -109,7 +119,7 @@ static size_t required_count(const struct schema *schema, const struct channel_t
 {
     size_t required = 0, given = 0;
     for (size_t i = 0; i < schema->input_count; i++)
-        required += !schema->inputs[i].optional;
+        required += is_required(&schema->inputs[i]);
     for (size_t i = 0; i < count; i++)
         given += !schema->inputs[inputs[i].index].optional;
     *ret_given = given;
@@ -144,7 +154,7 @@ bool check_inputs(const struct schema *schema, struct span model, struct channel
 {
     for (size_t i = 0; i < count; i++) {
         int index = schema_input(schema, names[i]);
-        if (index < 0)
+        if (index < 0 || schema->inputs[index].hidden)
             return unexpected_input(schema, model, names[i], ret_error);
         inputs[i].index = (uint32_t)index;
         if (!check_tensor(&schema->inputs[index], model, &inputs[i], ret_error))
@@ -179,7 +189,7 @@ bool check_outputs(const struct schema *schema, struct span model, const struct 
         for (size_t j = 0; j < i && !doubled; j++)
             doubled = span_equal(names[i], names[j]);
         int index = schema_output(schema, names[i]);
-        if (index < 0)
+        if (index < 0 || schema->outputs[index].hidden)
             return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                              "unexpected inference output '%.*s' for model '%.*s'",
                              SPAN_ARGS(names[i]), SPAN_ARGS(model));

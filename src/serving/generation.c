@@ -9,6 +9,7 @@
 #include "serving/pipeline.h"
 #include "serving/queue_policy.h"
 #include "serving/replica.h"
+#include "serving/stateful.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -173,6 +174,8 @@ static bool take_schema(struct generation *generation, const struct schema *sche
     generation->schema = schema_copy(schema);
     if (!generation->schema)
         return error_no_memory(ret_error);
+    if (generation->stateful && !stateful_bind(generation->stateful, generation->schema, ret_error))
+        return false;
     generation_set_model(generation, schema->joins ? schema->max_batch_size : 0,
                          schema->concurrency);
     generation_check_queue(generation);
@@ -273,6 +276,14 @@ static bool make_plan(struct generation *generation, const struct pipeline_graph
     return generation->plan || error_no_memory(ret_error);
 }
 
+static bool make_stateful(struct generation *generation, const struct model_sequences *sequences,
+                          struct error *ret_error)
+{
+    generation->stateful = stateful_new(generation, sequences, ret_error);
+    generation->schedule.goes = stateful_may_go;
+    return generation->stateful != NULL;
+}
+
 struct generation *generation_new(struct version *version, const struct repository_version *found,
                                   struct error *ret_error)
 {
@@ -315,7 +326,10 @@ struct generation *generation_new(struct version *version, const struct reposito
                               &generation->schedule.policy, generation->spec.device, ret_error);
     if (copied)
         generation->memory = tensor_memory_new(options->memory_limit_bytes, ret_error);
-    if (!generation->memory) {
+    if (generation->memory && found->config->sequences &&
+        !make_stateful(generation, found->config->sequences, ret_error))
+        copied = false;
+    if (!generation->memory || !copied) {
         generation_unref(generation);
         return NULL;
     }
@@ -370,8 +384,12 @@ static void destroy(struct generation *generation)
     fine_timer_stop(&generation->batch_wait);
     loop_undefer(&generation->dispatch);
     loop_undefer(&generation->admit);
+    stateful_free(generation->stateful);
+    loop_undefer(&generation->dispatch); /* what ended may have asked for it */
+    loop_undefer(&generation->admit);
     tensor_memory_free(generation->memory);
     schema_free(generation->schema);
+    schema_free(generation->shown);
     arena_fini(&generation->arena);
     version_release(generation->version);
     free(generation);

@@ -23,6 +23,7 @@ struct repository_version;
 
 struct pipeline_plan;
 struct replica;
+struct stateful;
 struct visit;
 
 struct generation {
@@ -44,6 +45,7 @@ struct generation {
     uint64_t fingerprint;  /* of the files */
     bool repeatable;       /* a request may be executed twice: the model is data, and pure */
     struct schema *schema; /* NULL until it was loaded or probed once */
+    struct schema *shown;  /* what clients see of it, where that is not all; else NULL */
     struct replica *replica; /* its first worker, or one on its way; NULL when there is none */
     struct timer retry;
     struct generation_worker *further; /* than that one: generation_workers.h */
@@ -70,6 +72,7 @@ struct generation {
     struct generation_reuse reuse; /* of its answers */
     struct server_pool *pool;      /* of a managed server, whose requests are visits; else NULL */
     struct pipeline_plan *plan;    /* of a pipeline; else NULL */
+    struct stateful *stateful;     /* of a model whose requests are of sequences; else NULL */
 };
 
 /* A cold generation of the files of `found`, with one reference, the version's. */
@@ -87,6 +90,12 @@ void generation_retire(struct generation *generation);
 
 /* True when no worker runs or is on its way: the next request starts one. */
 bool generation_is_asleep(const struct generation *generation);
+
+/* Its schema as clients see it; NULL: it is not known. */
+static inline const struct schema *generation_shown(const struct generation *generation)
+{
+    return generation->shown ? generation->shown : generation->schema;
+}
 
 /* True when it was given up. */
 bool generation_has_failed(const struct generation *generation);

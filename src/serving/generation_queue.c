@@ -2,9 +2,11 @@
  * The queue is emptied in one place, dispatch(), at the end of a loop turn. */
 #include "base/unset.h"
 #include "serving/batch.h"
+#include "serving/filler.h"
 #include "serving/generation_workers.h"
 #include "serving/inference_internal.h"
 #include "serving/replica.h"
+#include "serving/stateful.h"
 #include "serving/visit.h"
 
 #include <assert.h>
@@ -149,10 +151,23 @@ static void queued(struct generation *generation)
     generation_notice(generation, GENERATION_REQUEST);
 }
 
+/* It waits in its sequence until it has its turn. */
+static bool enter_sequence(const struct generation *generation, struct inference *inference,
+                           struct error *ret_error)
+{
+    if (generation->state.queued >= serving_of(generation)->options.queue_limit) {
+        full_error(ret_error);
+        return error_set_retry(ret_error, schedule_backlog_ns(&generation->schedule));
+    }
+    return (generation->schema || stateful_check(inference, ret_error)) &&
+           stateful_submit(inference, ret_error);
+}
+
 void generation_enter(struct generation *generation, struct inference *inference)
 {
     struct error error UNSET;
-    if (enter_queue(generation, inference, &error))
+    if (generation->stateful ? enter_sequence(generation, inference, &error)
+                             : enter_queue(generation, inference, &error))
         queued(generation);
     else
         inference_refuse(inference, &error);
@@ -171,8 +186,9 @@ void generation_submit(struct generation *generation, struct inference *inferenc
 
 bool generation_repeat(struct generation *generation, struct inference *inference)
 {
-    if (!generation->repeatable || generation->state.phase != GENERATION_READY ||
-        inference->repeated || inference->cancelled || inference->times.responses > 0 ||
+    if (!generation->repeatable || generation->stateful ||
+        generation->state.phase != GENERATION_READY || inference->repeated ||
+        inference->cancelled || inference->times.responses > 0 ||
         !schedule_repeat(&generation->schedule, &inference->entry, clock_now_ns()))
         return false;
     inference->entry.alone = inference->repeated = true;
@@ -212,7 +228,8 @@ void generation_withdraw_visit(struct generation *generation, struct visit *visi
 
 void generation_withdraw(struct generation *generation, struct inference *inference)
 {
-    schedule_leave(&generation->schedule, &inference->entry);
+    if (inference->entry.waits)
+        schedule_leave(&generation->schedule, &inference->entry);
     left(generation);
 }
 
@@ -236,10 +253,24 @@ static void refuse_late(const struct generation *generation, struct inference *i
 void generation_expire(struct generation *generation, struct inference *inference)
 {
     uint64_t now_ns = clock_now_ns();
-    if (schedule_expire(&generation->schedule, &inference->entry, now_ns) == SCHEDULE_WAITS)
+    enum schedule_expiry expiry = SCHEDULE_WAITS;
+    if (inference->entry.waits)
+        expiry = schedule_expire(&generation->schedule, &inference->entry, now_ns);
+    else if (inference->deadline_ns <= now_ns)
+        expiry = SCHEDULE_TOO_LATE;
+    if (expiry == SCHEDULE_WAITS)
         return;
     left(generation);
     refuse_late(generation, inference, now_ns);
+}
+
+static void refuse_sequences(struct stateful *stateful, const struct error *error)
+{
+    struct list_link *link;
+    while ((link = list_first(&stateful->sequences.requests))) {
+        struct sequence_request *request = list_entry(link, struct sequence_request, wait_link);
+        inference_refuse(list_entry(request, struct inference, turn), error);
+    }
 }
 
 void generation_refuse(struct generation *generation, const struct error *error)
@@ -251,11 +282,30 @@ void generation_refuse(struct generation *generation, const struct error *error)
         schedule_leave(&generation->schedule, entry);
         inference_refuse(inference_of(entry), error);
     }
+    if (generation->stateful)
+        refuse_sequences(generation->stateful, error);
     residence_rest(generation);
+}
+
+/* No worker has served yet: all that is of sequences waits in them. */
+static void check_sequences(struct generation *generation, struct stateful *stateful)
+{
+    list_each(link, &stateful->sequences.requests)
+    {
+        struct sequence_request *request = list_entry(link, struct sequence_request, wait_link);
+        struct inference *inference = list_entry(request, struct inference, turn);
+        struct error error;
+        if (inference_check(inference, &error))
+            continue;
+        generation_withdraw(generation, inference);
+        inference_refuse(inference, &error);
+    }
 }
 
 void generation_check_queue(struct generation *generation)
 {
+    if (generation->stateful)
+        check_sequences(generation, generation->stateful);
     struct queue *queue = &generation->schedule.queue;
     for (struct queue_entry *entry = queue_first(queue), *next; entry; entry = next) {
         struct inference *inference = inference_of(entry);
@@ -279,8 +329,10 @@ static bool prepare(struct generation *generation, struct inference *inference,
 {
     struct channel_request *request = &inference->request;
     struct channel_request *const alone = request;
-    request->inputs = inference->inputs;
-    request->input_count = inference->input_count;
+    if (!inference->turn.sequence) { /* else it has them, with those that the server gives */
+        request->inputs = inference->inputs;
+        request->input_count = inference->input_count;
+    }
     request->parameters = inference->parameters;
     request->parameter_count = inference->parameter_count;
     request->id = inference->id;
@@ -348,6 +400,21 @@ static bool take_batch(struct generation *generation, uint64_t room, struct sche
     return batch->count > 0 || batch->late_count > 0;
 }
 
+/* Hands a batch of sequences that keep their rows to their worker. */
+static bool send_rows(struct generation *generation, struct schedule_batch *batch,
+                      struct inference **inferences)
+{
+    size_t count = batch->count;
+    struct replica *replica = stateful_replica(inferences[0]);
+    if (filler_pad(inferences, &count)) {
+        if (replica_execute(replica, inferences, count, count))
+            return true;
+        filler_drop(inferences, count);
+    }
+    put_back(generation, batch, 0);
+    return false;
+}
+
 /* Hands a batch, or the first part of it, to the worker. False: it takes nothing now. */
 static bool send_batch(struct generation *generation, struct schedule_batch *batch)
 {
@@ -356,9 +423,14 @@ static bool send_batch(struct generation *generation, struct schedule_batch *bat
     for (size_t i = 0; i < batch->count; i++)
         inferences[i] = inference_of(batch->entries[i]);
     put_back(generation, batch, replica_fitting(inferences, batch->count));
+    if (batch->count == 0)
+        return true;
+    if (generation->stateful && generation->stateful->keeps_rows)
+        return send_rows(generation, batch, inferences);
     uint64_t rows = generation->schema->joins ? batch->rows : 1;
-    struct replica *replica = generation_workers_next(generation);
-    if (batch->count == 0 || replica_execute(replica, inferences, batch->count, rows))
+    struct replica *replica = generation->stateful ? stateful_replica(inferences[0])
+                                                   : generation_workers_next(generation);
+    if (replica_execute(replica, inferences, batch->count, rows))
         return true;
     put_back(generation, batch, 0);
     return false;
@@ -389,9 +461,28 @@ static bool send_batches(struct generation *generation)
     return false;
 }
 
+/* Requests of sequences that have their turn come into the queue. */
+static void feed_queue(struct generation *generation)
+{
+    struct inference *inference;
+    struct error error;
+    while ((inference = stateful_next(generation->stateful, &error))) {
+        if (error.code == ERROR_OK && enter_queue(generation, inference, &error)) {
+            inference_waits(inference);
+            continue;
+        }
+        left(generation);
+        inference_refuse(inference, &error);
+    }
+}
+
 static void dispatch(struct loop_task *task)
 {
     struct generation *generation = list_entry(task, struct generation, dispatch);
+    if (generation->stateful) {
+        generation_workers_seat(generation);
+        feed_queue(generation);
+    }
     if (generation->room.draining) { /* another model needs its room: what waits is for later */
         generation_withdraw_claim(generation);
         return;

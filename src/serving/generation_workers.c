@@ -83,11 +83,26 @@ void generation_workers_measure(const struct generation *generation, struct mode
 
 /* ---- dispatch ---- */
 
+/* One that is not wanted serves the sequences that it has to their ends. */
+static bool has_requests(const struct generation *generation, size_t place)
+{
+    return generation->stateful && phase_at(generation, place) == GENERATION_READY;
+}
+
+void generation_workers_seat(struct generation *generation)
+{
+    for (size_t place = 0; place <= generation->further_count; place++) {
+        if (phase_at(generation, place) == GENERATION_READY)
+            replica_seat(replica_at(generation, place),
+                         !takes_requests(generation, place) || generation->room.draining);
+    }
+}
+
 uint64_t generation_workers_room(const struct generation *generation)
 {
     uint64_t room = 0;
     for (size_t place = 0; place <= generation->further_count; place++) {
-        if (takes_requests(generation, place))
+        if (takes_requests(generation, place) || has_requests(generation, place))
             room += replica_room(replica_at(generation, place));
     }
     return room;
@@ -306,7 +321,8 @@ static void look_at(struct generation *generation, size_t place, bool serves)
             notice(worker, GENERATION_LOAD);
         break;
     case GENERATION_READY:
-        if (!wanted && serves && replica_executions(worker->replica))
+        if (!wanted && serves &&
+            (replica_executions(worker->replica) || replica_has_sequences(worker->replica)))
             generation->shrinks = true;
         else if (!wanted)
             notice(worker, GENERATION_IDLE);

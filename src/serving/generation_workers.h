@@ -58,6 +58,9 @@ uint64_t generation_workers_room(const struct generation *generation);
 /* The one that has the fewest executions, of those that can take another; NULL: none can. */
 struct replica *generation_workers_next(const struct generation *generation);
 
+/* Sequences may begin at those that serve and are wanted. */
+void generation_workers_seat(struct generation *generation);
+
 /* Requests have come: looks from time to time whether the workers are as many as that takes. */
 void generation_workers_watch(struct generation *generation);
 

@@ -61,6 +61,7 @@ bool inference_init_nested(struct inference *inference, struct version *version,
     inference->times_out = parent->times_out;
     inference->priority = parent->priority;
     inference->trace = trace_context_child(&parent->trace);
+    inference->sequence = parent->sequence;
     return true;
 }
 
@@ -113,7 +114,7 @@ const struct labels *inference_labels(const struct inference *inference, struct 
 
 const struct schema *inference_schema(const struct inference *inference)
 {
-    return inference->generation->schema;
+    return generation_shown(inference->generation);
 }
 
 /* Keeps what the final answer will say. */
@@ -155,6 +156,8 @@ static void refuse(struct loop_task *task)
 void inference_refuse(struct inference *inference, const struct error *error)
 {
     keep_error(inference, error);
+    if (inference->turn.sequence)
+        stateful_leave(inference);
     inference->refusal.run = refuse;
     loop_defer(model_of(inference)->serving->loop, &inference->refusal);
 }
@@ -185,9 +188,13 @@ bool inference_check(struct inference *inference, struct error *ret_error)
         return false;
     for (size_t i = 0; i < inference->input_count; i++)
         inference->runs_alone |= schema->inputs[inference->inputs[i].index].runs_alone;
-    return check_outputs(schema, model_of(inference)->name, inference->output_names,
-                         inference->output_name_count, &inference->request.wanted_outputs,
-                         ret_error);
+    if (!check_outputs(schema, model_of(inference)->name, inference->output_names,
+                       inference->output_name_count, &inference->request.wanted_outputs, ret_error))
+        return false;
+    if (!inference->generation->stateful)
+        return true;
+    inference->request.wanted_outputs |= inference->generation->stateful->kept_outputs;
+    return stateful_check(inference, ret_error);
 }
 
 void inference_urge(struct inference *inference, uint64_t priority, uint64_t timeout_us)
@@ -232,7 +239,7 @@ static void take_back(struct inference *inference)
     }
     if (inference->reuse.flight)
         flight_leave(inference);
-    else if (inference->entry.waits)
+    else if (inference_is_waiting(inference))
         generation_withdraw(inference->generation, inference);
     else
         return; /* refused already, or about to be answered */
@@ -243,9 +250,9 @@ static void take_back(struct inference *inference)
 static void time_passed(struct timer *timer)
 {
     struct inference *inference = list_entry(timer, struct inference, deadline);
-    if (inference->entry.waits)
+    if (inference_is_waiting(inference))
         generation_expire(inference->generation, inference);
-    if (inference->entry.waits || inference->state == INFERENCE_RUNNING)
+    if (inference_is_waiting(inference) || inference->state == INFERENCE_RUNNING)
         watch_time(inference);
 }
 
@@ -271,8 +278,9 @@ static uint64_t watch_running(struct inference *inference)
 static void watch_time(struct inference *inference)
 {
     struct loop *loop = model_of(inference)->serving->loop;
-    uint64_t until =
-        inference->entry.waits ? schedule_expires_ns(&inference->entry) : watch_running(inference);
+    uint64_t until = inference->entry.waits            ? schedule_expires_ns(&inference->entry)
+                     : inference_is_waiting(inference) ? inference->deadline_ns
+                                                       : watch_running(inference);
     uint64_t now = loop_now_ns(loop), left = until > now ? until - now : 0;
     if (until != CLOCK_NEVER)
         timer_start(&inference->deadline, loop, left / CLOCK_NS_PER_MS + 1, time_passed);
@@ -290,7 +298,7 @@ void inference_submit(struct inference *inference)
     inference->state = INFERENCE_QUEUED;
     measure_submit(inference);
     generation_submit(inference->generation, inference);
-    if (inference->entry.waits)
+    if (inference_is_waiting(inference))
         watch_time(inference);
 }
 
@@ -334,9 +342,11 @@ static bool list_outputs(const struct inference *inference, const struct channel
 {
     const struct generation *generation = inference->generation;
     if (!inference->output_name_count) {
-        for (size_t i = 0; i < response->output_count; i++)
-            outputs[i] = output_of(generation, &response->outputs[i]);
-        *ret_count = response->output_count;
+        *ret_count = 0;
+        for (size_t i = 0; i < response->output_count; i++) {
+            if (!generation->schema->outputs[response->outputs[i].index].hidden)
+                outputs[(*ret_count)++] = output_of(generation, &response->outputs[i]);
+        }
         return true;
     }
     for (size_t i = 0; i < inference->output_name_count; i++) {
@@ -422,12 +432,24 @@ static void answer_last(struct inference *inference, struct inference_answer *an
     inference->answered(inference, answer);
 }
 
+/* What its sequence has come to with this answer. */
+static void keep_states(struct inference *inference, const struct channel_response *response,
+                        struct inference_answer *answer)
+{
+    bool kept = answer->error.code != ERROR_OK || response->output_count == 0 ||
+                stateful_keep(inference, response, &answer->error);
+    if (!kept || answer->final)
+        stateful_answered(inference, !kept);
+}
+
 void inference_answer(struct inference *inference, const struct channel_response *response)
 {
     struct inference_answer answer UNSET;
     answer.outputs = (struct inference_outputs){NULL, 0};
     answer.final = response->final;
     answer.error = response->error;
+    if (inference->turn.sequence)
+        keep_states(inference, response, &answer);
     take_outputs(inference, response, &answer);
     if (answer.final)
         answer_last(inference, &answer, &response->times);

@@ -19,10 +19,12 @@
 #include "base/arena.h"
 #include "base/caller.h"
 #include "base/clock.h"
+#include "base/sequence.h"
 #include "base/siphash.h"
 #include "base/tensor.h"
 #include "net/loop.h"
 #include "schedule/queue.h"
+#include "schedule/sequences.h"
 #include "serving/admission.h"
 #include "telemetry/trace_context.h"
 #include "worker/channel.h"
@@ -36,6 +38,7 @@ struct inference;
 struct labels;
 struct pipeline_request;
 struct replica;
+struct states;
 struct version;
 
 enum { INFERENCE_ANSWERS_AHEAD = 32 }; /* that a model may give before the first was returned */
@@ -101,7 +104,8 @@ struct inference {
     struct caller caller;               /* whose request it is */
     const struct parameter *parameters; /* for the model */
     size_t parameter_count;
-    uint64_t deadline_ns; /* CLOCK_NEVER: none */
+    struct sequence_mark sequence; /* that it says it is of */
+    uint64_t deadline_ns;          /* CLOCK_NEVER: none */
     void (*answered)(struct inference *inference, const struct inference_answer *answer);
     /* The memory that it waits for is there (ERROR_OK), or did not come in time. */
     void (*reserved)(struct inference *inference, const struct error *error);
@@ -136,8 +140,11 @@ struct inference {
     struct replica *replica;  /* the worker that has it, while it runs, */
     uint64_t execution;       /* and which of that's executions it is in */
     struct queue_entry entry; /* in the generation's queue */
-    uint64_t priority;        /* 1 is the first; 0: the model's default */
-    bool times_out;           /* its deadline is its own timeout's, not the protocol's */
+    bool fills;               /* it is no request, but a row of a batch without one (filler.h) */
+    struct sequence_request turn; /* in its sequence, where the model has such */
+    struct states *states;        /* that it has as inputs; NULL: none */
+    uint64_t priority;            /* 1 is the first; 0: the model's default */
+    bool times_out;               /* its deadline is its own timeout's, not the protocol's */
     struct timer deadline;
     struct kept *kept;         /* its worker still looks at its memory; NULL: it does not */
     struct loop_task refusal;  /* gives early_error, or what was kept, as the final answer */

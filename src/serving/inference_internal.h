@@ -3,6 +3,7 @@
 #define TENSORD_SERVING_INFERENCE_INTERNAL_H
 
 #include "serving/inference.h"
+#include "serving/stateful.h"
 
 /* Binds an inference that stands for several clients' requests. */
 void inference_init_flight(struct inference *inference, struct generation *generation,
@@ -23,7 +24,13 @@ void inference_deadline_error(const struct inference *inference, bool ran, struc
  */
 void inference_refuse(struct inference *inference, const struct error *error);
 
-/* It was with a worker and is in the queue again. */
+/* It waits: in the queue, or in its sequence. */
+static inline bool inference_is_waiting(const struct inference *inference)
+{
+    return inference->entry.waits || inference->turn.state == SEQUENCE_WAITS;
+}
+
+/* It is in the queue now. */
 void inference_waits(struct inference *inference);
 
 /* The memory that it waited for is there. */

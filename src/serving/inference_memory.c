@@ -231,6 +231,8 @@ void inference_release(struct inference *inference)
     inference->released = true;
     pipeline_request_free(inference->steps);
     inference->steps = NULL;
+    if (inference->states)
+        stateful_release(inference);
     if (!kept_take(inference)) {
         for (size_t i = 0; i < inference->input_count; i++)
             tensor_memory_release(generation->memory, inference->inputs[i].extent);

@@ -4,11 +4,13 @@
 #include "base/unset.h"
 #include "serving/batch.h"
 #include "serving/calls.h"
+#include "serving/filler.h"
 #include "serving/generation_workers.h"
 #include "serving/inference_internal.h"
 #include "serving/kept.h"
 #include "serving/measure.h"
 #include "serving/pipeline_request.h"
+#include "serving/stateful.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -54,7 +56,9 @@ struct replica {
     struct kept_list kept;      /* memory of answered requests that its model still looks at */
     struct error failure;       /* why it could not load, or what it did wrong */
     struct timer grace;
-    struct timer load; /* until it has loaded */
+    struct timer load;           /* until it has loaded */
+    struct sequence_worker seat; /* places of sequences */
+    bool seated;
 };
 
 static struct serving *serving_of(const struct replica *replica)
@@ -138,6 +142,13 @@ static void on_response(void *owner, struct channel_request *request,
     generation->output_bytes = used > faded ? used : faded;
     if (response->final)
         calls_forget(&replica->calls, inference);
+    if (inference->fills) {
+        if (response->kept)
+            replica_kill(replica, "it keeps the memory of a row without a request");
+        if (response->final)
+            filler_free(inference);
+        return;
+    }
     if (response->kept && !kept_add(&replica->kept, inference, response->id))
         replica_kill(replica, "it keeps too much of its requests' memory");
     inference_answer(inference, response);
@@ -173,6 +184,8 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
 static bool on_need_room(void *owner, struct channel_request *request, uint64_t size,
                          struct extent *ret_extent, struct error *ret_error)
 {
+    if (list_entry(request, struct inference, request)->fills)
+        return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "nobody looks at this row");
     return inference_take_extra(list_entry(request, struct inference, request), size, ret_extent,
                                 ret_error);
 }
@@ -240,7 +253,9 @@ static void fail_requests(struct replica *replica, const char *reason)
     while ((request = channel_next_request(replica->channel, &position))) {
         struct inference *inference = list_entry(request, struct inference, request);
         request->channel = NULL;
-        if (!replica->replaced || !generation_repeat(replica->generation, inference))
+        if (inference->fills)
+            filler_free(inference);
+        else if (!replica->replaced || !generation_repeat(replica->generation, inference))
             inference_answer(inference, &response);
     }
 }
@@ -267,6 +282,8 @@ static void finish(struct replica *replica, const char *reason)
         end_execution(replica, replica->execution_count - 1, true);
     calls_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
+    if (replica->seated)
+        stateful_remove_worker(generation->stateful, &replica->seat);
     if (replica->channel)
         fail_requests(replica, error.message);
     if (generation->pool)
@@ -615,18 +632,45 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
     if (!(replica->pipeline ? begin_steps(replica, batch, count)
                             : send_requests(replica, batch, count)))
         return false;
+    struct inference *requests[BATCH_MAX_REQUESTS] UNSET; /* without rows that have none */
+    size_t request_count = 0;
     for (size_t i = 0; i < count; i++) {
         batch[i]->state = INFERENCE_RUNNING;
         batch[i]->replica = replica;
         batch[i]->execution = replica->next_execution;
+        if (batch[i]->turn.sequence)
+            sequences_run(&batch[i]->turn);
+        if (!batch[i]->fills)
+            requests[request_count++] = batch[i];
     }
-    measure_execute(batch, count);
+    measure_execute(requests, request_count);
     struct execution *started = &replica->executions[replica->execution_count++];
     started->id = replica->next_execution++;
     started->stuck_round = 0;
-    schedule_start(&generation->schedule, &started->run, count, rows, generation->dispatched_ns);
+    schedule_start(&generation->schedule, &started->run, request_count, rows,
+                   generation->dispatched_ns);
     generation_take_resources(generation);
     return true;
+}
+
+void replica_seat(struct replica *replica, bool closed)
+{
+    bool serves = replica->loaded && !replica->probe && !replica->stopping;
+    replica->seat.closed = closed || !serves;
+    if (replica->seated || !serves)
+        return;
+    replica->seated = true;
+    stateful_add_worker(replica->generation->stateful, &replica->seat);
+}
+
+struct replica *replica_with_seat(struct sequence_worker *seat)
+{
+    return list_entry(seat, struct replica, seat);
+}
+
+bool replica_has_sequences(const struct replica *replica)
+{
+    return replica->seat.used > 0;
 }
 
 void replica_cancel(struct replica *replica, struct inference *inference)

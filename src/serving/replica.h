@@ -2,6 +2,7 @@
 #ifndef TENSORD_SERVING_REPLICA_H
 #define TENSORD_SERVING_REPLICA_H
 
+#include "schedule/sequences.h"
 #include "serving/generation.h"
 #include "telemetry/metrics.h"
 
@@ -45,6 +46,16 @@ size_t replica_fitting(struct inference *const *batch, size_t count);
  */
 bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count,
                      uint64_t rows);
+
+/* Sequences may begin here from now on; closed: no more of them. Does nothing while it has not
+ * loaded the model. */
+void replica_seat(struct replica *replica, bool closed);
+
+/* The one that has those places. */
+struct replica *replica_with_seat(struct sequence_worker *seat);
+
+/* Whether sequences have places here. */
+bool replica_has_sequences(const struct replica *replica);
 
 /* Asks the worker to end a request early; the calls that it makes to other models are cancelled
  * too. */

@@ -4,6 +4,7 @@
 #include "repository/repository.h"
 #include "schedule/residency_trace.h"
 #include "serving/generation_workers.h"
+#include "serving/stateful.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -426,7 +427,8 @@ void residence_use(struct generation *generation)
 
 static bool is_used(const struct generation *generation)
 {
-    return (generation->state.queued && !generation->room.draining) ||
+    bool sequences = generation->stateful && sequences_count(&generation->stateful->sequences) > 0;
+    return ((generation->state.queued || sequences) && !generation->room.draining) ||
            generation_workers_used(generation) || (generation->pool && generation->pool->lent);
 }
 

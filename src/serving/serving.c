@@ -6,6 +6,7 @@
 #include "serving/load_waiters.h"
 #include "serving/pipeline.h"
 #include "serving/shadow.h"
+#include "serving/stateful.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -698,12 +699,24 @@ double version_progress(const struct version *version)
 
 const struct schema *version_schema(const struct version *version)
 {
-    return version->current ? version->current->schema : NULL;
+    return version->current ? generation_shown(version->current) : NULL;
+}
+
+const struct tensor_info *version_input(const struct version *version, struct span name)
+{
+    const struct schema *schema = version->current ? version->current->schema : NULL;
+    int input = schema ? schema_input(schema, name) : -1;
+    return input < 0 ? NULL : &schema->inputs[input];
 }
 
 struct span version_config(const struct version *version)
 {
     return version->current ? version->current->config : (struct span){NULL, 0};
+}
+
+bool version_joins_oldest(const struct version *version)
+{
+    return version->current && version->current->stateful && version->current->stateful->oldest;
 }
 
 struct model_metrics version_metrics(const struct version *version)

@@ -242,6 +242,12 @@ const struct schema *version_schema(const struct version *version);
  * Lives until the loop's turn ends. */
 struct span version_config(const struct version *version);
 
+/* An input of the model, also one that clients do not give; NULL: it is not known. */
+const struct tensor_info *version_input(const struct version *version, struct span name);
+
+/* Whether its requests are of sequences, of which those that have waited longest are joined. */
+bool version_joins_oldest(const struct version *version);
+
 /* What was counted of the version, and its gauges as they are now. */
 struct model_metrics version_metrics(const struct version *version);
 

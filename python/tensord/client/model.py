@@ -4,11 +4,12 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterator, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterator, Mapping, Optional, Sequence, Union
 
 from tensord.client import arrays, wire
 from tensord.client.address import segment
 from tensord.client.datatypes import Tensor, TensorInfo
+from tensord.client.sequence import RequestSequence
 from tensord.client.transport import Cancel, Response, error_text
 from tensord.errors import Error, InvalidInput, ModelError, ModelNotFound, ModelUnavailable, TimedOut
 
@@ -73,6 +74,11 @@ class Model:
         other = Model(self.server, self.name, self.version, replace(self.options, **options))
         other._metadata = self._metadata
         return other
+
+    def sequence(self, name: Union[int, str, None] = None) -> RequestSequence:
+        """Requests that belong together, of a model that remembers: call what this returns, and end with its `last`. The
+        name, a number above 0 or a text, is made up if there is none."""
+        return RequestSequence(self, name)
 
     # ---- what it is ----
 

@@ -91,8 +91,10 @@ class TritonModel:
         from tensord.worker.triton_utils import InferenceRequest, Tensor
 
         tensors = [Tensor(info.name, value) for info, value in zip(self.inputs, values) if value is not None]
-        request = InferenceRequest(self.source.name, [], tensors, handle.id, model_version=self.source.version,
-                                   parameters=_typed(handle))
+        parameters = _typed(handle)
+        correlation, flags = _sequence_of(parameters)
+        request = InferenceRequest(self.source.name, [], tensors, handle.id, correlation, self.source.version, flags,
+                                   parameters=parameters)
         request._handle = handle
         return request
 
@@ -168,6 +170,12 @@ def _typed(handle: Any) -> dict[str, Any]:
         except (KeyError, ValueError):  # of more digits than Python reads
             pass
     return typed
+
+
+def _sequence_of(parameters: dict[str, Any]) -> tuple[Any, int]:
+    """Takes out of a request's parameters which sequence it is of, and its flags."""
+    starts, ends = (bool(parameters.pop(name, False)) for name in ("sequence_start", "sequence_end"))
+    return parameters.pop("sequence_id", 0), starts | ends << 1
 
 
 async def _awaited(responses: Any) -> Any:
