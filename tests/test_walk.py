@@ -58,7 +58,7 @@ def walked(tmp_path_factory):
     """A server that listens on a port and on a unix socket, with a secret for each kind of caller."""
     folder, state = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("state")
     write_model(folder, "iris", "identity", "INT32")
-    server = Server(folder, "--listen", f"unix:{state}/s", state=state)
+    server = Server(folder, "--listen", f"unix:{state}/s", "--allow-client-shm", "infer", state=state)
     server.unix = state / "s"
     server.wait_ready("iris")
     server.secrets = make_secrets(server.state_dir)
@@ -88,7 +88,8 @@ def rest_steps():
         for method in METHODS:
             model = "absent" if path.endswith(("load", "/events", "/logs")) or method == "DELETE" else "iris"
             scope = REST.get((("GET" if method == "HEAD" else method), path))
-            yield method, path.replace("{model}", model).replace("{version}", "1").replace("{sha256}", "0" * 64).replace("{path}", "x"), scope
+            filled = path.replace("{model}", model).replace("{version}", "1").replace("{sha256}", "0" * 64)
+            yield method, filled.replace("{path}", "x").replace("{region}", "r"), scope
 
 
 def check(step, who, status, expected, scope):
