@@ -1,39 +1,40 @@
-"""perf_analyzer, NVIDIA's load generator, unmodified: with tensors in messages, and in shared memory."""
+"""Triton's perf_analyzer, unmodified, drives sequences: over HTTP and over a gRPC stream, with a state that the server keeps."""
 import os
 import re
 import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
+from support import sequences
+from support.server import ROOT
 
-from support.repositories import tensor_config, write_config
-from support.server import ROOT, Server
-
-HOME = ROOT / ".deps" / "perf_analyzer"
+RUN_S = 120
+FILES = {"perf_analyzer": "tritonclient", "libcudart.so.12": "nvidia_cuda_runtime"}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    write_config(folder, "identity", backend="identity", input=[tensor_config("INPUT0", "FP32", (1024,))],
-                 output=[tensor_config("OUTPUT0", "FP32", (1024,))])
-    one = Server(folder, "--allow-client-shm", "infer", state=tmp_path_factory.mktemp("state"))
-    one.wait_ready("identity")
-    yield one
-    one.stop()
+def program(tmp_path_factory):
+    """The program, beside the one library that it links and that no GPU is needed for."""
+    folder = tmp_path_factory.mktemp("perf_analyzer")
+    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "--require-hashes",
+                    "-d", folder, "-r", ROOT / "tools" / "requirements-perf-analyzer.txt"], check=True)
+    for name, package in FILES.items():
+        with zipfile.ZipFile(next(folder.glob(package + "*.whl"))) as wheel:
+            member = next(path for path in wheel.namelist() if Path(path).name == name)
+            (folder / name).write_bytes(wheel.read(member))
+    (folder / "perf_analyzer").chmod(0o755)
+    return folder / "perf_analyzer"
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-@pytest.mark.parametrize("memory", [(), ("--shared-memory", "system", "--output-shared-memory-size", "4096")],
-                         ids=["messages", "shared memory"])
-def test_it_measures(served, tmp_path, protocol, memory):
-    """As many requests as were asked for are answered, none of them with an error, and no region is left."""
-    [cuda] = HOME.glob("lib/python3*/site-packages/nvidia/cuda_runtime/lib")
-    done = subprocess.run(
-        [HOME / "bin" / "perf_analyzer", "-m", "identity", "-u", served.netloc, "-i", protocol, "--concurrency-range", "4",
-         "--measurement-mode", "count_windows", "--measurement-request-count", "200", "--stability-percentage", "999",
-         "--max-trials", "10", *memory],
-        env={**os.environ, "LD_LIBRARY_PATH": str(cuda)}, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.search(r"Request count: (\d+)", done.stdout)[1]) >= 200, done.stdout
-    assert "error" not in done.stdout.lower(), done.stdout
-    assert served.fetch("/v2/systemsharedmemory/status")[2] == b"[]"
+@pytest.mark.parametrize("strategy", [{"oldest": {"max_candidate_sequences": 64}}, {"direct": {}}])
+@pytest.mark.parametrize("arguments", [["-i", "http"], ["-i", "grpc", "--streaming"]])
+def test_sequences(server, program, tmp_path, arguments, strategy):
+    started = server(sequences.sums(tmp_path, **strategy)).wait_ready("sums")
+    done = subprocess.run([program, "-m", "sums", "-u", started.netloc, "--concurrency-range", "4", "-p", "1000", "-s", "90",
+                           "--max-trials", "3", "--sequence-length", "20", *arguments], capture_output=True, text=True,
+                          timeout=RUN_S, env={**os.environ, "LD_LIBRARY_PATH": str(program.parent)})
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "error" not in said.lower().replace("overhead", ""), said
+    assert int(re.search(r"Sequence count: (\d+)", said)[1]) > 10, said
