@@ -47,13 +47,14 @@ def segment(http, request):
     if not FOLDER.is_dir():
         pytest.skip("this machine has no /dev/shm")
     made = Segment(http, request.node.originalname)
-    probe = made.register()
-    if probe.status in (403, 501):
-        made.path.unlink()
-        pytest.skip(f"the server does not allow it: {probe.error()}")
-    made.unregister()
-    yield made
-    made.close()
+    try:
+        probe = made.register()
+        if probe.status in (403, 501):
+            pytest.skip(f"the server does not allow it: {probe.error()}")
+        made.unregister()
+        yield made
+    finally:
+        made.close()
 
 
 def described(segment, shape, size, offset=0):
