@@ -99,12 +99,13 @@ class MLServer(Peer):
     kind = "mlserver"
 
     def command(self):
-        import python_peers
+        import peer_servers
 
-        [environment] = [peer.environment() for peer in python_peers.ALL if peer.package == "mlserver"]
+        installed = peer_servers.Peer("MLServer", "mlserver", [], "")  # as for the benchmarks
+        installed.install()
         settings = {"HTTP_PORT": self.http, "GRPC_PORT": self.grpc, "HOST": "127.0.0.1", "PARALLEL_WORKERS": 0,
                     "METRICS_ENDPOINT": ""}
-        return ["env", *(f"MLSERVER_{name}={value}" for name, value in settings.items()), environment / "bin/mlserver", "start",
+        return ["env", *(f"MLSERVER_{name}={value}" for name, value in settings.items()), installed.environment / "bin/mlserver", "start",
                 self.folder / "models"]
 
 

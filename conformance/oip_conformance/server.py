@@ -22,7 +22,7 @@ class Server:
         self.process = subprocess.Popen(self.command, shell=True, start_new_session=True, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + START_S
-        while not self.is_ready():
+        while not (self.is_ready() and self.is_settled()):
             if self.process.poll() is not None or time.monotonic() > end:
                 self.stop()
                 raise RuntimeError(f"the server does not start: {self.command}")
@@ -33,6 +33,15 @@ class Server:
             return self.http.ask("GET", "/v2/health/ready").status == 200
         except (OSError, NoAnswer):
             return False
+
+    def is_settled(self):
+        """Has each version been loaded, or failed to, as far as the server says? Some are ready before."""
+        try:
+            reply = self.http.ask("POST", "/v2/repository/index", b"")
+            rows = reply.json() if reply.status == 200 else []
+            return all(row.get("state") == "READY" or row.get("reason") for row in rows)
+        except (OSError, AssertionError):
+            return True  # no such list
 
     def has_ended(self):
         """Is its process gone, or does nobody listen any more?"""
