@@ -280,6 +280,15 @@ static void finish(void)
     check(world.answered == world.come, "lost");
 }
 
+/* Frees the sequences of a world that broke a rule: they are as they are, and not to be ended. */
+static void drop_sequences(void)
+{
+    struct map_slot slot;
+    for (size_t at = 0; map_next(&world.sequences.by_key, &at, &slot);)
+        free(slot.value);
+    map_fini(&world.sequences.by_key);
+}
+
 static const char *run_world(uint64_t seed)
 {
     memset(&world, 0, sizeof world);
@@ -294,8 +303,9 @@ static const char *run_world(uint64_t seed)
         step();
     if (!world.failure)
         finish();
-    if (world.failure) { /* its sequences are as they are: they go with the program */
+    if (world.failure) {
         printf("seed %llu: %s\n", (unsigned long long)seed, world.failure);
+        drop_sequences();
         return world.failure;
     }
     sequences_fini(&world.sequences);
