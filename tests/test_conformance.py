@@ -32,7 +32,8 @@ def are_settled(ours):
     """Has each version been loaded, or failed to?"""
     status, _, body = ours.fetch("/v2/repository/index", b"")
     rows = json.loads(body)
-    return status == 200 and len(rows) > 20 and all(row["state"] == "READY" or row.get("reason") for row in rows)
+    return status == 200 and len(rows) > 20 and all(row["state"] == "READY" or row["state"] == "UNAVAILABLE" and row.get("reason")
+                                                         for row in rows)
 
 
 @needs_python

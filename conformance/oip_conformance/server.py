@@ -39,7 +39,7 @@ class Server:
         try:
             reply = self.http.ask("POST", "/v2/repository/index", b"")
             rows = reply.json() if reply.status == 200 else []
-            return all(row.get("state") == "READY" or row.get("reason") for row in rows)
+            return all(row.get("state") == "READY" or row.get("state") != "LOADING" and row.get("reason") for row in rows)
         except (OSError, AssertionError):
             return True  # no such list
 
