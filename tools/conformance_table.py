@@ -126,8 +126,9 @@ def version_of(name, report):
 
 def page(peers, reports):
     servers = "\n".join(f"| {name} | {version_of(name, report)} | `{peers[name].shown()}` |" for name, report in reports.items())
-    return (HEAD.format(date=date.today().isoformat(), servers=servers) + table.of_several(reports) +
+    text = (HEAD.format(date=date.today().isoformat(), servers=servers) + table.of_several(reports) +
             "\n## What fails, and how\n" + table.reasons(reports))
+    return text.replace(f"{ROOT}/", "")  # in tracebacks of servers that are installed below
 
 
 def main():

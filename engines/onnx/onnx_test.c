@@ -500,18 +500,14 @@ static bool meet_until_said(const struct loaded *loaded, struct thread *endless,
     endless->loaded = loaded;
     try_execution_init(&endless->execution, &endless_input, 1);
     assert_int_equal(pthread_create(&endless->id, NULL, execute_thread, endless), 0);
-    for (int i = 0; i < most && engine_try_log_count() < lines; i++) {
+    bool said = false;
+    for (int i = 0, after = 0; i < most && after < 100; i++) { /* the last in the narrow session */
         struct try_execution next;
         run_well(loaded, &next, &input, 1);
         assert_tensor(&next, 0, &rounds, 8, 0, NULL);
         try_execution_fini(&next);
-    }
-    bool said = engine_try_log_count() >= lines;
-    for (int i = 0; i < 100 && said; i++) { /* in the narrow session, now */
-        struct try_execution next;
-        run_well(loaded, &next, &input, 1);
-        assert_tensor(&next, 0, &rounds, 8, 0, NULL);
-        try_execution_fini(&next);
+        said = engine_try_log_count() >= lines;
+        after += said;
     }
     atomic_store(&endless->execution.cancelled, true);
     engine->cancel(loaded->model, &endless->execution.tensord);
