@@ -3,14 +3,18 @@
  * A model is a file that ends in .chaos, INT32 in and out unless its config declares otherwise. The
  * request's parameters say what happens, in this order; without any it answers as identity does:
  *
- *   log=N            writes N lines to the log
- *   leak=BYTES       takes memory, touches it and forgets it
- *   touch=BYTES      writes into so much tensor memory that it was not given; touch_later=BYTES:
- * some time after it has answered wait_ms=N        waits, or until it is cancelled call=MODEL sends
- * its inputs to that model and answers with what comes back huge=BYTES       makes an output of
- * this size stream=N         answers N times before the final answer fail=SENTENCE    fails;
- * status=NUMBER is the tensord_status die=HOW          segfault, abort, exit, spin, hang,
- * close_fds, jam forge=HOW        writes into its own channel: see forge()
+ *   - say=N: writes that number to the log;
+ *   - log=N: writes N lines to the log;
+ *   - leak=BYTES: takes memory, touches it and forgets it;
+ *   - touch=BYTES: writes into so much tensor memory that it was not given; touch_later=BYTES: some
+ *     time after it has answered;
+ *   - wait_ms=N: waits, or until it is cancelled;
+ *   - die=HOW: segfault, abort, exit, spin, hang, close_fds, jam;
+ *   - forge=HOW: writes into its own channel: see forge();
+ *   - fail=SENTENCE: fails; status=NUMBER is the tensord_status;
+ *   - call=MODEL: sends its inputs to that model and answers with what comes back;
+ *   - huge=BYTES: makes an output of this size;
+ *   - stream=N: answers N times before the final answer.
  *
  * The config's parameters say how the load goes: load=fail, crash, hang or slow (with progress);
  * batching=yes, no or unknown; concurrency=N; mix=1: every output is the mean of its batch, so that
@@ -304,6 +308,8 @@ static void leak(size_t size)
 
 static void misbehave(const struct tensord_execution *execution)
 {
+    if (asked(execution, "say"))
+        host->log(TENSORD_LOG_INFO, "says %ld", number(execution, "say"));
     for (long i = 0; i < number(execution, "log"); i++)
         host->log(TENSORD_LOG_INFO, "line %ld of many", i);
     leak((size_t)number(execution, "leak"));

@@ -246,11 +246,14 @@ def memory(_):
 
 
 def threads(_):
-    """Starts threads without end."""
+    """Starts threads without end, also where the system refuses one."""
     threading.stack_size(65536)
     stop = threading.Event()
     while True:
-        threading.Thread(target=stop.wait, daemon=True).start()
+        try:
+            threading.Thread(target=stop.wait, daemon=True).start()
+        except RuntimeError:
+            time.sleep(0.01)
 
 
 ACTIONS = {
