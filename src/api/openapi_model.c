@@ -18,11 +18,11 @@ static const char *element_schema(enum tensord_datatype datatype)
         [TENSORD_INT8] = "{'type':'integer','minimum':-128,'maximum':127}",
         [TENSORD_INT16] = "{'type':'integer','minimum':-32768,'maximum':32767}",
         [TENSORD_INT32] = "{'type':'integer','minimum':-2147483648,'maximum':2147483647}",
-        [TENSORD_INT64] = "{'type':'integer','minimum':-9223372036854775808,"
-                          "'maximum':9223372036854775807}",
+        [TENSORD_INT64] = ("{'type':'integer','minimum':-9223372036854775808,"
+                           "'maximum':9223372036854775807}"),
         [TENSORD_FP16] = "{'type':'number','exclusiveMinimum':-65520,'exclusiveMaximum':65520}",
-        [TENSORD_FP32] = "{'type':'number','minimum':-3.4028235677973366e38,"
-                         "'maximum':3.4028235677973366e38}",
+        [TENSORD_FP32] = ("{'type':'number','minimum':-3.4028235677973366e38,"
+                          "'maximum':3.4028235677973366e38}"),
         [TENSORD_FP64] = "{'type':'number'}",
         [TENSORD_BF16] = "{'type':'number','minimum':-3.3961775292304957e38,"
                          "'maximum':3.3961775292304957e38}",

@@ -84,7 +84,7 @@ void shared_memory_register(struct api_call *call, const struct region_wish *wis
         done(call, &error);
         return;
     }
-    waiting->done = done;
+    waiting->done = done; /* -Wanalyzer-null-dereference: what has begun is there */
     call->waiting = waiting;
     call->closed = gone;
     http_ref(call->exchange);

@@ -184,9 +184,9 @@ static inline bool lay_out_short(char *to, struct decimal decimal, size_t *ret_s
         memcpy(to + point + 1, digits + point, COPY_BYTES);
         *ret_size = (size_t)(kept > point ? kept : point + 1) + 1;
     } else {
-        memcpy(to, "0.000000", 8);
+        memcpy(to, "0.000000", 8); /* NOLINT(bugprone-not-null-terminated-result): no string */
         memcpy(to + 2 - point, digits, COPY_BYTES);
-        *ret_size = (size_t)(2 - point + kept);
+        *ret_size = (size_t)(2 - point) + (size_t)kept;
     }
     return true;
 }

@@ -20,7 +20,7 @@ enum { ELEMENT_CHARS = NUMBER_MAX_CHARS + 1 };
 static size_t print_word(const char *word, char *to)
 {
     size_t size = strlen(word);
-    memcpy(to, word, size);
+    memcpy(to, word, size); /* NOLINT(bugprone-not-null-terminated-result): it is no string */
     return size;
 }
 

@@ -255,6 +255,7 @@ struct sequence_request *sequences_next(struct sequences *sequences, uint64_t no
     }
     struct sequence *sequence = list_entry(link, struct sequence, link);
     struct sequence_request *request = first_of(sequence);
+    /* -Wanalyzer-null-dereference: one that is ready or in the backlog has a request that waits */
     if (!request->starts && !sequence->begun) {
         let_go(sequences, request, now_ns);
         return request;

@@ -442,6 +442,7 @@ static bool put_id(struct inference *inference, enum tensord_datatype datatype,
         return true;
     }
     memcpy(data, &length, sizeof length);
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): its length stands before it */
     memcpy(data + sizeof length, text, length);
     return true;
 }

@@ -186,6 +186,7 @@ struct states *states_of_answer(struct stateful *stateful, const struct channel_
         return NULL;
     }
     for (size_t i = 0; i < count; i++) {
+        /* -Wanalyzer-null-dereference: it was found above */
         struct extent from = find(response, stateful->states[i].output)->extent;
         if (from.size)
             memcpy(bytes_of(states, i), tensor_memory_at(states->generation->memory, from),
