@@ -10,7 +10,7 @@
 
 enum {
     LARGEST_TWICE_BYTES = 64 << 20, /* of memory that a model takes and may take once more */
-    OFTEN_MET = 64,                 /* executions that were not alone: this is how it is used */
+    OFTEN_MET = 16,                 /* executions that were not alone: this is how it is used */
 };
 
 static size_t memory_in_use(void)

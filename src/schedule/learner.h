@@ -5,7 +5,8 @@
  * a row costs there: what an execution took, divided by its rows and by how many executions ran at
  * once meanwhile. That is the time between two rows' ends, so it counts all that keeps a slot busy.
  * The median of the last few measurements stands for a point: one that was slow because memory was
- * made or code compiled, or because the machine had other things to do, does not count.
+ * made or code compiled, or because the machine had other things to do, does not count. Where the
+ * number of slots changes, the first executions overlap with some of before, and do not count.
  *
  * The point in use is the smallest that is within a fiftieth of the cheapest known; beyond all that
  * is known, whatever comes is executed as it comes, in all slots, and so becomes known. While
@@ -47,6 +48,7 @@ struct learner {
     uint8_t trial_left;  /* executions that the running one has left; 0: none runs */
     uint8_t trial_new;   /* samples that it has got */
     uint8_t trial_size, trial_width;
+    uint64_t mixed; /* executions still to end that may overlap with some of other slots */
 };
 
 /* What is known of one point, to be kept over restarts. */
@@ -62,8 +64,8 @@ void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots
  * any more is passed over until it can. */
 void learner_set_slots(struct learner *learner, uint64_t max_slots);
 
-/* An execution has ended that took duration_ns, with `at_once` executions running on average
- * meanwhile, itself among them. `contended`: more waits than is executed. */
+/* An execution has ended that kept its slot for duration_ns, with `at_once` executions running on
+ * average meanwhile, itself among them. `contended`: more waits than is executed. */
 void learner_observe(struct learner *learner, uint64_t rows, double at_once, uint64_t duration_ns,
                      bool contended);
 

@@ -456,7 +456,20 @@ void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_
     schedule->running++;
     schedule->requests += requests;
     schedule->running_rows += rows;
-    *run = (struct schedule_run){rows, requests, now_ns, schedule->busy_ns};
+    *run = (struct schedule_run){.rows = rows,
+                                 .requests = requests,
+                                 .started_ns = now_ns,
+                                 .gap_ns = schedule->freed_ns ? now_ns - schedule->freed_ns : 0,
+                                 .busy_ns = schedule->busy_ns};
+    schedule->freed_ns = 0;
+}
+
+/* How long an execution kept its slot: what passed between the last one's end and its start, too,
+ * while answers were sent and it was on its way. A long gap had another reason. */
+static uint64_t kept_ns(const struct schedule_run *run, uint64_t now_ns)
+{
+    uint64_t duration_ns = now_ns - run->started_ns;
+    return run->gap_ns <= duration_ns / 4 ? duration_ns + run->gap_ns : duration_ns;
 }
 
 void schedule_end(struct schedule *schedule, const struct schedule_run *run, bool failed,
@@ -467,12 +480,14 @@ void schedule_end(struct schedule *schedule, const struct schedule_run *run, boo
     schedule->running--;
     schedule->requests -= run->requests;
     schedule->running_rows -= run->rows;
+    schedule->freed_ns = schedule->queue.count > 0 ? now_ns : 0;
     company_answered(&schedule->company, run->rows, now_ns);
     uint64_t duration_ns = now_ns - run->started_ns;
     if (failed || duration_ns == 0)
         return;
     double at_once = (double)(schedule->busy_ns - run->busy_ns) / (double)duration_ns;
-    learner_observe(&schedule->learner, run->rows, at_once, duration_ns, schedule->queue.count > 0);
+    learner_observe(&schedule->learner, run->rows, at_once, kept_ns(run, now_ns),
+                    schedule->queue.count > 0);
 }
 
 enum schedule_deed schedule_watch(const struct schedule *schedule, uint64_t deadline_ns,

@@ -45,12 +45,14 @@ struct schedule {
     struct company company;
     uint64_t busy_ns; /* the sum of all executions' times, until changed_ns */
     uint64_t changed_ns;
+    uint64_t freed_ns; /* since then a slot has been free though requests wait; 0: none is */
 };
 
 /* An execution that runs; kept by whoever starts it. */
 struct schedule_run {
     uint64_t rows, requests;
     uint64_t started_ns;
+    uint64_t gap_ns; /* for which its slot had been free though requests waited */
     uint64_t busy_ns;
 };
 
