@@ -24,8 +24,8 @@ static const char *element_schema(enum tensord_datatype datatype)
         [TENSORD_FP32] = ("{'type':'number','minimum':-3.4028235677973366e38,"
                           "'maximum':3.4028235677973366e38}"),
         [TENSORD_FP64] = "{'type':'number'}",
-        [TENSORD_BF16] = "{'type':'number','minimum':-3.3961775292304957e38,"
-                         "'maximum':3.3961775292304957e38}",
+        [TENSORD_BF16] = ("{'type':'number','minimum':-3.3961775292304957e38,"
+                          "'maximum':3.3961775292304957e38}"),
         [TENSORD_BYTES] = "{'type':'string'}",
     };
     return schemas[datatype];

@@ -115,7 +115,8 @@ static void one_at_a_time(void **state)
 }
 
 /* Two at once are a tenth cheaper, but not while one of them still has all processors: those that
- * run when the number of slots changes, and those that start beside them, take half as long again. */
+ * run when the number of slots changes, and those that start beside them, take half as long again.
+ */
 static void what_overlaps_with_before_does_not_count(void **state)
 {
     uint64_t slots = learner.slots, mixed = 0;
