@@ -17,8 +17,12 @@ static void check(const struct infer_json *request, struct span text)
     for (size_t i = 0; i < request->input_count; i++)
         check_input(&request->inputs[i], text);
     assert(request->output_count <= TENSOR_MAX_PER_REQUEST);
-    for (size_t i = 0; i < request->output_count; i++)
+    bool binary = !request->output_count && request->binary_output;
+    for (size_t i = 0; i < request->output_count; i++) {
         assert(request->outputs[i].name.size);
+        binary = binary || infer_json_output_is_binary(request, i);
+    }
+    assert(infer_json_wants_binary(request) == binary);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,8 @@
 /* Answers of the process that looks at the repository, and the questions to it: the input itself,
- * and a sound answer that the input edits. What is read must be written back the same. */
+ * and a sound answer and question that the input edits. What is read must be written back the same.
+ */
 #include "repository/model_config.h"
+#include "repository/model_sequences.h"
 #include "repository/scan_bytes.h"
 
 #include "edits.h"
@@ -65,6 +67,55 @@ static const struct pipeline_graph *sample_pipeline(void)
     return &graph;
 }
 
+static void write_sample_question(struct buf *buf)
+{
+    static const struct scan_question question = {
+        .renamed_in = {SPAN("a")},
+        .renamed_count = 1,
+        .overrides = {{.model = SPAN("b"),
+                       .config = SPAN("{\"max_batch_size\": 4}"),
+                       .number = 7,
+                       .may_bring_code = true}},
+        .override_count = 1,
+    };
+    scan_question_write(&question, buf);
+    assert(buf_ok(buf));
+}
+
+static struct warm_up_input warm_up_inputs[] = {
+    {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {1, {3}}, .data = WARM_UP_RANDOM},
+    {.name = SPAN("y"),
+     .datatype = TENSORD_BOOL,
+     .data = WARM_UP_FILE,
+     .file = SPAN("f"),
+     .bytes = SPAN("\0\1")},
+};
+static struct warm_up warm_ups[] = {
+    {.name = SPAN("w"), .rows = 2, .times = 3, .inputs = warm_up_inputs, .input_count = 2},
+};
+
+static struct model_state states[] = {
+    {.input = SPAN("i"),
+     .output = SPAN("o"),
+     .datatype = TENSORD_INT32,
+     .shaped = true,
+     .shape = {2, {-1, 2}},
+     .initial_shape = {2, {1, 2}},
+     .initial_file = SPAN("zeros"),
+     .initial = SPAN("\0\0\0\0\0\0\0\0"),
+     .shown = true},
+};
+static struct model_sequences sequences = {
+    .strategy = SEQUENCES_DIRECT,
+    .idle_us = 5,
+    .least_percent = 50,
+    .controls = {{SPAN("START"), CONTROL_START, TENSORD_INT32, {0, 1}},
+                 {SPAN("ID"), CONTROL_ID, TENSORD_UINT64, {0}}},
+    .control_count = 2,
+    .states = states,
+    .state_count = 1,
+};
+
 static void write_sample(struct buf *buf)
 {
     static struct tensor_info infos[] = {
@@ -89,6 +140,8 @@ static void write_sample(struct buf *buf)
                                            .shadow_share = ROLLOUT_WHOLE};
     const struct model_config config = {
         .pipeline = sample_pipeline(),
+        .sequences = &sequences,
+        .warm_ups = {warm_ups, 1},
         .queue = &queue,
         .workers = {.min = 1, .max = 2, .idle_s = 60},
         .residency = {.idle_after_s = 60, .memory_mib = 64},
@@ -159,15 +212,20 @@ static void check_answer(struct span bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span bytes = {(const char *)data, size};
-    struct buf sample;
+    struct buf sample, question;
     if (size > MAX_BYTES)
         return 0;
     buf_init(&sample, MAX_BYTES);
+    buf_init(&question, MAX_BYTES);
     write_sample(&sample);
+    write_sample_question(&question);
     sample.size = edits_apply(sample.data, sample.size, data, size);
+    question.size = edits_apply(question.data, question.size, data, size);
     check_answer(buf_span(&sample));
     check_answer(bytes);
+    check_question(buf_span(&question));
     check_question(bytes);
+    buf_fini(&question);
     buf_fini(&sample);
     return 0;
 }
