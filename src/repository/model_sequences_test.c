@@ -1,40 +1,10 @@
 /* Unit tests of repository/model_sequences.h: what the section says, what is refused, and its way
  * as bytes. */
-#include "repository/model_config.h"
 #include "repository/model_sequences.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "repository/config_fixture.h"
+
 #include <stdio.h>
-
-#include <cmocka.h>
-
-struct fixture {
-    struct arena arena;
-    struct model_config config;
-    struct error error;
-};
-
-static int setup(void **state)
-{
-    static struct fixture fixture;
-    arena_init(&fixture.arena, 4096, 1 << 20);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *fixture = *state;
-    arena_fini(&fixture->arena);
-    return 0;
-}
-
-static bool read_config(struct fixture *fixture, const char *text)
-{
-    return model_config_read(MODEL_CONFIG_PBTXT, span_of(text), &fixture->arena, &fixture->config,
-                             &fixture->error);
-}
 
 static const char full[] =
     "max_batch_size: 8\n"
@@ -84,35 +54,33 @@ static void expect_full(const struct model_sequences *sequences)
 
 static void all_that_it_says(void **state)
 {
-    struct fixture *f = *state;
-    assert_true(read_config(f, full));
-    expect_full(f->config.sequences);
-    assert_int_equal(f->config.queue->preferred_rows[0], 4);
-    assert_int_equal(f->config.queue->delay_ns, 2000000);
+    accepts_pbtxt(full);
+    expect_full(config.sequences);
+    assert_int_equal(config.queue->preferred_rows[0], 4);
+    assert_int_equal(config.queue->delay_ns, 2000000);
     /* the engine is told of what clients are not */
-    assert_int_equal(f->config.input_count, 7);
-    assert_int_equal(f->config.output_count, 3);
-    assert_true(span_equal(f->config.outputs[2].name, SPAN("b")));
-    assert_int_equal(f->config.inputs[5].shape.ndim, 3);
+    assert_int_equal(config.input_count, 7);
+    assert_int_equal(config.output_count, 3);
+    assert_true(span_equal(config.outputs[2].name, SPAN("b")));
+    assert_int_equal(config.inputs[5].shape.ndim, 3);
 }
 
 static void it_crosses_as_bytes(void **state)
 {
-    struct fixture *f = *state;
     struct buf buf;
     struct model_sequences again;
-    assert_true(read_config(f, full));
-    f->config.sequences->states[1].initial = (struct span){"\0\1", 2};
+    accepts_pbtxt(full);
+    config.sequences->states[1].initial = (struct span){"\0\1", 2};
     buf_init(&buf, 4096);
-    model_sequences_pack(f->config.sequences, &buf);
-    struct unpack unpack = {.rest = buf_span(&buf), .arena = &f->arena};
+    model_sequences_pack(config.sequences, &buf);
+    struct unpack unpack = {.rest = buf_span(&buf), .arena = &arena};
     model_sequences_unpack(&unpack, &again);
     assert_true(unpack_end(&unpack));
     expect_full(&again);
     assert_int_equal(again.states[1].initial.size, 2);
-    expect_full(model_sequences_copy(&f->arena, &again));
+    expect_full(model_sequences_copy(&arena, &again));
     for (size_t size = 0; size < buf.size; size++) {
-        unpack = (struct unpack){.rest = {buf.data, size}, .arena = &f->arena};
+        unpack = (struct unpack){.rest = {buf.data, size}, .arena = &arena};
         model_sequences_unpack(&unpack, &again);
         assert_false(unpack_end(&unpack));
     }
@@ -121,16 +89,14 @@ static void it_crosses_as_bytes(void **state)
 
 static void little_will_do(void **state)
 {
-    struct fixture *f = *state;
-    assert_true(
-        read_config(f, "sequence_batching { state { input_name: \"a\" output_name: \"b\" } }"));
-    assert_int_equal(f->config.sequences->strategy, SEQUENCES_ANY);
-    assert_int_equal(f->config.sequences->idle_us, MODEL_SEQUENCE_IDLE_US);
-    assert_false(f->config.sequences->states[0].shaped);
-    assert_int_equal(f->config.input_count, 0);
-    assert_true(read_config(f, "sequence_batching { direct { minimum_slot_utilization: 0.5 } }"));
-    assert_int_equal(f->config.sequences->strategy, SEQUENCES_DIRECT);
-    assert_int_equal(f->config.sequences->least_percent, 50);
+    accepts_pbtxt("sequence_batching { state { input_name: \"a\" output_name: \"b\" } }");
+    assert_int_equal(config.sequences->strategy, SEQUENCES_ANY);
+    assert_int_equal(config.sequences->idle_us, MODEL_SEQUENCE_IDLE_US);
+    assert_false(config.sequences->states[0].shaped);
+    assert_int_equal(config.input_count, 0);
+    accepts_pbtxt("sequence_batching { direct { minimum_slot_utilization: 0.5 } }");
+    assert_int_equal(config.sequences->strategy, SEQUENCES_DIRECT);
+    assert_int_equal(config.sequences->least_percent, 50);
 }
 
 static void what_cannot_be_is_refused(void **state)
@@ -178,13 +144,10 @@ static void what_cannot_be_is_refused(void **state)
         {"direct { minimum_slot_utilization: 1.5 }", "0 to 1"},
         {"iterative_sequence: true", "'iterative_sequence'"},
     };
-    struct fixture *f = *state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         char text[512];
         snprintf(text, sizeof text, "sequence_batching { %s }", texts[i][0]);
-        assert_false(read_config(f, text));
-        if (!strstr(f->error.message, texts[i][1]))
-            fail_msg("%s: %s", text, f->error.message);
+        refuses_pbtxt(text, texts[i][1]);
     }
 }
 
@@ -195,19 +158,16 @@ static void what_it_excludes(void **state)
         "max_batch_size: 65 sequence_batching { direct { } }",
         "platform: \"ensemble\" sequence_batching { } ensemble_scheduling { }",
     };
-    struct fixture *f = *state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        assert_false(read_config(f, texts[i]));
+        refuses_pbtxt(texts[i], "");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(all_that_it_says, setup, teardown),
-        cmocka_unit_test_setup_teardown(it_crosses_as_bytes, setup, teardown),
-        cmocka_unit_test_setup_teardown(little_will_do, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_cannot_be_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_it_excludes, setup, teardown),
+        CONFIG_TEST(all_that_it_says), CONFIG_TEST(it_crosses_as_bytes),
+        CONFIG_TEST(little_will_do),   CONFIG_TEST(what_cannot_be_is_refused),
+        CONFIG_TEST(what_it_excludes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

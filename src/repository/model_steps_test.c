@@ -1,41 +1,7 @@
 /* Pipelines in configs, in both spellings, and what is said of wrong ones. */
 #include "repository/model_steps.h"
 
-#include "repository/model_config.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-static struct arena arena;
-static struct model_config config;
-static struct error error;
-
-static int set_up(void **state)
-{
-    arena_init(&arena, 1024, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_fini(&arena);
-    return 0;
-}
-
-static bool read_as(enum model_config_format format, const char *text)
-{
-    return model_config_read(format, span_of(text), &arena, &config, &error);
-}
-
-static void expect_refused(const char *yaml, const char *sentence)
-{
-    assert_false(read_as(MODEL_CONFIG_YAML, yaml));
-    if (!strstr(error.message, sentence))
-        fail_msg("\"%s\" does not say \"%s\"", error.message, sentence);
-}
+#include "repository/config_fixture.h"
 
 static const char whole[] = "steps:\n"
                             "- {model: m, version: 3, input: {X: a}, output: {Y: b}, when: c}\n"
@@ -57,17 +23,15 @@ static void check_whole(const struct pipeline_graph *graph)
 
 static void steps_are_read(void **state)
 {
-    assert_true(read_as(MODEL_CONFIG_YAML, whole));
+    accepts_yaml(whole);
     check_whole(config.pipeline);
 }
 
 static void an_ensemble_is_the_same(void **state)
 {
-    assert_true(
-        read_as(MODEL_CONFIG_PBTXT,
-                "platform: 'ensemble' ensemble_scheduling { max_inflight_requests: 3 step { "
-                "model_name: 'm' model_version: -1 input_map { key: 'X' value: 'a' } "
-                "output_map { key: 'Y' value: 'b' } } }"));
+    accepts_pbtxt("platform: 'ensemble' ensemble_scheduling { max_inflight_requests: 3 step { "
+                  "model_name: 'm' model_version: -1 input_map { key: 'X' value: 'a' } "
+                  "output_map { key: 'Y' value: 'b' } } }");
     assert_int_equal(config.pipeline->at_once, 3);
     assert_int_equal(config.pipeline->steps[0].version, -1);
     assert_true(span_equal(config.pipeline->steps[0].outputs[0].name, SPAN("Y")));
@@ -79,7 +43,7 @@ static void they_cross_as_bytes(void **state)
     struct pipeline_graph other;
     struct buf buf;
     buf_init(&buf, 1 << 16);
-    assert_true(read_as(MODEL_CONFIG_YAML, whole));
+    accepts_yaml(whole);
     model_steps_pack(config.pipeline, &buf);
     struct unpack unpack = {.rest = buf_span(&buf), .arena = &arena};
     model_steps_unpack(&unpack, &other);
@@ -95,29 +59,28 @@ static void they_cross_as_bytes(void **state)
 
 static void what_is_wrong_is_said(void **state)
 {
-    expect_refused("steps: []\nensemble_scheduling: {step: []}\n", "a pipeline has no steps");
-    expect_refused("steps: [{output: {Y: b}}]\n", "the model of a step has no name");
-    expect_refused("steps: [{model: m, version: -2, output: {Y: b}}]\n", "a version is 1 or above");
-    expect_refused("steps: [{model: m, rows: 2, output: {Y: b}}]\n", "'rows' says how many rows");
-    expect_refused("steps: [{model: m, for_each: [a], output: {Y: b}}]\n", "no input of it is 'a'");
-    expect_refused("steps: [{model: m, output: {Y: b}, when: c, unless: c}]\n",
-                   "another condition");
-    expect_refused("steps: m\n", "'steps' must be a list");
-    expect_refused("steps: [{model: m, output: {Y: b}}]\nbackend: onnxruntime\n",
-                   "a pipeline excludes 'backend'");
-    expect_refused("steps: [{model: m, output: {Y: b}}]\nensemble_scheduling: {}\n",
-                   "'steps' excludes 'ensemble_scheduling'");
-    expect_refused("ensemble_scheduling: {step: [{model_name: m, model_namespace: n}]}\n",
-                   "'model_namespace' is not supported");
+    refuses_yaml("steps: []\nensemble_scheduling: {step: []}\n", "a pipeline has no steps");
+    refuses_yaml("steps: [{output: {Y: b}}]\n", "the model of a step has no name");
+    refuses_yaml("steps: [{model: m, version: -2, output: {Y: b}}]\n", "a version is 1 or above");
+    refuses_yaml("steps: [{model: m, rows: 2, output: {Y: b}}]\n", "'rows' says how many rows");
+    refuses_yaml("steps: [{model: m, for_each: [a], output: {Y: b}}]\n", "no input of it is 'a'");
+    refuses_yaml("steps: [{model: m, output: {Y: b}, when: c, unless: c}]\n", "another condition");
+    refuses_yaml("steps: m\n", "'steps' must be a list");
+    refuses_yaml("steps: [{model: m, output: {Y: b}}]\nbackend: onnxruntime\n",
+                 "a pipeline excludes 'backend'");
+    refuses_yaml("steps: [{model: m, output: {Y: b}}]\nensemble_scheduling: {}\n",
+                 "'steps' excludes 'ensemble_scheduling'");
+    refuses_yaml("ensemble_scheduling: {step: [{model_name: m, model_namespace: n}]}\n",
+                 "'model_namespace' is not supported");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(steps_are_read, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_ensemble_is_the_same, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(they_cross_as_bytes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_wrong_is_said, set_up, tear_down),
+        CONFIG_TEST(steps_are_read),
+        CONFIG_TEST(an_ensemble_is_the_same),
+        CONFIG_TEST(they_cross_as_bytes),
+        CONFIG_TEST(what_is_wrong_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
