@@ -2,40 +2,19 @@
  * allows. */
 #include "api/generate_json.h"
 
-#include "infer_request.h"
-
-static struct tensor_info inputs[] = {
-    {.name = SPAN("t"), .datatype = TENSORD_BYTES, .shape = {1, {1}}},
-    {.name = SPAN("r"), .datatype = TENSORD_FP32, .shape = {2, {-1, 3}}},
-    {.name = SPAN("f"), .datatype = TENSORD_INT64, .shape = {3, {-1, 2, -1}}},
-    {.name = SPAN("a"), .datatype = TENSORD_FP32, .shape = {1, {-1}}, .any_rank = true},
-    {.name = SPAN("s"), .datatype = TENSORD_BOOL, .shape = {0}},
-};
-static const struct schema schema = {.inputs = inputs,
-                                     .input_count = sizeof inputs / sizeof *inputs};
-
-static void check_input(const struct infer_json_input *input, struct span text)
-{
-    const struct tensor_info *info = &inputs[schema_input(&schema, input->name)];
-    uint64_t count;
-    assert(input->datatype == info->datatype && input->shape.ndim <= TENSOR_MAX_DIMS);
-    assert(info->any_rank || input->shape.ndim == info->shape.ndim);
-    assert(shape_count(&input->shape, &count));
-    assert(!input->alone || count <= 1);
-    infer_request_check_data(input->data, text);
-}
+#include "infer_schema.h"
 
 static void check(const struct infer_json *request, struct span text)
 {
-    assert(request->input_count <= schema.input_count && !request->output_count);
+    infer_schema_check(request, true);
     for (size_t i = 0; i < request->input_count; i++)
-        check_input(&request->inputs[i], text);
+        infer_request_check_data(request->inputs[i].data, text);
 }
 
 static bool read_request(struct span text, struct arena *arena, struct infer_json *request,
                          struct error *ret_error)
 {
-    return generate_json_read(text, &schema, arena, request, ret_error);
+    return generate_json_read(text, &infer_schema, arena, request, ret_error);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -79,17 +79,20 @@ static void write_again(struct json *json, struct arena *arena, bool is_string)
     buf_fini(&buf);
 }
 
+static bool skip_member(void *context, struct span key)
+{
+    return json_skip(context, NULL);
+}
+
 /* Visits what is at the reader, one level deep; deeper ones are skipped and visited by their spans.
  */
 static bool visit(struct json *json, struct arena *arena)
 {
-    struct span key, value;
+    struct span value;
     struct json inner;
     switch (json_peek(json)) {
     case JSON_OBJECT:
-        json_enter_object(json);
-        while (json_next_key(json, &key) && json_skip(json, &value))
-            ;
+        json_members(json, skip_member, json);
         break;
     case JSON_ARRAY:
         json_enter_array(json);
@@ -159,7 +162,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_init(&json, text, JSON_MAX_DEPTH, NULL, &error);
     bool skipped = json_skip(&json, NULL) && json_end(&json);
     json_init(&json, text, JSON_MAX_DEPTH, &arena, &error);
-    check(!visit(&json, &arena) || skipped);
+    bool visited = visit(&json, &arena);
+    check(!visited || skipped);
+    if (json_read_object(&json, text, &arena, &error, skip_member, &json))
+        check(visited);
     arena_fini(&arena);
     arena_init(&arena, 256, 1 << 24);
     json_init(&json, text, JSON_MAX_DEPTH, &arena, &error);

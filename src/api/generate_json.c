@@ -1,7 +1,7 @@
 /* Reading the JSON of a generate request; see generate_json.h. */
 #include "api/generate_json.h"
 
-#include "api/input_shape.h"
+#include "api/named_input.h"
 
 struct reader {
     struct infer_json_reader base;
@@ -10,28 +10,9 @@ struct reader {
 
 /* ---- keys ---- */
 
-static bool read_input(struct reader *reader, const struct tensor_info *info)
+static bool read_parameter(void *context, struct span key)
 {
-    struct json *json = &reader->base.json;
-    struct infer_json *request = reader->base.request;
-    for (size_t i = 0; i < request->input_count; i++) {
-        if (span_equal(request->inputs[i].name, info->name))
-            return json_fail(json, "input '%.*s' is given twice", SPAN_ARGS(info->name));
-    }
-    if (!arena_grow(reader->base.arena, (void **)&request->inputs, request->input_count,
-                    &request->input_capacity, sizeof *request->inputs))
-        return json_fail(json, "out of memory");
-    struct infer_json_input *input = &request->inputs[request->input_count];
-    *input = (struct infer_json_input){.name = info->name, .datatype = info->datatype};
-    input->alone = json_peek(json) != JSON_ARRAY;
-    if (!input_shape_find(json, info, &input->shape) || !json_skip(json, &input->data))
-        return false;
-    request->input_count++;
-    return true;
-}
-
-static bool read_parameter(struct reader *reader, struct span key)
-{
+    struct reader *reader = context;
     struct json *json = &reader->base.json;
     enum json_kind kind = json_peek(json);
     if (kind == JSON_NULL)
@@ -45,29 +26,20 @@ static bool read_parameter(struct reader *reader, struct span key)
     return infer_json_read_parameter(&reader->base, key);
 }
 
-static bool read_parameters(struct reader *reader)
+static bool read_member(void *context, struct span key)
 {
-    struct json *json = &reader->base.json;
-    struct span key;
-    json_enter_object(json);
-    while (json_next_key(json, &key) && read_parameter(reader, key))
-        continue;
-    return json_ok(json);
-}
-
-static bool read_member(struct reader *reader, struct span key)
-{
+    struct reader *reader = context;
     struct json *json = &reader->base.json;
     int input = schema_input(reader->schema, key);
     if (json_peek(json) == JSON_NULL)
         return json_null(json);
     if (input >= 0)
-        return read_input(reader, &reader->schema->inputs[input]);
+        return named_input_read(&reader->base, &reader->schema->inputs[input]);
     if (span_equal(key, SPAN("id")))
         return reader->base.request->id.data ? json_fail(json, "'id' is given twice")
                                              : infer_json_read_id(&reader->base);
     if (span_equal(key, SPAN("parameters")))
-        return read_parameters(reader);
+        return json_members(json, read_parameter, reader);
     return read_parameter(reader, key);
 }
 
@@ -76,13 +48,7 @@ bool generate_json_read(struct span text, const struct schema *schema, struct ar
 {
     struct infer_json request = {0};
     struct reader reader = {.base = {.arena = arena, .request = &request}, .schema = schema};
-    struct json *json = &reader.base.json;
-    struct span key;
-    json_init(json, text, JSON_MAX_DEPTH, arena, ret_error);
-    json_enter_object(json);
-    while (json_next_key(json, &key) && read_member(&reader, key))
-        continue;
-    if (!json_end(json))
+    if (!json_read_object(&reader.base.json, text, arena, ret_error, read_member, &reader))
         return false;
     *ret_request = request;
     return true;

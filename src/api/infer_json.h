@@ -54,7 +54,7 @@ bool infer_json_output_is_binary(const struct infer_json *request, size_t output
 bool infer_json_read(struct span text, struct arena *arena, struct infer_json *ret_request,
                      struct error *ret_error);
 
-/* ---- for generate_json.c, which reads the same of other JSON ---- */
+/* ---- for those who read the same of other JSON ---- */
 
 struct infer_json_reader {
     struct json json;

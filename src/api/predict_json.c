@@ -2,6 +2,7 @@
 #include "api/predict_json.h"
 
 #include "api/input_shape.h"
+#include "api/named_input.h"
 #include "base/map.h"
 #include "protocol/message_memory.h"
 
@@ -16,22 +17,6 @@ struct reader {
     bool given; /* instances or inputs have come */
 };
 
-/* ---- inputs ---- */
-
-/* Adds an input; its value and shape are the caller's to fill in. NULL without memory. */
-static struct infer_json_input *add_input(struct reader *reader, const struct tensor_info *info)
-{
-    struct infer_json *request = reader->base.request;
-    if (!arena_grow(reader->base.arena, (void **)&request->inputs, request->input_count,
-                    &request->input_capacity, sizeof *request->inputs)) {
-        json_fail(&reader->base.json, "out of memory");
-        return NULL;
-    }
-    struct infer_json_input *input = &request->inputs[request->input_count++];
-    *input = (struct infer_json_input){.name = info->name, .datatype = info->datatype};
-    return input;
-}
-
 /* ---- columns ---- */
 
 static bool fail_unknown(struct json *json, struct span key)
@@ -39,34 +24,12 @@ static bool fail_unknown(struct json *json, struct span key)
     return json_fail(json, "'%.*s' is no input of the model", SPAN_ARGS(key));
 }
 
-static bool read_column(struct reader *reader, struct span key)
+static bool read_column(void *context, struct span key)
 {
-    struct json *json = &reader->base.json;
-    const struct infer_json *request = reader->base.request;
-    int index = schema_input(reader->schema, key);
-    if (index < 0)
-        return fail_unknown(json, key);
-    for (size_t i = 0; i < request->input_count; i++) {
-        if (span_equal(request->inputs[i].name, key))
-            return json_fail(json, "input '%.*s' is given twice", SPAN_ARGS(key));
-    }
-    const struct tensor_info *info = &reader->schema->inputs[index];
-    struct infer_json_input *input = add_input(reader, info);
-    if (!input)
-        return false;
-    input->alone = json_peek(json) != JSON_ARRAY;
-    return input_shape_find(json, info, &input->shape) && json_skip(json, &input->data);
-}
-
-static bool read_columns(struct reader *reader)
-{
-    struct json *json = &reader->base.json;
-    struct span key;
-    reader->predict->by_columns = true;
-    json_enter_object(json);
-    while (json_next_key(json, &key) && read_column(reader, key))
-        continue;
-    return json_ok(json);
+    struct reader *reader = context;
+    int input = schema_input(reader->schema, key);
+    return input < 0 ? fail_unknown(&reader->base.json, key)
+                     : named_input_read(&reader->base, &reader->schema->inputs[input]);
 }
 
 /* ---- rows of values ---- */
@@ -96,7 +59,7 @@ static bool read_plain_rows(struct reader *reader)
                          "the model has %zu inputs: write each instance as an object with their "
                          "names",
                          reader->schema->input_count);
-    struct infer_json_input *input = add_input(reader, info);
+    struct infer_json_input *input = named_input_add(&reader->base, info);
     return input && input_shape_of_rows(json, info, &input->shape) && json_skip(json, &input->data);
 }
 
@@ -189,7 +152,7 @@ static bool take_columns(struct rows *rows)
         struct json json;
         if (!column->size)
             continue;
-        struct infer_json_input *input = add_input(reader, info);
+        struct infer_json_input *input = named_input_add(&reader->base, info);
         if (!input)
             return false;
         if (!buf_append_char(column, ']'))
@@ -234,28 +197,27 @@ static bool read_rows(struct reader *reader, struct span key)
 
 /* ---- the whole ---- */
 
-static bool read_parameters(struct reader *reader)
+static bool read_parameter(void *context, struct span key)
 {
-    struct json *json = &reader->base.json;
-    struct span key;
-    json_enter_object(json);
-    while (json_next_key(json, &key) && infer_json_read_parameter(&reader->base, key))
-        continue;
-    return json_ok(json);
+    return infer_json_read_parameter(context, key);
 }
 
-static bool read_member(struct reader *reader, struct span key)
+static bool read_member(void *context, struct span key)
 {
+    struct reader *reader = context;
     struct json *json = &reader->base.json;
     bool inputs = span_equal(key, SPAN("inputs"));
     if (span_equal(key, SPAN("parameters")))
-        return read_parameters(reader);
+        return json_members(json, read_parameter, &reader->base);
     if (!inputs && !span_equal(key, SPAN("instances")))
         return json_skip(json, NULL);
     if (reader->given)
         return json_fail(json, "'instances' or 'inputs' is given once");
     reader->given = true;
-    return inputs && json_peek(json) == JSON_OBJECT ? read_columns(reader) : read_rows(reader, key);
+    if (!inputs || json_peek(json) != JSON_OBJECT)
+        return read_rows(reader, key);
+    reader->predict->by_columns = true;
+    return json_members(json, read_column, reader);
 }
 
 bool predict_json_read(struct span text, const struct schema *schema, struct arena *arena,
@@ -268,14 +230,8 @@ bool predict_json_read(struct span text, const struct schema *schema, struct are
                             .predict = ret_predict,
                             .budget = budget,
                             .text_bytes = text.size};
-    struct json *json = &reader.base.json;
-    struct span key;
     *ret_predict = (struct predict_json){0};
-    json_init(json, text, JSON_MAX_DEPTH, arena, ret_error);
-    json_enter_object(json);
-    while (json_next_key(json, &key) && read_member(&reader, key))
-        continue;
-    if (!json_end(json))
+    if (!json_read_object(&reader.base.json, text, arena, ret_error, read_member, &reader))
         return false;
     if (!reader.given)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,

@@ -489,6 +489,22 @@ bool json_skip(struct json *json, struct span *ret_value)
     return true;
 }
 
+bool json_members(struct json *json, json_member *member, void *context)
+{
+    struct span key;
+    json_enter_object(json);
+    while (json_next_key(json, &key) && member(context, key))
+        continue;
+    return json_ok(json);
+}
+
+bool json_read_object(struct json *json, struct span text, struct arena *arena, struct error *error,
+                      json_member *member, void *context)
+{
+    json_init(json, text, JSON_MAX_DEPTH, arena, error);
+    return json_members(json, member, context) && json_end(json);
+}
+
 bool json_end(struct json *json)
 {
     if (json->failed)

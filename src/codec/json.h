@@ -84,6 +84,17 @@ bool json_enter_object(struct json *json);
  * in the arena. A key with \u0000 is refused: no name of ours has one. */
 bool json_next_key(struct json *json, struct span *ret_key);
 
+/* Reads the value of the member that `key` names. False, having failed, when there cannot be one.
+ */
+typedef bool json_member(void *context, struct span key);
+
+/* Reads an object, each member by a call. False after a failure. */
+bool json_members(struct json *json, json_member *member, void *context);
+
+/* Starts to read `text` as json_init does, and reads it as one object to its end. */
+bool json_read_object(struct json *json, struct span text, struct arena *arena, struct error *error,
+                      json_member *member, void *context);
+
 /* Enters an array, whose elements json_next_element then visits. */
 bool json_enter_array(struct json *json);
 
