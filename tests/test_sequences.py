@@ -7,6 +7,7 @@ import onnx
 import pytest
 import tensord
 from onnx import helper, numpy_helper
+from test_metrics import scrape, value as metric
 from tritonclient.utils import InferenceServerException
 
 from support import models, sequences
@@ -17,6 +18,7 @@ from support.server import Server
 from support.sequences import Grpc, Http, Stream, value
 
 OLDEST = {"oldest": {"max_candidate_sequences": 4}}
+LOST = "is over: its worker ended, and what it had come to is lost; begin it anew, with the START flag"
 NOT_STARTED = "must specify the START flag on the first request of the sequence"
 
 
@@ -271,6 +273,29 @@ def test_a_state_that_begins_with_a_file(server, tmp_path):
         assert status == 200 and body["outputs"][0]["data"] == total
 
 
+def test_states_that_grow_too_large_are_refused_and_counted(server, tmp_path):
+    """The state is twice as long with each request: after 22 of them it has 16 MiB."""
+    nodes = [helper.make_node("Concat", ["SEEN", "SEEN"], ["SEEN_OUT"], axis=0), helper.make_node("Size", ["SEEN"], ["TOTAL"])]
+    inputs, outputs = [models.tensor("SEEN", "INT32", ["n"])], [models.tensor("SEEN_OUT", "INT32", ["m"])]
+    doubling = models.model([*nodes, helper.make_node("Identity", ["INPUT"], ["SAME"])],
+                            [models.tensor("INPUT", "INT32", [1, 1]), *inputs],
+                            [models.tensor("TOTAL", "INT64", []), models.tensor("SAME", "INT32", [1, 1]), *outputs])
+    state = {"input_name": "SEEN", "output_name": "SEEN_OUT", "dims": [-1], "data_type": "TYPE_INT32"}
+    started = server(sequences.save(tmp_path, "doubling", doubling, sequence_batching={
+        "max_sequence_idle_microseconds": 60_000_000, "state": [state]})).wait_ready("doubling")
+    client = Http(started)
+    totals = [int(value(client.infer("doubling", 0, 1, at == 0))) for at in range(22)]
+    assert totals == [2**at for at in range(22)]
+    assert metric(scrape(started), "tensord_limit_hits_total", limit="sequence_states") == 0
+    with pytest.raises(InferenceServerException, match="the states of a sequence of model 'doubling' take 33554432 bytes"):
+        client.infer("doubling", 0, 1)
+    assert metric(scrape(started), "tensord_limit_hits_total", limit="sequence_states") == 1
+    with pytest.raises(InferenceServerException, match=NOT_STARTED):
+        client.infer("doubling", 0, 1)
+    assert value(client.infer("doubling", 0, 1, True)) == 1
+    client.close()
+
+
 # ---- a model in Python, which keeps its state itself ----
 
 ACCUMULATE = """
@@ -331,12 +356,18 @@ def test_a_sequence_stays_with_its_worker_and_ends_with_it(server, tmp_path):
     assert all(len(used) == 1 for used in workers.values())
     assert len(set.union(*workers.values())) == 2, "both workers have some"
     victim = workers[1]
-    with pytest.raises(InferenceServerException, match="ended"):
-        stream.infer("sticky", 666, 1)
+    stream.send("sticky", 666, 1)
+    stream.send("sticky", 1, 1)
+    for sentence in ("ended .*, and with it sequence 1: begin it anew", f"sequence 1 of model 'sticky' {LOST}"):
+        with pytest.raises(InferenceServerException, match=sentence):
+            stream.next()
     for name in range(1, 7):
         if workers[name] == victim:
-            with pytest.raises(InferenceServerException, match=NOT_STARTED):
-                stream.infer("sticky", name, name)
+            for _ in range(2):
+                with pytest.raises(InferenceServerException, match=LOST):
+                    stream.infer("sticky", name, name)
+            status, body = ask(started, "sticky", sequence_id=name)
+            assert status == 409 and LOST in body["error"]
             assert value(stream.infer("sticky", name, name, True, True)) == name
         else:
             assert value(stream.infer("sticky", name, name, end=True)) == 6 * name

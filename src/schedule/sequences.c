@@ -16,6 +16,7 @@ void sequences_init(struct sequences *sequences, const struct sequences_events *
     list_init(&sequences->ready);
     list_init(&sequences->backlog);
     list_init(&sequences->idle);
+    list_init(&sequences->lost);
 }
 
 void sequences_bound(struct sequences *sequences, uint32_t places, bool numbered, uint64_t idle_ns)
@@ -29,7 +30,7 @@ void sequences_bound(struct sequences *sequences, uint32_t places, bool numbered
 
 size_t sequences_count(const struct sequences *sequences)
 {
-    return sequences->by_key.count;
+    return sequences->by_key.count - sequences->lost_count;
 }
 
 /* ---- places ---- */
@@ -89,12 +90,20 @@ static void end(const struct sequences *sequences, struct sequence *sequence)
     sequence->begun = false;
 }
 
+/* Takes it out of the list that it is in. */
+static void unlist(struct sequences *sequences, struct sequence *sequence)
+{
+    list_remove(&sequence->link);
+    sequences->lost_count -= sequence->remembered;
+    sequence->remembered = false;
+}
+
 static void forget(struct sequences *sequences, struct sequence *sequence)
 {
     assert(list_empty(&sequence->waiting) && !sequence->turn);
     end(sequences, sequence);
     leave_place(sequences, sequence);
-    list_remove(&sequence->link);
+    unlist(sequences, sequence);
     map_remove(&sequences->by_key, key_of(sequence));
     free(sequence);
 }
@@ -104,13 +113,25 @@ static struct sequence_request *first_of(const struct sequence *sequence)
     return list_entry(list_first(&sequence->waiting), struct sequence_request, link);
 }
 
+static void remember(struct sequences *sequences, struct sequence *sequence, uint64_t now_ns)
+{
+    if (sequences->lost_count == SEQUENCES_MAX_LOST)
+        forget(sequences, list_entry(list_first(&sequences->lost), struct sequence, link));
+    sequence->idle_since_ns = now_ns;
+    sequence->remembered = true;
+    sequences->lost_count++;
+    list_add(&sequences->lost, &sequence->link);
+}
+
 /* Puts it where it belongs, now that it is not what it was. It may be gone then. */
 static void settle(struct sequences *sequences, struct sequence *sequence, uint64_t now_ns)
 {
-    list_remove(&sequence->link);
+    unlist(sequences, sequence);
     if (sequence->turn)
         return;
-    if (list_empty(&sequence->waiting) && !sequence->begun) {
+    if (list_empty(&sequence->waiting) && !sequence->begun && sequence->lost) {
+        remember(sequences, sequence, now_ns);
+    } else if (list_empty(&sequence->waiting) && !sequence->begun) {
         forget(sequences, sequence);
     } else if (list_empty(&sequence->waiting)) {
         sequence->idle_since_ns = now_ns;
@@ -158,6 +179,7 @@ void sequences_remove_worker(struct sequences *sequences, struct sequence_worker
     list_each(link, &worker->sequences)
     {
         struct sequence *sequence = list_entry(link, struct sequence, worker_link);
+        sequence->lost |= sequence->begun;
         end(sequences, sequence);
         leave_place(sequences, sequence);
         if (sequence->turn && sequence->turn->state == SEQUENCE_HAS_TURN)
@@ -209,7 +231,7 @@ enum sequences_verdict sequences_submit(struct sequences *sequences,
     size_t key_size = write_key(id, key);
     struct sequence *sequence = map_get(&sequences->by_key, (struct span){key, key_size});
     if (!request->starts && (!sequence || !is_open(sequence)))
-        return SEQUENCES_NOT_STARTED;
+        return sequence && sequence->lost ? SEQUENCES_LOST : SEQUENCES_NOT_STARTED;
     if (!sequence)
         sequence = make(sequences, key, key_size);
     if (!sequence)
@@ -240,6 +262,7 @@ static void let_go(struct sequences *sequences, struct sequence_request *request
     struct sequence *sequence = request->sequence;
     take_out(request, SEQUENCE_NONE);
     request->sequence = NULL;
+    request->lost = sequence->lost;
     settle(sequences, sequence, now_ns);
 }
 
@@ -288,6 +311,7 @@ void sequences_run(struct sequence_request *request)
     assert(request->state == SEQUENCE_HAS_TURN && request->sequence->worker);
     request->state = SEQUENCE_RUNS;
     request->sequence->begun = true;
+    request->sequence->lost = false;
 }
 
 void sequences_answered(struct sequences *sequences, struct sequence_request *request, bool broken,
@@ -307,9 +331,10 @@ void sequences_answered(struct sequences *sequences, struct sequence_request *re
 
 /* ---- time ---- */
 
-uint64_t sequences_expires_ns(const struct sequences *sequences)
+/* When the first of a list has been there for too long. */
+static uint64_t expires_ns(const struct sequences *sequences, const struct list *list)
 {
-    const struct list_link *first = list_first(&sequences->idle);
+    const struct list_link *first = list_first(list);
     if (!first)
         return CLOCK_NEVER;
     uint64_t since_ns = list_entry(first, struct sequence, link)->idle_since_ns;
@@ -317,8 +342,21 @@ uint64_t sequences_expires_ns(const struct sequences *sequences)
                                                        : since_ns + sequences->idle_ns;
 }
 
+uint64_t sequences_expires_ns(const struct sequences *sequences)
+{
+    uint64_t idle_ns = expires_ns(sequences, &sequences->idle);
+    uint64_t lost_ns = expires_ns(sequences, &sequences->lost);
+    return idle_ns < lost_ns ? idle_ns : lost_ns;
+}
+
+static void expire(struct sequences *sequences, struct list *list, uint64_t now_ns)
+{
+    while (expires_ns(sequences, list) <= now_ns)
+        forget(sequences, list_entry(list_first(list), struct sequence, link));
+}
+
 void sequences_expire(struct sequences *sequences, uint64_t now_ns)
 {
-    while (sequences_expires_ns(sequences) <= now_ns)
-        forget(sequences, list_entry(list_first(&sequences->idle), struct sequence, link));
+    expire(sequences, &sequences->idle, now_ns);
+    expire(sequences, &sequences->lost, now_ns);
 }

@@ -17,6 +17,10 @@
  * A request that leaves before it has run has changed nothing, and its sequence goes on without it;
  * unless it was the first: then the sequence has not begun, and those that follow are refused.
  *
+ * With a worker, what its sequences have come to is lost. They are remembered for as long as they
+ * might have been idle, SEQUENCES_MAX_LOST of them at most, so that those who go on with one are
+ * told so.
+ *
  * Pure: requests, workers and the time go in, decisions come out. A sequence is an allocation. */
 #ifndef TENSORD_SCHEDULE_SEQUENCES_H
 #define TENSORD_SCHEDULE_SEQUENCES_H
@@ -25,7 +29,11 @@
 #include "base/map.h"
 #include "base/sequence.h"
 
-enum { SEQUENCES_MAX_ROWS = 64, SEQUENCE_KEY_BYTES = SEQUENCE_MAX_ID + 1 };
+enum {
+    SEQUENCES_MAX_ROWS = 64,
+    SEQUENCES_MAX_LOST = 4096,
+    SEQUENCE_KEY_BYTES = SEQUENCE_MAX_ID + 1
+};
 
 struct sequence;
 
@@ -36,6 +44,7 @@ struct sequence_request {
     bool starts, ends;
     /* The sequences' own; may be read. */
     enum sequence_turn state;
+    bool lost;                  /* it is out (SEQUENCE_NONE), as its sequence was lost */
     struct sequence *sequence;  /* NULL: it is of none, or not any more */
     struct list_link link;      /* in the sequence's `waiting` */
     struct list_link wait_link; /* in all that wait */
@@ -58,8 +67,10 @@ struct sequence {
     struct sequence_worker *worker; /* NULL: it has no place */
     uint32_t row;                   /* of its worker's places, where they are numbered */
     bool begun;                     /* a request of it has run */
+    bool lost;                      /* it had begun, and its worker has gone */
+    bool remembered;                /* for no more than that: it is in `lost` */
     uint64_t idle_since_ns;
-    struct list_link link; /* in `ready`, `backlog` or `idle` */
+    struct list_link link; /* in `ready`, `backlog`, `idle` or `lost` */
     struct list_link worker_link;
     void *data; /* the owner's: what the sequence has come to; given up by `ended` */
 };
@@ -84,6 +95,8 @@ struct sequences {
     struct list ready;    /* sequences whose next request may be looked at */
     struct list backlog;  /* that wait for a place */
     struct list idle;     /* that hold a place and have no request, longest first */
+    struct list lost;     /* that are remembered, as they were lost, longest first */
+    size_t lost_count;
 };
 
 /* No sequences, no workers. numbered: at most SEQUENCES_MAX_ROWS places. */
@@ -95,7 +108,7 @@ void sequences_bound(struct sequences *sequences, uint32_t places, bool numbered
 /* Ends all of them; none has a request. */
 void sequences_fini(struct sequences *sequences);
 
-/* Sequences that are known now. */
+/* Sequences that go on, or have requests. */
 size_t sequences_count(const struct sequences *sequences);
 
 /* A worker has come, and has gone with all that it knew of its sequences. */
@@ -105,6 +118,7 @@ void sequences_remove_worker(struct sequences *sequences, struct sequence_worker
 
 enum sequences_verdict {
     SEQUENCES_TAKEN,
+    SEQUENCES_LOST,        /* it goes on with a sequence whose worker has gone */
     SEQUENCES_NOT_STARTED, /* its sequence has not begun, or is over, and it is no first request */
     SEQUENCES_NO_MEMORY,
 };
@@ -130,7 +144,7 @@ void sequences_run(struct sequence_request *request);
 void sequences_answered(struct sequences *sequences, struct sequence_request *request, bool broken,
                         uint64_t now_ns);
 
-/* Drops what has been idle for too long. */
+/* Drops what has been idle, or lost, for too long. */
 void sequences_expire(struct sequences *sequences, uint64_t now_ns);
 
 /* When sequences_expire is to be called; CLOCK_NEVER: not. */

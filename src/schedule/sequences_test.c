@@ -227,10 +227,67 @@ static void a_worker_takes_its_sequences_with_it(void **state)
     sequences_answered(&sequences, &requests[2], false, 0);
     assert_ptr_equal(sequences_next(&sequences, 0), &requests[3]);
     assert_int_equal(requests[3].state, SEQUENCE_NONE);
+    assert_true(requests[3].lost);
     expect_none();
     add_worker(1);
     execute(1, 0);
     execute(4, 0);
+}
+
+/* Those that are remembered count for nothing but to tell what became of them. */
+static void what_was_lost_is_remembered_for_a_while(void **state)
+{
+    add_worker(0);
+    submit(0, 1, "s");
+    execute(0, 0);
+    submit(1, 2, "s");
+    expect_next(1); /* it has not begun */
+    sequences_remove_worker(&sequences, &workers[0], 10);
+    assert_int_equal(sequences_count(&sequences), 1);
+    sequences_leave(&sequences, &requests[1], 10);
+    assert_int_equal(sequences_count(&sequences), 0);
+    assert_int_equal(submit(2, 1, ""), SEQUENCES_LOST);
+    assert_int_equal(submit(2, 1, "e"), SEQUENCES_LOST);
+    assert_int_equal(submit(3, 2, ""), SEQUENCES_NOT_STARTED);
+    assert_int_equal(submit(4, 1, "s"), SEQUENCES_TAKEN); /* which leaves before it has run */
+    assert_int_equal(sequences_count(&sequences), 1);
+    sequences_leave(&sequences, &requests[4], 20);
+    assert_int_equal(submit(2, 1, ""), SEQUENCES_LOST);
+    assert_int_equal(sequences_expires_ns(&sequences), 20 + IDLE_NS);
+    sequences_expire(&sequences, 19 + IDLE_NS);
+    assert_int_equal(submit(2, 1, ""), SEQUENCES_LOST);
+    sequences_expire(&sequences, 20 + IDLE_NS);
+    assert_int_equal(submit(2, 1, ""), SEQUENCES_NOT_STARTED);
+    assert_int_equal(sequences_expires_ns(&sequences), CLOCK_NEVER);
+}
+
+static void what_was_lost_may_begin_anew(void **state)
+{
+    add_worker(0);
+    submit(0, 1, "s");
+    execute(0, 0);
+    sequences_remove_worker(&sequences, &workers[0], 0);
+    add_worker(1);
+    submit(1, 1, "s");
+    submit(2, 1, "e");
+    execute(1, 0);
+    execute(2, 0);
+    assert_int_equal(submit(3, 1, ""), SEQUENCES_NOT_STARTED);
+    assert_int_equal(sequences_count(&sequences), 0);
+}
+
+static void no_more_are_remembered_than_the_bound(void **state)
+{
+    for (uint64_t name = 1; name <= SEQUENCES_MAX_LOST + 2; name++) {
+        memset(&workers[0], 0, sizeof workers[0]);
+        add_worker(0);
+        submit(0, name, "s");
+        execute(0, 0);
+        sequences_remove_worker(&sequences, &workers[0], 0);
+    }
+    assert_int_equal(sequences.by_key.count, SEQUENCES_MAX_LOST);
+    assert_int_equal(submit(0, 2, ""), SEQUENCES_NOT_STARTED);
+    assert_int_equal(submit(0, 3, ""), SEQUENCES_LOST);
 }
 
 static void workers_share(void **state)
@@ -265,6 +322,9 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_leaves_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_worker_takes_its_sequences_with_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_lost_is_remembered_for_a_while, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_lost_may_begin_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_more_are_remembered_than_the_bound, set_up, tear_down),
         cmocka_unit_test_setup_teardown(workers_share, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,25 +238,33 @@ static const struct channel_events events = {
 
 /* ---- the process ---- */
 
-/* Answers what was with the worker: it may be sent again, by the client who knows whether that is
- * safe; where the worker was good and it is known to be safe, it is sent again from here.
- * INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow.
- */
-static void fail_requests(struct replica *replica, const char *reason)
+/* INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow. */
+static void fail_request(const struct replica *replica, struct inference *inference,
+                         const char *reason)
 {
     struct channel_response response = {.final = true};
+    if (replica->seated)
+        stateful_broken_off(inference, reason, &response.error);
+    else
+        error_set(&response.error, ERROR_INTERRUPTED,
+                  "the worker of model '%.*s' ended (%s); the request may be sent again",
+                  SPAN_ARGS(replica->generation->spec.name), reason);
+    inference_answer(inference, &response);
+}
+
+/* Answers what was with the worker: it may be sent again, by the client who knows whether that is
+ * safe; where the worker was good and it is known to be safe, it is sent again from here. */
+static void fail_requests(struct replica *replica, const char *reason)
+{
     struct channel_request *request;
     size_t position = 0;
-    error_set(&response.error, ERROR_INTERRUPTED,
-              "the worker of model '%.*s' ended (%s); the request may be sent again",
-              SPAN_ARGS(replica->generation->spec.name), reason);
     while ((request = channel_next_request(replica->channel, &position))) {
         struct inference *inference = list_entry(request, struct inference, request);
         request->channel = NULL;
         if (inference->fills)
             filler_free(inference);
         else if (!replica->replaced || !generation_repeat(replica->generation, inference))
-            inference_answer(inference, &response);
+            fail_request(replica, inference, reason);
     }
 }
 

@@ -368,6 +368,25 @@ static bool check_id(const struct stateful *stateful, const struct sequence_id *
                      SPAN_ARGS(name_of(stateful)), most_id(control->datatype));
 }
 
+static void say_id(const struct sequence_id *id, char *text, size_t size)
+{
+    if (id->number)
+        snprintf(text, size, "%" PRIu64, id->number);
+    else
+        snprintf(text, size, "%.*s", SPAN_ARGS(id->text));
+}
+
+void stateful_broken_off(const struct inference *inference, const char *reason,
+                         struct error *ret_error)
+{
+    char id[SEQUENCE_MAX_ID + 1];
+    say_id(&inference->sequence.id, id, sizeof id);
+    error_set(ret_error, inference->sequence.starts ? ERROR_INTERRUPTED : ERROR_CONFLICT,
+              "the worker of model '%.*s' ended (%s), and with it sequence %s: begin it anew, with "
+              "the START flag",
+              SPAN_ARGS(inference->generation->spec.name), reason, id);
+}
+
 bool stateful_check(const struct inference *inference, struct error *ret_error)
 {
     const struct stateful *stateful = stateful_of(inference);
@@ -388,14 +407,6 @@ bool stateful_check(const struct inference *inference, struct error *ret_error)
                      SPAN_ARGS(name_of(stateful)));
 }
 
-static void say_id(const struct sequence_id *id, char *text, size_t size)
-{
-    if (id->number)
-        snprintf(text, size, "%" PRIu64, id->number);
-    else
-        snprintf(text, size, "%.*s", SPAN_ARGS(id->text));
-}
-
 static bool not_started(const struct inference *inference, struct error *ret_error)
 {
     char id[SEQUENCE_MAX_ID + 1];
@@ -403,6 +414,16 @@ static bool not_started(const struct inference *inference, struct error *ret_err
     return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                      "inference request for sequence %s to model '%.*s' must specify the START "
                      "flag on the first request of the sequence",
+                     id, SPAN_ARGS(inference->generation->spec.name));
+}
+
+static bool lost(const struct inference *inference, struct error *ret_error)
+{
+    char id[SEQUENCE_MAX_ID + 1];
+    say_id(&inference->sequence.id, id, sizeof id);
+    return error_set(ret_error, ERROR_CONFLICT,
+                     "sequence %s of model '%.*s' is over: its worker ended, and what it had come "
+                     "to is lost; begin it anew, with the START flag",
                      id, SPAN_ARGS(inference->generation->spec.name));
 }
 
@@ -414,6 +435,8 @@ bool stateful_submit(struct inference *inference, struct error *ret_error)
     switch (sequences_submit(&stateful->sequences, &inference->turn, &inference->sequence.id)) {
     case SEQUENCES_TAKEN:
         return true;
+    case SEQUENCES_LOST:
+        return lost(inference, ret_error);
     case SEQUENCES_NOT_STARTED:
         return not_started(inference, ret_error);
     case SEQUENCES_NO_MEMORY:
@@ -527,7 +550,9 @@ struct inference *stateful_next(struct stateful *stateful, struct error *ret_err
         return NULL;
     struct inference *inference = inference_of(request);
     *ret_error = (struct error){.code = ERROR_OK};
-    if (request->state == SEQUENCE_NONE)
+    if (request->state == SEQUENCE_NONE && request->lost)
+        lost(inference, ret_error);
+    else if (request->state == SEQUENCE_NONE)
         not_started(inference, ret_error);
     else
         put_inputs(inference, ret_error);

@@ -66,6 +66,10 @@ bool stateful_bind(struct stateful *stateful, struct schema *schema, struct erro
 /* Checks what a request says of its sequence, as far as the model is known. */
 bool stateful_check(const struct inference *inference, struct error *ret_error);
 
+/* The error of a request whose worker ended while it ran. */
+void stateful_broken_off(const struct inference *inference, const char *reason,
+                         struct error *ret_error);
+
 /* A request that was checked waits in its sequence now, or is refused. */
 bool stateful_submit(struct inference *inference, struct error *ret_error);
 

@@ -58,11 +58,13 @@ static void place(struct states *states, size_t at, uint64_t size, uint64_t *tot
 static bool take_piece(struct states *states, size_t count, uint64_t total, struct error *ret_error)
 {
     struct generation *generation = states->generation;
-    if (total > STATES_MOST_BYTES)
+    if (total > STATES_MOST_BYTES) {
+        limit_hit(LIMIT_sequence_states);
         return error_set(
             ret_error, ERROR_TOO_LARGE,
             "the states of a sequence of model '%.*s' take %llu bytes; %d are the most",
             SPAN_ARGS(generation->spec.name), (unsigned long long)total, STATES_MOST_BYTES);
+    }
     if (!admission_grow(&generation->admission, &states->share, total) ||
         !tensor_memory_alloc(generation->memory, total, &states->piece, NULL))
         return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,

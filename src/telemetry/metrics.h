@@ -42,6 +42,7 @@
     ROW(queue_wait_ms, "a request would have waited too long for its turn")                        \
     ROW(memory_limit_mib, "a model's tensors in use were too many")                                \
     ROW(memory_wait_ms, "a request waited too long for a model's tensors in use")                  \
+    ROW(sequence_states, "the states of a sequence took more than 16 MiB")                         \
     ROW(cache_memory_mib, "a kept answer made room for another, or one found none")                \
     ROW(cache_entry_kib, "an answer, or its inputs, were too large to be kept")                    \
     ROW(load_timeout_ms, "a model took too long to load")                                          \
