@@ -59,13 +59,10 @@ static unsigned width_of(const struct learner *learner, double at_once)
 
 static void use_point(struct learner *learner, unsigned size, unsigned width)
 {
-    uint64_t slots = learner->slots;
     learner->size = (uint8_t)size;
     learner->width = (uint8_t)width;
     learner->rows = size == largest_size(learner) ? learner->max_rows : UINT64_C(1) << size;
     learner->slots = width == largest_width(learner) ? learner->max_slots : UINT64_C(1) << width;
-    if (learner->slots != slots)
-        learner->mixed = learner->slots > slots ? learner->slots : slots;
 }
 
 void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots, bool all_slots)
@@ -75,7 +72,6 @@ void learner_init(struct learner *learner, uint64_t max_rows, uint64_t max_slots
     learner->max_slots = max_slots ? max_slots : 1;
     learner->all_slots = all_slots;
     use_point(learner, largest_size(learner), largest_width(learner));
-    learner->mixed = 0;
 }
 
 /* ---- what is known ---- */
@@ -232,10 +228,6 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
     learner->executions++;
     if (rows == 0 || at_once < 1 || duration_ns == 0)
         return;
-    if (learner->mixed > 0) {
-        learner->mixed--;
-        return;
-    }
     bool learned = add_sample(learner, &learner->cells[size][width],
                               (float)((double)duration_ns / ((double)rows * at_once)));
     if (learner->trial_left) {

@@ -5,8 +5,7 @@
  * a row costs there: what an execution took, divided by its rows and by how many executions ran at
  * once meanwhile. That is the time between two rows' ends, so it counts all that keeps a slot busy.
  * The median of the last few measurements stands for a point: one that was slow because memory was
- * made or code compiled, or because the machine had other things to do, does not count. Where the
- * number of slots changes, the first executions overlap with some of before, and do not count.
+ * made or code compiled, or because the machine had other things to do, does not count.
  *
  * The point in use is the smallest that is within a fiftieth of the cheapest known; beyond all that
  * is known, whatever comes is executed as it comes, in all slots, and so becomes known. While
@@ -48,7 +47,6 @@ struct learner {
     uint8_t trial_left;  /* executions that the running one has left; 0: none runs */
     uint8_t trial_new;   /* samples that it has got */
     uint8_t trial_size, trial_width;
-    uint64_t mixed; /* executions still to end that may overlap with some of other slots */
 };
 
 /* What is known of one point, to be kept over restarts. */

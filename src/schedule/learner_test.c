@@ -114,25 +114,6 @@ static void one_at_a_time(void **state)
     assert_true(share_of_best(likes_to_be_alone, 1000, 0) > 0.95);
 }
 
-/* Two at once are a tenth cheaper, but not while one of them still has all processors: those that
- * run when the number of slots changes, and those that start beside them, take half as long again.
- */
-static void what_overlaps_with_before_does_not_count(void **state)
-{
-    uint64_t slots = learner.slots, mixed = 0;
-    for (int i = 0; i < 8; i++) /* from before this was so */
-        learner_observe(&learner, 1, i % 2 ? 2 : 1, i % 2 ? 3000000 : 1000000, true);
-    for (int i = 0; i < 400; i++) {
-        if (learner.slots != slots)
-            mixed = 2;
-        slots = learner.slots;
-        double time_ns = (slots == 2 ? 1.8e6 : 1e6) * (mixed > 0 ? 1.5 : 1);
-        mixed -= mixed > 0;
-        learner_observe(&learner, 1, (double)slots, (uint64_t)time_ns, true);
-    }
-    assert_int_equal(learner.slots, 2);
-}
-
 static void slots_may_be_given(void **state)
 {
     learner_init(&learner, MANY, CORES, true);
@@ -264,7 +245,6 @@ int main(void)
         cmocka_unit_test_setup(single_rows_in_two_slots, set_up),
         cmocka_unit_test_setup(batches, set_up),
         cmocka_unit_test_setup(one_at_a_time, set_up),
-        cmocka_unit_test_setup(what_overlaps_with_before_does_not_count, set_up),
         cmocka_unit_test_setup(slots_may_be_given, set_up),
         cmocka_unit_test_setup(noise_does_not_mislead_it, set_up),
         cmocka_unit_test_setup(it_follows_a_change, set_up),

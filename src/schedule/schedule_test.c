@@ -514,6 +514,28 @@ static void executions_teach(void **state)
     assert_int_equal(learner_execution_ns(&schedule.learner, 4), 8 * MS);
 }
 
+/* Executions of 8 ms each, and so much time between them, in which requests wait. */
+static uint64_t cost_with_gaps_ns(uint64_t gap_ns)
+{
+    begin(&plain, 8, 1);
+    add();
+    for (int i = 0; i < 4; i++) {
+        struct schedule_run run;
+        schedule_start(&schedule, &run, 1, 1, now_ns);
+        now_ns += 8 * MS;
+        schedule_end(&schedule, &run, false, now_ns);
+        now_ns += gap_ns;
+    }
+    return learner_row_ns(&schedule.learner);
+}
+
+static void the_way_to_the_next_execution_is_counted(void **state)
+{
+    assert_int_equal(cost_with_gaps_ns(0), 8 * MS);
+    assert_int_equal(cost_with_gaps_ns(2 * MS), 10 * MS);
+    assert_int_equal(cost_with_gaps_ns(3 * MS), 8 * MS); /* that was something else */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup(a_full_queue_refuses_and_says_when_to_come_back, set_up),
         cmocka_unit_test_setup(a_level_may_have_a_bound_of_its_own, set_up),
         cmocka_unit_test_setup(what_is_counted_anew_is_not_too_late_any_more, set_up),
+        cmocka_unit_test_setup(the_way_to_the_next_execution_is_counted, set_up),
         cmocka_unit_test_setup(what_would_be_too_late_is_refused_at_once, set_up),
         cmocka_unit_test_setup(waits_may_be_bounded, set_up),
         cmocka_unit_test_setup(deadlines_end_waiting, set_up),
