@@ -43,14 +43,6 @@ void audit_close(struct audit *audit)
         close(audit->fd);
 }
 
-/* Text of others may be no UTF-8; it must not spoil the line. */
-static void put(struct json_writer *json, const char *key, struct span text)
-{
-    json_put_key(json, span_of(key));
-    if (!json_put_string(json, text))
-        json_put_string(json, SPAN("?"));
-}
-
 static void write_file(struct audit *audit, const struct event *event)
 {
     struct json_writer json;
@@ -61,15 +53,15 @@ static void write_file(struct audit *audit, const struct event *event)
         buf_append_char(&line, '\n');
     json_writer_init(&json, &line);
     json_put_object(&json);
-    put(&json, "time", span_of(date_format(time(NULL), date)));
-    put(&json, "action", span_of(event->action));
-    put(&json, "object", event->object);
-    put(&json, "caller", span_of(event->caller));
-    put(&json, "name", event->name);
-    put(&json, "peer", span_of(event->peer));
-    put(&json, "result", span_of(event->result));
+    json_put_member_string(&json, SPAN("time"), span_of(date_format(time(NULL), date)));
+    json_put_member_string(&json, SPAN("action"), span_of(event->action));
+    json_put_member_string(&json, SPAN("object"), event->object);
+    json_put_member_string(&json, SPAN("caller"), span_of(event->caller));
+    json_put_member_string(&json, SPAN("name"), event->name);
+    json_put_member_string(&json, SPAN("peer"), span_of(event->peer));
+    json_put_member_string(&json, SPAN("result"), span_of(event->result));
     if (event->request_id.size)
-        put(&json, "request_id", event->request_id);
+        json_put_member_string(&json, SPAN("request_id"), event->request_id);
     json_put_object_end(&json);
     buf_append_char(&line, '\n');
     ssize_t size = buf_ok(&line) ? write(audit->fd, line.data, line.size) : 0;

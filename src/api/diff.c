@@ -5,26 +5,6 @@
 #include "codec/json_writer.h"
 #include "serving/shadow.h"
 
-static void put_number(struct json_writer *json, struct span key, uint64_t number)
-{
-    json_put_key(json, key);
-    json_put_u64(json, number);
-}
-
-static void put_double(struct json_writer *json, struct span key, double number)
-{
-    json_put_key(json, key);
-    json_put_double(json, number);
-}
-
-/* What a worker says may be no text. */
-static void put_text(struct json_writer *json, struct span key, const char *text)
-{
-    json_put_key(json, key);
-    if (!json_put_string(json, span_of(text)))
-        json_put_string(json, SPAN("?"));
-}
-
 static void put_skipped(struct json_writer *json, const struct shadow_report *report)
 {
     static const char *const names[] = {
@@ -36,7 +16,7 @@ static void put_skipped(struct json_writer *json, const struct shadow_report *re
     json_put_key(json, SPAN("skipped"));
     json_put_object(json);
     for (size_t i = 0; i < SHADOW_SKIP_COUNT; i++)
-        put_number(json, span_of(names[i]), report->skipped[i]);
+        json_put_member_u64(json, span_of(names[i]), report->skipped[i]);
     json_put_object_end(json);
 }
 
@@ -46,39 +26,40 @@ static void put_side(struct json_writer *json, struct span key, const struct sum
 {
     json_put_key(json, key);
     json_put_object(json);
-    put_number(json, SPAN("answered"), answered);
-    put_number(json, SPAN("failed"), failed);
-    put_double(json, SPAN("p50_ms"), (double)summary_quantile(durations, 0.5) / 1e6);
-    put_double(json, SPAN("p99_ms"), (double)summary_quantile(durations, 0.99) / 1e6);
+    json_put_member_u64(json, SPAN("answered"), answered);
+    json_put_member_u64(json, SPAN("failed"), failed);
+    json_put_member_double(json, SPAN("p50_ms"), (double)summary_quantile(durations, 0.5) / 1e6);
+    json_put_member_double(json, SPAN("p99_ms"), (double)summary_quantile(durations, 0.99) / 1e6);
     json_put_object_end(json);
 }
 
 static void put_tensor(struct json_writer *json, const struct shadow_tensor *tensor)
 {
     json_put_object(json);
-    put_text(json, SPAN("name"), tensor->name);
-    put_text(json, SPAN("datatype"), datatype_name(tensor->datatype));
-    put_number(json, SPAN("answers"), tensor->answers);
-    put_number(json, SPAN("different"), tensor->different);
-    put_number(json, SPAN("incomparable"), tensor->incomparable);
-    put_number(json, SPAN("elements"), tensor->elements);
-    put_number(json, SPAN("unequal"), tensor->unequal);
-    put_double(json, SPAN("max_absolute"), tensor->max_absolute);
-    put_double(json, SPAN("max_relative"), tensor->max_relative);
+    json_put_member_string(json, SPAN("name"), span_of(tensor->name));
+    json_put_member_string(json, SPAN("datatype"), span_of(datatype_name(tensor->datatype)));
+    json_put_member_u64(json, SPAN("answers"), tensor->answers);
+    json_put_member_u64(json, SPAN("different"), tensor->different);
+    json_put_member_u64(json, SPAN("incomparable"), tensor->incomparable);
+    json_put_member_u64(json, SPAN("elements"), tensor->elements);
+    json_put_member_u64(json, SPAN("unequal"), tensor->unequal);
+    json_put_member_double(json, SPAN("max_absolute"), tensor->max_absolute);
+    json_put_member_double(json, SPAN("max_relative"), tensor->max_relative);
     json_put_object_end(json);
 }
 
 static void put_report(struct json_writer *json, const struct shadow_report *report)
 {
-    put_double(json, SPAN("seconds"),
-               report->since_ns ? (double)(clock_now_ns() - report->since_ns) / 1e9 : 0);
-    put_number(json, SPAN("copied"), report->copied);
-    put_number(json, SPAN("equal"), report->equal);
-    put_number(json, SPAN("different"), report->different);
+    json_put_member_double(json, SPAN("seconds"),
+                           report->since_ns ? (double)(clock_now_ns() - report->since_ns) / 1e9
+                                            : 0);
+    json_put_member_u64(json, SPAN("copied"), report->copied);
+    json_put_member_u64(json, SPAN("equal"), report->equal);
+    json_put_member_u64(json, SPAN("different"), report->different);
     put_skipped(json, report);
     put_side(json, SPAN("primary"), &report->primary, report->answered, report->primary_failed);
     put_side(json, SPAN("shadow"), &report->shadow, report->shadow_answered, report->failed);
-    put_text(json, SPAN("last_failure"), report->failure);
+    json_put_member_string(json, SPAN("last_failure"), span_of(report->failure));
     json_put_key(json, SPAN("tensors"));
     json_put_array(json);
     for (size_t i = 0; i < report->tensor_count; i++)
@@ -106,9 +87,8 @@ void serve_diff(struct api_call *call)
     const struct shadow_report *report = shadow_report_of(model);
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("name"));
-    json_put_string(&json, model->name);
-    put_number(&json, SPAN("version"), model->routing.now.shadow);
+    json_put_member_string(&json, SPAN("name"), model->name);
+    json_put_member_u64(&json, SPAN("version"), model->routing.now.shadow);
     put_report(&json, report ? report : &nothing);
     json_put_object_end(&json);
     reply_json(call, 200);

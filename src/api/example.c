@@ -59,10 +59,8 @@ static void put_input(struct json_writer *json, const struct tensor_info *info)
 {
     uint64_t count = count_from(json, info, 0);
     json_put_object(json);
-    json_put_key(json, SPAN("name"));
-    json_put_string(json, info->name);
-    json_put_key(json, SPAN("datatype"));
-    json_put_string(json, span_of(datatype_name(info->datatype)));
+    json_put_member_string(json, SPAN("name"), info->name);
+    json_put_member_string(json, SPAN("datatype"), span_of(datatype_name(info->datatype)));
     json_put_key(json, SPAN("shape"));
     json_put_array(json);
     for (uint32_t i = 0; i < info->shape.ndim; i++)
@@ -81,12 +79,9 @@ static void put_sequence(struct json_writer *json)
 {
     json_put_key(json, SPAN("parameters"));
     json_put_object(json);
-    json_put_key(json, SPAN("sequence_id"));
-    json_put_u64(json, 1);
-    json_put_key(json, SPAN("sequence_start"));
-    json_put_bool(json, true);
-    json_put_key(json, SPAN("sequence_end"));
-    json_put_bool(json, true);
+    json_put_member_u64(json, SPAN("sequence_id"), 1);
+    json_put_member_bool(json, SPAN("sequence_start"), true);
+    json_put_member_bool(json, SPAN("sequence_end"), true);
     json_put_object_end(json);
 }
 

@@ -14,11 +14,9 @@ static void write_names(struct json_writer *json, const struct inference *infere
 {
     char version[NUMBER_BYTES];
     if (inference->id.size) {
-        json_put_key(json, SPAN("id"));
-        json_put_string(json, inference->id);
+        json_put_member_string(json, SPAN("id"), inference->id);
     }
-    json_put_key(json, SPAN("model_name"));
-    json_put_string(json, inference_model(inference));
+    json_put_member_string(json, SPAN("model_name"), inference_model(inference));
     json_put_key(json, SPAN("model_version"));
     snprintf(version, sizeof version, "%llu", (unsigned long long)inference_version(inference));
     json_put_string(json, span_of(version));
@@ -47,17 +45,14 @@ static bool write_output(struct json_writer *json, const struct inference_output
                          enum place place, struct error *ret_error)
 {
     json_put_object(json);
-    json_put_key(json, SPAN("name"));
-    json_put_string(json, output->info->name);
-    json_put_key(json, SPAN("datatype"));
-    json_put_string(json, span_of(datatype_name(output->datatype)));
+    json_put_member_string(json, SPAN("name"), output->info->name);
+    json_put_member_string(json, SPAN("datatype"), span_of(datatype_name(output->datatype)));
     json_put_key(json, SPAN("shape"));
     put_shape(json, &output->shape);
     if (place == PLACE_BINARY) {
         json_put_key(json, SPAN("parameters"));
         json_put_object(json);
-        json_put_key(json, SPAN("binary_data_size"));
-        json_put_u64(json, output->data.size);
+        json_put_member_u64(json, SPAN("binary_data_size"), output->data.size);
         json_put_object_end(json);
     } else if (place == PLACE_JSON) {
         json_put_key(json, SPAN("data"));

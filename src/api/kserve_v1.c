@@ -8,14 +8,11 @@
 /* What OpenAI's clients know of a model. */
 static void put_openai(struct json_writer *json, struct span name)
 {
-    json_put_key(json, SPAN("id"));
-    json_put_string(json, name);
-    json_put_key(json, SPAN("object"));
-    json_put_string(json, SPAN("model"));
+    json_put_member_string(json, SPAN("id"), name);
+    json_put_member_string(json, SPAN("object"), SPAN("model"));
     json_put_key(json, SPAN("created"));
     json_put_i64(json, 0); /* nobody knows */
-    json_put_key(json, SPAN("owned_by"));
-    json_put_string(json, SPAN("tensord"));
+    json_put_member_string(json, SPAN("owned_by"), SPAN("tensord"));
 }
 
 void serve_v1_models(struct api_call *call)
@@ -30,8 +27,7 @@ void serve_v1_models(struct api_call *call)
     while ((model = call_next_model(call, &position)))
         json_put_string(&json, model->name);
     json_put_array_end(&json);
-    json_put_key(&json, SPAN("object"));
-    json_put_string(&json, SPAN("list"));
+    json_put_member_string(&json, SPAN("object"), SPAN("list"));
     json_put_key(&json, SPAN("data"));
     json_put_array(&json);
     for (position = 0; (model = call_next_model(call, &position));) {
@@ -56,10 +52,8 @@ void serve_v1_model(struct api_call *call)
     }
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("name"));
-    json_put_string(&json, version->model->name);
-    json_put_key(&json, SPAN("ready"));
-    json_put_bool(&json, true);
+    json_put_member_string(&json, SPAN("name"), version->model->name);
+    json_put_member_bool(&json, SPAN("ready"), true);
     put_openai(&json, version->model->name);
     json_put_object_end(&json);
     reply_json(call, 200);

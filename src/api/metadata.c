@@ -40,10 +40,8 @@ void serve_server_metadata(struct api_call *call)
     const struct span *list = server_extensions(call->api, &count);
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("name"));
-    json_put_string(&json, span_of(call->api->server_id));
-    json_put_key(&json, SPAN("version"));
-    json_put_string(&json, SPAN(TENSORD_VERSION));
+    json_put_member_string(&json, SPAN("name"), span_of(call->api->server_id));
+    json_put_member_string(&json, SPAN("version"), SPAN(TENSORD_VERSION));
     json_put_key(&json, SPAN("extensions"));
     json_put_array(&json);
     for (size_t i = 0; i < count; i++)
@@ -60,10 +58,8 @@ static void put_infos(struct json_writer *json, struct span key, const struct te
     json_put_array(json);
     for (size_t i = 0; i < count; i++) {
         json_put_object(json);
-        json_put_key(json, SPAN("name"));
-        json_put_string(json, infos[i].name);
-        json_put_key(json, SPAN("datatype"));
-        json_put_string(json, span_of(datatype_name(infos[i].datatype)));
+        json_put_member_string(json, SPAN("name"), infos[i].name);
+        json_put_member_string(json, SPAN("datatype"), span_of(datatype_name(infos[i].datatype)));
         json_put_key(json, SPAN("shape"));
         json_put_array(json);
         for (uint32_t d = 0; d < infos[i].shape.ndim; d++)
@@ -100,11 +96,9 @@ void serve_model_metadata(struct api_call *call)
     }
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("name"));
-    json_put_string(&json, version->model->name);
+    json_put_member_string(&json, SPAN("name"), version->model->name);
     put_versions(&json, version->model);
-    json_put_key(&json, SPAN("platform"));
-    json_put_string(&json, schema->platform);
+    json_put_member_string(&json, SPAN("platform"), schema->platform);
     put_infos(&json, SPAN("inputs"), schema->inputs, schema->input_count);
     put_infos(&json, SPAN("outputs"), schema->outputs, schema->output_count);
     json_put_object_end(&json);

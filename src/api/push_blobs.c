@@ -83,10 +83,8 @@ static bool read_question(struct api_call *call, struct blob_query *query, struc
 static void put_missing(struct json_writer *json, const struct digest *digest, uint64_t have)
 {
     json_put_object(json);
-    json_put_key(json, SPAN("sha256"));
-    json_put_string(json, span_of(digest->text));
-    json_put_key(json, SPAN("have"));
-    json_put_u64(json, have);
+    json_put_member_string(json, SPAN("sha256"), span_of(digest->text));
+    json_put_member_u64(json, SPAN("have"), have);
     json_put_object_end(json);
 }
 
@@ -160,11 +158,9 @@ static void reply_have(struct api_call *call, unsigned status, const struct blob
     json_put_object(&json);
     if (!good) {
         http_note_failure(call->exchange, span_of(result->error.message));
-        json_put_key(&json, SPAN("error"));
-        json_put_string(&json, span_of(result->error.message));
+        json_put_member_string(&json, SPAN("error"), span_of(result->error.message));
     }
-    json_put_key(&json, SPAN("have"));
-    json_put_u64(&json, result->have_bytes);
+    json_put_member_u64(&json, SPAN("have"), result->have_bytes);
     json_put_object_end(&json);
     reply_json(call, status);
 }

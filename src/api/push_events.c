@@ -40,24 +40,14 @@ static const struct version *find_version(const struct events *events)
     return model ? model_version(model, (int64_t)events->version, NULL) : NULL;
 }
 
-/* What it says may be no text. */
-static void put_text(struct json_writer *json, struct span key, struct span text)
-{
-    json_put_key(json, key);
-    if (!json_put_string(json, text))
-        json_put_string(json, SPAN("(a line that is no text)"));
-}
-
 static void write_state(struct buf *buf, struct span state, struct span reason, double progress)
 {
     struct json_writer json;
     json_writer_init(&json, buf);
     json_put_object(&json);
-    json_put_key(&json, SPAN("state"));
-    json_put_string(&json, state);
-    put_text(&json, SPAN("reason"), reason);
-    json_put_key(&json, SPAN("progress"));
-    json_put_double(&json, progress);
+    json_put_member_string(&json, SPAN("state"), state);
+    json_put_member_string(&json, SPAN("reason"), reason);
+    json_put_member_double(&json, SPAN("progress"), progress);
     json_put_object_end(&json);
     buf_append_char(buf, '\n');
 }
@@ -101,7 +91,7 @@ static bool tell_lines(struct events *events, const struct version *version)
             continue;
         json_writer_init(&json, &events->stream.next);
         json_put_object(&json);
-        put_text(&json, SPAN("log"), (struct span){line->text, line->size});
+        json_put_member_string(&json, SPAN("log"), (struct span){line->text, line->size});
         json_put_object_end(&json);
         buf_append_char(&events->stream.next, '\n');
     }

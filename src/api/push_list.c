@@ -5,20 +5,6 @@
 
 #include <time.h>
 
-/* What a worker says may be no text. */
-static void put_text(struct json_writer *json, struct span key, struct span text)
-{
-    json_put_key(json, key);
-    if (!json_put_string(json, text))
-        json_put_string(json, SPAN("?"));
-}
-
-static void put_number(struct json_writer *json, struct span key, uint64_t number)
-{
-    json_put_key(json, key);
-    json_put_u64(json, number);
-}
-
 static void put_idle(struct json_writer *json, uint64_t last_inference_ms)
 {
     struct timespec now;
@@ -37,27 +23,25 @@ static void put_version(struct json_writer *json, const struct version *version)
     const struct schema *schema = version_schema(version);
     struct model_metrics measured = version_metrics(version);
     json_put_object(json);
-    json_put_key(json, SPAN("name"));
-    json_put_string(json, version->model->name);
-    put_number(json, SPAN("version"), version->number);
-    put_text(json, SPAN("state"), span_of(version_state_name(version_state(version))));
-    put_text(json, SPAN("reason"), span_of(version_reason(version)));
-    put_text(json, SPAN("format"), span_of(version->format));
-    put_text(json, SPAN("engine"), schema ? schema->engine : SPAN(""));
-    json_put_key(json, SPAN("progress"));
-    json_put_double(json, version_progress(version));
-    put_number(json, SPAN("workers"), measured.workers);
-    put_number(json, SPAN("workers_ready"), measured.workers_ready);
-    put_number(json, SPAN("workers_wanted"), measured.workers_wanted);
+    json_put_member_string(json, SPAN("name"), version->model->name);
+    json_put_member_u64(json, SPAN("version"), version->number);
+    json_put_member_string(json, SPAN("state"),
+                           span_of(version_state_name(version_state(version))));
+    json_put_member_string(json, SPAN("reason"), span_of(version_reason(version)));
+    json_put_member_string(json, SPAN("format"), span_of(version->format));
+    json_put_member_string(json, SPAN("engine"), schema ? schema->engine : SPAN(""));
+    json_put_member_double(json, SPAN("progress"), version_progress(version));
+    json_put_member_u64(json, SPAN("workers"), measured.workers);
+    json_put_member_u64(json, SPAN("workers_ready"), measured.workers_ready);
+    json_put_member_u64(json, SPAN("workers_wanted"), measured.workers_wanted);
     uint64_t memory_bytes =
         measured.memory_bytes ? measured.memory_bytes : measured.tensor_committed_bytes;
-    put_number(json, SPAN("memory_bytes"), memory_bytes + measured.device_bytes);
-    put_number(json, SPAN("requests_running"), measured.running);
-    put_number(json, SPAN("requests_waiting"), measured.pending);
-    put_number(json, SPAN("batch_rows"), measured.batch_rows);
-    put_number(json, SPAN("slots"), measured.slots);
-    json_put_key(json, SPAN("row_ms"));
-    json_put_double(json, (double)measured.row_ns / 1e6);
+    json_put_member_u64(json, SPAN("memory_bytes"), memory_bytes + measured.device_bytes);
+    json_put_member_u64(json, SPAN("requests_running"), measured.running);
+    json_put_member_u64(json, SPAN("requests_waiting"), measured.pending);
+    json_put_member_u64(json, SPAN("batch_rows"), measured.batch_rows);
+    json_put_member_u64(json, SPAN("slots"), measured.slots);
+    json_put_member_double(json, SPAN("row_ms"), (double)measured.row_ns / 1e6);
     put_idle(json, measured.last_inference_ms);
     json_put_object_end(json);
 }

@@ -109,8 +109,7 @@ static void put_missing(struct json_writer *json, const struct manifest *missing
     json_put_array(json);
     for (size_t i = 0; i < missing->count; i++) {
         json_put_object(json);
-        json_put_key(json, SPAN("sha256"));
-        json_put_string(json, span_of(missing->files[i].digest.text));
+        json_put_member_string(json, SPAN("sha256"), span_of(missing->files[i].digest.text));
         json_put_object_end(json);
     }
     json_put_array_end(json);
@@ -122,8 +121,7 @@ static void reply_missing(struct api_call *call, const struct install_answer *an
     http_note_failure(call->exchange, span_of(answer->error.message));
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("error"));
-    json_put_string(&json, span_of(answer->error.message));
+    json_put_member_string(&json, SPAN("error"), span_of(answer->error.message));
     put_missing(&json, &answer->listed);
     json_put_object_end(&json);
     reply_json(call, error_http_status(answer->error.code));
@@ -153,12 +151,9 @@ static void put_done(struct api_call *call, const struct install_answer *answer)
     want(call, answer->unchanged);
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("name"));
-    json_put_string(&json, call->model);
-    json_put_key(&json, SPAN("version"));
-    json_put_u64(&json, answer->version);
-    json_put_key(&json, SPAN("unchanged"));
-    json_put_bool(&json, answer->unchanged);
+    json_put_member_string(&json, SPAN("name"), call->model);
+    json_put_member_u64(&json, SPAN("version"), answer->version);
+    json_put_member_bool(&json, SPAN("unchanged"), answer->unchanged);
     json_put_object_end(&json);
     reply_json(call, 200);
 }
@@ -185,13 +180,9 @@ void serve_push(struct api_call *call)
 static void put_file(struct json_writer *json, const struct manifest_file *file)
 {
     json_put_object(json);
-    json_put_key(json, SPAN("path"));
-    if (!json_put_string(json, file->path))
-        json_put_string(json, SPAN("?"));
-    json_put_key(json, SPAN("sha256"));
-    json_put_string(json, span_of(file->digest.text));
-    json_put_key(json, SPAN("size"));
-    json_put_u64(json, file->size_bytes);
+    json_put_member_string(json, SPAN("path"), file->path);
+    json_put_member_string(json, SPAN("sha256"), span_of(file->digest.text));
+    json_put_member_u64(json, SPAN("size"), file->size_bytes);
     json_put_object_end(json);
 }
 
@@ -204,10 +195,8 @@ static void list_done(struct api_call *call, const struct install_answer *answer
     }
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("name"));
-    json_put_string(&json, call->model);
-    json_put_key(&json, SPAN("version"));
-    json_put_u64(&json, answer->version);
+    json_put_member_string(&json, SPAN("name"), call->model);
+    json_put_member_u64(&json, SPAN("version"), answer->version);
     json_put_key(&json, SPAN("files"));
     json_put_array(&json);
     for (size_t i = 0; i < answer->listed.count; i++)

@@ -35,33 +35,22 @@ static bool read_ready_only(struct api_call *call, bool *ret_ready_only, struct 
     return json_end(&json);
 }
 
-/* What a worker says may be no text; it must not spoil the list for the others. */
-static void put_text(struct json_writer *json, const char *key, struct span text)
-{
-    json_put_key(json, span_of(key));
-    if (!json_put_string(json, text))
-        json_put_string(json, SPAN(""));
-}
-
 static void put_version(struct json_writer *json, const struct version *version)
 {
     enum version_state state = version_state(version);
     const struct schema *schema = version_schema(version);
     char number[24];
     json_put_object(json);
-    json_put_key(json, SPAN("name"));
-    json_put_string(json, version->model->name);
+    json_put_member_string(json, SPAN("name"), version->model->name);
     json_put_key(json, SPAN("version"));
     snprintf(number, sizeof number, "%llu", (unsigned long long)version->number);
     json_put_string(json, span_of(number));
-    json_put_key(json, SPAN("state"));
-    json_put_string(json, span_of(version_state_index_name(state)));
-    put_text(json, "reason", span_of(version_reason(version)));
+    json_put_member_string(json, SPAN("state"), span_of(version_state_index_name(state)));
+    json_put_member_string(json, SPAN("reason"), span_of(version_reason(version)));
     if (schema) {
-        put_text(json, "batching", schema->batch_note);
-        json_put_key(json, SPAN("max_batch_size"));
-        json_put_u64(json, schema->max_batch_size);
-        put_text(json, "engine", schema->engine);
+        json_put_member_string(json, SPAN("batching"), schema->batch_note);
+        json_put_member_u64(json, SPAN("max_batch_size"), schema->max_batch_size);
+        json_put_member_string(json, SPAN("engine"), schema->engine);
     }
     json_put_object_end(json);
 }

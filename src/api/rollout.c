@@ -9,8 +9,7 @@
 
 static void put_key_u64(struct json_writer *json, struct span key, uint64_t number)
 {
-    json_put_key(json, key);
-    json_put_u64(json, number);
+    json_put_member_u64(json, key, number);
 }
 
 static const struct version *find_version(const struct model *model, uint64_t number)
@@ -30,10 +29,8 @@ static void put_version(struct json_writer *json, const struct model *model, uin
     json_put_object(json);
     put_key_u64(json, SPAN("version"), number);
     put_key_u64(json, SPAN("weight"), weight);
-    json_put_key(json, SPAN("share"));
-    json_put_double(json, version ? routing_share(model, version) : 0);
-    json_put_key(json, SPAN("state"));
-    json_put_string(json, span_of(state));
+    json_put_member_double(json, SPAN("share"), version ? routing_share(model, version) : 0);
+    json_put_member_string(json, SPAN("state"), span_of(state));
     put_key_u64(json, SPAN("requests"),
                 version ? version->statistics.metrics.success.count +
                               version->statistics.metrics.fail.count
@@ -75,8 +72,7 @@ static void put_shadow(struct json_writer *json, const struct rollout *now)
     }
     json_put_object(json);
     put_key_u64(json, SPAN("version"), now->shadow);
-    json_put_key(json, SPAN("share"));
-    json_put_double(json, (double)now->shadow_share / (double)ROLLOUT_WHOLE);
+    json_put_member_double(json, SPAN("share"), (double)now->shadow_share / (double)ROLLOUT_WHOLE);
     json_put_object_end(json);
 }
 
@@ -87,10 +83,9 @@ static void show(struct api_call *call, const struct model *model)
     struct json_writer json;
     json_writer_init(&json, &call->reply);
     json_put_object(&json);
-    json_put_key(&json, SPAN("name"));
-    json_put_string(&json, model->name);
-    json_put_key(&json, SPAN("from"));
-    json_put_string(&json, routing->set                                ? SPAN("api")
+    json_put_member_string(&json, SPAN("name"), model->name);
+    json_put_member_string(&json, SPAN("from"),
+                           routing->set                                ? SPAN("api")
                            : rollout_equal(&routing->config, &nothing) ? SPAN("default")
                                                                        : SPAN("config"));
     put_versions(&json, model);

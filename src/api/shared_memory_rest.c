@@ -9,15 +9,10 @@
 static void put_region(struct json_writer *json, const struct region_status *status)
 {
     json_put_object(json);
-    json_put_key(json, SPAN("name"));
-    json_put_string(json, status->name);
-    json_put_key(json, SPAN("key"));
-    if (!json_put_string(json, status->key))
-        json_put_string(json, SPAN(""));
-    json_put_key(json, SPAN("offset"));
-    json_put_u64(json, status->offset);
-    json_put_key(json, SPAN("byte_size"));
-    json_put_u64(json, status->size_bytes);
+    json_put_member_string(json, SPAN("name"), status->name);
+    json_put_member_string(json, SPAN("key"), status->key);
+    json_put_member_u64(json, SPAN("offset"), status->offset);
+    json_put_member_u64(json, SPAN("byte_size"), status->size_bytes);
     json_put_object_end(json);
 }
 

@@ -48,10 +48,8 @@ static void put_duration(struct json_writer *json, struct span key, struct durat
 {
     json_put_key(json, key);
     json_put_object(json);
-    json_put_key(json, SPAN("count"));
-    json_put_u64(json, duration.count);
-    json_put_key(json, SPAN("ns"));
-    json_put_u64(json, duration.ns);
+    json_put_member_u64(json, SPAN("count"), duration.count);
+    json_put_member_u64(json, SPAN("ns"), duration.ns);
     json_put_object_end(json);
 }
 
@@ -77,8 +75,7 @@ static void put_batches(struct json_writer *json, const struct version_statistic
     for (size_t i = 0; i < statistics->batch_count; i++) {
         const struct batch_statistics *batch = &statistics->batches[i];
         json_put_object(json);
-        json_put_key(json, SPAN("batch_size"));
-        json_put_u64(json, batch->rows);
+        json_put_member_u64(json, SPAN("batch_size"), batch->rows);
         put_duration(json, SPAN("compute_input"), batch->input);
         put_duration(json, SPAN("compute_infer"), batch->compute);
         put_duration(json, SPAN("compute_output"), batch->output);
@@ -118,16 +115,12 @@ static void put_steps(struct json_writer *json, const struct pipeline_plan *plan
     for (size_t i = 0; i < plan->graph.step_count; i++) {
         const struct step_statistics *statistics = &plan->statistics[i];
         json_put_object(json);
-        json_put_key(json, SPAN("name"));
-        json_put_string(json, plan->graph.steps[i].name);
-        json_put_key(json, SPAN("model"));
-        json_put_string(json, plan->graph.steps[i].model);
+        json_put_member_string(json, SPAN("name"), plan->graph.steps[i].name);
+        json_put_member_string(json, SPAN("model"), plan->graph.steps[i].model);
         put_duration(json, SPAN("success"), statistics->success);
         put_duration(json, SPAN("fail"), statistics->fail);
-        json_put_key(json, SPAN("calls"));
-        json_put_u64(json, statistics->calls);
-        json_put_key(json, SPAN("skipped"));
-        json_put_u64(json, statistics->skipped);
+        json_put_member_u64(json, SPAN("calls"), statistics->calls);
+        json_put_member_u64(json, SPAN("skipped"), statistics->skipped);
         json_put_object_end(json);
     }
     json_put_array_end(json);
@@ -138,12 +131,9 @@ static void put_memory(struct json_writer *json, struct span type, uint64_t byte
     if (!bytes)
         return;
     json_put_object(json);
-    json_put_key(json, SPAN("type"));
-    json_put_string(json, type);
-    json_put_key(json, SPAN("id"));
-    json_put_u64(json, 0);
-    json_put_key(json, SPAN("byte_size"));
-    json_put_u64(json, bytes);
+    json_put_member_string(json, SPAN("type"), type);
+    json_put_member_u64(json, SPAN("id"), 0);
+    json_put_member_u64(json, SPAN("byte_size"), bytes);
     json_put_object_end(json);
 }
 
@@ -154,16 +144,11 @@ static void put_version(void *context, const struct version *version)
     char number[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)version->number);
     json_put_object(json);
-    json_put_key(json, SPAN("name"));
-    json_put_string(json, version->model->name);
-    json_put_key(json, SPAN("version"));
-    json_put_string(json, span_of(number));
-    json_put_key(json, SPAN("last_inference"));
-    json_put_u64(json, now.last_inference_ms);
-    json_put_key(json, SPAN("inference_count"));
-    json_put_u64(json, now.rows);
-    json_put_key(json, SPAN("execution_count"));
-    json_put_u64(json, now.executions);
+    json_put_member_string(json, SPAN("name"), version->model->name);
+    json_put_member_string(json, SPAN("version"), span_of(number));
+    json_put_member_u64(json, SPAN("last_inference"), now.last_inference_ms);
+    json_put_member_u64(json, SPAN("inference_count"), now.rows);
+    json_put_member_u64(json, SPAN("execution_count"), now.executions);
     put_inferences(json, &now);
     put_responses(json, &version->statistics);
     put_batches(json, &version->statistics);

@@ -71,8 +71,7 @@ static bool print_json(const struct span *cells, size_t count)
     for (size_t i = 0; i < count; i++) {
         json_put_object(&json);
         for (size_t column = 0; column < COLUMNS; column++) {
-            json_put_key(&json, span_of(keys[column]));
-            json_put_string(&json, cells[i * COLUMNS + column]);
+            json_put_member_string(&json, span_of(keys[column]), cells[i * COLUMNS + column]);
         }
         json_put_object_end(&json);
     }

@@ -395,6 +395,40 @@ static void a_skipped_value_is_read_later(void **state)
     assert_true(json_end(&json));
 }
 
+struct sum {
+    struct json json;
+    uint64_t sum;
+    unsigned members;
+};
+
+static bool add_member(void *context, struct span key)
+{
+    struct sum *sum = context;
+    uint64_t value;
+    sum->members++;
+    if (!json_u64(&sum->json, &value))
+        return false;
+    sum->sum += value;
+    return true;
+}
+
+static void an_object_is_read_by_its_members(void **state)
+{
+    struct error error;
+    struct sum sum = {.sum = 0};
+    assert_true(json_read_object(&sum.json, SPAN(" {\"a\": 1, \"b\": 2} "), NULL, &error,
+                                 add_member, &sum));
+    assert_int_equal(sum.sum, 3);
+    assert_true(json_read_object(&sum.json, SPAN("{}"), NULL, &error, add_member, &sum));
+    assert_int_equal(sum.members, 2);
+    assert_false(json_read_object(&sum.json, SPAN("{\"a\": true, \"b\": 2}"), NULL, &error,
+                                  add_member, &sum));
+    assert_int_equal(sum.members, 3); /* the first failure ends it */
+    assert_false(json_read_object(&sum.json, SPAN("{\"a\": 1} 2"), NULL, &error, add_member, &sum));
+    assert_false(json_read_object(&sum.json, SPAN("[]"), NULL, &error, add_member, &sum));
+    assert_int_equal(sum.members, 4);
+}
+
 static void peek_tells_the_kind(void **state)
 {
     const struct {
@@ -430,6 +464,7 @@ int main(void)
         cmocka_unit_test(strings_without_escapes_stay_in_place),
         cmocka_unit_test(a_string_needs_room_to_be_unescaped),
         cmocka_unit_test(a_skipped_value_is_read_later),
+        cmocka_unit_test(an_object_is_read_by_its_members),
         cmocka_unit_test(peek_tells_the_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,3 +218,31 @@ bool json_put_float(struct json_writer *writer, float value)
         done(writer, number_print_float(value, to));
     return true;
 }
+
+/* ---- members ---- */
+
+void json_put_member_string(struct json_writer *writer, struct span key, struct span value)
+{
+    json_put_key(writer, key);
+    if (!json_put_string(writer, value))
+        json_put_string(writer, SPAN("?"));
+}
+
+void json_put_member_u64(struct json_writer *writer, struct span key, uint64_t value)
+{
+    json_put_key(writer, key);
+    json_put_u64(writer, value);
+}
+
+void json_put_member_double(struct json_writer *writer, struct span key, double value)
+{
+    json_put_key(writer, key);
+    if (!json_put_double(writer, value))
+        json_put_null(writer);
+}
+
+void json_put_member_bool(struct json_writer *writer, struct span key, bool value)
+{
+    json_put_key(writer, key);
+    json_put_bool(writer, value);
+}

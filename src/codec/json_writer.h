@@ -44,6 +44,13 @@ void json_put_null(struct json_writer *writer);
 bool json_put_double(struct json_writer *writer, double value);
 bool json_put_float(struct json_writer *writer, float value);
 
+/* A member: a key of ours and its value. A text that is not UTF-8 becomes "?", a number that is not
+ * finite null, so that what others say spoils no document. */
+void json_put_member_string(struct json_writer *writer, struct span key, struct span value);
+void json_put_member_u64(struct json_writer *writer, struct span key, uint64_t value);
+void json_put_member_double(struct json_writer *writer, struct span key, double value);
+void json_put_member_bool(struct json_writer *writer, struct span key, bool value);
+
 /* A value that is JSON already. */
 void json_put_raw(struct json_writer *writer, struct span value);
 

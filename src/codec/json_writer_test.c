@@ -81,6 +81,22 @@ static void refuses_strings_that_are_not_utf8(void **state)
     assert_wrote(&f, "[\"a\",\"b\"]");
 }
 
+/* What others say spoils no document. */
+static void members_are_always_whole(void **state)
+{
+    struct fixture f;
+    start(&f);
+    json_put_object(&f.writer);
+    json_put_member_string(&f.writer, SPAN("a"), SPAN("x"));
+    json_put_member_string(&f.writer, SPAN("b"), SPAN("\xff"));
+    json_put_member_u64(&f.writer, SPAN("c"), 7);
+    json_put_member_double(&f.writer, SPAN("d"), 0.5);
+    json_put_member_double(&f.writer, SPAN("e"), (double)INFINITY);
+    json_put_member_bool(&f.writer, SPAN("f"), true);
+    json_put_object_end(&f.writer);
+    assert_wrote(&f, "{\"a\":\"x\",\"b\":\"?\",\"c\":7,\"d\":0.5,\"e\":null,\"f\":true}");
+}
+
 static void refuses_nonfinite_numbers_unless_told(void **state)
 {
     struct fixture f;
@@ -121,6 +137,7 @@ int main(void)
         cmocka_unit_test(puts_commas_where_they_belong),
         cmocka_unit_test(escapes_strings),
         cmocka_unit_test(refuses_strings_that_are_not_utf8),
+        cmocka_unit_test(members_are_always_whole),
         cmocka_unit_test(refuses_nonfinite_numbers_unless_told),
         cmocka_unit_test(a_full_buffer_fails_once_and_for_all),
     };

@@ -398,14 +398,10 @@ static void put_build_question(const struct environments *all,
     struct json_writer writer;
     json_writer_init(&writer, buf);
     json_put_object(&writer);
-    json_put_key(&writer, SPAN("environments"));
-    json_put_string(&writer, span_of(options->folder));
-    json_put_key(&writer, SPAN("uv"));
-    json_put_string(&writer, span_of(options->uv));
-    json_put_key(&writer, SPAN("timeout_s"));
-    json_put_u64(&writer, options->build_timeout_s);
-    json_put_key(&writer, SPAN("disk_mib"));
-    json_put_u64(&writer, options->max_mib);
+    json_put_member_string(&writer, SPAN("environments"), span_of(options->folder));
+    json_put_member_string(&writer, SPAN("uv"), span_of(options->uv));
+    json_put_member_u64(&writer, SPAN("timeout_s"), options->build_timeout_s);
+    json_put_member_u64(&writer, SPAN("disk_mib"), options->max_mib);
     json_put_object_end(&writer);
     buf_append_char(buf, '\n');
     buf_append(buf, buf_span(&environment->plan));
@@ -455,8 +451,7 @@ static void put_folder(const struct environments *all, struct span key, struct j
     struct map_slot slot;
     size_t position = 0;
     json_put_object(writer);
-    json_put_key(writer, SPAN("environments"));
-    json_put_string(writer, span_of(all->options.folder));
+    json_put_member_string(writer, SPAN("environments"), span_of(all->options.folder));
     json_put_key(writer, key);
     json_put_object(writer);
     while (map_next(&all->by_hash, &position, &slot))
@@ -469,10 +464,8 @@ static void put_collect_question(const struct environments *all, uint64_t unused
     struct json_writer writer;
     json_writer_init(&writer, buf);
     put_folder(all, SPAN("collect"), &writer);
-    json_put_key(&writer, SPAN("unused_s"));
-    json_put_u64(&writer, unused_s);
-    json_put_key(&writer, SPAN("cache_mib"));
-    json_put_u64(&writer, all->options.max_mib * CACHE_SHARE);
+    json_put_member_u64(&writer, SPAN("unused_s"), unused_s);
+    json_put_member_u64(&writer, SPAN("cache_mib"), all->options.max_mib * CACHE_SHARE);
     json_put_object_end(&writer);
 }
 
@@ -590,8 +583,7 @@ bool environments_remove(struct environments *environments, struct environments_
     if (hash.size) {
         json_writer_init(&writer, &buf);
         put_folder(environments, SPAN("collect"), &writer);
-        json_put_key(&writer, SPAN("only"));
-        json_put_string(&writer, hash);
+        json_put_member_string(&writer, SPAN("only"), hash);
         json_put_object_end(&writer);
     } else {
         put_collect_question(environments, 0, &buf);

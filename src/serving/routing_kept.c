@@ -88,18 +88,15 @@ static void write_weights(struct json_writer *json, const struct kept_weights *w
 {
     char number[NUMBER_BYTES];
     json_put_object(json);
-    json_put_key(json, SPAN("name"));
-    json_put_string(json, weights->model);
+    json_put_member_string(json, SPAN("name"), weights->model);
     snprintf(number, sizeof number, "%016llx", (unsigned long long)weights->config);
-    json_put_key(json, SPAN("config"));
-    json_put_string(json, span_of(number));
+    json_put_member_string(json, SPAN("config"), span_of(number));
     json_put_key(json, SPAN("weights"));
     json_put_object(json);
     for (size_t i = 0; i < weights->rollout.weight_count; i++) {
         snprintf(number, sizeof number, "%llu",
                  (unsigned long long)weights->rollout.weights[i].version);
-        json_put_key(json, span_of(number));
-        json_put_u64(json, weights->rollout.weights[i].weight);
+        json_put_member_u64(json, span_of(number), weights->rollout.weights[i].weight);
     }
     json_put_object_end(json);
     json_put_object_end(json);
