@@ -526,7 +526,7 @@ static uint64_t cost_with_gaps_ns(uint64_t gap_ns)
         schedule_end(&schedule, &run, false, now_ns);
         now_ns += gap_ns;
     }
-    return learner_row_ns(&schedule.learner);
+    return learner_execution_ns(&schedule.learner, 1);
 }
 
 static void the_way_to_the_next_execution_is_counted(void **state)
