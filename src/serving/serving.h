@@ -214,6 +214,8 @@ bool serving_load(struct serving *serving, struct span name, struct model_waiter
  * change of the files. Those who wait for a load are told from within. */
 void model_unload(struct model *model);
 
+/* ---- what a version is doing: version_state.c ---- */
+
 /* What the version is doing. */
 enum version_state version_state(const struct version *version);
 
@@ -254,6 +256,9 @@ struct model_metrics version_metrics(const struct version *version);
 /* The state's name in our own listings, "ready", and in the repository index, "READY". */
 const char *version_state_name(enum version_state state);
 const char *version_state_index_name(enum version_state state);
+
+/* Said of a version that is doubled: a file NAME.onnx beside a folder NAME, say. */
+extern const char version_left_out[];
 
 /* ---- for inference.c and visit.c ---- */
 
