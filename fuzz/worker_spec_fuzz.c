@@ -25,6 +25,9 @@ static void write_sample(struct buf *buf)
                                                      .file = SPAN("f"),
                                                      .bytes = SPAN("0123456789ab")}};
     static struct warm_up warm_ups[] = {{SPAN("w"), 1, 2, warm_up_inputs, 1}};
+    static struct shaped_tensor shaped[] = {
+        {SPAN("x"), false, SHAPED_RESHAPED, {2, {-1, 4}}, {3, {-1, 2, 2}}, {NULL, 0}}};
+    static struct batch_input made[] = {{SPAN("n"), BATCH_ITEM_SHAPE, TENSORD_INT32, SPAN("x")}};
     const struct worker_spec spec = {
         .path = SPAN("/m/iris.onnx"),
         .root = SPAN("/m"),
@@ -35,6 +38,7 @@ static void write_sample(struct buf *buf)
         .input_count = 2,
         .outputs = inputs,
         .output_count = 1,
+        .shaping = {shaped, 1, made, 1},
         .parameters = parameters,
         .parameter_count = 1,
         .max_batch_size = -1,

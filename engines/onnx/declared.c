@@ -66,7 +66,7 @@ static enum tensord_status check(const struct tensord_host *host, const char *wh
                             "the config says that %s '%s' is %s, the model that it is %s", what,
                             own->name, onnx_datatype_name(declared->datatype),
                             onnx_datatype_name(own->datatype));
-    if (shape_fits(declared, own, batches))
+    if (declared->any_rank || shape_fits(declared, own, batches))
         return TENSORD_OK;
     format_shape(declared->shape, declared->ndim, theirs, sizeof theirs);
     format_shape(own->shape, own->ndim, ours, sizeof ours);
@@ -103,7 +103,7 @@ static bool adopt_rank(const struct tensord_tensor_info *declared, size_t count,
                        struct tensord_tensor_info *own)
 {
     const struct tensord_tensor_info *match = find(declared, count, own->name);
-    if (!match || own->ndim > 0 || match->ndim == 0)
+    if (!match || own->ndim > 0 || match->ndim == 0 || match->any_rank)
         return false;
     own->ndim = match->ndim;
     memcpy(own->shape, match->shape, sizeof own->shape);

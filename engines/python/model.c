@@ -41,13 +41,14 @@ static PyObject *shape_of(const struct tensord_tensor_info *info)
     return shape;
 }
 
-/* [(name, datatype, shape, optional)] */
+/* [(name, datatype, shape, optional, form, any_rank)] */
 static PyObject *tensors_of(const struct tensord_tensor_info *infos, size_t count)
 {
     PyObject *list = PyList_New(0);
     for (size_t i = 0; list && i < count; i++) {
-        PyObject *row = Py_BuildValue("ssNO", infos[i].name, datatype_text(infos[i].datatype),
-                                      shape_of(&infos[i]), infos[i].optional ? Py_True : Py_False);
+        PyObject *row = Py_BuildValue("ssNOsO", infos[i].name, datatype_text(infos[i].datatype),
+                                      shape_of(&infos[i]), infos[i].optional ? Py_True : Py_False,
+                                      "array", infos[i].any_rank ? Py_True : Py_False);
         if (!row || PyList_Append(list, row) < 0)
             Py_CLEAR(list);
         Py_XDECREF(row);

@@ -24,6 +24,7 @@ void pack_tensors(struct buf *buf, const struct tensor_info *tensors, size_t cou
         pack_string(buf, tensors[i].name);
         pack_number(buf, (uint64_t)tensors[i].datatype);
         pack_number(buf, tensors[i].optional);
+        pack_number(buf, tensors[i].any_rank);
         pack_number(buf, tensors[i].shape.ndim);
         for (uint32_t d = 0; d < tensors[i].shape.ndim; d++)
             pack_number(buf, (uint64_t)tensors[i].shape.dims[d]);
@@ -95,6 +96,7 @@ static void unpack_tensor(struct unpack *unpack, struct tensor_info *tensor)
     tensor->name = unpack_string(unpack);
     tensor->datatype = (enum tensord_datatype)unpack_number(unpack, TENSORD_DATATYPE_COUNT - 1);
     tensor->optional = unpack_bool(unpack);
+    tensor->any_rank = unpack_bool(unpack);
     tensor->shape.ndim = (uint32_t)unpack_number(unpack, TENSOR_MAX_DIMS);
     for (uint32_t d = 0; d < tensor->shape.ndim; d++)
         tensor->shape.dims[d] = (int64_t)unpack_number(unpack, UINT64_MAX);

@@ -173,6 +173,26 @@ void schema_free(struct schema *schema)
     free(schema);
 }
 
+static size_t keep_shown(struct tensor_info *infos, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!infos[i].hidden)
+            infos[kept++] = infos[i];
+    }
+    return kept;
+}
+
+struct schema *schema_shown(const struct schema *schema)
+{
+    struct schema *shown = schema_copy(schema);
+    if (shown) {
+        shown->input_count = keep_shown(shown->inputs, shown->input_count);
+        shown->output_count = keep_shown(shown->outputs, shown->output_count);
+    }
+    return shown;
+}
+
 static bool same_infos(const struct tensor_info *a, size_t a_count, const struct tensor_info *b,
                        size_t b_count)
 {

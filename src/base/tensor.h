@@ -59,6 +59,7 @@ struct tensor_info {
     bool any_rank;   /* any number of dimensions will do, whatever shape says */
     bool runs_alone; /* it has no rows: a request that gives it is not joined with others */
     bool hidden;     /* clients do not see it: the server gives it, or keeps it */
+    bool ragged;     /* requests are joined although their shapes of it differ */
 };
 
 /* What a model takes and gives. Immutable once made. One heap block: free() it by schema_free. */
@@ -82,6 +83,9 @@ struct schema {
 /* A deep copy, or NULL when there is no memory. */
 struct schema *schema_copy(const struct schema *schema);
 void schema_free(struct schema *schema);
+
+/* A copy without what is hidden from clients, or NULL when there is no memory. */
+struct schema *schema_shown(const struct schema *schema);
 
 /* True when both have the same inputs and outputs, in the same order. */
 bool schema_same_tensors(const struct schema *a, const struct schema *b);

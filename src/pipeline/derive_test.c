@@ -14,15 +14,12 @@ static struct schema schemas[4], schema;
 static struct tensor_info infos[4][2];
 static struct error error;
 
-#define INFO(name, type, ...)                                                                      \
+#define INFO(tensor, type, ...)                                                                    \
     {                                                                                              \
-        SPAN(name),                                                                                \
-        TENSORD_##type,                                                                            \
-        {sizeof(int64_t[]){__VA_ARGS__} / sizeof(int64_t), {__VA_ARGS__}},                         \
-        false,                                                                                     \
-        false,                                                                                     \
-        false,                                                                                     \
-        false}
+        .name = SPAN(tensor),                                                                      \
+        .datatype = TENSORD_##type,                                                                \
+        .shape = {sizeof(int64_t[]){__VA_ARGS__} / sizeof(int64_t), {__VA_ARGS__}},                \
+    }
 
 static int set_up(void **state)
 {

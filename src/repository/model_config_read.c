@@ -11,6 +11,7 @@
 #include "repository/model_rollout.h"
 #include "repository/model_sequences.h"
 #include "repository/model_server.h"
+#include "repository/model_shaping.h"
 #include "repository/model_steps.h"
 #include "repository/model_warm_up.h"
 #include "repository/model_yaml.h"
@@ -41,9 +42,7 @@ static bool check_supported(struct maker *maker)
 {
     const struct inference_model_config *from = maker->from;
     const char *what = NULL;
-    if (from->batch_input.count > 0 || from->batch_output.count > 0)
-        what = "batch_input and batch_output";
-    else if (from->model_operations)
+    if (from->model_operations)
         what = "model_operations";
     else if (from->model_repository_agents)
         what = "model_repository_agents";
@@ -196,21 +195,28 @@ static uint32_t of_sequences(const struct maker *maker)
     return sequences ? (uint32_t)(sequences->control_count + sequences->state_count) : 0;
 }
 
+static bool no_shape_tensor(struct maker *maker, struct span name)
+{
+    return error_set(maker->error, ERROR_UNIMPLEMENTED,
+                     "'is_shape_tensor' of '%.*s' is not supported by this version",
+                     SPAN_ARGS(name));
+}
+
 static bool make_inputs(struct maker *maker)
 {
     struct model_config *config = maker->config;
-    config->inputs = infos_alloc(maker, maker->from->input.count + of_sequences(maker));
+    size_t made = model_shaping_made_inputs(maker->from);
+    if (made > TENSOR_MAX_PER_REQUEST)
+        made = TENSOR_MAX_PER_REQUEST;
+    config->inputs =
+        infos_alloc(maker, maker->from->input.count + of_sequences(maker) + (uint32_t)made);
     if (!config->inputs)
         return false;
     for (uint32_t i = 0; i < maker->from->input.count; i++) {
         const struct inference_model_input *input = &maker->from->input.items[i];
         struct tensor_info info = {.name = input->name, .optional = input->optional};
-        if (input->reshape || input->is_shape_tensor || input->allow_ragged_batch)
-            return error_set(
-                maker->error, ERROR_UNIMPLEMENTED,
-                "'reshape', 'is_shape_tensor' and 'allow_ragged_batch' of input '%.*s' "
-                "are not supported by this version",
-                SPAN_ARGS(input->name));
+        if (input->is_shape_tensor)
+            return no_shape_tensor(maker, input->name);
         if (!make_shape(maker, info.name, input->dims.items, input->dims.count, &info.shape) ||
             !add_info(maker, config->inputs, &config->input_count, info, input->data_type))
             return false;
@@ -243,11 +249,8 @@ static bool make_outputs(struct maker *maker)
     for (uint32_t i = 0; i < maker->from->output.count; i++) {
         const struct inference_model_output *output = &maker->from->output.items[i];
         struct tensor_info info = {.name = output->name};
-        if (output->reshape || output->is_shape_tensor)
-            return error_set(maker->error, ERROR_UNIMPLEMENTED,
-                             "'reshape' and 'is_shape_tensor' of output '%.*s' are not supported "
-                             "by this version",
-                             SPAN_ARGS(output->name));
+        if (output->is_shape_tensor)
+            return no_shape_tensor(maker, output->name);
         if (!make_labels(maker, output) ||
             !make_shape(maker, info.name, output->dims.items, output->dims.count, &info.shape) ||
             !add_info(maker, config->outputs, &config->output_count, info, output->data_type))
@@ -310,6 +313,11 @@ static bool declare_sequences(struct maker *maker)
             return false;
     }
     return true;
+}
+
+static bool make_shaping(struct maker *maker)
+{
+    return model_shaping_read(maker->from, maker->arena, maker->config, maker->error);
 }
 
 static bool has_limiter(const struct inference_model_config *from)
@@ -723,8 +731,9 @@ bool model_config_read(enum model_config_format format, struct span text, struct
         !make_inputs(&maker) || !make_outputs(&maker) || !declare_sequences(&maker) ||
         !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
         !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
-        !make_sandbox(&maker) || !make_residency(&maker) || !make_rollout(&maker) ||
-        !make_versions(&maker) || !make_digest(&maker) || !keep_written(&maker, &message))
+        !make_shaping(&maker) || !make_sandbox(&maker) || !make_residency(&maker) ||
+        !make_rollout(&maker) || !make_versions(&maker) || !make_digest(&maker) ||
+        !keep_written(&maker, &message))
         return false;
     *ret_config = config;
     return true;

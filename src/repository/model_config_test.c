@@ -280,10 +280,9 @@ static void what_is_not_done_here_is_said(void **state)
     struct fixture *fixture = *state;
     static const char *const texts[] = {
         "sequence_batching { iterative_sequence: true }",
-        "batch_input { }",
         "model_operations { op_library_filename: 'x.so' }",
         "model_repository_agents { agents { } }",
-        "input { name: 'x' data_type: TYPE_FP32 dims: 1 reshape { } }",
+        "input { name: 'x' data_type: TYPE_FP32 dims: 1 is_shape_tensor: true }",
         "output { name: 'x' data_type: TYPE_FP32 dims: 1 is_shape_tensor: true }",
         "instance_group { kind: KIND_GPU gpus: [0, 1] }",
         "instance_group [ { kind: KIND_GPU }, { kind: KIND_CPU } ]",

@@ -16,6 +16,7 @@
 #include "base/parameter.h"
 #include "base/process_limits.h"
 #include "base/server_config.h"
+#include "base/shaping.h"
 #include "base/tensor.h"
 #include "base/warm_up.h"
 #include "pipeline/graph.h"
@@ -67,6 +68,7 @@ struct model_config {
     size_t input_count;
     struct tensor_info *outputs;
     size_t output_count;
+    struct shaping shaping; /* where clients see these otherwise */
     struct parameter *parameters;
     size_t parameter_count;
     uint32_t instance_count; /* instance_group: workers of a model in Python, of others executions

@@ -11,7 +11,7 @@
 
 /* A new member must be written and read here as well; the last three are for the look alone, which
  * gives each version its model's rollout. */
-_Static_assert(sizeof(struct model_config) == 408, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 440, "every member of a config crosses");
 
 void scan_question_write(const struct scan_question *question, struct buf *buf)
 {
@@ -125,6 +125,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_number(buf, (uint64_t)config->max_batch_size);
     pack_tensors(buf, config->inputs, config->input_count);
     pack_tensors(buf, config->outputs, config->output_count);
+    shaping_write(&config->shaping, buf);
     pack_parameters(buf, config->parameters, config->parameter_count);
     pack_number(buf, config->instance_count);
     pack_number(buf, config->workers.min);
@@ -198,6 +199,7 @@ static const struct model_config *read_config(struct unpack *unpack)
     config->max_batch_size = (int64_t)unpack_number(unpack, UINT64_MAX);
     config->inputs = unpack_tensors(unpack, &config->input_count);
     config->outputs = unpack_tensors(unpack, &config->output_count);
+    shaping_read(unpack, &config->shaping);
     config->parameters =
         unpack_parameters(unpack, MODEL_CONFIG_MAX_BYTES, &config->parameter_count);
     config->instance_count = (uint32_t)unpack_number(unpack, UINT32_MAX);

@@ -29,6 +29,8 @@ static const struct schedule_policy queue = {
     .rule_count = 2,
 };
 static struct model_labels labels[] = {{{"x", 1}, {"l.txt", 5}, {"cat\ndog", 7}}};
+static struct shaped_tensor shaped[] = {
+    {.name = {"x", 1}, .client = {2, {-1, 1}}, .model = {1, {-1}}}};
 static const struct model_config config = {
     .engine = {"onnx", 4},
     .file = {"a.onnx", 6},
@@ -37,6 +39,7 @@ static const struct model_config config = {
     .input_count = 2,
     .outputs = inputs,
     .output_count = 1,
+    .shaping = {shaped, 1, NULL, 0},
     .parameters = parameters,
     .parameter_count = 1,
     .instance_count = 3,
@@ -96,6 +99,8 @@ static void a_scan_comes_back(void **state)
     assert_true(m->config->inputs[0].shape.dims[1] == 4 && m->config->inputs[1].optional);
     assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
     assert_true(m->config->instance_count == 3);
+    assert_int_equal(m->config->shaping.tensor_count, 1);
+    assert_true(span_equal(m->config->shaping.tensors[0].name, SPAN("x")));
     assert_memory_equal(&m->config->workers, &config.workers, sizeof config.workers);
     assert_true(m->config->caches && !m->config->coalesces);
     assert_true(m->config->label_count == 1 && !n->config->label_count);

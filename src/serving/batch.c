@@ -1,10 +1,22 @@
 /* Comparing requests; see batch.h. */
 #include "serving/batch.h"
 
-static bool same_but_rows(const struct channel_tensor *a, const struct channel_tensor *b)
+#include "serving/generation.h"
+
+/* Whether it is joined whatever its shape is. */
+static bool is_ragged(const struct inference *inference, const struct channel_tensor *input)
+{
+    const struct generation *generation = inference->generation;
+    return generation && generation->schema && generation->schema->inputs[input->index].ragged;
+}
+
+static bool same_but_rows(const struct channel_tensor *a, const struct channel_tensor *b,
+                          bool ragged)
 {
     if (a->index != b->index || a->datatype != b->datatype || a->shape.ndim != b->shape.ndim)
         return false;
+    if (ragged)
+        return true;
     for (uint32_t i = 1; i < a->shape.ndim; i++) {
         if (a->shape.dims[i] != b->shape.dims[i])
             return false;
@@ -35,7 +47,7 @@ bool batch_joinable(const struct inference *a, const struct inference *b)
         !same_worker(a, b))
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!same_but_rows(&left[i], &right[i]))
+        if (!same_but_rows(&left[i], &right[i], is_ragged(a, &left[i])))
             return false;
     }
     return count > 0;

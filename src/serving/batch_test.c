@@ -1,6 +1,8 @@
 /* Unit tests of serving/batch.h. */
 #include "serving/batch.h"
 
+#include "serving/generation.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -80,12 +82,30 @@ static void rows_are_the_first_dimension(void **state)
     assert_int_equal(batch_rows(&requests[0]), 1);
 }
 
+static void ragged_inputs_join_whatever_their_shapes(void **state)
+{
+    struct tensor_info info = {.ragged = true};
+    struct schema schema = {.inputs = &info, .input_count = 1};
+    struct generation generation = {.schema = &schema};
+    requests[0].generation = requests[1].generation = &generation;
+    inputs[1].shape.dims[1] = 17;
+    assert_true(join());
+    inputs[1].shape.ndim = 1; /* but they have as many dimensions */
+    assert_false(join());
+    set_up(state);
+    requests[0].generation = requests[1].generation = &generation;
+    info.ragged = false;
+    inputs[1].shape.dims[1] = 17;
+    assert_false(join());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(equals_join, set_up),
         cmocka_unit_test_setup(what_differs_does_not, set_up),
         cmocka_unit_test_setup(what_runs_alone_does_not, set_up),
+        cmocka_unit_test_setup(ragged_inputs_join_whatever_their_shapes, set_up),
         cmocka_unit_test_setup(without_rows_there_is_nothing_to_join, set_up),
         cmocka_unit_test_setup(rows_are_the_first_dimension, set_up),
     };

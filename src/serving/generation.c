@@ -163,18 +163,46 @@ void generation_start(struct generation *generation, bool probe)
     generation_notice(generation, probe ? GENERATION_PROBE : GENERATION_LOAD);
 }
 
+/* A model's schema, with the shapes that clients see. */
+static struct schema *shaped_schema(const struct generation *generation,
+                                    const struct schema *schema, struct error *ret_error)
+{
+    struct schema *shaped = schema_copy(schema);
+    if (!shaped)
+        error_no_memory(ret_error);
+    else if (shaping_show(&generation->spec.shaping, shaped, ret_error))
+        return shaped;
+    schema_free(shaped);
+    return NULL;
+}
+
+/* Makes the schema that clients see, where that is not all. */
+static bool show(struct generation *generation, struct error *ret_error)
+{
+    if (!generation->stateful && !generation->spec.shaping.batch_input_count)
+        return true;
+    generation->shown = schema_shown(generation->schema);
+    return generation->shown || error_no_memory(ret_error);
+}
+
 static bool take_schema(struct generation *generation, const struct schema *schema,
                         struct error *ret_error)
 {
-    if (generation->schema)
+    struct schema *shaped = shaped_schema(generation, schema, ret_error);
+    if (!shaped)
+        return false;
+    if (generation->schema) {
         /* Requests were checked against the first one, and answers point into it. */
-        return schema_same_tensors(generation->schema, schema) ||
-               error_set(ret_error, ERROR_UNAVAILABLE,
-                         "its inputs and outputs are not what they were: the files have changed");
-    generation->schema = schema_copy(schema);
-    if (!generation->schema)
-        return error_no_memory(ret_error);
+        bool same = schema_same_tensors(generation->schema, shaped);
+        schema_free(shaped);
+        return same || error_set(ret_error, ERROR_UNAVAILABLE,
+                                 "its inputs and outputs are not what they were: the files have "
+                                 "changed");
+    }
+    generation->schema = shaped;
     if (generation->stateful && !stateful_bind(generation->stateful, generation->schema, ret_error))
+        return false;
+    if (!show(generation, ret_error))
         return false;
     generation_set_model(generation, schema->joins ? schema->max_batch_size : 0,
                          schema->concurrency);

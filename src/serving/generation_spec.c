@@ -65,6 +65,7 @@ static bool copy_texts(struct arena *arena, const struct repository_version *fou
            copy_parameters(arena, config, spec) &&
            copy_infos(arena, config->inputs, config->input_count, &spec->inputs) &&
            copy_infos(arena, config->outputs, config->output_count, &spec->outputs) &&
+           shaping_copy(arena, &config->shaping, &spec->shaping) &&
            warm_ups_copy(arena, &config->warm_ups, &spec->warm_ups);
 }
 

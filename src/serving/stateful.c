@@ -277,28 +277,6 @@ static bool make_places(struct stateful *stateful, const struct schema *schema,
     return true;
 }
 
-static size_t keep_shown(struct tensor_info *infos, size_t count)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!infos[i].hidden)
-            infos[kept++] = infos[i];
-    }
-    return kept;
-}
-
-/* Makes the schema that clients see. */
-static bool show(struct stateful *stateful, const struct schema *schema, struct error *ret_error)
-{
-    struct schema *shown = schema_copy(schema);
-    if (!shown)
-        return error_no_memory(ret_error);
-    shown->input_count = keep_shown(shown->inputs, shown->input_count);
-    shown->output_count = keep_shown(shown->outputs, shown->output_count);
-    stateful->generation->shown = shown;
-    return true;
-}
-
 bool stateful_bind(struct stateful *stateful, struct schema *schema, struct error *ret_error)
 {
     const struct model_sequences *config = stateful->config;
@@ -316,7 +294,7 @@ bool stateful_bind(struct stateful *stateful, struct schema *schema, struct erro
     if (!make_places(stateful, schema, ret_error))
         return false;
     schema->sequences = true;
-    return show(stateful, schema, ret_error);
+    return true;
 }
 
 /* ---- requests ---- */

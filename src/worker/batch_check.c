@@ -351,6 +351,8 @@ void host_check_batching(struct host *host)
         decide(host, 0, "not joined: off by the model's config");
     else if (spec->max_batch_size > 0)
         decide(host, configured_rows(spec), "joined: on by the model's config");
+    else if (spec->shaping.tensor_count)
+        decide(host, 0, "not joined: the config reshapes, and has no max_batch_size");
     else if (batching == TENSORD_BATCHING_NO)
         decide(host, 0, "not joined: the engine gains nothing by it");
     else if (batching == TENSORD_BATCHING_YES)

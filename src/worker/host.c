@@ -32,6 +32,7 @@ static struct tensord_tensor_info *copy_infos(struct arena *arena, const struct 
         copies[i].ndim = infos[i].shape.ndim;
         memcpy(copies[i].shape, infos[i].shape.dims, sizeof copies[i].shape);
         copies[i].optional = infos[i].optional;
+        copies[i].any_rank = infos[i].any_rank;
         if (!copies[i].name)
             return NULL;
     }
@@ -192,6 +193,11 @@ static bool load(struct host *host, const char *engine_dir, const struct tensord
         return false;
     struct error error;
     if (!description_is_good(&host->description, &error)) {
+        send_failed(host, status_of_code(error.code), error.message);
+        unload(host);
+        return false;
+    }
+    if (!host_shaping_bind(host, &error)) {
         send_failed(host, status_of_code(error.code), error.message);
         unload(host);
         return false;
@@ -359,6 +365,7 @@ static struct host *host_new(const struct worker_spec *spec, struct channel_fds 
 static void host_free(struct host *host)
 {
     host_wire_close(host);
+    host_shaping_free(host);
     pthread_mutex_destroy(&host->lock);
     pthread_mutex_destroy(&host->out_lock);
     pthread_cond_destroy(&host->may_read);

@@ -91,7 +91,7 @@ static void drop_outputs(struct host_execution *execution)
 void host_execution_free(struct host_execution *execution)
 {
     drop_outputs(execution);
-    for (size_t i = 0; execution->copies && i < execution->input_count; i++)
+    for (size_t i = 0; execution->copies && i < execution->tensord.input_count; i++)
         free(execution->copies[i]);
     struct arena arena = execution->arena;
     arena_fini(&arena);
@@ -113,18 +113,10 @@ bool host_request_has_room(struct host_request *request, size_t count)
 /* Puts the outputs of the only request, or each request's rows, where send_response finds them. */
 static void deal_outputs(struct host_execution *execution)
 {
-    if (host_is_joined(execution)) {
+    if (host_is_joined(execution))
         host_batch_scatter(execution);
-        return;
-    }
-    struct host_request *request = execution->requests;
-    if (!host_request_has_room(request, execution->output_count)) {
-        request->status = on_reason(TENSORD_UNAVAILABLE, "out of memory");
-        return;
-    }
-    for (size_t i = 0; i < execution->output_count; i++)
-        request->outputs[i] = execution->outputs[i].tensor;
-    request->output_count = execution->output_count;
+    else
+        host_batch_pass_on(execution);
 }
 
 static void send_response(struct host_request *request, bool final, enum tensord_status status)

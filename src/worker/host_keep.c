@@ -30,7 +30,7 @@ static uint64_t rounded(uint64_t size)
 static uint64_t size_of(const struct host_execution *execution)
 {
     uint64_t size = 0;
-    for (size_t i = 0; i < execution->input_count; i++)
+    for (size_t i = 0; i < execution->tensord.input_count; i++)
         size += rounded(execution->tensord.inputs[i].size_bytes);
     if (execution->request_count == 1)
         size += rounded(execution->requests->rooms->extent.size);
@@ -52,6 +52,8 @@ bool host_may_keep(struct host_execution *execution)
     struct host *host = execution->host;
     if (execution->trial || execution->kept)
         return execution->kept != NULL;
+    if (execution->copies && execution->request_count == 1)
+        return false; /* some of its inputs are ours, and some the front's */
     struct tensord_kept *kept = malloc(sizeof *kept);
     if (!kept)
         return false;
@@ -124,11 +126,11 @@ static void end(struct tensord_kept *kept)
 /* Takes the joined inputs over; without memory for that, they are never freed. */
 static void take_copies(struct tensord_kept *kept, struct host_execution *execution)
 {
-    size_t size = execution->input_count * sizeof *kept->copies;
+    size_t count = execution->tensord.input_count, size = count * sizeof *kept->copies;
     kept->copies = execution->copies ? malloc(size ? size : 1) : NULL;
     if (kept->copies) {
         memcpy(kept->copies, execution->copies, size);
-        kept->copy_count = execution->input_count;
+        kept->copy_count = count;
     }
     execution->copies = NULL;
 }

@@ -32,7 +32,7 @@ static struct host_output *add_output(struct host_execution *execution,
     }
     struct host_output *output = &execution->outputs[execution->output_count];
     *output = (struct host_output){.tensor = *tensor};
-    return output;
+    return host_output_shape(execution->host, tensor->index, &output->tensor.shape) ? output : NULL;
 }
 
 /* Memory for the output: the request's own, or a copy that is split later. */
@@ -164,19 +164,35 @@ void *host_output_room(struct tensord_execution *tensord, size_t size_bytes)
     return taken ? execution->host->tensors + extent.offset : NULL;
 }
 
+/* The request's own input that the engine was given; NULL: the host has made it. */
+static const struct channel_tensor *own_input(const struct host_execution *execution,
+                                              const struct tensord_tensor *input)
+{
+    const struct channel_tensor *inputs = execution->requests->inputs;
+    for (size_t i = 0; i < execution->input_count; i++) {
+        if (inputs[i].index == input->index)
+            return &inputs[i];
+    }
+    return NULL;
+}
+
 bool host_output_input(struct tensord_execution *tensord, uint32_t index,
                        const struct tensord_tensor *input)
 {
     struct host_execution *execution = host_execution_of(tensord);
-    if (host_is_joined(execution)) {
+    const struct channel_tensor *own =
+        host_is_joined(execution) ? NULL : own_input(execution, input);
+    if (!own) {
         void *copy = host_output(tensord, index, input->datatype, input->shape, input->ndim,
                                  input->size_bytes);
         if (copy)
             memcpy(copy, input->data, input->size_bytes);
         return copy != NULL;
     }
-    struct channel_tensor tensor = execution->requests->inputs[input - tensord->inputs];
+    struct channel_tensor tensor = *own;
     tensor.index = index;
+    tensor.shape.ndim = input->ndim;
+    memcpy(tensor.shape.dims, input->shape, sizeof tensor.shape.dims);
     struct host_output *output = add_output(execution, &tensor);
     if (output)
         execution->output_count++;

@@ -70,8 +70,9 @@ struct host_execution {
     int64_t rows; /* of all requests together */
     struct host_output *outputs;
     size_t output_count, output_capacity;
-    void **copies;             /* joined inputs: (input_count), malloc'd */
-    bool trial;                /* made by the host to try the engine: nobody is told */
+    void **copies; /* joined inputs, and those that the host makes: (tensord.input_count), malloc'd;
+                      NULL: all lie in tensor memory */
+    bool trial;    /* made by the host to try the engine: nobody is told */
     struct tensord_kept *kept; /* NULL: nothing of it may be kept */
     bool *ended;               /* set at the final answer, when not NULL */
     enum tensord_status status;
@@ -88,6 +89,18 @@ struct host_call {
     void *answer; /* the record, malloc'd; NULL: not yet */
 };
 
+/* A tensor of the model that clients have otherwise, as the config says; NULL: they do not. */
+struct host_shaped {
+    const struct shaped_tensor *config;
+    uint32_t source; /* of a SCATTERED output: the input that says how */
+};
+
+/* An input that the server makes, by its index, of another. */
+struct host_made {
+    const struct batch_input *config;
+    uint32_t index, source;
+};
+
 struct host {
     struct tensord_host tensord; /* what engines are handed; must be first */
     const struct worker_spec *spec;
@@ -98,6 +111,9 @@ struct host {
     uint32_t max_batch_size;
     bool joins, bounds_rows; /* as struct schema says */
     char batch_note[256];
+    struct host_shaped *shaped_inputs, *shaped_outputs; /* of the description's; NULL: none is */
+    struct host_made *made_inputs;                      /* in the description's order */
+    size_t made_input_count;
     struct channel_fds fds;
     struct channel_shared *shared;
     char *tensors;
@@ -234,6 +250,40 @@ bool host_keeps(const struct host_execution *execution);
 /* The final answer is out; to be called before the execution is freed. */
 void host_kept_sent(struct host_execution *execution);
 
+/* ---- host_shaping.c: what clients have otherwise than the engine ---- */
+
+/* Finds the tensors of the config's shaping in the description. host_shaping_free frees what that
+ * took, also after a failure. */
+bool host_shaping_bind(struct host *host, struct error *ret_error);
+void host_shaping_free(struct host *host);
+
+/* What is other about an input; NULL: nothing. */
+const struct shaped_tensor *host_shaped_input(const struct host *host, uint32_t index);
+
+/* The shape of an input in one request as the config's reshape gives it; a ragged one keeps its
+ * own. False with the reason said. */
+bool host_input_shape(struct host *host, uint32_t index, const struct shape *shape,
+                      struct shape *ret_shape);
+
+/* Makes one of host->made_inputs for requests in which its source has these shapes. Returns its
+ * data, which is the caller's to free, or NULL with the reason said. */
+void *host_make_input(struct host *host, const struct host_made *made, const struct shape *shapes,
+                      size_t count, struct tensord_tensor *ret_tensor);
+
+/* Adds all that the host makes to `inputs`, which has room for them, and their memory to the
+ * execution's copies. False with the reason said. */
+bool host_make_inputs(struct host_execution *execution, struct tensord_tensor *inputs);
+
+/* Makes of the shape that the engine gave an output the one that clients see. False with the reason
+ * said. */
+bool host_output_shape(struct host *host, uint32_t index, struct shape *shape);
+
+/* Whether each request gets of this output what the shape of an input says; and that shape, false
+ * with the reason said. */
+bool host_is_scattered(const struct host *host, uint32_t index);
+bool host_scattered_shape(const struct host_request *request, uint32_t index,
+                          struct shape *ret_shape);
+
 /* ---- host_batch.c: several requests as one ---- */
 
 /* Joins the inputs of all requests into the execution's. False with the reason said. */
@@ -241,6 +291,9 @@ bool host_batch_gather(struct host_execution *execution);
 
 /* Splits the outputs into those of each request; where that fails the request's status says so. */
 void host_batch_scatter(struct host_execution *execution);
+
+/* The same for the outputs of the only request, which stay where they are. */
+void host_batch_pass_on(struct host_execution *execution);
 
 /* ---- host_trial.c: executions that the host makes by itself ---- */
 

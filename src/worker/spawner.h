@@ -9,6 +9,7 @@
 
 #include "base/process_limits.h"
 #include "base/server_config.h"
+#include "base/shaping.h"
 #include "base/warm_up.h"
 #include "net/loop.h"
 #include "worker/channel.h"
@@ -27,6 +28,7 @@ struct worker_spec {
     size_t input_count;
     const struct tensor_info *outputs;
     size_t output_count;
+    struct shaping shaping;             /* where clients see these otherwise */
     const struct parameter *parameters; /* the config's */
     size_t parameter_count;
     int64_t max_batch_size; /* the config's; -1: it says nothing */

@@ -18,6 +18,7 @@ struct making {
     const struct warm_up *warm_up;
     struct host_execution *execution;
     struct tensord_tensor *inputs;
+    struct shape *shapes; /* (the model's inputs): as one request has them */
     uint32_t seed;
     struct error *error;
 };
@@ -35,14 +36,12 @@ static bool has_rows(const struct making *making)
     return making->host->max_batch_size > 0;
 }
 
-static bool fits(const struct tensord_tensor_info *info, const struct shape *shape)
+static bool fits(const struct shape *taken, const struct shape *shape)
 {
-    if (info->any_rank)
-        return true;
-    if (info->ndim != shape->ndim)
+    if (taken->ndim != shape->ndim)
         return false;
     for (uint32_t i = 0; i < shape->ndim; i++) {
-        if (info->shape[i] >= 0 && info->shape[i] != shape->dims[i])
+        if (taken->dims[i] >= 0 && taken->dims[i] != shape->dims[i])
             return false;
     }
     return true;
@@ -52,10 +51,14 @@ static bool check_shape(const struct making *making, const struct warm_up_input 
                         const struct tensord_tensor_info *info, const struct shape *shape)
 {
     char given[SHAPE_BYTES], taken[SHAPE_BYTES], what[2 * SHAPE_BYTES + 64];
+    const struct shaped_tensor *shaped =
+        host_shaped_input(making->host, (uint32_t)(info - making->host->description.inputs));
     struct shape own = {.ndim = info->ndim};
-    if (fits(info, shape))
-        return true;
     memcpy(own.dims, info->shape, sizeof own.dims);
+    if (shaped)
+        own = shaped->client;
+    if ((info->any_rank && !shaped) || fits(&own, shape))
+        return true;
     snprintf(what, sizeof what, "is of shape %s, and the model takes %s",
              shape_format(shape, given, sizeof given), shape_format(&own, taken, sizeof taken));
     return wrong(making, input->name, what);
@@ -153,6 +156,21 @@ static unsigned char *aligned(struct arena *arena, uint64_t size)
     return data ? data + (TENSOR_ALIGNMENT - (uintptr_t)data % TENSOR_ALIGNMENT) : NULL;
 }
 
+/* Makes of the shape that a client would send the engine's. */
+static bool shape_it(struct making *making, uint32_t index, struct shape *shape)
+{
+    const struct shaped_tensor *shaped = host_shaped_input(making->host, index);
+    uint64_t count;
+    if (!host_input_shape(making->host, index, shape, &making->shapes[index]))
+        return false;
+    *shape = making->shapes[index];
+    if (shaped && shaped->kind == SHAPED_RAGGED) {
+        shape_count(shape, &count);
+        *shape = (struct shape){1, {(int64_t)count}};
+    }
+    return true;
+}
+
 static bool make_input(struct making *making, const struct warm_up_input *input,
                        uint64_t *left_bytes)
 {
@@ -168,6 +186,8 @@ static bool make_input(struct making *making, const struct warm_up_input *input,
     if (!data)
         return error_no_memory(making->error);
     fill(making, input, data, size, rows);
+    if (!shape_it(making, index, &shape))
+        return wrong(making, input->name, "cannot be reshaped");
     struct tensord_tensor *tensor = &making->inputs[making->execution->tensord.input_count++];
     *tensor = (struct tensord_tensor){.index = index,
                                       .datatype = input->datatype,
@@ -187,14 +207,45 @@ static bool has(const struct making *making, uint32_t index)
     return false;
 }
 
+/* Those that the host makes for requests, too. */
+static bool make_made(struct making *making)
+{
+    struct host_execution *execution = making->execution;
+    const struct host *host = making->host;
+    execution->copies =
+        arena_calloc(&execution->arena, making->warm_up->input_count + host->made_input_count,
+                     sizeof *execution->copies);
+    if (!execution->copies)
+        return error_no_memory(making->error);
+    for (size_t i = 0; i < host->made_input_count; i++) {
+        const struct host_made *made = &host->made_inputs[i];
+        size_t at = execution->tensord.input_count;
+        if (!has(making, made->source))
+            return wrong(making, span_of(host->description.inputs[made->source].name),
+                         "is missing");
+        execution->copies[at] = host_make_input(making->host, made, &making->shapes[made->source],
+                                                1, &making->inputs[at]);
+        if (!execution->copies[at])
+            return wrong(making, made->config->name, "cannot be made");
+        execution->tensord.input_count++;
+    }
+    return true;
+}
+
 static bool make_inputs(struct making *making)
 {
     const struct tensord_description *description = &making->host->description;
     uint64_t left_bytes = MAX_BYTES;
+    making->shapes =
+        arena_calloc(&making->execution->arena, description->input_count, sizeof *making->shapes);
+    if (!making->shapes)
+        return error_no_memory(making->error);
     for (size_t i = 0; i < making->warm_up->input_count; i++) {
         if (!make_input(making, &making->warm_up->inputs[i], &left_bytes))
             return false;
     }
+    if (making->host->made_input_count && !make_made(making))
+        return false;
     for (uint32_t i = 0; i < description->input_count; i++) {
         if (!description->inputs[i].optional && !has(making, i))
             return wrong(making, span_of(description->inputs[i].name), "is missing");
@@ -216,7 +267,9 @@ static bool check_rows(const struct making *making)
 
 static bool run_once(struct making *making)
 {
-    making->execution = host_trial_new(making->host, making->warm_up->input_count, &making->inputs);
+    making->execution =
+        host_trial_new(making->host, making->warm_up->input_count + making->host->made_input_count,
+                       &making->inputs);
     if (!making->execution)
         return error_no_memory(making->error);
     bool good = make_inputs(making);

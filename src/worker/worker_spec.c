@@ -4,7 +4,7 @@
 
 #include "base/pack.h"
 
-enum { VERSION = 6 };
+enum { VERSION = 7 };
 
 bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
 {
@@ -20,6 +20,7 @@ bool worker_spec_write(const struct worker_spec *spec, struct buf *buf)
     pack_string(buf, spec->engine);
     pack_tensors(buf, spec->inputs, spec->input_count);
     pack_tensors(buf, spec->outputs, spec->output_count);
+    shaping_write(&spec->shaping, buf);
     pack_parameters(buf, spec->parameters, spec->parameter_count);
     pack_number(buf, (uint64_t)spec->max_batch_size);
     pack_number(buf, spec->may_batch);
@@ -51,6 +52,7 @@ bool worker_spec_read(struct span bytes, struct arena *arena, struct worker_spec
     spec.engine = unpack_string(&unpack);
     spec.inputs = unpack_tensors(&unpack, &spec.input_count);
     spec.outputs = unpack_tensors(&unpack, &spec.output_count);
+    shaping_read(&unpack, &spec.shaping);
     spec.parameters = unpack_parameters(&unpack, WORKER_SPEC_MAX_PARAMETERS, &spec.parameter_count);
     spec.max_batch_size = (int64_t)unpack_number(&unpack, UINT64_MAX);
     spec.may_batch = unpack_bool(&unpack);

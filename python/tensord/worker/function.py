@@ -181,7 +181,7 @@ def adopt_config(infos: list[TensorInfo], declared: list[TensorInfo], what: str)
     for info in infos:
         config = by_name[info.name]
         if info.form == "array" and info.any_rank and info.datatype != "BYTES":
-            info.datatype, info.shape, info.any_rank = config.datatype, config.shape, False
+            info.datatype, info.shape, info.any_rank = config.datatype, config.shape, config.any_rank
         elif info.datatype != config.datatype:
             raise TypeError(f"the config declares {what} '{info.name}' as {config.datatype}, the function {info.datatype}")
 
