@@ -4,61 +4,70 @@
 #include "serving/serving_fixture.h"
 
 static struct fixture f;
+static struct played_worker *outer, *inner;
+static struct client *client; /* of outer */
 
 /* Two models, each with a ready worker; `outer` has a request. */
-static struct client *make_caller(struct played_worker **ret_outer)
+static int set_up(void **state)
 {
     struct error error;
     fixture_init(&f, LOAD_ALL);
     fixture_put(&f, "outer", 1);
     fixture_put(&f, "inner", 1);
     fixture_scan(&f);
-    *ret_outer = worker_of(&f, "outer");
-    worker_ready(&f, *ret_outer, 0);
-    worker_ready(&f, worker_of(&f, "inner"), 0);
-    struct client *client = client_ask(&f, "outer", 2, &error);
+    outer = worker_of(&f, "outer");
+    inner = worker_of(&f, "inner");
+    worker_ready(&f, outer, 0);
+    worker_ready(&f, inner, 0);
+    client = client_ask(&f, "outer", 2, &error);
     assert_non_null(client);
-    worker_read(&f, *ret_outer);
-    assert_int_equal((*ret_outer)->request_count, 1);
-    return client;
+    worker_read(&f, outer);
+    assert_int_equal(outer->request_count, 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture_fini(&f);
+    return 0;
+}
+
+/* `outer` calls `inner`, which has the request. */
+static void call_inner(void)
+{
+    worker_call(&f, outer, 7, "inner");
+    worker_read(&f, inner);
+    assert_int_equal(inner->request_count, 1);
+}
+
+/* `outer` answers its client. */
+static void finish(void)
+{
+    worker_answer(&f, outer, TENSORD_OK, true);
+    client_expect(client, ERROR_OK);
 }
 
 static void a_call_is_answered(void **state)
 {
-    struct played_worker *outer, *inner;
-    struct client *client = make_caller(&outer);
-    inner = worker_of(&f, "inner");
-    worker_call(&f, outer, 7, "inner");
-    worker_read(&f, inner);
-    assert_int_equal(inner->request_count, 1);
+    call_inner();
     worker_answer(&f, inner, TENSORD_OK, true);
     worker_read(&f, outer);
     assert_int_equal(outer->call_answers, 1);
     assert_int_equal(outer->failed_call_answers, 0);
-    worker_answer(&f, outer, TENSORD_OK, true);
-    client_expect(client, ERROR_OK);
-    fixture_fini(&f);
+    finish();
 }
 
 static void a_call_that_cannot_be_made_is_answered_with_the_reason(void **state)
 {
-    struct played_worker *outer;
-    struct client *client = make_caller(&outer);
     worker_call(&f, outer, 7, "missing");
     worker_call(&f, outer, 8, "outer"); /* which would wait for itself */
     assert_int_equal(outer->failed_call_answers, 2);
-    worker_answer(&f, outer, TENSORD_OK, true);
-    client_expect(client, ERROR_OK);
-    fixture_fini(&f);
+    finish();
 }
 
 static void the_callers_client_takes_the_call_along(void **state)
 {
-    struct played_worker *outer, *inner;
-    struct client *client = make_caller(&outer);
-    inner = worker_of(&f, "inner");
-    worker_call(&f, outer, 7, "inner");
-    worker_read(&f, inner);
+    call_inner();
     client_leave(client);
     worker_read(&f, outer);
     worker_read(&f, inner);
@@ -67,55 +76,38 @@ static void the_callers_client_takes_the_call_along(void **state)
     worker_read(&f, outer);
     assert_int_equal(outer->failed_call_answers, 1);
     worker_answer(&f, outer, TENSORD_CANCELLED, true);
-    fixture_fini(&f);
 }
 
 static void the_callers_death_cancels_its_calls(void **state)
 {
-    struct played_worker *outer, *inner;
-    struct client *client = make_caller(&outer);
-    inner = worker_of(&f, "inner");
-    worker_call(&f, outer, 7, "inner");
-    worker_read(&f, inner);
+    call_inner();
     worker_end(&f, outer, "killed");
     client_expect(client, ERROR_INTERRUPTED);
     worker_read(&f, inner);
     assert_true(inner->requests[0].cancelled);
     worker_answer(&f, inner, TENSORD_OK, true);
-    fixture_fini(&f);
 }
 
 static void the_callees_death_is_the_answer(void **state)
 {
-    struct played_worker *outer, *inner;
-    struct client *client = make_caller(&outer);
-    inner = worker_of(&f, "inner");
-    worker_call(&f, outer, 7, "inner");
-    worker_read(&f, inner);
+    call_inner();
     worker_end(&f, inner, "killed");
     worker_read(&f, outer);
     assert_int_equal(outer->failed_call_answers, 1);
-    worker_answer(&f, outer, TENSORD_OK, true);
-    client_expect(client, ERROR_OK);
-    fixture_fini(&f);
+    finish();
 }
 
 /* What has been answered for the caller may go on for a while, and call others itself. */
 static void a_callee_that_streams_outlives_its_caller(void **state)
 {
-    struct played_worker *outer, *inner;
-    struct client *client = make_caller(&outer);
-    inner = worker_of(&f, "inner");
-    worker_call(&f, outer, 7, "inner");
-    worker_read(&f, inner);
+    call_inner();
     worker_answer(&f, inner, TENSORD_OK, false);
     worker_read(&f, outer);
     assert_int_equal(outer->call_answers, 0); /* it may have been the only one */
     worker_answer(&f, inner, TENSORD_OK, false);
     worker_read(&f, outer);
     assert_int_equal(outer->failed_call_answers, 1);
-    worker_answer(&f, outer, TENSORD_OK, true);
-    client_expect(client, ERROR_OK);
+    finish();
     worker_read(&f, inner);
     assert_true(inner->requests[0].cancelled);
     worker_call(&f, inner, 8, "outer");
@@ -124,33 +116,23 @@ static void a_callee_that_streams_outlives_its_caller(void **state)
     worker_read(&f, inner);
     assert_int_equal(inner->call_answers, 1);
     worker_answer(&f, inner, TENSORD_CANCELLED, true);
-    fixture_fini(&f);
 }
 
 static void a_callee_that_gives_one_answer_and_ends_has_answered(void **state)
 {
-    struct played_worker *outer, *inner;
-    struct client *client = make_caller(&outer);
-    inner = worker_of(&f, "inner");
-    worker_call(&f, outer, 7, "inner");
-    worker_read(&f, inner);
+    call_inner();
     worker_answer(&f, inner, TENSORD_OK, false);
     worker_end_answers(&f, inner);
     worker_read(&f, outer);
     assert_int_equal(outer->call_answers, 1);
     assert_int_equal(outer->failed_call_answers, 0);
-    worker_answer(&f, outer, TENSORD_OK, true);
-    client_expect(client, ERROR_OK);
-    fixture_fini(&f);
+    finish();
 }
 
 /* The channel allows 256 calls at once. */
 static void a_request_may_end_before_its_calls_do_for_ever(void **state)
 {
     struct error error;
-    struct played_worker *outer, *inner;
-    struct client *client = make_caller(&outer);
-    inner = worker_of(&f, "inner");
     for (uint64_t i = 1; i <= 300; i++) {
         worker_call(&f, outer, i, "inner");
         worker_answer(&f, outer, TENSORD_OK, true);
@@ -163,38 +145,36 @@ static void a_request_may_end_before_its_calls_do_for_ever(void **state)
         worker_read(&f, outer);
     }
     assert_int_equal(outer->call_answers, 0);
-    worker_answer(&f, outer, TENSORD_OK, true);
-    client_expect(client, ERROR_OK);
-    fixture_fini(&f);
+    finish();
 }
 
 static void too_many_calls_at_once_break_the_rules(void **state)
 {
-    struct played_worker *outer;
-    struct client *client = make_caller(&outer);
     f.serving.options.queue_limit = 1000;
     for (uint64_t i = 1; i <= 257; i++)
         worker_call(&f, outer, i, "inner");
     assert_true(outer->killed);
     worker_end(&f, outer, "killed");
     client_expect(client, ERROR_INTERRUPTED);
-    struct played_worker *inner = worker_of(&f, "inner");
     worker_end(&f, inner, "killed");
-    fixture_fini(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_call_is_answered),
-        cmocka_unit_test(a_call_that_cannot_be_made_is_answered_with_the_reason),
-        cmocka_unit_test(the_callers_client_takes_the_call_along),
-        cmocka_unit_test(the_callers_death_cancels_its_calls),
-        cmocka_unit_test(the_callees_death_is_the_answer),
-        cmocka_unit_test(a_callee_that_streams_outlives_its_caller),
-        cmocka_unit_test(a_callee_that_gives_one_answer_and_ends_has_answered),
-        cmocka_unit_test(a_request_may_end_before_its_calls_do_for_ever),
-        cmocka_unit_test(too_many_calls_at_once_break_the_rules),
+        cmocka_unit_test_setup_teardown(a_call_is_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_call_that_cannot_be_made_is_answered_with_the_reason,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_callers_client_takes_the_call_along, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_callers_death_cancels_its_calls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_callees_death_is_the_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_callee_that_streams_outlives_its_caller, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_callee_that_gives_one_answer_and_ends_has_answered,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_may_end_before_its_calls_do_for_ever, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(too_many_calls_at_once_break_the_rules, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

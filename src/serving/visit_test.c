@@ -125,13 +125,19 @@ static bool is_closed(int fd)
     return poll(&one, 1, 0) == 1 && (one.revents & POLLHUP);
 }
 
-static struct played_worker *make_ready(struct fixture *f)
+/* The server's newest worker becomes ready. */
+static struct played_worker *next_ready(struct fixture *f)
 {
-    fixture_scan(f);
     struct played_worker *worker = worker_of(f, "app");
     assert_non_null(worker);
     worker_ready(f, worker, 0);
     return worker;
+}
+
+static struct played_worker *make_ready(struct fixture *f)
+{
+    fixture_scan(f);
+    return next_ready(f);
 }
 
 /* A visit to a server that is ready, for which a connection is made: the server's end. */
@@ -282,9 +288,7 @@ static void a_dead_keeper_is_replaced_for_those_who_wait(void **state)
     worker_end(f, worker, "exited with status 3");
     assert_int_equal(waiting.given + waiting.refused, 0);
     pass_time(f, fixture_generation(f, "app"));
-    worker = worker_of(f, "app");
-    assert_non_null(worker);
-    worker_ready(f, worker, 0);
+    worker = next_ready(f);
     assert_int_equal(asked(worker), 1);
     int other = connect_one(f, worker);
     assert_int_equal(waiting.given, 1);
@@ -350,9 +354,7 @@ static void an_idle_server_is_stopped_and_woken(void **state)
     assert_int_equal(version_state(fixture_version(f, "app")), VERSION_ASLEEP);
     assert_null(worker_of(f, "app"));
     begin(f, &visitor);
-    worker = worker_of(f, "app");
-    assert_non_null(worker);
-    worker_ready(f, worker, 0);
+    worker = next_ready(f);
     int server = connect_one(f, worker);
     assert_int_equal(visitor.given, 1);
     assert_false(timer_running(&fixture_generation(f, "app")->pool->quiet));
@@ -370,9 +372,7 @@ static void who_comes_while_it_stops_waits_for_the_next(void **state)
     begin(f, &visitor);
     assert_int_equal(asked(worker), 0);
     worker_end(f, worker, "exited with status 0");
-    worker = worker_of(f, "app");
-    assert_non_null(worker);
-    worker_ready(f, worker, 0);
+    worker = next_ready(f);
     int server = connect_one(f, worker);
     assert_int_equal(visitor.given, 1);
     give_back(f, &visitor, false);

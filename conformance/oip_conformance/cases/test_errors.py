@@ -12,8 +12,12 @@ def refused(http, target, asked, name="add_sub"):
     return reply.error()
 
 
+def ones(count=16, shape=None, name="INPUT0"):
+    return tensor([1] * count, "INT32", shape, name)
+
+
 def add_sub(first=None, second=None):
-    return request(first or tensor([1] * 16, "INT32"), second or tensor([1] * 16, "INT32", name="INPUT1"))
+    return request(first or ones(), second or ones(name="INPUT1"))
 
 
 @case("errors.body", REQUIRED, OIP_REST)
@@ -54,14 +58,14 @@ def test_unknown_version(http, target):
 @case("errors.missing-input", TRITON, SENTENCE, model="add_sub")
 def test_missing(http, target):
     """An input is missing: how many were expected, and which."""
-    sentence = refused(http, target, request(tensor([1] * 16, "INT32")))
+    sentence = refused(http, target, request(ones()))
     assert "expected 2 inputs but got 1 inputs for model" in sentence and "INPUT1" in sentence
 
 
 @case("errors.unknown-input", REQUIRED, OIP_REST, model="add_sub")
 def test_unknown_input(http, target):
     """An input that the model does not have is refused by its name."""
-    assert "NIX" in refused(http, target, add_sub(second=tensor([1] * 16, "INT32", name="NIX")))
+    assert "NIX" in refused(http, target, add_sub(second=ones(name="NIX")))
 
 
 @case("errors.unknown-output", REQUIRED, OIP_REST, model="add_sub")
@@ -80,27 +84,27 @@ def test_datatype(http, target):
 @case("errors.shape", TRITON, SENTENCE, model="add_sub")
 def test_shape(http, target):
     """Another shape: which is expected and which is given."""
-    sentence = refused(http, target, add_sub(tensor([1] * 17, "INT32")))
+    sentence = refused(http, target, add_sub(ones(17)))
     assert "unexpected shape for input 'INPUT0' for model" in sentence and "Expected [-1,16], got [1,17]" in sentence
 
 
 @case("errors.rank", REQUIRED, OIP_REST, model="add_sub")
 def test_rank(http, target):
     """A shape with a dimension too few is refused."""
-    assert refused(http, target, add_sub(tensor([1] * 16, "INT32", [16])))
+    assert refused(http, target, add_sub(ones(shape=[16])))
 
 
 @case("errors.batch-size", TRITON, SENTENCE, model="add_sub")
 def test_batch(http, target):
     """More rows than max_batch_size: how many there may be."""
-    sentence = refused(http, target, add_sub(tensor([1] * 144, "INT32", [9, 16]), tensor([1] * 144, "INT32", [9, 16], "INPUT1")))
+    sentence = refused(http, target, add_sub(ones(144, [9, 16]), ones(144, [9, 16], "INPUT1")))
     assert "batch-size must be <= 8" in sentence
 
 
 @case("errors.unequal-batches", REQUIRED, OIP_REST, model="add_sub")
 def test_unequal(http, target):
     """Inputs of one request have the same number of rows."""
-    assert refused(http, target, add_sub(tensor([1] * 32, "INT32", [2, 16])))
+    assert refused(http, target, add_sub(ones(32, [2, 16])))
 
 
 @case("errors.decoupled", TRITON, "Triton: decoupled_models.md", model="words")
