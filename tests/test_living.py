@@ -288,3 +288,15 @@ def test_a_program_that_does_not_start_is_no_upgrade(started, tmp_path, monkeypa
     assert server.err.wait_for("the old one goes on", 60)
     assert front_of(server) == front and infer(server)[0] == 200
     server.stop()
+
+
+def test_the_front_is_woken_at_once(started):
+    """By wishing for short slices of the processor. Threads that work for long have usual ones, as workers."""
+    served = started()
+    [front] = processes.named(served.pid, "front")
+    [worker] = processes.named(served.pid, "worker")
+    usual_ns = processes.slice_ns(worker.pid)
+    if usual_ns == 0:
+        pytest.skip("this kernel knows no wishes for slices")
+    assert processes.slice_ns(front.pid) == 100_000 < usual_ns
+    assert all(processes.slice_ns(thread.id) == usual_ns for thread in front.threads() if thread.id != front.pid)

@@ -17,6 +17,7 @@
 #include "cmd/observing.h"
 #include "cmd/pushing.h"
 #include "cmd/routing_file.h"
+#include "cmd/short_slice.h"
 #include "cmd/tasks.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
@@ -389,6 +390,7 @@ static bool start(const char *path, struct error *ret_error)
         !(listen_all(ret_error) &&
           guard_introduce(&front.guard, &front.settings, front.announcer.address, ret_error)))
         return false;
+    short_slice_ask();
     pushing_open(&front.pushing, front.loop, front.spawner, &front.settings, front.path);
     front.pushing.installer.changed = on_installed;
     learned_file_open(&front.learned, &front.serving, &front.settings);
