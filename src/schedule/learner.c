@@ -269,11 +269,15 @@ static double row_ns_at(const struct learner *learner, unsigned size)
     return 0;
 }
 
+static uint64_t as_ns(double ns)
+{
+    return ns < 1e18 ? (uint64_t)ns : UINT64_C(1000000000000000000);
+}
+
 uint64_t learner_wait_ns(const struct learner *learner, uint64_t rows)
 {
     uint64_t batch = rows < learner->rows ? rows : learner->rows;
-    double wait_ns = (double)rows * row_ns_at(learner, size_of(batch));
-    return wait_ns < 1e18 ? (uint64_t)wait_ns : UINT64_C(1000000000000000000);
+    return as_ns((double)rows * row_ns_at(learner, size_of(batch)));
 }
 
 uint64_t learner_row_ns(const struct learner *learner)
@@ -300,8 +304,7 @@ uint64_t learner_execution_ns(const struct learner *learner, uint64_t rows)
         for (unsigned width = learner->width + 1U; width-- > 0;) {
             const struct learner_cell *cell = &learner->cells[smaller][width];
             if (cell->row_ns > 0)
-                return (uint64_t)((double)expected(cell) * counted *
-                                  (double)(UINT64_C(1) << width));
+                return as_ns((double)expected(cell) * counted * (double)(UINT64_C(1) << width));
         }
     }
     return 0;

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum {
-    LEARNER_SIZES = 9,  /* of batches: 1, 2, 4 ... 128, more */
+    LEARNER_SIZES = 20, /* of batches: 1, 2, 4 ... 262144, more */
     LEARNER_WIDTHS = 5, /* of slots: 1, 2, 4, 8, more */
     LEARNER_SAMPLES = 7,
     LEARNER_POINTS = LEARNER_SIZES * LEARNER_WIDTHS,

@@ -20,6 +20,11 @@ static struct queue_entry *entry_of(const struct order_node *node)
     return node ? list_entry(node, struct queue_entry, node) : NULL;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* What serving it counts for. */
 static uint64_t service_of(const struct queue_entry *entry)
 {
@@ -27,7 +32,7 @@ static uint64_t service_of(const struct queue_entry *entry)
     weight = weight < QUEUE_MAX_WEIGHT ? weight : QUEUE_MAX_WEIGHT;
     if (SCHEDULE_PLANT == PLANT_UNFAIR)
         weight = 1;
-    return entry->node.size * QUEUE_MAX_WEIGHT / weight;
+    return least(entry->rows, MOST_ROWS) * QUEUE_MAX_WEIGHT / weight;
 }
 
 /* ---- flows ---- */
@@ -133,10 +138,10 @@ static uint64_t due_ns(const struct queue_entry *entry, const struct schedule_po
     return add_ns(due, (entry->level - 1) * policy->aging_ns);
 }
 
-static void set_rows(struct queue_entry *entry, uint64_t rows)
+static void set_cost(struct queue_entry *entry, uint64_t cost)
 {
-    entry->rows = rows;
-    entry->node.size = rows < MOST_ROWS ? rows : MOST_ROWS;
+    entry->cost = cost;
+    entry->node.size = least(cost, MOST_ROWS);
 }
 
 void queue_add(struct queue *queue, struct queue_entry *entry, const struct schedule_policy *policy,
@@ -147,7 +152,7 @@ void queue_add(struct queue *queue, struct queue_entry *entry, const struct sche
     set_expiry(entry, policy);
     entry->node.key = due_ns(entry, policy);
     entry->node.sequence = queue->sequence++;
-    set_rows(entry, entry->rows);
+    set_cost(entry, entry->cost);
     queue_add_again(queue, entry, policy);
 }
 
@@ -182,12 +187,13 @@ void queue_remove(struct queue *queue, struct queue_entry *entry, bool served)
     leave(queue, entry);
 }
 
-void queue_recount(struct queue *queue, struct queue_entry *entry, uint64_t rows)
+void queue_recount(struct queue *queue, struct queue_entry *entry, uint64_t rows, uint64_t cost)
 {
     assert(entry->waits && rows > 0);
     queue->rows -= entry->node.size;
     order_remove(&entry->flow->order, &entry->node);
-    set_rows(entry, rows);
+    entry->rows = rows;
+    set_cost(entry, cost);
     order_add(&entry->flow->order, &entry->node);
     queue->rows += entry->node.size;
 }
@@ -236,7 +242,7 @@ struct queue_entry *queue_look_first(struct queue *queue, uint64_t batch_rows)
         flow->next = flow->order.first;
         flow->next_tag = flow->tag;
     }
-    return look(queue, (batch_rows < MOST_ROWS ? batch_rows : MOST_ROWS) * QUEUE_MAX_WEIGHT);
+    return look(queue, least(batch_rows, MOST_ROWS) * QUEUE_MAX_WEIGHT);
 }
 
 struct queue_entry *queue_look_next(struct queue *queue, const struct queue_entry *last, bool taken)

@@ -27,6 +27,7 @@ enum { QUEUE_FLOWS = 32, QUEUE_MAX_WEIGHT = 1000 };
 /* One request, as it is scheduled. Zeroed by its owner, who then sets the first part. */
 struct queue_entry {
     uint64_t rows; /* at least 1 */
+    uint64_t cost; /* in rows, of those who wait behind it; schedule.c's */
     struct caller caller;
     uint32_t weight;      /* of the caller among others; 0: 1 */
     uint32_t level;       /* of priority, as policy_level says */
@@ -59,7 +60,7 @@ struct queue_flow {
 struct queue {
     struct list active;
     size_t count;
-    uint64_t rows;
+    uint64_t rows; /* the entries' costs */
     uint64_t sequence;
     struct queue_flow flows[QUEUE_FLOWS];
 };
@@ -82,8 +83,8 @@ void queue_add_again(struct queue *queue, struct queue_entry *entry,
 /* Takes an entry out. served: its caller has had its turn. */
 void queue_remove(struct queue *queue, struct queue_entry *entry, bool served);
 
-/* A waiting entry counts for so many rows from now on; its turn stays. */
-void queue_recount(struct queue *queue, struct queue_entry *entry, uint64_t rows);
+/* A waiting entry has so many rows, and this cost, from now on; its turn stays. */
+void queue_recount(struct queue *queue, struct queue_entry *entry, uint64_t rows, uint64_t cost);
 
 /* Moves an entry behind all that will be due within delay_ns. */
 void queue_delay(struct queue *queue, struct queue_entry *entry, uint64_t delay_ns);
@@ -99,7 +100,8 @@ struct queue_entry *queue_look_next(struct queue *queue, const struct queue_entr
 struct queue_entry *queue_first(const struct queue *queue);
 struct queue_entry *queue_after(const struct queue *queue, const struct queue_entry *entry);
 
-/* Rows that are likely to be served before the entry, which waits in this queue or would. */
+/* What is likely to be served before the entry, which waits in this queue or would; in rows, by the
+ * entries' costs. */
 uint64_t queue_rows_before(const struct queue *queue, const struct queue_entry *entry);
 
 /* Requests that wait at a level. */

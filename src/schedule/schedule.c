@@ -90,7 +90,7 @@ static enum schedule_verdict foresee(const struct schedule *schedule, struct que
         *ret_retry_ns = wait_ns - limit_ns;
         return SCHEDULE_LONG;
     }
-    uint64_t execution_ns = learner_execution_ns(&schedule->learner, entry->node.size);
+    uint64_t execution_ns = learner_execution_ns(&schedule->learner, entry->rows);
     uint64_t end_ns = now_ns + allowance_ns(&schedule->allowance, add_ns(wait_ns, execution_ns));
     if (end_ns <= entry->deadline_ns) {
         if (entry->deadline_ns != CLOCK_NEVER &&
@@ -102,6 +102,20 @@ static enum schedule_verdict foresee(const struct schedule *schedule, struct que
     return SCHEDULE_LATE;
 }
 
+/* For how many rows a request counts to those who wait behind it. One that is larger than a batch
+ * is executed alone: it costs what such executions are known to, and not so many batches. */
+static uint64_t cost_of(const struct schedule *schedule, uint64_t rows)
+{
+    const struct learner *learner = &schedule->learner;
+    uint64_t batch = schedule->max_rows ? schedule->max_rows : 1;
+    uint64_t row_ns = learner_row_ns(learner);
+    if (rows <= batch)
+        return rows;
+    uint64_t cost = row_ns ? learner_execution_ns(learner, rows) / row_ns / learner->slots : 0;
+    cost = cost > batch ? cost : batch;
+    return cost < rows ? cost : rows;
+}
+
 enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_entry *entry,
                                       uint64_t now_ns, uint64_t *ret_retry_ns)
 {
@@ -109,6 +123,7 @@ enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_en
         *ret_retry_ns = schedule_backlog_ns(schedule);
         return SCHEDULE_FULL;
     }
+    entry->cost = cost_of(schedule, entry->rows);
     queue_add(&schedule->queue, entry, &schedule->policy, now_ns);
     company_came(&schedule->company, entry->rows, now_ns);
     enum schedule_verdict verdict = foresee(schedule, entry, now_ns, ret_retry_ns);
@@ -137,7 +152,7 @@ void schedule_recount(struct schedule *schedule, struct queue_entry *entry, uint
                       bool alone)
 {
     entry->alone = alone;
-    queue_recount(&schedule->queue, entry, rows);
+    queue_recount(&schedule->queue, entry, rows, cost_of(schedule, rows));
 }
 
 /* ---- out ---- */
@@ -198,7 +213,7 @@ uint64_t schedule_lateness_ns(const struct schedule *schedule, const struct queu
 {
     if (entry->deadline_ns == CLOCK_NEVER)
         return 0;
-    uint64_t end_ns = add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->node.size));
+    uint64_t end_ns = add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->rows));
     return end_ns > entry->deadline_ns ? end_ns - entry->deadline_ns : 0;
 }
 

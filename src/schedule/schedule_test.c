@@ -397,6 +397,40 @@ static void what_is_counted_anew_is_not_too_late_any_more(void **state)
     assert_int_equal(batch.late_count, 0);
 }
 
+/* One execution each, and as far as is known none takes longer than a batch does. */
+static void requests_of_many_rows_are_not_foreseen_to_take_long(void **state)
+{
+    begin(&plain, 8, 1);
+    schedule.policy.wait_limit_ns = 100 * (uint64_t)MS;
+    know(1);
+    for (int i = 0; i < 20; i++) {
+        struct request *large = make();
+        large->entry.rows = 1000000;
+        assert_int_equal(submit(large), SCHEDULE_ADMITTED);
+    }
+    assert_true(schedule_backlog_ns(&schedule) <= 20 * (uint64_t)MS);
+    assert_int_equal(submit(make()), SCHEDULE_ADMITTED);
+    for (int i = 0; i < 21; i++)
+        assert_int_equal(take(1), 1);
+}
+
+/* Then it is known what they take. */
+static void requests_of_many_rows_that_take_long_are(void **state)
+{
+    struct schedule_run run;
+    begin(&plain, 8, 1);
+    know(1);
+    for (int i = 0; i < 3; i++) {
+        schedule_start(&schedule, &run, 1, 1000, now_ns);
+        now_ns += 80 * MS;
+        schedule_end(&schedule, &run, false, now_ns);
+    }
+    struct request *large = make();
+    large->entry.rows = 1000;
+    assert_int_equal(submit(large), SCHEDULE_ADMITTED);
+    assert_in_range(schedule_backlog_ns(&schedule), 70 * MS, 90 * MS);
+}
+
 static void what_would_be_too_late_is_refused_at_once(void **state)
 {
     begin(&plain, 0, 1);
@@ -562,6 +596,8 @@ int main(void)
         cmocka_unit_test_setup(a_level_may_have_a_bound_of_its_own, set_up),
         cmocka_unit_test_setup(what_is_counted_anew_is_not_too_late_any_more, set_up),
         cmocka_unit_test_setup(the_way_to_the_next_execution_is_counted, set_up),
+        cmocka_unit_test_setup(requests_of_many_rows_are_not_foreseen_to_take_long, set_up),
+        cmocka_unit_test_setup(requests_of_many_rows_that_take_long_are, set_up),
         cmocka_unit_test_setup(what_would_be_too_late_is_refused_at_once, set_up),
         cmocka_unit_test_setup(waits_may_be_bounded, set_up),
         cmocka_unit_test_setup(deadlines_end_waiting, set_up),
