@@ -66,6 +66,18 @@ static void check_warm_ups(const struct warm_ups *warm_ups)
     crossing_end(&crossing);
 }
 
+static void check_shaping(const struct shaping *shaping)
+{
+    struct shaping other, copy;
+    struct crossing crossing;
+    crossing_begin(&crossing);
+    shaping_write(shaping, &crossing.buf);
+    shaping_read(crossing_read(&crossing), &other);
+    assert(shaping_copy(&crossing.arena, &other, &copy));
+    shaping_write(&copy, &crossing.again);
+    crossing_end(&crossing);
+}
+
 static void check_sequences(const struct model_sequences *sequences)
 {
     struct model_sequences other;
@@ -148,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_tensors(config.outputs, config.output_count);
         assert(!config.engine.size == !model_config_backend(config.engine).size);
         check_warm_ups(&config.warm_ups);
+        check_shaping(&config.shaping);
         if (config.sequences)
             check_sequences(config.sequences);
         if (config.pipeline)

@@ -82,6 +82,12 @@ static void write_sample_question(struct buf *buf)
     assert(buf_ok(buf));
 }
 
+static struct shaped_tensor shaped[] = {
+    {SPAN("x"), false, SHAPED_RESHAPED, {2, {-1, 4}}, {3, {-1, 2, 2}}, {NULL, 0}},
+    {SPAN("y"), true, SHAPED_SCATTERED, {2, {-1, -1}}, {0}, SPAN("x")},
+};
+static struct batch_input made[] = {{SPAN("n"), BATCH_ITEM_SHAPE, TENSORD_INT32, SPAN("x")}};
+
 static struct warm_up_input warm_up_inputs[] = {
     {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {1, {3}}, .data = WARM_UP_RANDOM},
     {.name = SPAN("y"),
@@ -142,6 +148,7 @@ static void write_sample(struct buf *buf)
         .pipeline = sample_pipeline(),
         .sequences = &sequences,
         .warm_ups = {warm_ups, 1},
+        .shaping = {shaped, 2, made, 1},
         .queue = &queue,
         .workers = {.min = 1, .max = 2, .idle_s = 60},
         .residency = {.idle_after_s = 60, .memory_mib = 64},
