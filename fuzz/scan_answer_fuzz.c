@@ -100,6 +100,9 @@ static struct warm_up warm_ups[] = {
     {.name = SPAN("w"), .rows = 2, .times = 3, .inputs = warm_up_inputs, .input_count = 2},
 };
 
+static struct cpu_list cpus[] = {{{5}}, {{[15] = 1}}};
+static uint32_t gpus[] = {0, 3};
+
 static struct model_state states[] = {
     {.input = SPAN("i"),
      .output = SPAN("o"),
@@ -151,6 +154,7 @@ static void write_sample(struct buf *buf)
         .shaping = {shaped, 2, made, 1},
         .queue = &queue,
         .workers = {.min = 1, .max = 2, .idle_s = 60},
+        .placement = {true, cpus, 2, gpus, 2},
         .residency = {.idle_after_s = 60, .memory_mib = 64},
         .engine = SPAN("onnx"),
         .labels = labels,

@@ -72,11 +72,52 @@ static void nonsense_is_no_limit(void **state)
     assert_true(machine_memory_bytes() > 1 << 20);
 }
 
+static void the_least_share_of_processors_counts(void **state)
+{
+    static const char *const made[] = {"cpu/cpu.cfs_period_us",
+                                       "cpu/cpu.cfs_quota_us",
+                                       "cpu",
+                                       "pod/box/cpu.max",
+                                       "pod/box",
+                                       "pod/cpu.max",
+                                       "pod"};
+    snprintf(root, sizeof root, "/tmp/machine_test_XXXXXX");
+    assert_non_null(mkdtemp(root));
+    make("pod");
+    make("pod/box");
+    put("pod/cpu.max", "250000 100000\n");
+    put("pod/box/cpu.max", "max 100000\n");
+    assert_int_equal(machine_cgroup_cpu_percent(root, "0::/pod/box\n"), 250);
+    put("pod/box/cpu.max", "33333 100000\n");
+    assert_int_equal(machine_cgroup_cpu_percent(root, "0::/pod/box\n"), 34);
+    assert_true(machine_cgroup_cpu_percent(root, "0::/\n") == UINT64_MAX);
+    put("pod/box/cpu.max", "1 0\n");
+    assert_int_equal(machine_cgroup_cpu_percent(root, "0::/pod/box\n"), 250);
+    make("cpu");
+    put("cpu/cpu.cfs_quota_us", "-1\n");
+    put("cpu/cpu.cfs_period_us", "100000\n");
+    assert_true(machine_cgroup_cpu_percent(root, "3:cpuacct,cpu:/a\n") == UINT64_MAX);
+    put("cpu/cpu.cfs_quota_us", "400000\n");
+    assert_int_equal(machine_cgroup_cpu_percent(root, "3:cpuacct,cpu:/a\n"), 400);
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        drop(made[i]);
+    assert_int_equal(rmdir(root), 0);
+}
+
+static void processors_that_are_ours(void **state)
+{
+    const struct cpu_list cpus = machine_cpus();
+    assert_true(cpu_list_count(&cpus) > 0);
+    assert_in_range(machine_processors(), 1, cpu_list_count(&cpus));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_least_limit_above_counts),
         cmocka_unit_test(nonsense_is_no_limit),
+        cmocka_unit_test(the_least_share_of_processors_counts),
+        cmocka_unit_test(processors_that_are_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,8 @@ void front_serving_options(const struct settings *settings, struct serving_optio
         .series_limit = (size_t)settings->metrics_models,
         .summaries = settings->metrics_summaries,
         .processors = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+        .cpus = machine_cpus(),
+        .cpu_share = machine_processors(),
     };
 }
 

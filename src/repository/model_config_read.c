@@ -7,6 +7,7 @@
 #include "codec/model_sections.pb.h"
 #include "codec/protobuf_text.h"
 #include "repository/model_config.h"
+#include "repository/model_placement.h"
 #include "repository/model_queue.h"
 #include "repository/model_rollout.h"
 #include "repository/model_sequences.h"
@@ -492,6 +493,21 @@ static bool make_workers(struct maker *maker)
     return true;
 }
 
+static bool make_placement(struct maker *maker)
+{
+    struct model_config *config = maker->config;
+    bool pipeline = maker->sections->steps.count || maker->from->which_scheduling_choice == 15;
+    if ((maker->sections->cpuset || maker->sections->gpus.count) && pipeline)
+        return error_set(maker->error, ERROR_INVALID_ARGUMENT,
+                         "a pipeline excludes 'cpuset' and 'gpus': its steps' models have them");
+    if (!model_placement_read(maker->sections, config->device, maker->arena, &config->placement,
+                              maker->error))
+        return false;
+    if (config->placement.gpu_count) /* CUDA shows each worker the one that it has as this */
+        config->device = SPAN("cuda:0");
+    return true;
+}
+
 static bool make_parameters(struct maker *maker)
 {
     struct model_config *config = maker->config;
@@ -729,11 +745,11 @@ bool model_config_read(enum model_config_format format, struct span text, struct
     if (!check_supported(&maker) || !make_engine(&maker) || !make_file(&maker) ||
         !make_batching(&maker) || !make_cache(&maker) || !make_warm_ups(&maker) ||
         !make_inputs(&maker) || !make_outputs(&maker) || !declare_sequences(&maker) ||
-        !make_instances(&maker) || !make_workers(&maker) || !make_parameters(&maker) ||
-        !make_python(&maker) || !make_server(&maker) || !make_steps(&maker) ||
-        !make_shaping(&maker) || !make_sandbox(&maker) || !make_residency(&maker) ||
-        !make_rollout(&maker) || !make_versions(&maker) || !make_digest(&maker) ||
-        !keep_written(&maker, &message))
+        !make_instances(&maker) || !make_workers(&maker) || !make_placement(&maker) ||
+        !make_parameters(&maker) || !make_python(&maker) || !make_server(&maker) ||
+        !make_steps(&maker) || !make_shaping(&maker) || !make_sandbox(&maker) ||
+        !make_residency(&maker) || !make_rollout(&maker) || !make_versions(&maker) ||
+        !make_digest(&maker) || !keep_written(&maker, &message))
         return false;
     *ret_config = config;
     return true;

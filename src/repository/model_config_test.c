@@ -311,6 +311,25 @@ static void workers_are_a_number_or_bounds(void **state)
     assert_true(workers->min == 2 && workers->max == 4 && workers->idle_s == 5);
 }
 
+static void workers_have_processors_and_gpus(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct model_placement *placement = &fixture->config.placement;
+    assert_true(read_yaml(fixture, "workers: 2"));
+    assert_true(!placement->all_cpus && !placement->cpus_count && !placement->gpu_count);
+    assert_true(read_yaml(fixture, "cpuset: 0-3,8"));
+    assert_int_equal(placement->cpus_count, 1);
+    assert_int_equal(placement->cpus[0].words[0], 0x10f);
+    assert_true(read_yaml(fixture, "cpuset: all"));
+    assert_true(placement->all_cpus && !placement->cpus_count);
+    assert_true(read_yaml(fixture, "cpuset: {each: [0-3, '64']}"));
+    assert_int_equal(placement->cpus_count, 2);
+    assert_int_equal(placement->cpus[1].words[1], 1);
+    assert_true(read_yaml(fixture, "gpus: [1, 31]"));
+    assert_true(placement->gpu_count == 2 && placement->gpus[1] == 31);
+    assert_true(span_equal(fixture->config.device, SPAN("cuda:0")));
+}
+
 static void workers_that_cannot_be_are_refused(void **state)
 {
     static const char *const texts[][2] = {
@@ -322,6 +341,14 @@ static void workers_that_cannot_be_are_refused(void **state)
         {"workers: many", "line 1: 'workers' must be an integer that it can hold, not 'many'"},
         {"workers: 2\nserver: app --port {port}", "'server' excludes 'workers'"},
         {"workers: 2\nsteps: [{model: a}]", "a pipeline excludes 'workers'"},
+        {"cpuset: 2-1", "'cpuset' names processors, such as 0-3,8, below 1024, or 'all'; not"},
+        {"cpuset: ''", "or has a list 'each'"},
+        {"cpuset: {shared: 0, each: ['1']}", "or has a list 'each'"},
+        {"cpuset: {each: [0, all]}", "not 'all'"},
+        {"cpuset: all\nsteps: [{model: a}]", "a pipeline excludes 'cpuset' and 'gpus'"},
+        {"gpus: [0, 32]", "'gpus' lists the numbers of GPUs, 0 to 31"},
+        {"gpus: [0]\ninstance_group: [{gpus: [0]}]", "'gpus' excludes 'instance_group' on a GPU"},
+        {"gpus: [0]\nsandbox: {gpu: [0]}", "'gpus' excludes"},
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -481,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(impossible_values_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_done_here_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(workers_are_a_number_or_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(workers_have_processors_and_gpus, setup, teardown),
         cmocka_unit_test_setup_teardown(workers_that_cannot_be_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_without_config_has_the_default, setup, teardown),
         cmocka_unit_test_setup_teardown(either_file_is_loaded_but_not_both, setup, teardown),

@@ -47,6 +47,15 @@ struct model_workers {
     uint32_t idle_s; /* one that is not needed is ended after so long */
 };
 
+/* Where the workers run. */
+struct model_placement {
+    bool all_cpus;         /* on the server's processors, shared out */
+    struct cpu_list *cpus; /* one list, which is shared out; or one for each worker */
+    size_t cpus_count;     /* 0: the config does not say */
+    uint32_t *gpus;        /* numbers: the workers have one each, in turn */
+    size_t gpu_count;
+};
+
 enum { MODEL_MOST_IDLE_S = 365 * 24 * 3600 };
 
 /* What the config says of the memory that the model is loaded into. All zero: nothing. */
@@ -74,6 +83,7 @@ struct model_config {
     uint32_t instance_count; /* instance_group: workers of a model in Python, of others executions
                                 at once; 0: the config does not say */
     struct model_workers workers;
+    struct model_placement placement;
     struct span device;       /* "cpu", "cuda:0" */
     struct warm_ups warm_ups; /* model_warmup: what it executes before it serves */
     bool caches;              /* response_cache: its answers are kept, and given again */

@@ -11,7 +11,7 @@
 
 /* A new member must be written and read here as well; the last three are for the look alone, which
  * gives each version its model's rollout. */
-_Static_assert(sizeof(struct model_config) == 440, "every member of a config crosses");
+_Static_assert(sizeof(struct model_config) == 608, "every member of a config crosses");
 
 void scan_question_write(const struct scan_question *question, struct buf *buf)
 {
@@ -75,6 +75,34 @@ static void write_limits(const struct process_limits *limits, struct buf *buf)
     pack_number(buf, limits->gpus);
 }
 
+static void write_placement(const struct model_placement *placement, struct buf *buf)
+{
+    pack_number(buf, placement->all_cpus);
+    pack_number(buf, placement->cpus_count);
+    for (size_t i = 0; i < placement->cpus_count; i++) {
+        for (size_t k = 0; k < CPU_LIST_WORDS; k++)
+            pack_number(buf, placement->cpus[i].words[k]);
+    }
+    pack_number(buf, placement->gpu_count);
+    for (size_t i = 0; i < placement->gpu_count; i++)
+        pack_number(buf, placement->gpus[i]);
+}
+
+static void read_placement(struct unpack *unpack, struct model_placement *placement)
+{
+    placement->all_cpus = unpack_bool(unpack);
+    placement->cpus =
+        unpack_array(unpack, MODEL_MAX_WORKERS, sizeof *placement->cpus, &placement->cpus_count);
+    for (size_t i = 0; i < placement->cpus_count && !unpack->failed; i++) {
+        for (size_t k = 0; k < CPU_LIST_WORDS; k++)
+            placement->cpus[i].words[k] = unpack_number(unpack, UINT64_MAX);
+    }
+    placement->gpus =
+        unpack_array(unpack, MODEL_MAX_WORKERS, sizeof *placement->gpus, &placement->gpu_count);
+    for (size_t i = 0; i < placement->gpu_count && !unpack->failed; i++)
+        placement->gpus[i] = (uint32_t)unpack_number(unpack, PROCESS_MAX_GPUS - 1);
+}
+
 static void read_limits(struct unpack *unpack, struct process_limits *limits)
 {
     limits->memory_mib = (uint32_t)unpack_number(unpack, UINT32_MAX);
@@ -131,6 +159,7 @@ static void write_config(const struct model_config *config, struct buf *buf)
     pack_number(buf, config->workers.min);
     pack_number(buf, config->workers.max);
     pack_number(buf, config->workers.idle_s);
+    write_placement(&config->placement, buf);
     pack_string(buf, config->device);
     pack_number(buf, config->decoupled);
     warm_ups_write(&config->warm_ups, buf);
@@ -204,6 +233,7 @@ static const struct model_config *read_config(struct unpack *unpack)
         unpack_parameters(unpack, MODEL_CONFIG_MAX_BYTES, &config->parameter_count);
     config->instance_count = (uint32_t)unpack_number(unpack, UINT32_MAX);
     read_workers(unpack, &config->workers);
+    read_placement(unpack, &config->placement);
     config->device = unpack_string(unpack);
     config->decoupled = unpack_bool(unpack);
     warm_ups_read(unpack, &config->warm_ups);

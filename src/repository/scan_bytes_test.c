@@ -28,6 +28,8 @@ static const struct schedule_policy queue = {
     .rules = {{0, 9, 10, true, POLICY_DELAY}, {2, 0, UINT64_MAX, false, POLICY_REJECT}},
     .rule_count = 2,
 };
+static struct cpu_list cpus[] = {{{5}}, {{[15] = UINT64_C(1) << 63}}};
+static uint32_t gpus[] = {0, 31};
 static struct model_labels labels[] = {{{"x", 1}, {"l.txt", 5}, {"cat\ndog", 7}}};
 static struct shaped_tensor shaped[] = {
     {.name = {"x", 1}, .client = {2, {-1, 1}}, .model = {1, {-1}}}};
@@ -44,6 +46,7 @@ static const struct model_config config = {
     .parameter_count = 1,
     .instance_count = 3,
     .workers = {1, 4, 60},
+    .placement = {true, cpus, 2, gpus, 2},
     .device = {"cuda:0", 6},
     .queue = &queue,
     .caches = true,
@@ -99,6 +102,11 @@ static void a_scan_comes_back(void **state)
     assert_true(m->config->inputs[0].shape.dims[1] == 4 && m->config->inputs[1].optional);
     assert_true(span_equal(m->config->parameters[0].value, SPAN("value")));
     assert_true(m->config->instance_count == 3);
+    assert_true(m->config->placement.all_cpus);
+    assert_int_equal(m->config->placement.cpus_count, 2);
+    assert_memory_equal(m->config->placement.cpus, cpus, sizeof cpus);
+    assert_int_equal(m->config->placement.gpu_count, 2);
+    assert_memory_equal(m->config->placement.gpus, gpus, sizeof gpus);
     assert_int_equal(m->config->shaping.tensor_count, 1);
     assert_true(span_equal(m->config->shaping.tensors[0].name, SPAN("x")));
     assert_memory_equal(&m->config->workers, &config.workers, sizeof config.workers);

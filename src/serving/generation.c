@@ -344,7 +344,12 @@ struct generation *generation_new(struct version *version, const struct reposito
                     &generation->label_count, ret_error);
     struct model_workers workers = generation_workers_of(found);
     if (copied)
-        copied = generation_workers_init(generation, &workers, ret_error);
+        copied = generation_workers_init(generation, &workers, ret_error) &&
+                 placement_make(&generation->placement, &generation->arena,
+                                &found->config->placement, workers.max, options, ret_error);
+    if (copied)
+        generation->spec.threads = placement_threads(&generation->placement, workers.min,
+                                                     generation->spec.limits.cpu_percent, options);
     if (copied && generation->spec.server.command_count)
         copied = make_pool(generation, ret_error);
     if (copied && found->config->pipeline)

@@ -13,6 +13,7 @@
 #include "serving/generation_state.h"
 #include "serving/inference.h"
 #include "serving/labels.h"
+#include "serving/placement.h"
 #include "serving/residence.h"
 #include "serving/reuse.h"
 #include "serving/server_pool.h"
@@ -50,7 +51,8 @@ struct generation {
     struct timer retry;
     struct generation_worker *further; /* than that one: generation_workers.h */
     size_t further_count;
-    struct scale scale; /* how many are wanted, all in all */
+    struct placement placement; /* where each of them runs */
+    struct scale scale;         /* how many are wanted, all in all */
     struct timer scale_again;
     bool short_handed;      /* the version's note says why fewer serve */
     bool shrinks;           /* one that is not wanted has something to do still */

@@ -57,6 +57,7 @@ struct replica {
     struct error failure;       /* why it could not load, or what it did wrong */
     struct timer grace;
     struct timer load;           /* until it has loaded */
+    size_t place;                /* among the model's workers, for what it runs on */
     struct sequence_worker seat; /* places of sequences */
     bool seated;
 };
@@ -299,6 +300,7 @@ static void finish(struct replica *replica, const char *reason)
     channel_close(replica->channel);
     pipeline_close(replica->pipeline);
     serving->live_workers--;
+    placement_leave(&generation->placement, replica->place);
     generation_lost(generation, replica, replica->loaded, lived_ms, &error);
     free(replica);
     generation_unref(generation);
@@ -312,17 +314,17 @@ static void on_ended(struct worker_process *process, bool started, const char *r
 }
 
 /* The worker that keeps a managed server has a line beside the channel. */
-static bool start_keeper(struct replica *replica, struct error *ret_error)
+static bool start_keeper(struct replica *replica, const struct worker_spec *spec,
+                         struct error *ret_error)
 {
     struct generation *generation = replica->generation;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "a socket: %s",
                          strerrordesc_np(errno));
-    bool started =
-        server_pool_open(generation->pool, pair[0], ret_error) &&
-        spawner_start_server(serving_of(replica)->spawner, &replica->process, &generation->spec,
-                             channel_fds(replica->channel), pair[1], ret_error);
+    bool started = server_pool_open(generation->pool, pair[0], ret_error) &&
+                   spawner_start_server(serving_of(replica)->spawner, &replica->process, spec,
+                                        channel_fds(replica->channel), pair[1], ret_error);
     close(pair[1]);
     if (!started)
         server_pool_close(generation->pool);
@@ -334,10 +336,11 @@ static bool start_process(struct replica *replica, struct error *ret_error)
     struct serving *serving = serving_of(replica);
     struct generation *generation = replica->generation;
     replica->started_ns = loop_now_ns(serving->loop);
-    bool started = generation->pool
-                       ? start_keeper(replica, ret_error)
-                       : spawner_start(serving->spawner, &replica->process, &generation->spec,
-                                       channel_fds(replica->channel), ret_error);
+    struct worker_spec spec = generation->spec;
+    placement_limit(&generation->placement, replica->place, &spec.limits);
+    bool started = generation->pool ? start_keeper(replica, &spec, ret_error)
+                                    : spawner_start(serving->spawner, &replica->process, &spec,
+                                                    channel_fds(replica->channel), ret_error);
     if (!started)
         return false;
     if (generation == generation->version->current && !generation->version->note[0])
@@ -470,6 +473,7 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
         return NULL;
     }
     replica->generation = generation;
+    replica->place = placement_take(&generation->placement);
     replica->probe = generation->spec.probe = probe;
     replica->started_ns = loop_now_ns(serving->loop);
     replica->given_up.run = on_given_up;
@@ -479,6 +483,7 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
     kept_init(&replica->kept, generation);
     if (!(generation->plan ? start_pipeline(replica, ret_error)
                            : start_channel(replica, ret_error))) {
+        placement_leave(&generation->placement, replica->place);
         free(replica);
         return NULL;
     }

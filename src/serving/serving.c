@@ -235,11 +235,13 @@ void version_renew(struct version *version)
 static void take_in(struct version *version, const struct repository_version *found)
 {
     struct serving *serving = version->model->serving;
-    struct error error;
+    struct error error, before = version->files_error;
     version->files_error = (struct error){.code = ERROR_OK};
     version->load_line = version->model->log.last;
     struct generation *generation = generation_new(version, found, &error);
     if (!generation) {
+        if (strcmp(error.message, before.message) != 0)
+            say(version, LOG_ERROR, error.message);
         version->files_error = error;
         version->fingerprint = 0; /* the next look tries again */
         return;

@@ -68,6 +68,8 @@ struct serving_options {
     size_t series_limit;                     /* versions with metrics of their own */
     bool summaries;                          /* quantiles are kept */
     uint64_t processors;                     /* of the machine: what is learned is of it */
+    struct cpu_list cpus;                    /* those that workers may run on */
+    uint32_t cpu_share;                      /* how many of them the server is given the time of */
 };
 
 struct serving {

@@ -49,14 +49,17 @@ static bool has_id(enum spawn_type type)
 }
 
 /* The limits in the order in which they are sent. */
-enum { LIMIT_COUNT = 5 };
+enum { LIMIT_COUNT = 6 };
 
 static char *put_limits(char *to, const struct process_limits *limits)
 {
-    const uint32_t values[LIMIT_COUNT] = {limits->memory_mib, limits->scratch_mib, limits->pids,
-                                          limits->cpu_percent, limits->gpus};
+    const uint32_t values[LIMIT_COUNT] = {limits->memory_mib, limits->scratch_mib,
+                                          limits->pids,       limits->cpu_percent,
+                                          limits->gpus,       limits->only_gpu};
     for (size_t i = 0; i < LIMIT_COUNT; i++)
         put(to + 4 * i, values[i], 4);
+    for (size_t i = 0; i < CPU_LIST_WORDS; i++)
+        put(to + 4 * LIMIT_COUNT + 8 * i, limits->cpus.words[i], 8);
     return to + SPAWN_LIMITS_BYTES;
 }
 
@@ -65,10 +68,15 @@ static struct process_limits get_limits(const char *from)
     uint32_t values[LIMIT_COUNT];
     for (size_t i = 0; i < LIMIT_COUNT; i++)
         values[i] = (uint32_t)get(from + 4 * i, 4);
-    return (struct process_limits){values[0], values[1], values[2], values[3], values[4]};
+    struct process_limits limits = {values[0], values[1], values[2], values[3],
+                                    values[4], values[5], {{0}}};
+    for (size_t i = 0; i < CPU_LIST_WORDS; i++)
+        limits.cpus.words[i] = get(from + 4 * LIMIT_COUNT + 8 * i, 8);
+    return limits;
 }
 
-_Static_assert((int)LIMIT_COUNT * 4 == (int)SPAWN_LIMITS_BYTES, "all limits cross");
+_Static_assert((int)LIMIT_COUNT * 4 + 8 * (int)CPU_LIST_WORDS == (int)SPAWN_LIMITS_BYTES,
+               "all limits cross");
 
 static char *append(char *to, struct span text)
 {

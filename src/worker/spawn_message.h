@@ -2,7 +2,8 @@
  *
  * Layout, little-endian: type u8, flags u8 (of a SERVER, bit 0: it has the network), size of the
  * text u16, number i32 (of a START or SERVER, the size of what follows its text), id u64, text; a
- * START or SERVER goes on with its limits, each u32, the interpreter, a NUL, the model. A message
+ * START or SERVER goes on with its limits, each u32, the processors, each word u64, the
+ * interpreter, a NUL, the model. A message
  * has exactly one form: fields that its
  * type does not use are zero or empty. Neither side trusts the other with more than this page:
  * sizes are bounded, and the descriptors that a START or TASK carries are counted by the receiver.
@@ -15,7 +16,7 @@
 
 enum {
     SPAWN_HEAD_BYTES = 16,
-    SPAWN_LIMITS_BYTES = 20,
+    SPAWN_LIMITS_BYTES = 4 * 6 + 8 * CPU_LIST_WORDS,
     SPAWN_TEXT_MAX_BYTES = 4096, /* PATH_MAX */
     SPAWN_MESSAGE_MAX_BYTES = SPAWN_HEAD_BYTES + SPAWN_LIMITS_BYTES + 3 * SPAWN_TEXT_MAX_BYTES + 1,
     SPAWN_MAX_WORKERS = 1024,    /* asked for and not yet told to have ended */

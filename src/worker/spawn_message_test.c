@@ -17,7 +17,7 @@ static const struct spawn_message examples[] = {
      .id = 3,
      .text = {"/srv", 4},
      .model = {"/srv/a.onnx", 11},
-     .limits = {2048, 64, 100, 250, 1U << 31 | 1}},
+     .limits = {2048, 64, 100, 250, 1U << 31 | 1, 32, {{UINT64_C(1) << 63, [15] = 5}}}},
     {.type = SPAWN_KILL, .id = UINT64_MAX},
     {.type = SPAWN_STARTED, .id = 7, .number = 4711},
     {.type = SPAWN_NOT_STARTED, .id = 258, .text = {"no memory", 9}},

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,7 @@ static void clean_environment(const char *onnxruntime, const char *scratch, char
         "VIRTUAL_ENV=",
         "CONDA_PREFIX=",
         "CUDA_VISIBLE_DEVICES=",
+        "CUDA_DEVICE_ORDER=",
         "ASAN_OPTIONS=",
         "UBSAN_OPTIONS=",
         "LSAN_OPTIONS=",
@@ -325,6 +327,27 @@ _Noreturn void spawner_child_worker(const struct spawner_child *child,
         die(last_words, "cannot confine the interpreter", error.message);
     execute_worker(child, worker, program);
     die(last_words, "cannot execute the worker", strerrordesc_np(errno));
+}
+
+/* GPUs count as in /dev, and as nvidia-smi lists them, which is by their place on the bus. */
+static bool show_gpu(uint32_t number)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%u", number);
+    return setenv("CUDA_VISIBLE_DEVICES", text, 1) == 0 &&
+           setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1) == 0;
+}
+
+bool spawner_child_place(const struct process_limits *limits)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (uint32_t number = 0; number < CPU_LIST_MAX; number++) {
+        if (cpu_list_has(&limits->cpus, number))
+            CPU_SET(number, &set);
+    }
+    return (CPU_COUNT(&set) == 0 || sched_setaffinity(0, sizeof set, &set) == 0) &&
+           (!limits->only_gpu || show_gpu(limits->only_gpu - 1));
 }
 
 /* Moved out of the way of the numbers that are given next. */

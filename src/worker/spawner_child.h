@@ -43,6 +43,10 @@ struct spawner_worker {
     struct sandbox_share share;
 };
 
+/* Keeps this process, and what it executes, to the processors and the GPU that it is given. False
+ * with errno. */
+bool spawner_child_place(const struct process_limits *limits);
+
 /* Becomes a worker, with the descriptors of a START. What keeps it from starting is written to
  * last_words, as a sentence. */
 _Noreturn void spawner_child_worker(const struct spawner_child *child,

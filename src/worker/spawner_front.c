@@ -131,6 +131,10 @@ static _Noreturn void become(const struct spawner_child *child, const struct spa
 {
     if (group[0] && !cgroup_enter(&child->cgroup, group))
         dprintf(words, "cannot enter its cgroup: %s", strerrordesc_np(errno));
+    if (!spawner_child_place(&message->limits)) {
+        dprintf(words, "cannot run on its processors: %s", strerrordesc_np(errno));
+        _exit(EXIT_FAILURE);
+    }
     if (message->type == SPAWN_TASK)
         spawner_child_task(child, &child->options->tasks[message->number], worker->root,
                            &worker->share, fds[0], words);

@@ -13,7 +13,7 @@
 #include "worker/spawner_front.h"
 
 /* What is handed over has this form; a program that knows another refuses the check. */
-#define SPAWNER_UPGRADE_VERSION "2"
+#define SPAWNER_UPGRADE_VERSION "3"
 #define SPAWNER_UPGRADE_VERSION_VARIABLE "TENSORD__UPGRADE_VERSION"
 
 /* Starts `PROGRAM check ARGUMENT…` and returns its process id, or -1 with errno. Its exit status is

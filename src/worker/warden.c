@@ -171,9 +171,16 @@ static bool choose_home(struct warden *warden, struct error *ret_error)
 
 /* ---- its environment ---- */
 
-static const char *const kept[] = {"PATH",        "LANG",         "LC_ALL",
-                                   "LC_CTYPE",    "TZ",           "LD_LIBRARY_PATH",
-                                   "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_VISIBLE_DEVICES"};
+static const char *const kept[] = {"PATH",
+                                   "LANG",
+                                   "LC_ALL",
+                                   "LC_CTYPE",
+                                   "TZ",
+                                   "LD_LIBRARY_PATH",
+                                   "VIRTUAL_ENV",
+                                   "CONDA_PREFIX",
+                                   "CUDA_VISIBLE_DEVICES",
+                                   "CUDA_DEVICE_ORDER"};
 static const char *const kept_for_network[] = {
     "HTTP_PROXY",    "HTTPS_PROXY",  "ALL_PROXY",          "NO_PROXY",
     "http_proxy",    "https_proxy",  "all_proxy",          "no_proxy",
