@@ -13,13 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Room for more than the one descriptor, so that what comes with it is seen and closed. */
-enum { FDS_ROOM = 4 };
-
-union control {
-    char bytes[CMSG_SPACE(FDS_ROOM * sizeof(int))];
-    struct cmsghdr align;
-};
+#include "worker/fd_pass.h"
 
 /* O_NONBLOCK: a named pipe, or a file with a lease, must not hold the process up. */
 static int open_beneath(int folder, const char *file)
@@ -62,56 +56,20 @@ static int open_region(const char *path, uint64_t *ret_size_bytes)
 bool region_open_run(const char *path, int fd)
 {
     struct region_opened answer = {0};
-    union control control = {.bytes = {0}};
-    struct iovec vector = {&answer, sizeof answer};
-    struct msghdr head = {.msg_iov = &vector, .msg_iovlen = 1};
     int region = open_region(path, &answer.size_bytes);
     answer.opened = region >= 0;
-    if (region >= 0) {
-        head.msg_control = control.bytes;
-        head.msg_controllen = CMSG_SPACE(sizeof region);
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof region);
-        memcpy(CMSG_DATA(rights), &region, sizeof region);
-    }
-    ssize_t sent;
-    do
-        sent = sendmsg(fd, &head, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
+    int failure = fd_pass_send(fd, &answer, sizeof answer, &region, answer.opened, 0);
     if (region >= 0)
         close(region);
-    return sent == sizeof answer;
+    return failure == 0;
 }
 
 /* ---- in the front ---- */
 
-/* Takes the first descriptor that came, and closes any other. */
-static int take_fd(struct msghdr *head)
-{
-    int first = -1;
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(head); control;
-         control = CMSG_NXTHDR(head, control)) {
-        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
-            if (first < 0)
-                first = fd;
-            else
-                close(fd);
-        }
-    }
-    return first;
-}
-
 int region_open_take(int fd, uint64_t *ret_size_bytes)
 {
     struct region_opened answer = {0};
-    union control control;
+    union fd_pass_control control;
     struct iovec vector = {&answer, sizeof answer};
     struct msghdr head = {.msg_iov = &vector,
                           .msg_iovlen = 1,
@@ -121,7 +79,9 @@ int region_open_take(int fd, uint64_t *ret_size_bytes)
     do
         size = recvmsg(fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (size < 0 && errno == EINTR);
-    int region = size < 0 ? -1 : take_fd(&head);
+    int region = -1;
+    if (size >= 0)
+        fd_pass_take(&head, &region, 1);
     if (region >= 0 && (size != sizeof answer || answer.opened != 1)) {
         close(region);
         region = -1;

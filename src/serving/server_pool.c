@@ -7,6 +7,7 @@
 #include "serving/generation.h"
 #include "serving/visit.h"
 #include "telemetry/log.h"
+#include "worker/fd_pass.h"
 #include "worker/keeper_line.h"
 
 #include <assert.h>
@@ -248,17 +249,6 @@ static void break_line(struct server_pool *pool, const char *what)
     generation_break(pool->generation, what);
 }
 
-/* The descriptor that comes with an answer; -1: none. A second one was never delivered. */
-static int descriptor_of(struct msghdr *head)
-{
-    int fd = -1;
-    struct cmsghdr *control = CMSG_FIRSTHDR(head);
-    if (control && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS &&
-        control->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(control), sizeof fd);
-    return fd;
-}
-
 /* A stream socket of a kind that a server listens on, which does not block. */
 static bool is_connection(int fd, bool *ret_unix)
 {
@@ -318,10 +308,7 @@ static void take_refusal(struct server_pool *pool, int failure)
 static bool take_answer(struct server_pool *pool)
 {
     struct keeper_answer answer;
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
+    union fd_pass_control control;
     struct iovec vector = {&answer, sizeof answer};
     struct msghdr head = {.msg_iov = &vector,
                           .msg_iovlen = 1,
@@ -330,9 +317,10 @@ static bool take_answer(struct server_pool *pool)
     ssize_t size = recvmsg(pool->line->fd, &head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (size < 0)
         return false;
-    int fd = size > 0 ? descriptor_of(&head) : -1;
+    int fd = -1;
+    size_t fds = size > 0 ? fd_pass_take(&head, &fd, 1) : 0;
     bool sound = size == (ssize_t)sizeof answer && pool->asked > 0 &&
-                 !(head.msg_flags & MSG_CTRUNC) && (fd >= 0) == (answer.failure == 0);
+                 !(head.msg_flags & MSG_CTRUNC) && fds == (answer.failure == 0);
     if (!sound) {
         if (fd >= 0)
             close(fd);

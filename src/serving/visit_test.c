@@ -4,6 +4,7 @@
 
 #include "net/conn.h"
 #include "serving/serving_fixture.h"
+#include "worker/fd_pass.h"
 #include "worker/keeper_line.h"
 
 #include <errno.h>
@@ -85,29 +86,21 @@ static unsigned asked(struct played_worker *worker)
     return size > 0 ? (unsigned)size : 0;
 }
 
-/* Sends an answer with a descriptor, which is closed here; -1: none. */
-static void send_answer(struct fixture *f, struct played_worker *worker, int failure, int fd)
+/* Sends an answer with descriptors, which are closed here. */
+static void send_descriptors(struct fixture *f, struct played_worker *worker, int failure,
+                             const int *fds, size_t count)
 {
     struct keeper_answer words = {.failure = failure};
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {.bytes = {0}};
-    struct iovec vector = {&words, sizeof words};
-    struct msghdr head = {.msg_iov = &vector, .msg_iovlen = 1};
-    if (fd >= 0) {
-        head.msg_control = control.bytes;
-        head.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    }
-    assert_int_equal(sendmsg(worker->line, &head, MSG_NOSIGNAL), sizeof words);
-    if (fd >= 0)
-        close(fd);
+    assert_int_equal(fd_pass_send(worker->line, &words, sizeof words, fds, count, 0), 0);
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
     fixture_turn(f);
+}
+
+/* With one; -1: with none. */
+static void send_answer(struct fixture *f, struct played_worker *worker, int failure, int fd)
+{
+    send_descriptors(f, worker, failure, &fd, fd >= 0);
 }
 
 /* Makes a connection, whose other end is the server's. */
@@ -320,6 +313,31 @@ static void lies_are_answered_by_killing(void **state)
     assert_true(worker->killed);
 }
 
+static void descriptors_beyond_the_one_are_a_lie_and_closed(void **state)
+{
+    static const int failures[] = {0, ECONNREFUSED};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 2; i++) {
+        struct visitor visitor;
+        struct played_worker *worker = i ? worker_of(f, "app") : make_ready(f);
+        int one[2], other[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, one), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, other), 0);
+        begin(f, &visitor);
+        send_descriptors(f, worker, failures[i], (const int[]){one[0], other[0]}, 2);
+        assert_int_equal(visitor.given, 0);
+        assert_true(worker->killed);
+        assert_true(is_closed(one[1]) && is_closed(other[1]));
+        close(one[1]);
+        close(other[1]);
+        visit_fini(&visitor.visit, VISIT_LEFT);
+        worker_end(f, worker, "killed");
+        pass_time(f, fixture_generation(f, "app"));
+        if (i == 0)
+            next_ready(f);
+    }
+}
+
 static void what_is_no_connection_is_a_lie(void **state)
 {
     struct fixture *f = *state;
@@ -441,6 +459,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_server_that_fails_refuses_who_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(lies_are_answered_by_killing, setup, teardown),
+        cmocka_unit_test_setup_teardown(descriptors_beyond_the_one_are_a_lie_and_closed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_is_no_connection_is_a_lie, setup, teardown),
         cmocka_unit_test_setup_teardown(an_idle_server_is_stopped_and_woken, setup, teardown),
         cmocka_unit_test_setup_teardown(who_comes_while_it_stops_waits_for_the_next, setup,

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "worker/fd_pass.h"
 #include "worker/keeper_line.h"
 #include "worker/worker_main.h"
 
@@ -146,26 +147,8 @@ size_t keeper_connects_polls(const struct keeper_connects *connects, struct poll
  * for long. */
 static void answer(int fd, int failure)
 {
-    struct keeper_answer words = {.failure = failure};
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {.bytes = {0}};
-    struct iovec vector = {&words, sizeof words};
-    struct msghdr head = {.msg_iov = &vector, .msg_iovlen = 1};
-    if (!failure) {
-        head.msg_control = control.bytes;
-        head.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    }
-    ssize_t sent;
-    do
-        sent = sendmsg(WORKER_FD_LINE, &head, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
+    const struct keeper_answer words = {.failure = failure};
+    fd_pass_send(WORKER_FD_LINE, &words, sizeof words, &fd, !failure, 0);
 }
 
 static void begin_one(struct keeper_connects *connects, const struct keeper_place *place)

@@ -19,6 +19,7 @@
 
 #include "base/map.h"
 #include "telemetry/metrics.h"
+#include "worker/fd_pass.h"
 #include "worker/spawn_message.h"
 #include "worker/worker_spec.h"
 
@@ -72,27 +73,7 @@ static void start_free(struct start *start)
 static int send_packet(int fd, const struct spawn_message *message, const int *fds, size_t count)
 {
     char packet[SPAWN_MESSAGE_MAX_BYTES];
-    union {
-        char bytes[CMSG_SPACE(SPAWN_FD_MOST * sizeof(int))];
-        struct cmsghdr align;
-    } control = {.bytes = {0}};
-    struct iovec vector = {packet, spawn_message_write(message, packet)};
-    struct msghdr head = {.msg_iov = &vector, .msg_iovlen = 1};
-    if (count) {
-        head.msg_control = control.bytes;
-        head.msg_controllen = CMSG_SPACE(count * sizeof *fds);
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
-        assert(rights);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(count * sizeof *fds);
-        memcpy(CMSG_DATA(rights), fds, count * sizeof *fds);
-    }
-    ssize_t sent;
-    do
-        sent = sendmsg(fd, &head, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? errno : 0;
+    return fd_pass_send(fd, packet, spawn_message_write(message, packet), fds, count, MSG_DONTWAIT);
 }
 
 static int send_start(struct spawner_client *client, struct start *start)

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "worker/cage.h"
+#include "worker/fd_pass.h"
 #include "worker/scratch.h"
 
 static struct spawner_slot *find(struct spawner_front *front, uint64_t id)
@@ -262,22 +263,6 @@ bool spawner_front_reaped(struct spawner_front *front, pid_t pid, int status)
 
 /* ---- from the front ---- */
 
-/* Takes the descriptors out of a control message. Returns how many there are; those beyond
- * SPAWN_FD_MOST were never delivered (MSG_CTRUNC). */
-static size_t take_fds(struct msghdr *head, int fds[SPAWN_FD_MOST])
-{
-    size_t count = 0;
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(head); control;
-         control = CMSG_NXTHDR(head, control)) {
-        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-            continue;
-        count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        assert(count <= SPAWN_FD_MOST);
-        memcpy(fds, CMSG_DATA(control), count * sizeof(int));
-    }
-    return count;
-}
-
 /* Whether such a process may be asked for, with so many descriptors. */
 static bool is_known(const struct spawner_options *options, const struct spawn_message *message,
                      size_t fd_count)
@@ -379,7 +364,8 @@ static enum received receive(struct spawner_front *front)
         return errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS
                    ? RECEIVED_NOTHING /* it is still there in the next turn */
                    : RECEIVED_END;
-    size_t count = take_fds(&head, fds);
+    size_t count = fd_pass_take(&head, fds, SPAWN_FD_MOST);
+    assert(count <= SPAWN_FD_MOST); /* more were never delivered (MSG_CTRUNC) */
     bool sound = !(head.msg_flags & MSG_TRUNC) &&
                  spawn_message_read((struct span){packet, (size_t)size}, &message) &&
                  (head.msg_flags & MSG_CTRUNC ? refuse_start(front, &message)

@@ -1,0 +1,27 @@
+/* Descriptors that go with a message over a Unix socket. Pure but for the calls; of no thread in
+ * particular. */
+#ifndef TENSORD_WORKER_FD_PASS_H
+#define TENSORD_WORKER_FD_PASS_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+enum { FD_PASS_MOST = 8 }; /* descriptors of one message */
+
+/* Room for the descriptors of a message: for more than is allowed, so that what comes beyond is
+ * seen and closed. */
+union fd_pass_control {
+    char bytes[CMSG_SPACE(FD_PASS_MOST * sizeof(int))];
+    struct cmsghdr align;
+};
+
+/* Sends `size` bytes as one message, with `count` ≤ FD_PASS_MOST descriptors, which stay the
+ * caller's. flags: of sendmsg, MSG_NOSIGNAL besides. Returns 0 or an errno. */
+int fd_pass_send(int socket, const void *bytes, size_t size, const int *fds, size_t count,
+                 int flags);
+
+/* Takes the descriptors that came with a message: up to `most` into fds, the caller's then; any
+ * others are closed. Returns how many came in all. */
+size_t fd_pass_take(struct msghdr *head, int *fds, size_t most);
+
+#endif
