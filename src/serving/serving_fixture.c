@@ -4,6 +4,7 @@
 
 #include "serving/generation_workers.h"
 
+#include "repository/model_sequences.h"
 #include "repository/repository.h"
 #include "telemetry/log.h"
 #include "worker/record.h"
@@ -216,8 +217,31 @@ struct found *fixture_put(struct fixture *f, const char *name, uint64_t version)
     return found;
 }
 
+static struct model_state state = {.input = SPAN("s"), .output = SPAN("t")};
+
+static struct model_sequences sequences[] = {
+    {.strategy = SEQUENCES_OLDEST,
+     .candidates = 2,
+     .idle_us = 3600 * UINT64_C(1000000),
+     .controls = {{SPAN("start"), CONTROL_START, TENSORD_INT32, {0, 1}},
+                  {SPAN("ready"), CONTROL_READY, TENSORD_INT32, {0, 1}}},
+     .control_count = 2,
+     .states = &state,
+     .state_count = 1},
+    {.strategy = SEQUENCES_DIRECT,
+     .idle_us = 3600 * UINT64_C(1000000),
+     .controls = {{SPAN("start"), CONTROL_START, TENSORD_INT32, {0, 1}},
+                  {SPAN("ready"), CONTROL_READY, TENSORD_INT32, {0, 1}}},
+     .control_count = 2,
+     .states = &state,
+     .state_count = 1},
+};
+
 void fixture_scan(struct fixture *f)
 {
+    static const struct model_config of_sequences[] = {
+        {.max_batch_size = -1, .device = SPAN("cpu"), .sequences = &sequences[0]},
+        {.max_batch_size = -1, .device = SPAN("cpu"), .sequences = &sequences[1]}};
     static const struct model_config config = {.max_batch_size = -1, .device = SPAN("cpu")};
     static const struct model_config three = {
         .max_batch_size = -1, .device = SPAN("cpu"), .workers = {3, 3, 60}};
@@ -255,6 +279,8 @@ void fixture_scan(struct fixture *f)
             versions[i].config = &three;
         if (f->found[i].caches || f->found[i].coalesces)
             versions[i].config = &reuse[f->found[i].caches + 2 * f->found[i].coalesces - 1];
+        if (f->found[i].sequences)
+            versions[i].config = &of_sequences[f->found[i].rows];
         if (f->found[i].wrong)
             versions[i].error = &wrong;
         if (f->found[i].unreadable) {
@@ -346,8 +372,8 @@ static void send_schema(struct fixture *f, struct played_worker *worker, bool ou
     send(f, worker, &writer);
 }
 
-static void say_ready(struct fixture *f, struct played_worker *worker, const char *output,
-                      uint32_t max_rows, bool streams)
+static void send_ready(struct fixture *f, struct played_worker *worker, uint32_t max_rows,
+                       bool streams)
 {
     struct record_writer writer;
     const struct record_ready head = {
@@ -357,15 +383,31 @@ static void say_ready(struct fixture *f, struct played_worker *worker, const cha
         .rows = max_rows ? ROWS_JOIN : 0,
     };
     worker->ready = true;
-    if (!worker->keeps) {
-        send_schema(f, worker, false, "x");
-        send_schema(f, worker, true, output);
-    }
     begin(worker, &writer, RECORD_READY);
     record_put(&writer, &head, sizeof head);
     for (int i = 0; i < 3; i++)
         record_put_string(&writer, SPAN(""));
     send(f, worker, &writer);
+}
+
+static void say_ready(struct fixture *f, struct played_worker *worker, const char *output,
+                      uint32_t max_rows, bool streams)
+{
+    if (!worker->keeps) {
+        send_schema(f, worker, false, "x");
+        send_schema(f, worker, true, output);
+    }
+    send_ready(f, worker, max_rows, streams);
+}
+
+void worker_ready_for_sequences(struct fixture *f, struct played_worker *worker, uint32_t max_rows)
+{
+    static const char *const inputs[] = {"x", "start", "ready", "s"};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        send_schema(f, worker, false, inputs[i]);
+    send_schema(f, worker, true, "y");
+    send_schema(f, worker, true, "t");
+    send_ready(f, worker, max_rows, false);
 }
 
 void worker_ready(struct fixture *f, struct played_worker *worker, uint32_t max_rows)
@@ -399,16 +441,22 @@ static void respond(struct fixture *f, struct played_worker *worker, enum tensor
     struct record_writer writer;
     assert_true(worker->request_count > 0);
     struct played_request request = worker->requests[0];
+    bool states = request.input_count > 1 && !worker->forgets;
     const struct record_response head = {.request = request.id,
                                          .final = final,
                                          .status = status,
                                          .message_size = status == TENSORD_OK ? 0 : 4,
-                                         .output_count = outputs};
+                                         .output_count = !outputs ? 0U
+                                                         : states ? 2U
+                                                                  : 1U};
     begin(worker, &writer, RECORD_RESPONSE);
     record_put(&writer, &head, sizeof head);
     record_put_string(&writer, status == TENSORD_OK ? SPAN("") : SPAN("oops"));
     request.input.index = 0;
     if (outputs)
+        record_put_tensor(&writer, &request.input, (struct span){0});
+    request.input.index = 1;
+    if (outputs && states)
         record_put_tensor(&writer, &request.input, (struct span){0});
     if (final) {
         worker->request_count--;
@@ -490,8 +538,11 @@ static void take_execute(struct played_worker *worker, struct record_reader *rea
                                          .execution = head->execution,
                                          .credits = request->credits,
                                          .grant = {request->grant_offset, request->grant_size}};
-        assert_int_equal(request->input_count, 1);
-        assert_true(record_take_tensor(reader, &taken->input, &name));
+        assert_in_range(request->input_count, 1, PLAYED_INPUTS);
+        taken->input_count = request->input_count;
+        for (size_t k = 0; k < taken->input_count; k++)
+            assert_true(record_take_tensor(reader, &taken->inputs[k], &name));
+        taken->input = taken->inputs[0];
     }
 }
 

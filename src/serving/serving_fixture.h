@@ -15,13 +15,15 @@
 
 #include <cmocka.h>
 
-enum { PLAYED_REQUESTS = 256, FOUND_MAX = 16, MEMORY_LIMIT_BYTES = 1 << 20 };
+enum { PLAYED_INPUTS = 4, PLAYED_REQUESTS = 256, FOUND_MAX = 16, MEMORY_LIMIT_BYTES = 1 << 20 };
 
 /* A request that the played worker has been given and not answered. */
 struct played_request {
     uint64_t id;
     uint64_t execution;
     struct channel_tensor input; /* the first */
+    struct channel_tensor inputs[PLAYED_INPUTS];
+    size_t input_count;
     struct extent grant;
     uint32_t credits; /* answers that it may give beside the last */
     bool cancelled;
@@ -36,6 +38,7 @@ struct played_worker {
     bool killed;  /* it was, and the test has to end it */
     bool stopped; /* it was asked to end */
     bool ready;   /* it has said so */
+    bool forgets; /* it answers without the state */
     int fds[4];   /* rings, tensors, to_worker, to_front */
     struct channel_shared *shared;
     struct ring in, out;
@@ -61,6 +64,8 @@ struct found {
     bool caches;     /* its answers are kept */
     bool coalesces;  /* requests that are the same are executed once */
     bool data;       /* of a known format */
+    bool sequences;  /* its requests are of them; two at a worker */
+    bool rows;       /* and each keeps a row of the batch */
     bool wrong;      /* its config */
     bool unreadable; /* it cannot be looked into */
 };
@@ -138,6 +143,11 @@ void worker_ready(struct fixture *f, struct played_worker *worker, uint32_t max_
 
 /* The same, and it may answer several times. */
 void worker_ready_to_stream(struct fixture *f, struct played_worker *worker);
+
+/* It has loaded a model for sequences, whose inputs are x, the controls "start" and "ready", and
+ * the state "s"; and whose outputs are y and the state "t". It joins max_rows rows. It answers a
+ * request with x for both, unless it forgets the state. */
+void worker_ready_for_sequences(struct fixture *f, struct played_worker *worker, uint32_t max_rows);
 
 /* The same with an output named otherwise. */
 void worker_ready_otherwise(struct fixture *f, struct played_worker *worker);
