@@ -1,10 +1,7 @@
 /* Unit tests of api/generate_json.h. */
 #include "api/generate_json.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "base/arena_fixture.h"
 
 static struct tensor_info inputs[] = {
     {.name = SPAN("text"), .datatype = TENSORD_BYTES, .shape = {1, {1}}},
@@ -16,21 +13,7 @@ static struct tensor_info inputs[] = {
 static const struct schema schema = {.inputs = inputs,
                                      .input_count = sizeof inputs / sizeof *inputs};
 
-static struct arena arena;
 static struct infer_json request;
-static struct error error;
-
-static int setup(void **state)
-{
-    arena_init(&arena, 4096, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_fini(&arena);
-    return 0;
-}
 
 static bool read(const char *text)
 {
@@ -127,5 +110,5 @@ int main(void)
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(inputs_come_first),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_set_up, arena_tear_down);
 }

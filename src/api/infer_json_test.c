@@ -1,26 +1,9 @@
 /* Unit tests of api/infer_json.h. */
 #include "api/infer_json.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "base/arena_fixture.h"
 
-#include <cmocka.h>
-
-static struct arena arena;
 static struct infer_json request;
-static struct error error;
-
-static int setup(void **state)
-{
-    arena_init(&arena, 4096, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    arena_fini(&arena);
-    return 0;
-}
 
 static void a_full_request_is_read(void **state)
 {
@@ -158,10 +141,10 @@ static void mistakes_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_full_request_is_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_number_is_an_id, setup, teardown),
-        cmocka_unit_test_setup_teardown(nulls_count_as_left_out, setup, teardown),
-        cmocka_unit_test_setup_teardown(mistakes_are_named, setup, teardown),
+        ARENA_TEST(a_full_request_is_read),
+        ARENA_TEST(a_number_is_an_id),
+        ARENA_TEST(nulls_count_as_left_out),
+        ARENA_TEST(mistakes_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,32 +3,12 @@
 #ifndef TENSORD_REPOSITORY_CONFIG_FIXTURE_H
 #define TENSORD_REPOSITORY_CONFIG_FIXTURE_H
 
+#include "base/arena_fixture.h"
 #include "repository/model_config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
-static struct arena arena;
 static struct model_config config;
-static struct error error;
-
-static inline int config_set_up(void **state)
-{
-    arena_init(&arena, 1024, 1 << 20);
-    return 0;
-}
-
-static inline int config_tear_down(void **state)
-{
-    arena_fini(&arena);
-    return 0;
-}
-
-/* A test that has the above to itself. */
-#define CONFIG_TEST(test) cmocka_unit_test_setup_teardown(test, config_set_up, config_tear_down)
 
 static inline void config_accepts(enum model_config_format format, const char *text)
 {

@@ -103,9 +103,9 @@ static void policies_choose_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONFIG_TEST(rollouts_are_read),        CONFIG_TEST(wrong_rollouts_are_refused),
-        CONFIG_TEST(a_rollout_crosses),        CONFIG_TEST(a_rollout_is_no_part_of_a_version),
-        CONFIG_TEST(policies_choose_versions),
+        ARENA_TEST(rollouts_are_read),        ARENA_TEST(wrong_rollouts_are_refused),
+        ARENA_TEST(a_rollout_crosses),        ARENA_TEST(a_rollout_is_no_part_of_a_version),
+        ARENA_TEST(policies_choose_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,9 +165,9 @@ static void what_it_excludes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONFIG_TEST(all_that_it_says), CONFIG_TEST(it_crosses_as_bytes),
-        CONFIG_TEST(little_will_do),   CONFIG_TEST(what_cannot_be_is_refused),
-        CONFIG_TEST(what_it_excludes),
+        ARENA_TEST(all_that_it_says), ARENA_TEST(it_crosses_as_bytes),
+        ARENA_TEST(little_will_do),   ARENA_TEST(what_cannot_be_is_refused),
+        ARENA_TEST(what_it_excludes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

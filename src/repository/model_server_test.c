@@ -121,9 +121,9 @@ static void placeholders_are_replaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONFIG_TEST(a_command_alone_will_do),       CONFIG_TEST(all_that_can_be_said),
-        CONFIG_TEST(words_are_split_as_by_a_shell), CONFIG_TEST(what_cannot_be_is_refused),
-        CONFIG_TEST(a_port_may_be_fixed),           CONFIG_TEST(placeholders_are_replaced),
+        ARENA_TEST(a_command_alone_will_do),       ARENA_TEST(all_that_can_be_said),
+        ARENA_TEST(words_are_split_as_by_a_shell), ARENA_TEST(what_cannot_be_is_refused),
+        ARENA_TEST(a_port_may_be_fixed),           ARENA_TEST(placeholders_are_replaced),
     };
     return cmocka_run_group_tests_name("model_server", tests, NULL, NULL);
 }

@@ -77,10 +77,10 @@ static void what_is_wrong_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONFIG_TEST(steps_are_read),
-        CONFIG_TEST(an_ensemble_is_the_same),
-        CONFIG_TEST(they_cross_as_bytes),
-        CONFIG_TEST(what_is_wrong_is_said),
+        ARENA_TEST(steps_are_read),
+        ARENA_TEST(an_ensemble_is_the_same),
+        ARENA_TEST(they_cross_as_bytes),
+        ARENA_TEST(what_is_wrong_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

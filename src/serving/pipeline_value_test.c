@@ -1,26 +1,9 @@
 /* Tensors in pieces: joined, divided, copied. */
 #include "serving/pipeline_value.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "base/arena_fixture.h"
+
 #include <stdlib.h>
-
-#include <cmocka.h>
-
-static struct arena arena;
-static struct error error;
-
-static int set_up(void **state)
-{
-    arena_init(&arena, 1024, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_fini(&arena);
-    return 0;
-}
 
 static struct pipeline_value make(enum tensord_datatype datatype, int64_t rows, int64_t columns,
                                   struct span data)
@@ -125,12 +108,9 @@ static void no_rows_have_a_shape(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(parts_stand_behind_each_other, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_differs_is_not_joined, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(numbers_are_divided_by_rows, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(strings_are_divided_by_elements, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_lies_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_rows_have_a_shape, set_up, tear_down),
+        ARENA_TEST(parts_stand_behind_each_other), ARENA_TEST(what_differs_is_not_joined),
+        ARENA_TEST(numbers_are_divided_by_rows),   ARENA_TEST(strings_are_divided_by_elements),
+        ARENA_TEST(what_lies_is_refused),          ARENA_TEST(no_rows_have_a_shape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
