@@ -315,3 +315,101 @@ def test_a_model_that_takes_requests_one_by_one_has_each_as_it_is(server, tmp_pa
     one = server(tmp_path / "models").wait_ready("m")
     _, answer = ask(one, "m", tensor("x", "FP32", [1, 2], [1, 2]))
     assert (answer["y"]["shape"], answer["y"]["data"]) == ([1, 2], [-1, -2])
+
+
+# ---- padding ----
+
+
+def transformer():
+    """OUT (rows, n): 10 times IDS plus MASK; SUM (rows, 1): the sum of a row, padding included; N: the n of the batch."""
+    node = helper.make_node
+    nodes = [node("Mul", ["IDS", "ten"], ["tens"]), node("Add", ["tens", "MASK"], ["OUT"]),
+             node("ReduceSum", ["OUT", "axis"], ["SUM"], keepdims=1), node("Shape", ["IDS"], ["shape"]),
+             node("Slice", ["shape", "one", "two"], ["width"]), node("Slice", ["shape", "zero", "one"], ["rows"]),
+             node("Concat", ["rows", "one"], ["column"], axis=0), node("Expand", ["width", "column"], ["N"])]
+    constants = {"ten": np.array(10), "axis": np.array([1]), "zero": np.array([0]), "one": np.array([1]),
+                 "two": np.array([2])}
+    return models.model(nodes, [models.tensor(name, "INT64", ["rows", "n"]) for name in ("IDS", "MASK")],
+                        [models.tensor("OUT", "INT64", ["rows", "n"]), models.tensor("SUM", "INT64", ["rows", 1]),
+                         models.tensor("N", "INT64", ["rows", 1])],
+                        [numpy_helper.from_array(value, name) for name, value in constants.items()])
+
+
+def padded(*paddings):
+    return {"max_batch_size": 8, "scheduling": {"padding": list(paddings)}}
+
+
+BOTH = {"input": ["IDS", "MASK"], "sizes": [4, 8], "output": ["OUT"]}
+
+
+def both(ids, rows=1):
+    return [tensor("IDS", "INT64", [rows, len(ids) // rows], ids),
+            tensor("MASK", "INT64", [rows, len(ids) // rows], [1] * len(ids))]
+
+
+def test_requests_of_several_sizes_are_padded_and_joined(server, tmp_path):
+    one = server(save(tmp_path, transformer(), **padded(BOTH), **TOGETHER)).wait_ready("m")
+    rows = [[1, 2, 3], [4], [5, 6]]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda row: ask(one, "m", *both(row)), rows))
+    for row, (status, answer) in zip(rows, answers):
+        assert status == 200, answer
+        out = [10 * each + 1 for each in row]
+        assert (answer["OUT"]["shape"], answer["OUT"]["data"]) == ([1, len(row)], out)
+        assert (answer["SUM"]["data"], answer["N"]["data"]) == ([sum(out)], [4])
+    assert one.get("/v2/models/m/stats")["model_stats"][0]["execution_count"] == 1
+
+
+@pytest.mark.parametrize("size, width", [(1, 4), (4, 4), (5, 8), (8, 8), (9, 9)])
+def test_one_request_is_padded_to_the_least_size_that_is_enough(server, tmp_path, size, width):
+    one = server(save(tmp_path, transformer(), **padded({**BOTH, "value": -1}))).wait_ready("m")
+    ids = list(range(1, 2 * size + 1))
+    _, answer = ask(one, "m", *both(ids, rows=2))
+    assert answer["OUT"]["shape"] == [2, size]
+    assert answer["OUT"]["data"] == [10 * each + 1 for each in ids]
+    assert answer["N"]["data"] == [width, width]
+    assert sum(answer["SUM"]["data"]) == sum(answer["OUT"]["data"]) - 11 * 2 * (width - size)
+
+
+def test_inputs_that_are_padded_together_must_agree(server, tmp_path):
+    one = server(save(tmp_path, transformer(), **padded(BOTH))).wait_ready("m")
+    status, error = ask(one, "m", tensor("IDS", "INT64", [1, 3], [1, 2, 3]), tensor("MASK", "INT64", [1, 2], [1, 1]))
+    assert (status, "'IDS' and 'MASK' of model 'm' must have the same size in dimension 1" in error) == (400, True), error
+
+
+def test_an_output_that_is_not_as_long_as_its_input_is_not_cut(server, tmp_path):
+    halves = models.model([helper.make_node("Concat", ["x", "x"], ["y"], axis=1)], [models.tensor("x", "FP32", ["rows", "n"])],
+                          [models.tensor("y", "FP32", ["rows", "m"])])
+    one = server(save(tmp_path, halves, **padded({"input": ["x"], "sizes": [4], "output": ["y"]}))).wait_ready("m")
+    status, error = ask(one, "m", tensor("x", "FP32", [1, 3], [1, 2, 3]))
+    assert (status, "has not the size to which its input was padded" in error) == (500, True), error
+
+
+@pytest.mark.parametrize("padding, words", [
+    ({"input": ["IDS"], "sizes": [4], "dim": 1}, "'IDS', which has no 'dim' 1 of any size"),
+    ({"input": ["IDS"], "sizes": [4], "output": ["SUM"]}, "'SUM', which has no 'dim' 0 of any size"),
+    ({"input": ["NONE"], "sizes": [4]}, "input 'NONE', which the model has not"),
+    ({"input": ["IDS"], "sizes": [4], "value": 0.5}, "'IDS' of datatype INT64, which is not padded"),
+])
+def test_what_cannot_be_padded_fails_the_load(server, tmp_path, padding, words):
+    assert words in reason(server(save(tmp_path, transformer(), **padded(padding))))
+
+
+@needs_python
+def test_a_model_in_python_is_padded(server, tmp_path):
+    write_python(tmp_path / "models", "m", """
+        import numpy as np
+
+        class Model:
+            def predict(self, x: np.ndarray) -> np.ndarray:
+                assert x.shape[1] == 4, x.shape
+                return x
+    """, """
+        max_batch_size: 8
+        input: [{name: x, data_type: TYPE_FP32, dims: [-1]}]
+        output: [{name: output, data_type: TYPE_FP32, dims: [-1]}]
+        scheduling: {padding: [{input: [x], sizes: [4], output: [output]}]}
+    """)
+    one = server(tmp_path / "models").wait_ready("m")
+    _, answer = ask(one, "m", tensor("x", "FP32", [2, 3], [1, 2, 3, 4, 5, 6]))
+    assert (answer["output"]["shape"], answer["output"]["data"]) == ([2, 3], [1, 2, 3, 4, 5, 6])

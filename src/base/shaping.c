@@ -31,6 +31,9 @@ void shaping_write(const struct shaping *shaping, struct buf *buf)
         pack_number(buf, input->datatype);
         pack_string(buf, input->source);
     }
+    pack_number(buf, shaping->padding_count);
+    for (size_t i = 0; i < shaping->padding_count; i++)
+        padding_write(&shaping->paddings[i], buf);
 }
 
 static void read_shape(struct unpack *unpack, struct shape *shape)
@@ -73,6 +76,10 @@ void shaping_read(struct unpack *unpack, struct shaping *shaping)
         unpack, TENSOR_MAX_PER_REQUEST, sizeof *shaping->batch_inputs, &shaping->batch_input_count);
     for (size_t i = 0; i < shaping->batch_input_count && !unpack->failed; i++)
         read_batch_input(unpack, &shaping->batch_inputs[i]);
+    shaping->paddings =
+        unpack_array(unpack, PADDING_MOST, sizeof *shaping->paddings, &shaping->padding_count);
+    for (size_t i = 0; i < shaping->padding_count && !unpack->failed; i++)
+        padding_read(unpack, &shaping->paddings[i]);
 }
 
 /* ---- as a copy ---- */
@@ -82,7 +89,8 @@ bool shaping_copy(struct arena *arena, const struct shaping *from, struct shapin
     struct shaping copy = *from;
     copy.tensors = arena_calloc(arena, from->tensor_count, sizeof *copy.tensors);
     copy.batch_inputs = arena_calloc(arena, from->batch_input_count, sizeof *copy.batch_inputs);
-    bool copied = copy.tensors && copy.batch_inputs;
+    copy.paddings = arena_calloc(arena, from->padding_count, sizeof *copy.paddings);
+    bool copied = copy.tensors && copy.batch_inputs && copy.paddings;
     for (size_t i = 0; copied && i < from->tensor_count; i++) {
         copy.tensors[i] = from->tensors[i];
         copied = arena_copy(arena, from->tensors[i].name, &copy.tensors[i].name) &&
@@ -93,6 +101,8 @@ bool shaping_copy(struct arena *arena, const struct shaping *from, struct shapin
         copied = arena_copy(arena, from->batch_inputs[i].name, &copy.batch_inputs[i].name) &&
                  arena_copy(arena, from->batch_inputs[i].source, &copy.batch_inputs[i].source);
     }
+    for (size_t i = 0; copied && i < from->padding_count; i++)
+        copied = padding_copy(arena, &from->paddings[i], &copy.paddings[i]);
     *ret_copy = copy;
     return copied;
 }
@@ -121,6 +131,26 @@ static bool show_tensor(const struct shaped_tensor *tensor, struct schema *schem
     return true;
 }
 
+static bool show_padding(const struct shaping *shaping, size_t at, struct schema *schema,
+                         struct error *ret_error)
+{
+    const struct padding *padding = &shaping->paddings[at];
+    for (size_t i = 0; i < padding->input_count; i++) {
+        int input = schema_input(schema, padding->inputs[i]);
+        if (input < 0)
+            return missing("input", padding->inputs[i], ret_error);
+        schema->inputs[input].padding = (uint32_t)at + 1;
+    }
+    return true;
+}
+
+const struct padding *shaping_padding(const struct shaping *shaping, const struct tensor_info *info)
+{
+    return info->padding && info->padding <= shaping->padding_count
+               ? &shaping->paddings[info->padding - 1]
+               : NULL;
+}
+
 bool shaping_show(const struct shaping *shaping, struct schema *schema, struct error *ret_error)
 {
     for (size_t i = 0; i < shaping->tensor_count; i++) {
@@ -132,6 +162,10 @@ bool shaping_show(const struct shaping *shaping, struct schema *schema, struct e
         if (at < 0)
             return missing("the batch_input", shaping->batch_inputs[i].name, ret_error);
         schema->inputs[at].hidden = true;
+    }
+    for (size_t i = 0; i < shaping->padding_count; i++) {
+        if (!show_padding(shaping, i, schema, ret_error))
+            return false;
     }
     return true;
 }

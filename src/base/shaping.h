@@ -4,7 +4,7 @@
 #ifndef TENSORD_BASE_SHAPING_H
 #define TENSORD_BASE_SHAPING_H
 
-#include "base/pack.h"
+#include "base/padding.h"
 
 enum shaped_kind {
     SHAPED_RESHAPED,  /* the same elements, in another shape */
@@ -49,6 +49,8 @@ struct shaping {
     size_t tensor_count;
     struct batch_input *batch_inputs;
     size_t batch_input_count;
+    struct padding *paddings;
+    size_t padding_count;
 };
 
 /* Appends; a failure shows in buf_ok. */
@@ -63,6 +65,10 @@ bool shaping_copy(struct arena *arena, const struct shaping *from, struct shapin
 /* Makes of a model's own schema what clients see: their shapes, and which inputs are none of their
  * business. False with INVALID_ARGUMENT when the model has not what the config names. */
 bool shaping_show(const struct shaping *shaping, struct schema *schema, struct error *ret_error);
+
+/* How an input of that schema is padded; NULL: it is not. */
+const struct padding *shaping_padding(const struct shaping *shaping,
+                                      const struct tensor_info *info);
 
 /* ---- shapes ---- */
 

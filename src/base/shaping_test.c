@@ -145,7 +145,11 @@ static struct shaped_tensor tensors[] = {
 static struct batch_input batch_inputs[] = {
     {{"n", 1}, BATCH_ITEM_SHAPE, TENSORD_INT32, {"r", 1}},
 };
-static const struct shaping example = {tensors, 3, batch_inputs, 1};
+static struct span padded = {"x", 1};
+static int64_t sizes[] = {4, 8};
+static struct padding paddings[] = {
+    {.inputs = &padded, .input_count = 1, .dim = 1, .sizes = sizes, .size_count = 2}};
+static const struct shaping example = {tensors, 3, batch_inputs, 1, paddings, 1};
 
 static bool read_back(struct span bytes, struct arena *arena, struct shaping *ret_shaping)
 {
@@ -170,6 +174,7 @@ static void comes_back_as_it_was(void **state)
     assert_true(span_equal(copy.tensors[1].source, SPAN("r")));
     assert_true(span_equal(copy.batch_inputs[0].source, SPAN("r")));
     assert_int_equal(copy.batch_inputs[0].kind, BATCH_ITEM_SHAPE);
+    assert_true(copy.padding_count == 1 && copy.paddings[0].sizes[1] == 8);
     for (size_t cut = 0; cut < buf.size; cut++)
         assert_false(read_back((struct span){buf.data, cut}, &arena, &back));
     buf_fini(&buf);
@@ -179,7 +184,7 @@ static void comes_back_as_it_was(void **state)
 static void an_impossible_reshape_is_not_read(void **state)
 {
     struct shaped_tensor wrong = tensors[0];
-    const struct shaping shaping = {&wrong, 1, NULL, 0};
+    const struct shaping shaping = {.tensors = &wrong, .tensor_count = 1};
     struct arena arena;
     struct buf buf;
     struct shaping back;
@@ -204,6 +209,8 @@ static void clients_see_their_shapes_and_no_more(void **state)
     assert_true(inputs[1].ragged && !inputs[2].ragged);
     assert_true(same(&inputs[2].shape, &tensors[0].client));
     assert_true(!outputs[0].any_rank && same(&outputs[0].shape, &tensors[1].client));
+    assert_ptr_equal(shaping_padding(&example, &inputs[2]), &paddings[0]);
+    assert_null(shaping_padding(&example, &inputs[1]));
     struct schema *shown = schema_shown(&schema);
     assert_non_null(shown);
     assert_int_equal(shown->input_count, 2);

@@ -56,10 +56,11 @@ struct tensor_info {
     enum tensord_datatype datatype;
     struct shape shape; /* -1: any size */
     bool optional;
-    bool any_rank;   /* any number of dimensions will do, whatever shape says */
-    bool runs_alone; /* it has no rows: a request that gives it is not joined with others */
-    bool hidden;     /* clients do not see it: the server gives it, or keeps it */
-    bool ragged;     /* requests are joined although their shapes of it differ */
+    bool any_rank;    /* any number of dimensions will do, whatever shape says */
+    bool runs_alone;  /* it has no rows: a request that gives it is not joined with others */
+    bool hidden;      /* clients do not see it: the server gives it, or keeps it */
+    bool ragged;      /* requests are joined although their shapes of it differ */
+    uint32_t padding; /* the place of its padding in the config's list, from 1 on; 0: it has none */
 };
 
 /* What a model takes and gives. Immutable once made. One heap block: free() it by schema_free. */

@@ -102,6 +102,8 @@ static bool meet(struct maker *maker, uint32_t tensor, const struct known *other
     if (known->info.datatype == TENSORD_INVALID) {
         *known = *other;
         known->info.name = maker->graph->tensors[tensor].name;
+        known->info.ragged = false; /* how the step's model joins its requests is not ours */
+        known->info.padding = 0;
         return true;
     }
     if (known->info.datatype != other->info.datatype || !shapes_fit(&known->info, &other->info))

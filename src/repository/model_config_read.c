@@ -318,7 +318,8 @@ static bool declare_sequences(struct maker *maker)
 
 static bool make_shaping(struct maker *maker)
 {
-    return model_shaping_read(maker->from, maker->arena, maker->config, maker->error);
+    return model_shaping_read(maker->from, maker->sections->scheduling, maker->arena, maker->config,
+                              maker->error);
 }
 
 static bool has_limiter(const struct inference_model_config *from)

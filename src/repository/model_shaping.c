@@ -231,12 +231,10 @@ static bool check_ragged(const struct reading *reading)
                      "with 'sequence_batching' by this version");
 }
 
-bool model_shaping_read(const struct inference_model_config *from, struct arena *arena,
-                        struct model_config *config, struct error *ret_error)
+static bool read_shaping(const struct inference_model_config *from, struct arena *arena,
+                         struct model_config *config, struct error *ret_error)
 {
     const struct reading reading = {from, config, ret_error};
-    if (!has_any(from))
-        return true;
     if (config->pipeline)
         return error_set(ret_error, ERROR_UNIMPLEMENTED,
                          "'reshape', 'allow_ragged_batch', 'batch_input' and 'batch_output' of a "
@@ -262,4 +260,114 @@ bool model_shaping_read(const struct inference_model_config *from, struct arena 
             return false;
     }
     return true;
+}
+
+/* ---- padding ---- */
+
+static bool wrong_padding(struct error *ret_error, const char *what)
+{
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT, "'scheduling.padding' %s", what);
+}
+
+/* Whether anything else is about the tensor already. */
+static bool is_shaped(const struct shaping *shaping, struct span name)
+{
+    for (size_t i = 0; i < shaping->tensor_count; i++) {
+        if (span_equal(shaping->tensors[i].name, name))
+            return true;
+    }
+    for (size_t i = 0; i < shaping->padding_count; i++) {
+        const struct padding *padding = &shaping->paddings[i];
+        for (size_t j = 0; j < padding->input_count; j++) {
+            if (span_equal(padding->inputs[j], name))
+                return true;
+        }
+        for (size_t j = 0; j < padding->output_count; j++) {
+            if (span_equal(padding->outputs[j], name))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool check_names(const struct shaping *shaping, const struct span *names, size_t count,
+                        struct error *ret_error)
+{
+    if (count > TENSOR_MAX_PER_REQUEST)
+        return wrong_padding(ret_error, "has too many tensors");
+    for (size_t i = 0; i < count; i++) {
+        bool doubled = is_shaped(shaping, names[i]);
+        for (size_t j = 0; j < i; j++)
+            doubled |= span_equal(names[i], names[j]);
+        if (doubled)
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "'%.*s' is in 'scheduling.padding' twice, or is reshaped or ragged",
+                             SPAN_ARGS(names[i]));
+    }
+    return true;
+}
+
+static bool read_padding(const struct tensord_padding_section *from, struct shaping *shaping,
+                         struct error *ret_error)
+{
+    if (from->input.count == 0)
+        return wrong_padding(ret_error, "needs an 'input'");
+    if (from->dim > TENSOR_MAX_DIMS - 2)
+        return wrong_padding(ret_error, "has a 'dim' that no tensor has");
+    if (from->sizes.count == 0 || from->sizes.count > PADDING_MOST_SIZES)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "'scheduling.padding' needs 'sizes', at most %d", PADDING_MOST_SIZES);
+    for (uint32_t i = 0; i < from->sizes.count; i++) {
+        if (from->sizes.items[i] < 1 || from->sizes.items[i] > PADDING_MOST_SIZE ||
+            (i && from->sizes.items[i] <= from->sizes.items[i - 1]))
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "the 'sizes' of 'scheduling.padding' are 1 to %d, and ascend",
+                             PADDING_MOST_SIZE);
+    }
+    if (!check_names(shaping, from->input.items, from->input.count, ret_error) ||
+        !check_names(shaping, from->output.items, from->output.count, ret_error))
+        return false;
+    shaping->paddings[shaping->padding_count++] = (struct padding){
+        .inputs = from->input.items,
+        .input_count = from->input.count,
+        .outputs = from->output.items,
+        .output_count = from->output.count,
+        .dim = from->dim + 1,
+        .sizes = from->sizes.items,
+        .size_count = from->sizes.count,
+        .value = from->value,
+    };
+    return true;
+}
+
+static bool read_paddings(const struct tensord_scheduling_section *scheduling, struct arena *arena,
+                          struct model_config *config, struct error *ret_error)
+{
+    struct shaping *shaping = &config->shaping;
+    if (config->pipeline || config->sequences || config->server.command_count)
+        return error_set(ret_error, ERROR_UNIMPLEMENTED,
+                         "'scheduling.padding' is not supported by this version in pipelines, with "
+                         "'sequence_batching' and with 'server'");
+    if (config->max_batch_size < 1)
+        return wrong_padding(ret_error, "needs a 'max_batch_size' above 0");
+    if (scheduling->padding.count > PADDING_MOST)
+        return wrong_padding(ret_error, "has too many items");
+    shaping->paddings = arena_calloc(arena, scheduling->padding.count, sizeof *shaping->paddings);
+    if (!shaping->paddings)
+        return error_no_memory(ret_error);
+    for (uint32_t i = 0; i < scheduling->padding.count; i++) {
+        if (!read_padding(&scheduling->padding.items[i], shaping, ret_error))
+            return false;
+    }
+    return true;
+}
+
+bool model_shaping_read(const struct inference_model_config *from,
+                        const struct tensord_scheduling_section *scheduling, struct arena *arena,
+                        struct model_config *config, struct error *ret_error)
+{
+    if (has_any(from) && !read_shaping(from, arena, config, ret_error))
+        return false;
+    return !scheduling || !scheduling->padding.count ||
+           read_paddings(scheduling, arena, config, ret_error);
 }

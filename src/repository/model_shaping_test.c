@@ -174,6 +174,59 @@ static void what_is_not_done_with_others_is_said(void **state)
     }
 }
 
+static bool read_yaml(struct fixture *fixture, const char *text)
+{
+    return model_config_read(MODEL_CONFIG_YAML, span_of(text), &fixture->arena, &fixture->config,
+                             &fixture->error);
+}
+
+static void padding_counts_its_dimension_behind_the_rows(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(read_yaml(fixture,
+                          "max_batch_size: 4\n"
+                          "scheduling:\n"
+                          "  padding:\n"
+                          "    - {input: [a, b], dim: 1, sizes: [4, 8], value: -1, output: "
+                          "[c]}\n"
+                          "    - {input: [d], sizes: [16]}\n"));
+    const struct shaping *shaping = &fixture->config.shaping;
+    assert_int_equal(shaping->padding_count, 2);
+    const struct padding *first = &shaping->paddings[0];
+    assert_true(first->input_count == 2 && first->output_count == 1 && first->dim == 2);
+    assert_true(first->size_count == 2 && first->sizes[1] == 8 && first->value == -1);
+    assert_int_equal(shaping->paddings[1].dim, 1);
+}
+
+static void impossible_paddings_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"scheduling: {padding: [{input: [a], sizes: [4]}]}", "'max_batch_size' above 0"},
+        {"max_batch_size: 1\nscheduling: {padding: [{sizes: [4]}]}", "needs an 'input'"},
+        {"max_batch_size: 1\nscheduling: {padding: [{input: [a]}]}", "needs 'sizes'"},
+        {"max_batch_size: 1\nscheduling: {padding: [{input: [a], sizes: [0]}]}", "ascend"},
+        {"max_batch_size: 1\nscheduling: {padding: [{input: [a], sizes: [8, 8]}]}", "ascend"},
+        {"max_batch_size: 1\nscheduling: {padding: [{input: [a], sizes: [9999999]}]}", "ascend"},
+        {"max_batch_size: 1\nscheduling: {padding: [{input: [a], sizes: [4], dim: 15}]}", "'dim'"},
+        {"max_batch_size: 1\nscheduling: {padding: [{input: [a, a], sizes: [4]}]}", "twice"},
+        {"max_batch_size: 1\nscheduling: {padding: [{input: [a], sizes: [4]}, {input: [a], sizes: "
+         "[4]}]}",
+         "twice"},
+        {"max_batch_size: 1\ninput: [{name: a, data_type: TYPE_FP32, dims: [-1], "
+         "allow_ragged_batch: true}]\nscheduling: {padding: [{input: [a], sizes: [4]}]}",
+         "reshaped or ragged"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_false(read_yaml(fixture, cases[i].text));
+        assert_int_equal(fixture->error.code, ERROR_INVALID_ARGUMENT);
+        if (!strstr(fixture->error.message, cases[i].words))
+            fail_msg("'%s' does not say '%s'", fixture->error.message, cases[i].words);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +236,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(impossible_reshapes_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_batches_cannot_be_made_of_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(padding_counts_its_dimension_behind_the_rows, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(impossible_paddings_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_done_with_others_is_said, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,7 @@ static const struct model_config config = {
     .input_count = 2,
     .outputs = inputs,
     .output_count = 1,
-    .shaping = {shaped, 1, NULL, 0},
+    .shaping = {.tensors = shaped, .tensor_count = 1},
     .parameters = parameters,
     .parameter_count = 1,
     .instance_count = 3,

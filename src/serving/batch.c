@@ -3,22 +3,28 @@
 
 #include "serving/generation.h"
 
-/* Whether it is joined whatever its shape is. */
-static bool is_ragged(const struct inference *inference, const struct channel_tensor *input)
+/* What is known of an input; NULL: nothing yet. */
+static const struct tensor_info *info_of(const struct inference *inference,
+                                         const struct channel_tensor *input)
 {
     const struct generation *generation = inference->generation;
-    return generation && generation->schema && generation->schema->inputs[input->index].ragged;
+    return generation && generation->schema ? &generation->schema->inputs[input->index] : NULL;
 }
 
-static bool same_but_rows(const struct channel_tensor *a, const struct channel_tensor *b,
-                          bool ragged)
+static bool same_but_rows(const struct inference *inference, const struct channel_tensor *a,
+                          const struct channel_tensor *b)
 {
     if (a->index != b->index || a->datatype != b->datatype || a->shape.ndim != b->shape.ndim)
         return false;
-    if (ragged)
+    const struct tensor_info *info = info_of(inference, a);
+    const struct padding *padding =
+        info ? shaping_padding(&inference->generation->spec.shaping, info) : NULL;
+    if (info && info->ragged)
         return true;
     for (uint32_t i = 1; i < a->shape.ndim; i++) {
-        if (a->shape.dims[i] != b->shape.dims[i])
+        int64_t left = a->shape.dims[i], right = b->shape.dims[i];
+        if (left != right && !(padding && padding->dim == i &&
+                               padding_size(padding, left) == padding_size(padding, right)))
             return false;
     }
     return a->shape.ndim > 0;
@@ -47,7 +53,7 @@ bool batch_joinable(const struct inference *a, const struct inference *b)
         !same_worker(a, b))
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!same_but_rows(&left[i], &right[i], is_ragged(a, &left[i])))
+        if (!same_but_rows(a, &left[i], &right[i]))
             return false;
     }
     return count > 0;

@@ -99,6 +99,28 @@ static void ragged_inputs_join_whatever_their_shapes(void **state)
     assert_false(join());
 }
 
+static void padded_inputs_join_when_they_get_the_same_size(void **state)
+{
+    int64_t sizes[] = {16, 32};
+    struct padding padding = {.dim = 1, .sizes = sizes, .size_count = 2};
+    struct tensor_info info = {.padding = 1};
+    struct schema schema = {.inputs = &info, .input_count = 1};
+    struct generation generation = {.schema = &schema};
+    generation.spec.shaping = (struct shaping){.paddings = &padding, .padding_count = 1};
+    requests[0].generation = requests[1].generation = &generation;
+    inputs[1].shape.dims[1] = 3;
+    assert_true(join());
+    inputs[1].shape.dims[1] = 17;
+    assert_false(join());
+    inputs[0].shape.dims[1] = 33; /* neither is padded */
+    inputs[1].shape.dims[1] = 34;
+    assert_false(join());
+    padding.dim = 2; /* another dimension is */
+    inputs[0].shape.dims[1] = 16;
+    inputs[1].shape.dims[1] = 3;
+    assert_false(join());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +128,7 @@ int main(void)
         cmocka_unit_test_setup(what_differs_does_not, set_up),
         cmocka_unit_test_setup(what_runs_alone_does_not, set_up),
         cmocka_unit_test_setup(ragged_inputs_join_whatever_their_shapes, set_up),
+        cmocka_unit_test_setup(padded_inputs_join_when_they_get_the_same_size, set_up),
         cmocka_unit_test_setup(without_rows_there_is_nothing_to_join, set_up),
         cmocka_unit_test_setup(rows_are_the_first_dimension, set_up),
     };

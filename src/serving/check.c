@@ -169,6 +169,46 @@ bool check_inputs(const struct schema *schema, struct span model, struct channel
     return check_batch(schema, model, inputs, count, ret_error);
 }
 
+/* The first input before `at` that is padded together with that one; itself if there is none. */
+static size_t first_of_padding(const struct schema *schema, const struct channel_tensor *inputs,
+                               size_t at)
+{
+    uint32_t padding = schema->inputs[inputs[at].index].padding;
+    size_t first = 0;
+    while (schema->inputs[inputs[first].index].padding != padding)
+        first++;
+    return first;
+}
+
+bool check_padding(const struct schema *schema, const struct shaping *shaping, struct span model,
+                   const struct channel_tensor *inputs, size_t count, struct error *ret_error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct tensor_info *info = &schema->inputs[inputs[i].index];
+        const struct padding *padding = shaping_padding(shaping, info);
+        if (!padding)
+            continue;
+        struct shape shape = inputs[i].shape;
+        const struct channel_tensor *first = &inputs[first_of_padding(schema, inputs, i)];
+        uint64_t size;
+        if (padding->dim >= shape.ndim || padding->dim >= first->shape.ndim ||
+            shape.dims[padding->dim] != first->shape.dims[padding->dim])
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                             "inputs '%.*s' and '%.*s' of model '%.*s' must have the same size in "
+                             "dimension %u",
+                             SPAN_ARGS(schema->inputs[first->index].name), SPAN_ARGS(info->name),
+                             SPAN_ARGS(model), padding->dim);
+        shape.dims[padding->dim] = padding_size(padding, shape.dims[padding->dim]);
+        if (shape.dims[padding->dim] != inputs[i].shape.dims[padding->dim] &&
+            (!shape_size_bytes(&shape, info->datatype, &size) || size > PADDING_MOST_BYTES))
+            return error_set(
+                ret_error, ERROR_INVALID_ARGUMENT,
+                "input '%.*s' of model '%.*s' takes more than %d MiB once it is padded",
+                SPAN_ARGS(info->name), SPAN_ARGS(model), PADDING_MOST_BYTES >> 20);
+    }
+    return true;
+}
+
 bool check_strings(struct span model, struct span name, const struct shape *shape, struct span data,
                    struct error *ret_error)
 {

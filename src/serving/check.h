@@ -3,7 +3,7 @@
 #ifndef TENSORD_SERVING_CHECK_H
 #define TENSORD_SERVING_CHECK_H
 
-#include "base/tensor.h"
+#include "base/shaping.h"
 #include "worker/channel.h"
 
 /* Gives each input its index in the schema, by name, and puts them in the schema's order; names[i]
@@ -11,6 +11,11 @@
  * doubled, missing, or of another datatype or shape. */
 bool check_inputs(const struct schema *schema, struct span model, struct channel_tensor *inputs,
                   struct span *names, size_t count, struct error *ret_error);
+
+/* False with INVALID_ARGUMENT when inputs that are padded together differ in the dimension that is,
+ * or would be too large then. The inputs have passed check_inputs. */
+bool check_padding(const struct schema *schema, const struct shaping *shaping, struct span model,
+                   const struct channel_tensor *inputs, size_t count, struct error *ret_error);
 
 /* False with INVALID_ARGUMENT unless data is exactly the elements of a BYTES input of this shape:
  * as many as it says, their lengths and bytes to the last. Requests are joined by their bytes, so a

@@ -184,6 +184,8 @@ bool inference_check(struct inference *inference, struct error *ret_error)
     const struct schema *schema = inference->generation->schema;
     if (!check_inputs(schema, model_of(inference)->name, inference->inputs, inference->input_names,
                       inference->input_count, ret_error) ||
+        !check_padding(schema, &inference->generation->spec.shaping, model_of(inference)->name,
+                       inference->inputs, inference->input_count, ret_error) ||
         !check_all_strings(inference, ret_error))
         return false;
     for (size_t i = 0; i < inference->input_count; i++)

@@ -54,6 +54,37 @@ static bool shape_of_all(struct host_execution *execution, size_t index, struct 
         return false;
     if (execution->request_count > 1)
         ret_shape->dims[0] = execution->rows;
+    const struct padding *padding = host_input_padding(execution->host, first->index);
+    if (padding && padding->dim < ret_shape->ndim)
+        ret_shape->dims[padding->dim] = padding_size(padding, ret_shape->dims[padding->dim]);
+    return true;
+}
+
+/* Copies an input to where it is joined. Returns where the copy ends. */
+static char *copy_input(const struct host *host, const struct channel_tensor *input,
+                        const struct shape *joined, char *to)
+{
+    const struct padding *padding = host_input_padding(host, input->index);
+    const char *from = host->tensors + input->extent.offset;
+    if (padding && padding->dim < joined->ndim)
+        return padding_fill(padding, input->datatype, &input->shape, joined->dims[padding->dim],
+                            from, to);
+    if (input->extent.size)
+        memcpy(to, from, input->extent.size);
+    return to + input->extent.size;
+}
+
+/* Bytes of all requests' input `index` together. */
+static bool joined_size(const struct host_execution *execution, size_t index,
+                        const struct shape *joined, uint64_t *ret_size)
+{
+    const struct channel_tensor *first = &execution->requests[0].inputs[index];
+    *ret_size = 0;
+    if (host_input_padding(execution->host, first->index))
+        return shape_size_bytes(joined, first->datatype, ret_size) &&
+               *ret_size <= SIZE_MAX - 2 * TENSOR_ALIGNMENT;
+    for (size_t i = 0; i < execution->request_count; i++)
+        *ret_size += execution->requests[i].inputs[index].extent.size;
     return true;
 }
 
@@ -62,22 +93,19 @@ static bool join_input(struct host_execution *execution, size_t index,
                        struct tensord_tensor *ret_tensor)
 {
     struct channel_tensor joined = execution->requests[0].inputs[index];
-    joined.extent.size = 0;
-    for (size_t i = 0; i < execution->request_count; i++)
-        joined.extent.size += execution->requests[i].inputs[index].extent.size;
+    if (!shape_of_all(execution, index, &joined.shape))
+        return false;
+    if (!joined_size(execution, index, &joined.shape, &joined.extent.size))
+        return no_memory(execution);
     char *data = aligned_alloc(TENSOR_ALIGNMENT, (joined.extent.size + TENSOR_ALIGNMENT) /
                                                      TENSOR_ALIGNMENT * TENSOR_ALIGNMENT);
     if (!data)
         return no_memory(execution);
     execution->copies[index] = data;
-    if (!shape_of_all(execution, index, &joined.shape))
-        return false;
     *ret_tensor = tensor_of(&joined, data);
-    for (size_t i = 0; i < execution->request_count; i++) {
-        struct extent extent = execution->requests[i].inputs[index].extent;
-        memcpy(data, execution->host->tensors + extent.offset, extent.size);
-        data += extent.size;
-    }
+    for (size_t i = 0; i < execution->request_count; i++)
+        data =
+            copy_input(execution->host, &execution->requests[i].inputs[index], &joined.shape, data);
     return true;
 }
 
@@ -110,10 +138,34 @@ static bool count_rows(struct host_execution *execution)
     return true;
 }
 
+/* Looks which inputs are to be padded; in all requests of an execution they get the same size. */
+static bool look_at_padding(struct host_execution *execution)
+{
+    const struct host *host = execution->host;
+    for (size_t j = 0; host->shaped_inputs && j < execution->input_count; j++) {
+        const struct channel_tensor *first = &execution->requests[0].inputs[j];
+        const struct padding *padding = host_input_padding(host, first->index);
+        if (!padding || padding->dim >= first->shape.ndim)
+            continue;
+        int64_t size = padding_size(padding, first->shape.dims[padding->dim]);
+        for (size_t i = 0; i < execution->request_count; i++) {
+            int64_t own = execution->requests[i].inputs[j].shape.dims[padding->dim];
+            execution->padded |= own != size;
+            if (padding_size(padding, own) != size) {
+                host->tensord.reason(TENSORD_INTERNAL, "inputs cannot be joined");
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool host_batch_gather(struct host_execution *execution)
 {
     size_t made = execution->host->made_input_count, most = execution->input_count + made;
-    bool joined = execution->request_count > 1;
+    if (!look_at_padding(execution))
+        return false;
+    bool joined = host_is_joined(execution);
     struct tensord_tensor *inputs = arena_calloc(&execution->arena, most, sizeof *inputs);
     if (!inputs)
         return no_memory(execution);
@@ -153,22 +205,36 @@ static bool next_size(const struct shape *shape, enum tensord_datatype datatype,
     return true;
 }
 
+/* A part of an output: how it lies in the whole, and how the request gets it. */
+struct part {
+    struct shape shape, cut;
+    const struct padding *padding; /* that is cut away; NULL: none is */
+    const char *data;
+    uint64_t size;
+};
+
 static void add_part(struct host_execution *execution, struct host_request *request,
-                     const struct host_output *output, const struct shape *shape, const char *data,
-                     uint64_t size)
+                     const struct host_output *output, const struct part *part)
 {
-    struct channel_tensor part = output->tensor;
-    part.shape = *shape;
+    struct channel_tensor tensor = output->tensor;
+    uint64_t size = part->size;
+    tensor.shape = part->cut;
     if (request->status != TENSORD_OK)
         return;
-    if (!host_room_take(execution, request, size, &part.extent)) {
+    if (part->padding)
+        shape_size_bytes(&part->cut, tensor.datatype, &size); /* less than that of the whole */
+    if (!host_room_take(execution, request, size, &tensor.extent)) {
         request->status = TENSORD_UNAVAILABLE;
         return;
     }
-    if (size)
+    char *to = execution->host->tensors + tensor.extent.offset;
+    if (part->padding)
+        padding_cut(part->padding, tensor.datatype, &part->shape,
+                    part->cut.dims[part->padding->dim], part->data, to);
+    else if (size)
         /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): what has a size has data */
-        memcpy(execution->host->tensors + part.extent.offset, data, size);
-    request->outputs[request->output_count++] = part;
+        memcpy(to, part->data, size);
+    request->outputs[request->output_count++] = tensor;
 }
 
 static void fail_all(struct host_execution *execution, const char *reason)
@@ -178,14 +244,30 @@ static void fail_all(struct host_execution *execution, const char *reason)
         execution->requests[i].status = TENSORD_INTERNAL;
 }
 
-/* What a request gets of an output: its rows, or what the shape of an input says. */
-static bool shape_of_part(const struct host_request *request, const struct host_output *output,
-                          struct shape *ret_shape)
+/* What a request gets of an output: its rows, or what the shape of an input says; without padding.
+ */
+static bool shape_part(const struct host_request *request, const struct host_output *output,
+                       struct part *part)
 {
-    if (host_is_scattered(request->execution->host, output->tensor.index))
-        return host_scattered_shape(request, output->tensor.index, ret_shape);
-    *ret_shape = output->tensor.shape;
-    ret_shape->dims[0] = request->rows;
+    const struct host *host = request->execution->host;
+    uint32_t index = output->tensor.index;
+    const struct padding *padding = host_output_padding(host, index);
+    *part = (struct part){.shape = output->tensor.shape};
+    if (host_is_scattered(host, index)) {
+        if (!host_scattered_shape(request, index, &part->shape))
+            return false;
+    } else {
+        part->shape.dims[0] = request->rows;
+    }
+    part->cut = part->shape;
+    if (!padding)
+        return true;
+    int64_t size;
+    if (!host_padded_size(request, padding, &size) || padding->dim >= part->shape.ndim ||
+        part->shape.dims[padding->dim] != padding_size(padding, size))
+        return false;
+    part->cut.dims[padding->dim] = size;
+    part->padding = padding;
     return true;
 }
 
@@ -193,31 +275,42 @@ static const char scattered_wrong[] =
     "the model gave another number of elements than the shapes of the input say by which the "
     "config has them split";
 
+/* What it means that an output cannot be split. */
+static const char *unsplit(const struct host *host, uint32_t index)
+{
+    if (host_is_scattered(host, index))
+        return scattered_wrong;
+    if (host_output_padding(host, index))
+        return "the model gave an output that has not the size to which its input was padded, "
+               "although the config has it cut back";
+    return "the model gave a malformed BYTES output";
+}
+
 static void split_output(struct host_execution *execution, const struct host_output *output)
 {
     const struct shape *whole = &output->tensor.shape;
     struct span rest = {output->data, output->tensor.extent.size};
-    bool scattered = host_is_scattered(execution->host, output->tensor.index);
-    const char *malformed = scattered ? scattered_wrong : "the model gave a malformed BYTES output";
-    if (!scattered && (whole->ndim == 0 || whole->dims[0] != execution->rows)) {
+    uint32_t index = output->tensor.index;
+    if (!host_is_scattered(execution->host, index) &&
+        (whole->ndim == 0 || whole->dims[0] != execution->rows)) {
         fail_all(execution, "the model gave another number of rows than it was given, although its "
                             "requests may be joined");
         return;
     }
     for (size_t i = 0; i < execution->request_count; i++) {
         struct host_request *request = &execution->requests[i];
-        struct shape shape;
-        uint64_t size;
-        if (!shape_of_part(request, output, &shape) ||
-            !next_size(&shape, output->tensor.datatype, rest, &size)) {
-            fail_all(execution, malformed);
+        struct part part;
+        if (!shape_part(request, output, &part) ||
+            !next_size(&part.shape, output->tensor.datatype, rest, &part.size)) {
+            fail_all(execution, unsplit(execution->host, index));
             return;
         }
-        add_part(execution, request, output, &shape, rest.data, size);
-        rest = span_after(rest, size);
+        part.data = rest.data;
+        add_part(execution, request, output, &part);
+        rest = span_after(rest, part.size);
     }
     if (rest.size) /* so the lengths before it may be wrong as well */
-        fail_all(execution, malformed);
+        fail_all(execution, unsplit(execution->host, index));
 }
 
 void host_batch_scatter(struct host_execution *execution)

@@ -124,7 +124,7 @@ static bool add_bytes(struct tensord_execution *tensord, uint32_t index,
 {
     struct host_execution *execution = host_execution_of(tensord);
     struct channel_tensor tensor = {.index = index, .datatype = datatype, .shape.ndim = ndim};
-    bool split_later = execution->request_count > 1;
+    bool split_later = execution->request_count > 1 || execution->padded;
     if (!split_later && !is_shared(execution, data, size_bytes, &tensor.extent.offset)) {
         void *copy = host_output(tensord, index, datatype, shape, ndim, size_bytes);
         if (copy && size_bytes)

@@ -68,6 +68,7 @@ struct host_execution {
     size_t request_count;
     size_t input_count;
     int64_t rows; /* of all requests together */
+    bool padded;  /* some input is */
     struct host_output *outputs;
     size_t output_count, output_capacity;
     void **copies; /* joined inputs, and those that the host makes: (tensord.input_count), malloc'd;
@@ -92,7 +93,9 @@ struct host_call {
 /* A tensor of the model that clients have otherwise, as the config says; NULL: they do not. */
 struct host_shaped {
     const struct shaped_tensor *config;
-    uint32_t source; /* of a SCATTERED output: the input that says how */
+    uint32_t source;               /* of a SCATTERED output: the input that says how */
+    const struct padding *padding; /* of an input: how it is padded; of an output: how it is cut
+                                      back; NULL: it is not */
 };
 
 /* An input that the server makes, by its index, of another. */
@@ -187,7 +190,7 @@ static inline struct host_execution *host_execution_of(const struct tensord_exec
 /* Whether its outputs are split, or thrown away, afterwards. */
 static inline bool host_is_joined(const struct host_execution *execution)
 {
-    return execution->trial || execution->request_count > 1;
+    return execution->trial || execution->request_count > 1 || execution->padded;
 }
 
 /* ---- host_execute.c: what engines call ---- */
@@ -259,6 +262,15 @@ void host_shaping_free(struct host *host);
 
 /* What is other about an input; NULL: nothing. */
 const struct shaped_tensor *host_shaped_input(const struct host *host, uint32_t index);
+
+/* How an input is padded, or an output cut back; NULL: it is not. */
+const struct padding *host_input_padding(const struct host *host, uint32_t index);
+const struct padding *host_output_padding(const struct host *host, uint32_t index);
+
+/* The size that a request has in the dimension of that padding. False with the reason said: it has
+ * no such input. */
+bool host_padded_size(const struct host_request *request, const struct padding *padding,
+                      int64_t *ret_size);
 
 /* The shape of an input in one request as the config's reshape gives it; a ragged one keeps its
  * own. False with the reason said. */

@@ -71,10 +71,48 @@ static bool bind_batch_input(struct host *host, const struct batch_input *input,
     return true;
 }
 
+static bool bind_padded(struct host *host, const struct padding *padding, bool output,
+                        struct span name, struct error *ret_error)
+{
+    const struct tensord_description *description = &host->description;
+    const struct tensord_tensor_info *infos = output ? description->outputs : description->inputs;
+    int at = find(infos, output ? description->output_count : description->input_count, name);
+    uint64_t element;
+    if (at < 0)
+        return missing(output ? "output" : "input", name, ret_error);
+    const struct tensord_tensor_info *info = &infos[at];
+    if (!info->any_rank && (padding->dim >= info->ndim || info->shape[padding->dim] >= 0))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "'scheduling.padding' has '%.*s', which has no 'dim' %" PRIu32
+                         " of any size behind its rows",
+                         SPAN_ARGS(name), padding->dim - 1);
+    if (output ? info->datatype == TENSORD_BYTES
+               : !padding_element(padding, info->datatype, &element))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "'scheduling.padding' has '%.*s' of datatype %s, which %s",
+                         SPAN_ARGS(name), datatype_name(info->datatype),
+                         output ? "is not cut back" : "is not padded, or not with such a value");
+    (output ? host->shaped_outputs : host->shaped_inputs)[at].padding = padding;
+    return true;
+}
+
+static bool bind_padding(struct host *host, const struct padding *padding, struct error *ret_error)
+{
+    for (size_t i = 0; i < padding->input_count; i++) {
+        if (!bind_padded(host, padding, false, padding->inputs[i], ret_error))
+            return false;
+    }
+    for (size_t i = 0; i < padding->output_count; i++) {
+        if (!bind_padded(host, padding, true, padding->outputs[i], ret_error))
+            return false;
+    }
+    return true;
+}
+
 bool host_shaping_bind(struct host *host, struct error *ret_error)
 {
     const struct shaping *shaping = &host->spec->shaping;
-    if (!shaping->tensor_count && !shaping->batch_input_count)
+    if (!shaping->tensor_count && !shaping->batch_input_count && !shaping->padding_count)
         return true;
     host->shaped_inputs = calloc(host->description.input_count + 1, sizeof *host->shaped_inputs);
     host->shaped_outputs = calloc(host->description.output_count + 1, sizeof *host->shaped_outputs);
@@ -87,6 +125,10 @@ bool host_shaping_bind(struct host *host, struct error *ret_error)
     }
     for (size_t i = 0; i < shaping->batch_input_count; i++) {
         if (!bind_batch_input(host, &shaping->batch_inputs[i], ret_error))
+            return false;
+    }
+    for (size_t i = 0; i < shaping->padding_count; i++) {
+        if (!bind_padding(host, &shaping->paddings[i], ret_error))
             return false;
     }
     return true;
@@ -102,6 +144,16 @@ void host_shaping_free(struct host *host)
 const struct shaped_tensor *host_shaped_input(const struct host *host, uint32_t index)
 {
     return host->shaped_inputs ? host->shaped_inputs[index].config : NULL;
+}
+
+const struct padding *host_input_padding(const struct host *host, uint32_t index)
+{
+    return host->shaped_inputs ? host->shaped_inputs[index].padding : NULL;
+}
+
+const struct padding *host_output_padding(const struct host *host, uint32_t index)
+{
+    return host->shaped_outputs ? host->shaped_outputs[index].padding : NULL;
 }
 
 /* ---- inputs ---- */
@@ -130,6 +182,20 @@ static const struct channel_tensor *input_of(const struct host_request *request,
             return &request->inputs[i];
     }
     return NULL;
+}
+
+bool host_padded_size(const struct host_request *request, const struct padding *padding,
+                      int64_t *ret_size)
+{
+    struct host *host = request->execution->host;
+    for (size_t i = 0; i < request->execution->input_count; i++) {
+        const struct channel_tensor *input = &request->inputs[i];
+        if (host_input_padding(host, input->index) != padding || padding->dim >= input->shape.ndim)
+            continue;
+        *ret_size = input->shape.dims[padding->dim];
+        return true;
+    }
+    return fail(host, TENSORD_INVALID_ARGUMENT, "the input is missing by which an output is cut");
 }
 
 /* The shapes that an input has in all requests of an execution; NULL with the reason said. */
