@@ -2,7 +2,6 @@
 #include "base/padding.h"
 
 #include <float.h>
-#include <math.h>
 
 int64_t padding_size(const struct padding *padding, int64_t size)
 {
@@ -15,17 +14,21 @@ int64_t padding_size(const struct padding *padding, int64_t size)
 
 /* ---- elements ---- */
 
-/* A whole number between the bounds. */
-static bool is_whole(double value, double least, double most)
+static bool put_integer(double value, size_t bytes, bool is_signed, void *element)
 {
-    return value >= least && value <= most && value == trunc(value);
+    double half = (double)(UINT64_C(1) << (8 * bytes - 1));
+    double least = is_signed ? -half : 0, beyond = is_signed ? half : 2 * half;
+    if (!(value >= least && value < beyond)) /* nor is it NaN */
+        return false;
+    uint64_t bits = value < 0 ? (uint64_t)(int64_t)value : (uint64_t)value;
+    memcpy(element, &bits, sizeof bits);
+    return value == (value < 0 ? (double)(int64_t)bits : (double)bits);
 }
 
 bool padding_element(const struct padding *padding, enum tensord_datatype datatype, void *element)
 {
-    double value = padding->value;
+    double value = padding->value, most = (double)FLT_MAX;
     size_t bytes = datatype_size_bytes(datatype);
-    double most = ldexp(1, (int)(8 * bytes)), half = most / 2; /* of integers of so many bytes */
     float single;
     memset(element, 0, sizeof(uint64_t));
     switch (datatype) {
@@ -36,7 +39,7 @@ bool padding_element(const struct padding *padding, enum tensord_datatype dataty
         memcpy(element, &value, sizeof value);
         return true;
     case TENSORD_FP32:
-        if (fabs(value) > (double)FLT_MAX && !isinf(value))
+        if (!(value >= -most && value <= most))
             return false;
         single = (float)value;
         memcpy(element, &single, sizeof single);
@@ -45,21 +48,14 @@ bool padding_element(const struct padding *padding, enum tensord_datatype dataty
     case TENSORD_BF16:
         return value == 0;
     case TENSORD_BOOL:
-        *(unsigned char *)element = value != 0;
-        return value == 0 || value == 1;
+        return put_integer(value, bytes, false, element) && value <= 1;
     case TENSORD_INT8:
     case TENSORD_INT16:
     case TENSORD_INT32:
     case TENSORD_INT64:
-        if (!is_whole(value, -half, half) || value == half)
-            return false;
-        memcpy(element, &(int64_t){(int64_t)value}, sizeof(int64_t));
-        return true;
-    default: /* unsigned */
-        if (!is_whole(value, 0, most) || value == most)
-            return false;
-        memcpy(element, &(uint64_t){(uint64_t)value}, sizeof(uint64_t));
-        return true;
+        return put_integer(value, bytes, true, element);
+    default:
+        return put_integer(value, bytes, false, element);
     }
 }
 
