@@ -86,6 +86,15 @@ static struct shaped_tensor shaped[] = {
     {SPAN("x"), false, SHAPED_RESHAPED, {2, {-1, 4}}, {3, {-1, 2, 2}}, {NULL, 0}},
     {SPAN("y"), true, SHAPED_SCATTERED, {2, {-1, -1}}, {0}, SPAN("x")},
 };
+static struct span input = SPAN("y");
+static int64_t sizes[] = {4, 8};
+static struct padding padded[] = {{.inputs = &input,
+                                   .input_count = 1,
+                                   .outputs = &input,
+                                   .output_count = 1,
+                                   .dim = 1,
+                                   .sizes = sizes,
+                                   .size_count = 2}};
 static struct batch_input made[] = {{SPAN("n"), BATCH_ITEM_SHAPE, TENSORD_INT32, SPAN("x")}};
 
 static struct warm_up_input warm_up_inputs[] = {
@@ -151,7 +160,7 @@ static void write_sample(struct buf *buf)
         .pipeline = sample_pipeline(),
         .sequences = &sequences,
         .warm_ups = {warm_ups, 1},
-        .shaping = {shaped, 2, made, 1},
+        .shaping = {shaped, 2, made, 1, padded, 1},
         .queue = &queue,
         .workers = {.min = 1, .max = 2, .idle_s = 60},
         .placement = {true, cpus, 2, gpus, 2},
