@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from support import models
+from support import managed, models
 from support.processes import name, until
 from support.python_models import needs_python, write_python
 from support.repositories import index, settle, write_config
@@ -58,6 +58,7 @@ def why(server, model="m"):
 def test_each_worker_has_its_own(server, tmp_path, cpuset):
     started = server(put(tmp_path, {"workers": 2, "cpuset": cpuset})).wait_ready("m")
     sets = sorted(allowed(worker) for worker in workers_of(started, 2))
+    assert row(started)["cpuset"] == sets
     if cpuset == "all" and len(CPUS) > 2:
         assert len(set(sets)) == 2
     else:
@@ -80,6 +81,22 @@ def test_a_single_worker_and_without_a_sandbox(server, tmp_path):
     started = server(put(tmp_path, {"cpuset": last}), "--sandbox", "off").wait_ready("m")
     [worker] = workers_of(started, 1)
     assert allowed(worker) == str(last)
+
+
+def test_without_a_set_a_worker_runs_where_the_server_may(server, tmp_path):
+    started = server(put(tmp_path, {})).wait_ready("m")
+    [worker] = workers_of(started, 1)
+    assert worker.cpu_affinity() == CPUS and row(started)["cpuset"] == []
+
+
+def test_a_managed_servers_program_has_the_set_too(server, tmp_path):
+    managed.write_server(tmp_path, "m")
+    config = tmp_path / "m" / "model.yaml"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "cpuset": str(CPUS[-1])}))
+    settle(tmp_path / "m")
+    started = server(tmp_path).wait_ready("m")
+    programs = [process for process in started.descendants() if "python" in process.name()]
+    assert programs and all(allowed(process) == str(CPUS[-1]) for process in programs)
 
 
 @needs_two

@@ -2,6 +2,7 @@
 #include "api/routes.h"
 #include "base/clock.h"
 #include "codec/json_writer.h"
+#include "serving/generation.h"
 
 #include <time.h>
 
@@ -16,6 +17,19 @@ static void put_idle(struct json_writer *json, uint64_t last_inference_ms)
     else
         json_put_double(
             json, now_ms > last_inference_ms ? (double)(now_ms - last_inference_ms) / 1000 : 0);
+}
+
+/* The processors of each worker that there may be, where they have their own. */
+static void put_cpuset(struct json_writer *json, const struct generation *generation)
+{
+    json_put_key(json, SPAN("cpuset"));
+    json_put_array(json);
+    for (size_t i = 0; generation && generation->placement.cpus && i <= generation->further_count;
+         i++) {
+        char text[CPU_LIST_TEXT_BYTES];
+        json_put_string(json, span_of(cpu_list_text(&generation->placement.cpus[i], text)));
+    }
+    json_put_array_end(json);
 }
 
 static void put_version(struct json_writer *json, const struct version *version)
@@ -34,6 +48,7 @@ static void put_version(struct json_writer *json, const struct version *version)
     json_put_member_u64(json, SPAN("workers"), measured.workers);
     json_put_member_u64(json, SPAN("workers_ready"), measured.workers_ready);
     json_put_member_u64(json, SPAN("workers_wanted"), measured.workers_wanted);
+    put_cpuset(json, version->current);
     uint64_t memory_bytes =
         measured.memory_bytes ? measured.memory_bytes : measured.tensor_committed_bytes;
     json_put_member_u64(json, SPAN("memory_bytes"), memory_bytes + measured.device_bytes);

@@ -3,11 +3,9 @@
  * Layout, little-endian: type u8, flags u8 (of a SERVER, bit 0: it has the network), size of the
  * text u16, number i32 (of a START or SERVER, the size of what follows its text), id u64, text; a
  * START or SERVER goes on with its limits, each u32, the processors, each word u64, the
- * interpreter, a NUL, the model. A message
- * has exactly one form: fields that its
- * type does not use are zero or empty. Neither side trusts the other with more than this page:
- * sizes are bounded, and the descriptors that a START or TASK carries are counted by the receiver.
- * Pure. */
+ * interpreter, a NUL, the model. A message has exactly one form: fields that its type does not use
+ * are zero or empty. Neither side trusts the other with more than this page: sizes are bounded, and
+ * the descriptors that a START or TASK carries are counted by the receiver. Pure. */
 #ifndef TENSORD_WORKER_SPAWN_MESSAGE_H
 #define TENSORD_WORKER_SPAWN_MESSAGE_H
 
