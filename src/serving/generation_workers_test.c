@@ -113,14 +113,20 @@ static void a_probe_is_made_by_one(void **state)
     fixture_fini(&f);
 }
 
-static void each_gets_its_part(void **state)
+/* As many requests as there are workers, which have read them. */
+static void ask_all(struct client *clients[WORKERS])
 {
-    make();
-    struct client *clients[WORKERS];
     for (size_t i = 0; i < WORKERS; i++)
         clients[i] = ask();
     fixture_turn(&f);
     read_all();
+}
+
+static void each_gets_its_part(void **state)
+{
+    make();
+    struct client *clients[WORKERS];
+    ask_all(clients);
     for (size_t i = 0; i < WORKERS; i++)
         assert_int_equal(workers[i]->request_count, 1);
     assert_int_equal(generation()->schedule.max_slots, WORKERS);
@@ -134,10 +140,7 @@ static void a_cancelled_request_is_cancelled_where_it_runs(void **state)
 {
     make();
     struct client *clients[WORKERS];
-    for (size_t i = 0; i < WORKERS; i++)
-        clients[i] = ask();
-    fixture_turn(&f);
-    read_all();
+    ask_all(clients);
     inference_cancel(&clients[1]->inference);
     fixture_turn(&f);
     read_all();
@@ -293,10 +296,7 @@ static void an_unloaded_one_ends_all_when_it_has_served(void **state)
 {
     make();
     struct client *clients[WORKERS];
-    for (size_t i = 0; i < WORKERS; i++)
-        clients[i] = ask();
-    fixture_turn(&f);
-    read_all();
+    ask_all(clients);
     model_unload(fixture_version(&f, "m")->model);
     worker_end(&f, workers[0], "killed"); /* nobody needs another */
     client_expect(clients[0], ERROR_INTERRUPTED);
@@ -324,10 +324,7 @@ static void one_that_is_not_wanted_ends_when_it_is_done(void **state)
 {
     make();
     struct client *clients[WORKERS];
-    for (size_t i = 0; i < WORKERS; i++)
-        clients[i] = ask();
-    fixture_turn(&f);
-    read_all();
+    ask_all(clients);
     generation()->scale.wanted = 1;
     generation_staff(generation());
     fixture_turn(&f);

@@ -65,13 +65,19 @@ static void nothing_is_left(void)
 
 /* ---- the cache ---- */
 
-static void a_kept_answer_needs_no_worker(void **state)
+/* The model answers 7 once. */
+static void keep_answer(void)
 {
-    start(true, false);
     struct client *first = ask(7);
     turn();
     answer(TENSORD_OK);
     client_expect(first, ERROR_OK);
+}
+
+static void a_kept_answer_needs_no_worker(void **state)
+{
+    start(true, false);
+    keep_answer();
     struct client *again = ask(7), *other = ask(8);
     turn();
     client_expect(again, ERROR_OK);
@@ -89,10 +95,7 @@ static void a_kept_answer_needs_no_worker(void **state)
 static void a_client_may_leave_when_its_answer_is_found(void **state)
 {
     start(true, false);
-    struct client *first = ask(7);
-    turn();
-    answer(TENSORD_OK);
-    client_expect(first, ERROR_OK);
+    keep_answer();
     struct client *again = ask(7);
     inference_cancel(&again->inference);
     turn();
@@ -106,10 +109,7 @@ static void a_client_may_leave_when_its_answer_is_found(void **state)
 static void an_answer_that_is_being_sent_outlives_its_model(void **state)
 {
     start(true, false);
-    struct client *first = ask(7);
-    turn();
-    answer(TENSORD_OK);
-    client_expect(first, ERROR_OK);
+    keep_answer();
     struct client *again = ask(7);
     fixture_turn(&f);
     assert_int_equal(again->finals, 1);
