@@ -11,6 +11,7 @@
 struct blobs;
 struct gate;
 struct installer;
+struct loads;
 struct regions;
 
 /* Which exchanges get a line in the log. */
@@ -30,6 +31,7 @@ struct api {
                              * tensors */
     struct blobs *blobs;
     struct installer *installer;
+    struct loads *loads; /* files that loads bring */
     struct regions *regions; /* clients' shared memory */
     bool regions_allowed;    /* to callers with this scope: */
     enum scope regions_scope;

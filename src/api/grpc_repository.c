@@ -3,6 +3,9 @@
 #include "api/load_call.h"
 #include "codec/inference.pb.h"
 
+enum { SHOWN_BYTES = 200 };
+enum { BOOL_PARAM = 1, STRING_PARAM = 3, BYTES_PARAM = 4 }; /* of a parameter's value */
+
 static size_t count_versions(const struct api_call *call)
 {
     size_t position = 0, count = 0;
@@ -52,26 +55,39 @@ static void loaded(struct api_call *call, const struct error *error)
         grpc_call_fail(call, error);
 }
 
-/* The parameters of a load: `wait`, which false makes a hint of it, and `config`. */
+static bool wrong_kind(struct span name, const char *expected, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                     "invalid value type for load parameter '%.*s', expected %s",
+                     (int)(name.size < SHOWN_BYTES ? name.size : SHOWN_BYTES), name.data, expected);
+}
+
+static bool read_parameter(struct span name, const struct inference_model_repository_parameter *value,
+                           struct load_wish *wish, struct error *ret_error)
+{
+    uint32_t which = value ? value->which_parameter_choice : 0;
+    if (load_brings_file(name))
+        return which == BYTES_PARAM
+                   ? load_wish_add_file(wish, name, value->bytes_param, false, ret_error)
+                   : wrong_kind(name, "bytes_param", ret_error);
+    if (span_equal(name, SPAN("wait")) && which == BOOL_PARAM)
+        wish->wait = value->bool_param;
+    if (!span_equal(name, SPAN("config")))
+        return true;
+    if (which != STRING_PARAM)
+        return wrong_kind(name, "string", ret_error);
+    wish->config = value->string_param;
+    return true;
+}
+
+/* The parameters of a load: `wait`, which false makes a hint of it, `config`, and files. */
 static bool read_load(const struct inference_repository_model_load_request *request,
                       struct load_wish *wish, struct error *ret_error)
 {
-    enum { BOOL_PARAM = 1, STRING_PARAM = 3 };
     for (size_t i = 0; i < request->parameters.count; i++) {
-        struct span key = request->parameters.items[i].key;
-        const struct inference_model_repository_parameter *value =
-            request->parameters.items[i].value;
-        uint32_t which = value ? value->which_parameter_choice : 0;
-        if (!load_call_check(key, ret_error))
+        if (!read_parameter(request->parameters.items[i].key, request->parameters.items[i].value,
+                            wish, ret_error))
             return false;
-        if (span_equal(key, SPAN("wait")) && which == BOOL_PARAM)
-            wish->wait = value->bool_param;
-        if (!span_equal(key, SPAN("config")))
-            continue;
-        if (which != STRING_PARAM)
-            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                             "invalid value type for load parameter 'config', expected string");
-        wish->config = value->string_param;
     }
     return true;
 }
@@ -79,12 +95,15 @@ static bool read_load(const struct inference_repository_model_load_request *requ
 void grpc_repository_load(struct api_call *call, const void *message)
 {
     const struct inference_repository_model_load_request *request = message;
-    struct load_wish wish = {.wait = true};
+    struct load_wish wish;
     struct error error;
-    if (read_load(request, &wish, &error))
+    load_wish_init(&wish, call);
+    if (read_load(request, &wish, &error)) {
         load_call_begin(call, request->model_name, &wish, loaded);
-    else
+    } else {
+        load_wish_fini(&wish);
         grpc_call_fail(call, &error);
+    }
 }
 
 void grpc_repository_unload(struct api_call *call, const void *message)
@@ -97,7 +116,7 @@ void grpc_repository_unload(struct api_call *call, const void *message)
         const struct inference_model_repository_parameter *value =
             request->parameters.items[i].value;
         if (span_equal(request->parameters.items[i].key, SPAN("unload_dependents")) && value &&
-            value->which_parameter_choice == 1)
+            value->which_parameter_choice == BOOL_PARAM)
             dependents = value->bool_param;
     }
     if (unload_call(call, request->model_name, dependents, &error))

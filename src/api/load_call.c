@@ -2,13 +2,18 @@
 #include "api/load_call.h"
 
 #include "api/gate.h"
+#include "push/loads.h"
+#include "repository/repository.h"
 #include "serving/pipeline.h"
 
 struct load_call {
     struct model_waiter waiter;
     struct api_call *call;
     struct span name;
-    uint64_t override; /* its config's number; 0: it has none */
+    struct load_wish wish;
+    struct load_put put; /* of the files it brings */
+    bool gone;           /* the client has, while they are put */
+    uint64_t override;   /* the number of what it gave; 0: nothing */
     void (*done)(struct api_call *call, const struct error *error);
 };
 
@@ -18,6 +23,36 @@ static void note(const struct api_call *call, const char *action, struct span na
     audit_call(&call->api->gate->audit, call, action, name, error);
 }
 
+/* ---- wishes ---- */
+
+void load_wish_init(struct load_wish *wish, struct api_call *call)
+{
+    *wish = (struct load_wish){.message = call->body, .wait = true};
+    buf_init_within(&call->body, call->body.limit_bytes, &call->api->messages);
+    /* texts without their escapes are no longer than with them */
+    arena_init(&wish->arena, 1024, 2 * wish->message.size + ((size_t)1 << 20));
+}
+
+void load_wish_fini(struct load_wish *wish)
+{
+    buf_fini(&wish->message);
+    arena_fini(&wish->arena);
+    *wish = (struct load_wish){.message = wish->message, .arena = wish->arena};
+}
+
+bool load_wish_add_file(struct load_wish *wish, struct span name, struct span content, bool base64,
+                        struct error *ret_error)
+{
+    if (!arena_grow(&wish->arena, (void **)&wish->files, wish->file_count, &wish->file_capacity,
+                    sizeof *wish->files))
+        return error_no_memory(ret_error);
+    wish->files[wish->file_count++] =
+        (struct load_file){span_after(name, strlen("file:")), content, base64};
+    return true;
+}
+
+/* ---- a load ---- */
+
 static void settled(struct model_waiter *waiter, const struct error *error)
 {
     struct load_call *load = list_entry(waiter, struct load_call, waiter);
@@ -25,87 +60,166 @@ static void settled(struct model_waiter *waiter, const struct error *error)
     load->call->closed = NULL;
     if (load->override && error->code != ERROR_OK)
         serving->end_override(serving->context, load->override);
+    else if (load->override)
+        serving->keep_override(serving->context, load->override);
     note(load->call, "load", load->name, error);
     load->done(load->call, error);
+}
+
+static void note_gone(struct load_call *load, const char *sentence)
+{
+    struct error error;
+    error_set(&error, ERROR_CANCELLED, "%s", sentence);
+    note(load->call, "load", load->name, &error);
 }
 
 static void stop_waiting(struct api_call *call)
 {
     struct load_call *load = call->waiting;
-    struct error error;
     list_remove(&load->waiter.link);
-    error_set(&error, ERROR_CANCELLED, "begun; the client did not wait for the result");
-    note(call, "load", load->name, &error);
+    note_gone(load, "begun; the client did not wait for the result");
 }
 
 /* It has ended already, well or not. */
-static void end(struct api_call *call, struct span name, const struct error *error,
-                void (*done)(struct api_call *call, const struct error *error))
+static void end(struct load_call *load, const struct error *error)
 {
-    note(call, "load", name, error);
-    done(call, error);
+    load_wish_fini(&load->wish);
+    note(load->call, "load", load->name, error);
+    load->done(load->call, error);
 }
 
-/* The config of this load, or from now on the model's own again. False with the error. */
-static bool take_config(struct api_call *call, struct load_call *load, const struct load_wish *wish,
-                        struct error *ret_error)
+/* What this load gives, or from now on the model as the repository has it. False with the error. */
+static bool take_override(struct load_call *load, struct error *ret_error)
 {
-    struct serving *serving = call->api->serving;
-    uint64_t number = serving->override(serving->context, load->name, wish->config,
-                                        scope_allows(call->scopes, SCOPE_CODE), ret_error);
-    load->override = wish->config.size ? number : 0;
+    const struct load_folder *folder = load->put.folder;
+    struct serving *serving = load->call->api->serving;
+    const struct repository_override override = {
+        .model = load->name,
+        .config = folder ? SPAN("") : load->wish.config, /* else it lies beside the files */
+        .folder = span_of(folder ? folder->models : ""),
+        .may_bring_code = scope_allows(load->call->scopes, SCOPE_CODE),
+    };
+    uint64_t number = serving->override(serving->context, &override, ret_error);
+    load->override = load->wish.config.size ? number : 0;
     return number > 0;
 }
 
-void load_call_begin(struct api_call *call, struct span name, const struct load_wish *wish,
+/* The load proper, once its files are where they are loaded from. */
+static void go(struct load_call *load)
+{
+    struct api_call *call = load->call;
+    struct serving *serving = call->api->serving;
+    struct error error = {.code = ERROR_OK};
+    /* who is unknown may not exist */
+    bool waits = load->wish.wait || !call_model(call, load->name, NULL);
+    load->waiter.settled = settled;
+    if (!take_override(load, &error) ||
+        !serving_load(serving, load->name, waits ? &load->waiter : NULL, &error) || !waits) {
+        end(load, &error);
+        return;
+    }
+    load_wish_fini(&load->wish);
+    call->waiting = load;
+    call->closed = stop_waiting;
+}
+
+/* ---- files that it brings ---- */
+
+static void put_left(struct api_call *call)
+{
+    struct load_call *load = call->waiting;
+    load->gone = true;
+    note_gone(load, "not begun: the client has gone");
+}
+
+static void put_done(struct load_put *put)
+{
+    struct load_call *load = list_entry(put, struct load_call, put);
+    struct http_exchange *exchange = load->call->exchange;
+    struct load_folder *folder = put->folder;
+    if (!load->gone)
+        load->call->closed = NULL;
+    if (load->gone)
+        load_wish_fini(&load->wish);
+    else if (put->error.code != ERROR_OK)
+        end(load, &put->error);
+    else
+        go(load);
+    load_folder_unref(folder); /* the override holds it, if the load has begun */
+    http_unref(exchange);
+}
+
+static void begin_put(struct load_call *load)
+{
+    struct api_call *call = load->call;
+    struct error error;
+    load->put = (struct load_put){
+        .name = load->name,
+        .config = load->wish.config,
+        .files = load->wish.files,
+        .count = load->wish.file_count,
+        .max_count = call->api->max_push_files,
+        .may_bring_code = scope_allows(call->scopes, SCOPE_CODE),
+        .done = put_done,
+    };
+    if (!load_put_begin(call->api->loads, &load->put, &error)) {
+        end(load, &error);
+        return;
+    }
+    call->waiting = load;
+    call->closed = put_left;
+    http_ref(call->exchange);
+}
+
+/* ---- the beginning ---- */
+
+static bool check(const struct load_call *load, struct error *ret_error)
+{
+    if (!load->name.size || !call_may_use(load->call, load->name))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "failed to load '%.*s', failed to poll from model repository",
+                         SPAN_ARGS(load->name));
+    if (load->wish.file_count && !load->wish.config.size)
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "Load parameter 'config' must be specified for model file override: "
+                         "'{}' where the files say all");
+    return load->wish.config.size <= REPOSITORY_OVERRIDE_MAX_BYTES ||
+           error_set(ret_error, ERROR_TOO_LARGE, "the config of a load has at most %d bytes",
+                     REPOSITORY_OVERRIDE_MAX_BYTES);
+}
+
+void load_call_begin(struct api_call *call, struct span name, struct load_wish *wish,
                      void (*done)(struct api_call *call, const struct error *error))
 {
     struct error error;
     struct load_call *load = arena_calloc(&call->exchange->arena, 1, sizeof *load);
     if (!load || !arena_copy(&call->exchange->arena, name, &load->name)) {
         error_no_memory(&error);
-        end(call, name, &error, done);
+        note(call, "load", name, &error);
+        load_wish_fini(wish);
+        done(call, &error);
         return;
     }
-    if (!name.size || !call_may_use(call, name)) {
-        error_set(&error, ERROR_INVALID_ARGUMENT,
-                  "failed to load '%.*s', failed to poll from model repository", SPAN_ARGS(name));
-        end(call, name, &error, done);
-        return;
-    }
-    if (!take_config(call, load, wish, &error)) {
-        end(call, name, &error, done);
-        return;
-    }
-    bool waits = wish->wait || !call_model(call, name, NULL); /* who is unknown may not exist */
     load->call = call;
     load->done = done;
-    load->waiter.settled = settled;
-    error.code = ERROR_OK;
-    if (!serving_load(call->api->serving, name, waits ? &load->waiter : NULL, &error) || !waits) {
-        end(call, name, &error, done);
-        return;
-    }
-    call->waiting = load;
-    call->closed = stop_waiting;
+    load->wish = *wish;
+    *wish = (struct load_wish){.wait = false};
+    if (!check(load, &error))
+        end(load, &error);
+    else if (load->wish.file_count)
+        begin_put(load);
+    else
+        go(load);
 }
 
-bool load_call_check(struct span parameter, struct error *ret_error)
-{
-    if (!span_starts_with(parameter, SPAN("file:")))
-        return true;
-    return error_set(
-        ret_error, ERROR_UNIMPLEMENTED,
-        "the parameter '%.*s' of a load is not supported; put files into the repository, or push "
-        "them",
-        SPAN_ARGS(parameter));
-}
+/* ---- unloads ---- */
 
-/* Its own config again, whenever it is loaded next. */
+/* As the repository has it, whenever it is loaded next. */
 static void unload(struct api_call *call, struct model *model)
 {
     struct serving *serving = call->api->serving;
-    serving->override(serving->context, model->name, SPAN(""), false, NULL);
+    const struct repository_override none = {.model = model->name};
+    serving->override(serving->context, &none, NULL);
     note(call, "unload", model->name, NULL);
     model_unload(model);
 }

@@ -5,6 +5,7 @@
 #include "api/routes.h"
 #include "codec/json_writer.h"
 #include "push/installer.h"
+#include "repository/repository.h"
 
 /* A call that waits for an installer. The exchange is held until that has ended, whether or not the
  * client waits. */
@@ -130,7 +131,11 @@ static void reply_missing(struct api_call *call, const struct install_answer *an
 /* What was put is to be served, whatever was asked for before. */
 static void want(const struct api_call *call, bool again)
 {
-    struct model *model = serving_model(call->api->serving, call->model, NULL);
+    struct serving *serving = call->api->serving;
+    struct model *model = serving_model(serving, call->model, NULL);
+    const struct repository_override none = {.model = call->model};
+    if (again) /* else that was done when it was put */
+        serving->override(serving->context, &none, NULL);
     if (model && (again || !model->wanted))
         model_load(model, NULL);
 }

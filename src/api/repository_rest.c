@@ -4,8 +4,11 @@
 #include "base/tensor.h"
 #include "codec/json.h"
 #include "codec/json_writer.h"
+#include "net/loop_work.h"
 
 #include <stdio.h>
+
+enum { READ_AT_ONCE_BYTES = 1 << 20 };
 
 /* Begins to read the object that the body is; false without a body, which is optional. */
 static bool enter_body(struct api_call *call, struct json *json, struct error *ret_error)
@@ -87,29 +90,42 @@ static void loaded(struct api_call *call, const struct error *error)
         reply_error(call, error);
 }
 
-/* The parameters of a load: its config, as text. */
+/* A load being read: on a thread when it is long, as one is that brings files. */
+struct load_read {
+    struct loop_work work;
+    struct api_call *call;
+    struct load_wish wish;
+    bool good;
+    struct error error;
+    bool gone; /* the client has, meanwhile */
+};
+
+/* The parameters of a load: its config, as text, and files. */
 static bool read_parameters(struct json *json, struct load_wish *wish, struct error *ret_error)
 {
-    struct span parameter;
-    bool supported = true;
+    struct span parameter, content;
     json_enter_object(json);
-    while (supported && json_next_key(json, &parameter)) {
-        supported = load_call_check(parameter, ret_error);
-        if (supported && span_equal(parameter, SPAN("config")))
+    while (json_next_key(json, &parameter)) {
+        if (span_equal(parameter, SPAN("config")))
             json_string(json, &wish->config);
-        else if (supported)
+        else if (!load_brings_file(parameter))
             json_skip(json, NULL);
+        else if (json_string(json, &content) &&
+                 !load_wish_add_file(wish, parameter, content, true, ret_error))
+            return false;
     }
-    return supported && json_ok(json);
+    return json_ok(json);
 }
 
 /* {"wait": false}: the load is a hint. {"parameters": {…}} is Triton's. */
-static bool read_load(struct api_call *call, struct load_wish *wish, struct error *ret_error)
+static bool read_load(struct load_wish *wish, struct error *ret_error)
 {
     struct json json;
-    struct span key;
-    if (!enter_body(call, &json, ret_error))
+    struct span key, body = buf_span(&wish->message);
+    if (!span_trim(body).size)
         return true;
+    json_init(&json, body, JSON_MAX_DEPTH, &wish->arena, ret_error);
+    json_enter_object(&json);
     while (json_next_key(&json, &key)) {
         if (span_equal(key, SPAN("wait")))
             json_bool(&json, &wish->wait);
@@ -121,14 +137,61 @@ static bool read_load(struct api_call *call, struct load_wish *wish, struct erro
     return json_end(&json);
 }
 
+static void read_thread(struct loop_work *work)
+{
+    struct load_read *read = list_entry(work, struct load_read, work);
+    read->good = read_load(&read->wish, &read->error);
+}
+
+static void have_read(struct load_read *read)
+{
+    if (read->good && !read->gone) {
+        load_call_begin(read->call, read->call->model, &read->wish, loaded);
+        return;
+    }
+    load_wish_fini(&read->wish);
+    if (!read->gone)
+        reply_error(read->call, &read->error);
+}
+
+static void read_done(struct loop_work *work)
+{
+    struct load_read *read = list_entry(work, struct load_read, work);
+    struct http_exchange *exchange = read->call->exchange;
+    if (!read->gone)
+        read->call->closed = NULL;
+    have_read(read);
+    http_unref(exchange);
+}
+
+static void read_left(struct api_call *call)
+{
+    struct load_read *read = call->waiting;
+    read->gone = true;
+}
+
 void serve_repository_load(struct api_call *call)
 {
+    struct load_read *read = arena_calloc(&call->exchange->arena, 1, sizeof *read);
     struct error error;
-    struct load_wish wish = {.wait = true};
-    if (read_load(call, &wish, &error))
-        load_call_begin(call, call->model, &wish, loaded);
-    else
+    if (!read) {
+        error_no_memory(&error);
         reply_error(call, &error);
+        return;
+    }
+    read->call = call;
+    load_wish_init(&read->wish, call);
+    if (read->wish.message.size <= READ_AT_ONCE_BYTES) {
+        read_thread(&read->work);
+        have_read(read);
+    } else if (loop_work_start(http_loop(call->exchange), &read->work, read_thread, read_done,
+                               &read->error)) {
+        call->waiting = read;
+        call->closed = read_left;
+        http_ref(call->exchange);
+    } else {
+        have_read(read);
+    }
 }
 
 /* {"parameters": {"unload_dependents": true}} */

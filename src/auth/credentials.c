@@ -2,43 +2,9 @@
 #include "auth/credentials.h"
 
 #include "auth/secret.h"
+#include "base/base64.h"
 
 /* ---- Authorization ---- */
-
-static int base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Decodes into room (RFC 4648 §4; the padding may be left out). False when it is malformed or does
- * not fit. */
-static bool base64_decode(struct span text, char room[CREDENTIALS_BYTES], size_t *ret_size)
-{
-    uint32_t bits = 0;
-    unsigned bit_count = 0;
-    size_t size = 0;
-    while (text.size && text.data[text.size - 1] == '=')
-        text.size--;
-    for (size_t i = 0; i < text.size; i++) {
-        int value = base64_value(text.data[i]);
-        if (value < 0 || size == CREDENTIALS_BYTES)
-            return false;
-        bits = (bits << 6 | (uint32_t)value) & 0xffffff;
-        bit_count += 6;
-        if (bit_count >= 8) {
-            bit_count -= 8;
-            room[size++] = (char)(bits >> bit_count & 0xff);
-        }
-    }
-    *ret_size = size;
-    return bit_count < 6;
-}
 
 static bool malformed(struct error *ret_error)
 {
@@ -50,7 +16,8 @@ static bool read_basic(struct span encoded, char room[CREDENTIALS_BYTES], struct
                        struct error *ret_error)
 {
     struct span password = {room, 0};
-    if (!base64_decode(encoded, room, &password.size))
+    if (base64_most_bytes(encoded.size) > CREDENTIALS_BYTES ||
+        !base64_decode(encoded, room, &password.size))
         return malformed(ret_error);
     span_split(&password, ':'); /* a user's name has no colon, a password may */
     if (!password.size)

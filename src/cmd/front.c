@@ -149,8 +149,11 @@ static void on_scan(void *context, const struct repository_scan *scan)
     installer_looked(&front.pushing.installer, repository_watch_number(front.watch));
 }
 
-static uint64_t on_installed(void *context, struct span entry)
+/* What was pushed counts from now on, whatever a load gave before. */
+static uint64_t on_installed(void *context, struct span model, struct span entry)
 {
+    const struct repository_override none = {.model = model};
+    repository_watch_override(front.watch, &none, NULL);
     return repository_watch_changed(front.watch, entry);
 }
 
@@ -172,10 +175,35 @@ static uint64_t on_rescan(void *context)
     return repository_watch_rescan(front.watch);
 }
 
-static uint64_t on_override(void *context, struct span model, struct span config,
-                            bool may_bring_code, struct error *ret_error)
+static uint64_t on_override(void *context, const struct repository_override *override,
+                            struct error *ret_error)
 {
-    return repository_watch_override(front.watch, model, config, may_bring_code, ret_error);
+    uint64_t number = repository_watch_override(front.watch, override, ret_error);
+    if (number && override->folder.size) /* until on_dropped */
+        loads_hold(&front.pushing.loads, override->folder);
+    return number;
+}
+
+static void on_dropped(void *context, struct span folder)
+{
+    struct load_folder *held = loads_hold(&front.pushing.loads, folder);
+    load_folder_unref(held); /* of just now */
+    load_folder_unref(held);
+}
+
+static void on_override_kept(void *context, uint64_t number)
+{
+    repository_watch_keep_override(front.watch, number);
+}
+
+static void *on_hold_files(void *context, struct span path)
+{
+    return loads_hold(&front.pushing.loads, path);
+}
+
+static void on_release_files(void *held)
+{
+    load_folder_unref(held);
 }
 
 static void on_override_end(void *context, uint64_t number)
@@ -259,6 +287,9 @@ static void make_serving(void)
     front.serving.rescan = on_rescan;
     front.serving.override = on_override;
     front.serving.end_override = on_override_end;
+    front.serving.keep_override = on_override_kept;
+    front.serving.hold_files = on_hold_files;
+    front.serving.release_files = on_release_files;
     front.serving.drained = front.serving.stopped = on_drained;
     front.serving.settled = on_settled;
 }
@@ -307,6 +338,7 @@ static void make_http(void)
         .server_id = front.settings.server_id,
         .blobs = &front.pushing.blobs,
         .installer = &front.pushing.installer,
+        .loads = &front.pushing.loads,
         .regions = &front.regions,
     };
     list_init(&front.api.streams);
@@ -395,15 +427,19 @@ static bool start(const char *path, struct error *ret_error)
     front.pushing.installer.changed = on_installed;
     learned_file_open(&front.learned, &front.serving, &front.settings);
     routing_file_open(&front.routing, &front.serving, &front.learned);
+    char loads[PATH_MAX];
     if (!front_confine(&front.settings, front.guard.folder, pushing_folder(&front.pushing),
-                       front.learned.path, ret_error))
+                       pushing_loads_folder(&front.pushing, loads), front.learned.path, ret_error))
         return false;
     blobs_sweep(&front.pushing.blobs);
     installer_tidy(&front.pushing.installer);
+    loads_tidy(&front.pushing.loads);
     learned_file_start(&front.learned);
     const struct repository_looker looker = {start_look, NULL};
     front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,
                                         &looker, on_scan, NULL, ret_error);
+    if (front.watch)
+        repository_watch_on_dropped(front.watch, on_dropped);
     return front.watch != NULL;
 }
 
@@ -426,6 +462,7 @@ int front_run(int count, char **arguments)
     if (!start(path, &error))
         return complain(error.message);
     loop_run(front.loop);
+    loads_close(&front.pushing.loads);
     routing_file_close(&front.routing);
     learned_file_close(&front.learned);
     return front.status;

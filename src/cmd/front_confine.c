@@ -34,10 +34,11 @@ static const char *parent_of(const char *path, char parent[PATH_MAX])
 }
 
 bool front_confine(const struct settings *settings, const char *token_folder,
-                   const char *blobs_folder, const char *learned_folder, struct error *ret_error)
+                   const char *blobs_folder, const char *loads_folder, const char *learned_folder,
+                   struct error *ret_error)
 {
     char text[200], config[PATH_MAX], parent[PATH_MAX], link[PATH_MAX];
-    enum { OWN_PATHS = 5 };
+    enum { OWN_PATHS = 6 };
     enum sandbox_mode mode = SANDBOX_AUTO;
     struct tls_paths tls;
     struct sandbox_path paths[OWN_PATHS + TLS_PATHS] = {
@@ -46,6 +47,7 @@ bool front_confine(const struct settings *settings, const char *token_folder,
         {folder_of(parent_of(settings->config, parent), link), SANDBOX_READ},
         {token_folder[0] ? token_folder : NULL, SANDBOX_READ}, /* the token file */
         {blobs_folder, SANDBOX_READ | SANDBOX_WRITE},
+        {loads_folder, SANDBOX_READ | SANDBOX_WRITE},
         {learned_folder[0] ? learned_folder : NULL, SANDBOX_READ | SANDBOX_WRITE},
     };
     tls_paths(settings, &tls);

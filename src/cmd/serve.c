@@ -65,6 +65,7 @@ struct plan {
     struct settings settings;
     char path[PATH_MAX];                    /* of what is served */
     char models[PATH_MAX], blobs[PATH_MAX]; /* what installers may change; absolute */
+    char loads[PATH_MAX];                   /* where files of loads are put; likewise */
     char program[PATH_MAX], engines[PATH_MAX], library[PATH_MAX], python[PATH_MAX];
     char uv[PATH_MAX];
     char environments[PATH_MAX]; /* the folder of those that are built; empty: no state is kept */
@@ -138,7 +139,11 @@ static bool check_tracing(const struct settings *settings, struct error *ret_err
 static bool list_tasks(struct plan *plan, struct error *ret_error)
 {
     const char *environments = plan->environments[0] ? plan->environments : NULL;
-    plan->tasks[TASK_LOOK] = (struct spawner_task){.title = "tensord-look", .run = repository_look};
+    const char *loads = pushing_loads_path(&plan->settings, plan->loads, NULL) ? plan->loads : NULL;
+    plan->tasks[TASK_LOOK] =
+        (struct spawner_task){.title = "tensord-look", .run = repository_look, .reads = loads};
+    plan->tasks[TASK_STAGE] =
+        (struct spawner_task){.title = "tensord-stage", .run = install_run, .writes = {loads}};
     plan->tasks[TASK_INSTALL] = (struct spawner_task){
         .title = "tensord-install",
         .run = install_run,

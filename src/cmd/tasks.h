@@ -6,6 +6,7 @@
 enum task {
     TASK_LOOK,    /* at the repository: repository/look.c */
     TASK_INSTALL, /* a model in it, or remove one: push/install.c */
+    TASK_STAGE,   /* the files of a load, elsewhere: push/install.c */
     TASK_PLAN,    /* an environment: python/tensord/environments/plan.py */
     TASK_BUILD,   /* an environment, or tidy up: python/tensord/environments/build.py */
     TASK_REGION,  /* a client's shared memory is opened: regions/region_open.c */

@@ -2,6 +2,8 @@
  */
 #include "protocol/grpc.h"
 
+#include "base/base64.h"
+
 #include "base/clock.h"
 
 bool grpc_is_call(const struct http_request *request)
@@ -106,17 +108,6 @@ bool grpc_message_encode(struct arena *arena, struct span text, struct span *ret
     return true;
 }
 
-static int sextet(unsigned char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 bool grpc_binary_encode(struct arena *arena, struct span bytes, struct span *ret_value)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -139,26 +130,12 @@ bool grpc_binary_encode(struct arena *arena, struct span bytes, struct span *ret
 bool grpc_binary_decode(struct arena *arena, struct span value, struct span *ret_bytes,
                         struct error *ret_error)
 {
-    char *bytes = arena_alloc(arena, value.size / 4 * 3 + 3), *to = bytes;
-    uint32_t bits = 0;
-    unsigned count = 0;
+    char *bytes = arena_alloc(arena, base64_most_bytes(value.size));
+    struct span decoded = {bytes, 0};
     if (!bytes)
         return error_no_memory(ret_error);
-    for (int padding = 0; padding < 2 && value.size && value.data[value.size - 1] == '='; padding++)
-        value.size--;
-    for (size_t i = 0; i < value.size; i++) {
-        int digit = sextet((unsigned char)value.data[i]);
-        if (digit < 0)
-            return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a binary field is not base64");
-        bits = bits << 6 | (uint32_t)digit;
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            *to++ = (char)(bits >> count);
-        }
-    }
-    if (value.size % 4 == 1)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a binary field is cut short");
-    *ret_bytes = (struct span){bytes, (size_t)(to - bytes)};
+    if (!base64_decode(value, bytes, &decoded.size))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a binary field is not base64");
+    *ret_bytes = decoded;
     return true;
 }

@@ -237,6 +237,12 @@ static bool judge(struct install *install, const struct plan *plan,
     return error_of(install)->code == ERROR_OK;
 }
 
+/* A load brings the versions that it brings, and other files beside them. */
+static bool is_load(const struct install *install)
+{
+    return install->question->kind == INSTALL_LOAD;
+}
+
 static bool judge_made(struct install *install, const struct plan *plan)
 {
     char folder[PATH_MAX];
@@ -246,7 +252,7 @@ static bool judge_made(struct install *install, const struct plan *plan)
     if (!repository_scan(folder, 0, NULL, 0, &scan, error_of(install)))
         return false;
     for (size_t i = 0; i < scan.version_count && good; i++) {
-        found = found || scan.versions[i].version == plan->version;
+        found = found || scan.versions[i].version == plan->version || is_load(install);
         good = judge(install, plan, &scan.versions[i]);
     }
     repository_scan_fini(&scan);
@@ -389,6 +395,7 @@ static bool act(struct install *install)
 {
     switch (install->question->kind) {
     case INSTALL_PUT:
+    case INSTALL_LOAD:
         return put(install);
     case INSTALL_REMOVE:
         return remove_model(install);

@@ -12,6 +12,7 @@ enum { INSTALL_MAX_BYTES = 128 << 20 };
 enum install_kind {
     INSTALL_TIDY,   /* remove what an installer has left that was killed */
     INSTALL_PUT,    /* a version of a model, of blobs */
+    INSTALL_LOAD,   /* a model of files that a load brings, all its versions, where there is none */
     INSTALL_REMOVE, /* a version of a model, or all of it */
     INSTALL_LIST,   /* the files of a version; each is a blob afterwards */
     INSTALL_KINDS

@@ -28,7 +28,9 @@ bool files_find_missing(int blobs, const struct manifest *manifest, struct arena
         bool there = fstatat(blobs, file->digest.text, &status, AT_SYMLINK_NOFOLLOW) == 0;
         if (there && (uint64_t)status.st_size != file->size_bytes)
             return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                             "'%.200s' has another size than its sha256 says", file->path.data);
+                             "'%.*s' has another size than its sha256 says",
+                             (int)(file->path.size < 200 ? file->path.size : 200),
+                             file->path.data);
         if (there)
             continue;
         if (!arena_grow(arena, (void **)&missing.files, missing.count, &capacity,

@@ -59,7 +59,8 @@ static void read_answer(struct install_job *job, bool started, const char *reaso
         !install_answer_read(bytes, &job->arena, &job->answer)) {
         log_error("push", "an installer has failed: %s", reason);
         fail(job, "the process that changes models has failed; see the server's log");
-        installer_tidy(job->installer); /* what it was at */
+        if (!job->place)
+            installer_tidy(job->installer); /* what it was at */
     }
 }
 
@@ -73,7 +74,8 @@ static void tell_change(struct install_job *job)
              (unsigned long long)job->answer.version);
     bool removed = question->kind == INSTALL_REMOVE;
     job->state = JOB_CHANGED;
-    job->look = installer->changed(installer->context, removed ? SPAN("") : span_of(put));
+    job->look = installer->changed(installer->context, question->name,
+                                   removed ? SPAN("") : span_of(put));
 }
 
 static void on_ended(struct worker_process *process, bool started, const char *reason)
@@ -94,9 +96,10 @@ static void on_ended(struct worker_process *process, bool started, const char *r
 static bool start(struct install_job *job, struct error *ret_error)
 {
     struct installer *installer = job->installer;
+    unsigned task = job->place ? job->place->task : installer->task;
+    const char *models = job->place ? job->place->models : installer->models;
     job->process.ended = on_ended;
-    if (!spawner_run_task(installer->spawner, &job->process, installer->task, installer->models,
-                          job->fd, ret_error)) {
+    if (!spawner_run_task(installer->spawner, &job->process, task, models, job->fd, ret_error)) {
         close(job->fd);
         return false;
     }
@@ -130,7 +133,7 @@ static bool is_being_changed(const struct installer *installer, const struct ins
     list_each(link, &installer->jobs)
     {
         const struct install_job *other = list_entry(link, struct install_job, link);
-        if (span_equal(other->question.name, job->question.name) &&
+        if (span_equal(other->question.name, job->question.name) && !other->place &&
             other->question.kind != INSTALL_LIST)
             return true;
     }
@@ -139,16 +142,16 @@ static bool is_being_changed(const struct installer *installer, const struct ins
 
 bool installer_ask(struct installer *installer, struct install_job *job, struct error *ret_error)
 {
-    if (!installer->models[0])
+    if (!installer->models[0] && !job->place)
         return error_set(ret_error, ERROR_PERMISSION_DENIED, "%s", installer->why_not);
-    if (job->question.kind != INSTALL_LIST && is_being_changed(installer, job))
+    if (job->question.kind != INSTALL_LIST && !job->place && is_being_changed(installer, job))
         return error_set(ret_error, ERROR_CONFLICT, "the model '%.*s' is being changed just now",
                          SPAN_ARGS(job->question.name));
     if (installer->waiting >= MAX_WAITING)
         return error_set(ret_error, ERROR_UNAVAILABLE, "as many changes as may wait are waiting");
     job->installer = installer;
     job->state = JOB_WAITS;
-    job->question.blobs = span_of(installer->blobs);
+    job->question.blobs = span_of(job->place ? job->place->blobs : installer->blobs);
     job->fd = question_fd(&job->question);
     if (job->fd < 0)
         return error_set(ret_error, ERROR_RESOURCE_EXHAUSTED, "out of memory or descriptors");

@@ -18,15 +18,22 @@ struct installer {
     char models[PATH_MAX]; /* the folder of models; empty: nothing can be changed */
     char blobs[PATH_MAX];
     const char *why_not; /* nothing can be changed: a sentence */
-    /* The folder of models was changed: has it looked at, with the name of what was put there whole
-     * ("iris", "iris/3"; empty: something was removed), and returns the number of the look. */
-    uint64_t (*changed)(void *context, struct span put);
+    /* The folder of models was changed, of that model: has it looked at, with the name of what was
+     * put there whole ("iris/3"; empty: something was removed), and returns the number of the look.
+     */
+    uint64_t (*changed)(void *context, struct span model, struct span put);
     void *context;
     struct list jobs; /* of struct install_job: those that run, those that wait, and those that wait
                          for a look */
     size_t running, waiting;
     struct worker_process tidying;
     int tidy_fd; /* -1: none runs */
+};
+
+/* Where a job has its files put, when that is not the folder of models: a folder of its own. */
+struct install_place {
+    unsigned task;             /* the spawner's that may write there and runs install_run */
+    const char *models, *blobs; /* absolute; they live until `done` */
 };
 
 enum install_state { JOB_WAITS, JOB_RUNS, JOB_CHANGED };
@@ -36,6 +43,7 @@ struct install_job {
     struct list_link link;
     struct worker_process process;
     struct installer *installer;
+    const struct install_place *place; /* NULL: the folder of models */
     struct install_question question; /* the name stays until `done`, the rest during the call */
     enum install_state state;
     int fd;                       /* of question and answer */
@@ -54,7 +62,7 @@ void installer_tidy(struct installer *installer);
 /* Asks for what job->question says; its name must be sound (model_name_check). `done` is called, in
  * a later turn, when it is done or has failed (answer.error). False: CONFLICT when the model is
  * being changed already, PERMISSION_DENIED when nothing can be changed here, UNAVAILABLE when too
- * many wait. */
+ * many wait. A job with a place of its own meets only the last. */
 bool installer_ask(struct installer *installer, struct install_job *job, struct error *ret_error);
 
 /* A look at the repository has been taken in; `number` as `changed` gave it. */

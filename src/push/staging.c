@@ -108,7 +108,7 @@ static int open_visited(const char *path, const struct stat *status, int kind, s
     return 0;
 }
 
-static void remove_all(const char *path)
+void staging_remove(const char *path)
 {
     if (nftw(path, remove_visited, WALK_FDS, FTW_PHYS | FTW_DEPTH) == 0)
         return;
@@ -118,7 +118,7 @@ static void remove_all(const char *path)
 
 void staging_close(struct staging *staging)
 {
-    remove_all(staging->name);
+    staging_remove(staging->name);
     if (staging->fd >= 0)
         close(staging->fd);
     staging->fd = -1;

@@ -152,10 +152,13 @@ enum {
     REPOSITORY_OVERRIDE_MAX_BYTES = 256 << 10, /* of one text: 16 MiB in all */
 };
 
-/* A config that stands in the place of the one that lies beside a model's files, or of none. */
+/* What a load gave: a config that stands in the place of the one that lies beside a model's files,
+ * or of none; or files and a config, in the place of all that the repository has of the model. */
 struct repository_override {
     struct span model;
     struct span config;  /* JSON with the fields of ModelConfig; read as model.yaml is */
+    struct span folder;  /* absolute: in it lies the model, as it would in a repository; empty: only
+                            the config is another */
     uint64_t number;     /* of the override: another one is another state of the files */
     bool may_bring_code; /* who gave it may */
 };
@@ -223,15 +226,23 @@ uint64_t repository_watch_rescan(struct repository_watch *watch);
  * ("iris", or "iris/3" for a version), and what is gone is gone. */
 uint64_t repository_watch_changed(struct repository_watch *watch, struct span entry);
 
-/* From the next look on, the model has this config (an empty one: its own), and is changed by that.
- * The text is copied. Returns the number of the override, 0 when it could not be kept: texts are
- * bounded in number and size (RESOURCE_EXHAUSTED, TOO_LARGE). Does not look. */
-uint64_t repository_watch_override(struct repository_watch *watch, struct span model,
-                                   struct span config, bool may_bring_code,
+/* From the next look on, the model is as this says (without config and folder: as the repository
+ * says), and is changed by that. Texts are copied. Returns the number of the override, 0 when it
+ * could not be kept: texts are bounded in number and size (RESOURCE_EXHAUSTED, TOO_LARGE). Does not
+ * look. What the model was by the override before is remembered until the new one is kept. */
+uint64_t repository_watch_override(struct repository_watch *watch,
+                                   const struct repository_override *override,
                                    struct error *ret_error);
 
-/* Takes that override back, if there has been no other since. */
+/* The load with that override has gone well: what was before it is forgotten. */
+void repository_watch_keep_override(struct repository_watch *watch, uint64_t number);
+
+/* Takes that override back, if there has been no other since: the one before it counts again. */
 void repository_watch_end_override(struct repository_watch *watch, uint64_t number);
+
+/* Sets who is told that the folder of an override is read by no look any more; once for each. */
+void repository_watch_on_dropped(struct repository_watch *watch,
+                                 void (*dropped)(void *context, struct span folder));
 
 /* In `changed`: the number of the look that is told of. */
 uint64_t repository_watch_number(const struct repository_watch *watch);

@@ -287,6 +287,38 @@ static bool scan_file(struct scanner *scanner, const char *name, struct error *r
     return true;
 }
 
+/* ---- files of loads ---- */
+
+static void add_loaded(struct scanner *scanner, const struct repository_override *override)
+{
+    char folder[PATH_MAX], real[PATH_MAX], path[PATH_MAX];
+    const char *root = scanner->root;
+    char *name = arena_printf(&scanner->scan->arena, "%.*s", SPAN_ARGS(override->model));
+    snprintf(folder, sizeof folder, "%.*s", SPAN_ARGS(override->folder));
+    if (!name) {
+        scanner->failed = true;
+        return;
+    }
+    scanner->loaded = scanner->renamed = true; /* they are put there whole */
+    if (!realpath(folder, real) ||
+        (size_t)snprintf(path, sizeof path, "%s/%s", real, name) >= sizeof path) {
+        scan_add_unreadable(scanner, override->model, 0, "cannot be read");
+    } else {
+        scanner->root = real;
+        add_folder_model(scanner, path, name);
+        scanner->root = root;
+    }
+    scanner->loaded = scanner->renamed = false;
+}
+
+static void add_all_loaded(struct scanner *scanner)
+{
+    for (size_t i = 0; i < scanner->override_count && !scanner->failed; i++) {
+        if (scanner->overrides[i].folder.size)
+            add_loaded(scanner, &scanner->overrides[i]);
+    }
+}
+
 /* What a model is called whose path is the repository's: the last part of the path as it was given,
  * or, for "." and the like, of what it is. */
 static const char *name_of(const char *path, const char *real)
@@ -324,6 +356,8 @@ static bool scan_all(struct scanner *scanner, const char *name, bool is_folder,
     map_init(&scanner->listed);
     bool good =
         is_folder ? scan_folder(scanner, name, ret_error) : scan_file(scanner, name, ret_error);
+    if (good)
+        add_all_loaded(scanner);
     if (!arena_copy(&scan->arena, span_of(scanner->root), &scan->root))
         scanner->failed = true;
     if (good && scanner->failed)

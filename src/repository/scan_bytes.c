@@ -23,6 +23,7 @@ void scan_question_write(const struct scan_question *question, struct buf *buf)
         const struct repository_override *override = &question->overrides[i];
         pack_string(buf, override->model);
         pack_string(buf, override->config);
+        pack_string(buf, override->folder);
         pack_number(buf, override->number);
         pack_number(buf, override->may_bring_code);
     }
@@ -39,6 +40,7 @@ bool scan_question_read(struct span bytes, struct scan_question *ret_question)
         struct repository_override *override = &ret_question->overrides[i];
         override->model = unpack_string(&unpack);
         override->config = unpack_string(&unpack);
+        override->folder = unpack_string(&unpack);
         override->number = unpack_number(&unpack, UINT64_MAX);
         override->may_bring_code = unpack_bool(&unpack);
     }

@@ -174,7 +174,7 @@ static void a_question_comes_back(void **state)
     const struct scan_question asked = {
         .renamed_in = {SPAN("a.onnx"), SPAN("b")},
         .renamed_count = 2,
-        .overrides = {{SPAN("m"), SPAN("{}"), .number = 7, .may_bring_code = true}},
+        .overrides = {{SPAN("m"), SPAN("{}"), SPAN("/f"), .number = 7, .may_bring_code = true}},
         .override_count = 1,
     };
     struct scan_question read;
@@ -184,6 +184,7 @@ static void a_question_comes_back(void **state)
     assert_true(scan_question_read(buf_span(&buf), &read));
     assert_true(read.renamed_count == 2 && span_equal(read.renamed_in[1], SPAN("b")));
     assert_true(read.override_count == 1 && span_equal(read.overrides[0].config, SPAN("{}")) &&
+                span_equal(read.overrides[0].folder, SPAN("/f")) &&
                 read.overrides[0].number == 7 && read.overrides[0].may_bring_code);
     assert_false(scan_question_read((struct span){buf.data, buf.size - 1}, &read));
     buf_fini(&buf);

@@ -21,6 +21,7 @@ struct scanner {
     const struct repository_override *overrides;
     size_t override_count;
     bool renamed; /* the folder that is being looked at was moved in whole */
+    bool loaded;  /* what is being looked at are the files of a load */
     bool failed;  /* something had no room: the scan is worth nothing */
 };
 

@@ -94,12 +94,30 @@ static bool list_version(struct scanner *scanner, struct span model, uint64_t nu
     return false;
 }
 
+static const struct repository_override *override_of(const struct scanner *scanner,
+                                                     struct span model)
+{
+    for (size_t i = 0; i < scanner->override_count; i++) {
+        if (span_equal(scanner->overrides[i].model, model))
+            return &scanner->overrides[i];
+    }
+    return NULL;
+}
+
+/* Whether the model's files are those of a load, whatever the repository has of it. */
+static bool is_replaced(const struct scanner *scanner, struct span model)
+{
+    const struct repository_override *override = override_of(scanner, model);
+    return override && override->folder.size && !scanner->loaded;
+}
+
 /* A new version; NULL when there is one of that name and number, or no room. */
 static struct repository_version *add_version(struct scanner *scanner, struct span model,
                                               uint64_t number)
 {
     struct repository_scan *scan = scanner->scan;
-    if (!name_is_good(model) || !list_version(scanner, model, number))
+    if (!name_is_good(model) || is_replaced(scanner, model) ||
+        !list_version(scanner, model, number))
         return NULL;
     struct repository_version version = {.version = number, .config = model_config_default()};
     if (!arena_grow(&scan->arena, (void **)&scan->versions, scan->version_count, &scanner->capacity,
@@ -181,23 +199,14 @@ static void set_format(struct repository_version *version, const struct format *
 
 /* ---- a config that was given with a load ---- */
 
-static const struct repository_override *override_of(const struct scanner *scanner,
-                                                     struct span model)
-{
-    for (size_t i = 0; i < scanner->override_count; i++) {
-        if (span_equal(scanner->overrides[i].model, model))
-            return &scanner->overrides[i];
-    }
-    return NULL;
-}
-
 /* Puts the config of a load in the place of the model's own, whatever that says. */
 static void override_config(struct scanner *scanner, struct repository_version *version,
                             struct error *error)
 {
     const struct repository_override *override = override_of(scanner, version->model);
-    if (!override || (error->code != ERROR_OK && error->code != ERROR_INVALID_ARGUMENT &&
-                      error->code != ERROR_UNIMPLEMENTED))
+    if (!override || override->folder.size ||
+        (error->code != ERROR_OK && error->code != ERROR_INVALID_ARGUMENT &&
+         error->code != ERROR_UNIMPLEMENTED))
         return;
     *error = (struct error){.code = ERROR_OK};
     struct model_config *config = arena_alloc(&scanner->scan->arena, sizeof *config);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "net/loop.h"
 #include "net/loop_work.h"
+#include "repository/overrides.h"
 #include "telemetry/log.h"
 
 #include <assert.h>
@@ -46,17 +47,9 @@ struct numbers {
     int parent; /* of the folder where it lies */
 };
 
-/* A config that was given with a load; its texts lie behind it. */
-struct override {
-    struct repository_override it;
-    char text[];
-};
-
 struct repository_watch {
     struct loop *loop;
-    struct override *overrides[REPOSITORY_MAX_OVERRIDES];
-    size_t override_count;
-    uint64_t last_override; /* number */
+    struct overrides overrides; /* what was given with loads */
     char path[PATH_MAX];
     char parent[PATH_MAX]; /* the folder that holds `path` */
     const char *name;      /* of `path` there */
@@ -93,7 +86,6 @@ struct repository_watch {
 };
 
 static void begin_look(struct repository_watch *watch);
-static void drop_override(struct repository_watch *watch, size_t at);
 
 static void timer_fired(struct timer *timer)
 {
@@ -121,8 +113,7 @@ static void free_when_idle(struct repository_watch *watch)
 {
     if (!watch->closing || watch->looking || !watch->poll_closed)
         return;
-    while (watch->override_count)
-        drop_override(watch, 0);
+    overrides_fini(&watch->overrides);
     close(watch->inotify_fd);
     free(watch);
 }
@@ -285,6 +276,7 @@ static void end_look(struct repository_watch *watch, uint64_t wait_ms)
     timer_stop(&watch->slow);
     close(watch->fd);
     watch->looking = false;
+    overrides_free_dropped(&watch->overrides); /* it has read them */
     if ((watch->again || watch->moved) && !watch->holding_back)
         wait_ms = SETTLE_MS;
     watch->again = false;
@@ -323,9 +315,7 @@ static int question_fd(struct repository_watch *watch)
     question.renamed_count = watch->renamed_count;
     for (size_t i = 0; i < watch->renamed_count; i++)
         question.renamed_in[i] = span_of(watch->renamed[i]);
-    question.override_count = watch->override_count;
-    for (size_t i = 0; i < watch->override_count; i++)
-        question.overrides[i] = watch->overrides[i]->it;
+    question.override_count = overrides_list(&watch->overrides, question.overrides);
     scan_question_write(&question, &buf);
     int fd = memfd_create("scan", MFD_CLOEXEC);
     if (fd >= 0 && (!buf_ok(&buf) || write(fd, buf.data, buf.size) != (ssize_t)buf.size)) {
@@ -362,67 +352,42 @@ static void begin_look(struct repository_watch *watch)
     timer_start(&watch->timer, watch->loop, 0, tell_no_look);
 }
 
-/* ---- configs that were given with loads ---- */
+/* ---- what was given with loads ---- */
 
-static size_t override_at(const struct repository_watch *watch, struct span model)
+static void overrides_changed(struct repository_watch *watch)
 {
-    size_t at = 0;
-    while (at < watch->override_count && !span_equal(watch->overrides[at]->it.model, model))
-        at++;
-    return at;
+    watch->expects_fewer = watch->expects_fewer || watch->overrides.fewer;
+    watch->overrides.fewer = false;
+    if (!watch->looking)
+        overrides_free_dropped(&watch->overrides);
 }
 
-static void drop_override(struct repository_watch *watch, size_t at)
+uint64_t repository_watch_override(struct repository_watch *watch,
+                                   const struct repository_override *override,
+                                   struct error *ret_error)
 {
-    free(watch->overrides[at]);
-    watch->overrides[at] = watch->overrides[--watch->override_count];
+    uint64_t number = overrides_put(&watch->overrides, override, ret_error);
+    overrides_changed(watch);
+    return number;
+}
+
+void repository_watch_keep_override(struct repository_watch *watch, uint64_t number)
+{
+    overrides_keep(&watch->overrides, number);
+    overrides_changed(watch);
 }
 
 void repository_watch_end_override(struct repository_watch *watch, uint64_t number)
 {
-    for (size_t i = 0; i < watch->override_count; i++) {
-        if (watch->overrides[i]->it.number == number) {
-            drop_override(watch, i);
-            return;
-        }
-    }
+    overrides_end(&watch->overrides, number);
+    overrides_changed(watch);
 }
 
-uint64_t repository_watch_override(struct repository_watch *watch, struct span model,
-                                   struct span config, bool may_bring_code, struct error *ret_error)
+void repository_watch_on_dropped(struct repository_watch *watch,
+                                 void (*dropped)(void *context, struct span folder))
 {
-    size_t at = override_at(watch, model);
-    struct override *made = NULL;
-    if (config.size > REPOSITORY_OVERRIDE_MAX_BYTES) {
-        error_set(ret_error, ERROR_TOO_LARGE, "the config of a load has at most %d bytes",
-                  REPOSITORY_OVERRIDE_MAX_BYTES);
-        return 0;
-    }
-    if (config.size && at == REPOSITORY_MAX_OVERRIDES) {
-        error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
-                  "at most %d models have the config of a load at once; unload one of them",
-                  REPOSITORY_MAX_OVERRIDES);
-        return 0;
-    }
-    if (config.size && !(made = malloc(sizeof *made + model.size + config.size))) {
-        error_no_memory(ret_error);
-        return 0;
-    }
-    if (at < watch->override_count)
-        drop_override(watch, at);
-    watch->last_override++;
-    if (!made)
-        return watch->last_override;
-    char *text = memcpy(made->text, model.data, model.size);
-    memcpy(text + model.size, config.data, config.size);
-    made->it = (struct repository_override){
-        .model = {text, model.size},
-        .config = {text + model.size, config.size},
-        .number = watch->last_override,
-        .may_bring_code = may_bring_code,
-    };
-    watch->overrides[watch->override_count++] = made;
-    return watch->last_override;
+    watch->overrides.dropped_folder = dropped;
+    watch->overrides.context = watch->context;
 }
 
 /* ---- events ---- */

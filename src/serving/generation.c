@@ -362,6 +362,9 @@ struct generation *generation_new(struct version *version, const struct reposito
     if (generation->memory && found->config->sequences &&
         !make_stateful(generation, found->config->sequences, ret_error))
         copied = false;
+    const struct serving *serving = version->model->serving;
+    if (serving->hold_files)
+        generation->held_files = serving->hold_files(serving->context, found->root);
     if (!generation->memory || !copied) {
         generation_unref(generation);
         return NULL;
@@ -424,6 +427,8 @@ static void destroy(struct generation *generation)
     schema_free(generation->schema);
     schema_free(generation->shown);
     arena_fini(&generation->arena);
+    if (generation->held_files)
+        generation->version->model->serving->release_files(generation->held_files);
     version_release(generation->version);
     free(generation);
 }

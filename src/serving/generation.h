@@ -38,6 +38,7 @@ struct generation {
     struct error failure;                 /* why it was given up */
     struct arena arena;                   /* of spec */
     struct worker_spec spec;              /* what its workers serve */
+    void *held_files;                     /* that a load brought (serving.h); NULL: it has none */
     struct environment_question question; /* of models in Python: on which one they run */
     struct environment_use environment;
     struct labels *labels; /* of the outputs that have any */

@@ -264,7 +264,18 @@ static bool is_served(const struct version *version, const struct repository_ver
            version->current->fingerprint == found->fingerprint;
 }
 
-static void apply_version(struct version *version, const struct repository_version *found)
+/* An unload took with it what a load gave. What lies there without that is no change that would have
+ * it loaded again. */
+static void know_unloaded(struct version *version, const struct repository_version *found,
+                          uint64_t scan_number)
+{
+    const struct model *model = version->model;
+    if (!model->wanted && !version->fingerprint && scan_number >= model->unloaded_scan)
+        version->fingerprint = found->fingerprint;
+}
+
+static void apply_version(struct version *version, const struct repository_version *found,
+                          uint64_t scan_number)
 {
     struct model *model = version->model;
     bool changed = version->fingerprint != found->fingerprint;
@@ -280,6 +291,7 @@ static void apply_version(struct version *version, const struct repository_versi
         return;
     if (changed && version->fingerprint && model->serving->options.load != LOAD_EXPLICIT)
         model->wanted = true; /* an unload by the API sticks until the files change */
+    know_unloaded(version, found, scan_number);
     if (!model->wanted || (!changed && version->current))
         return;
     if (!changed && version->files_error.code != ERROR_OK)
@@ -366,7 +378,7 @@ void serving_apply(struct serving *serving, const struct repository_scan *scan)
         uint64_t number = found->unreadable && !found->version ? 1 : found->version;
         struct version *version = model ? version_make(model, number) : NULL;
         if (version)
-            apply_version(version, found);
+            apply_version(version, found, scan->number);
         else
             log_error("serving", "no memory for a model's entry");
         if (version && found->complete && !found->error) /* else its config may say nothing */
@@ -578,6 +590,8 @@ void model_unload(struct model *model)
         retire(&model->versions[i]->next);
         retire(&model->versions[i]->current);
         version_note(model->versions[i], "unloaded");
+        model->versions[i]->fingerprint = 0;
     }
+    model->unloaded_scan = model->serving->rescan(model->serving->context);
     load_waiters_look(model);
 }

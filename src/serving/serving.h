@@ -25,6 +25,7 @@
 
 struct generation;
 struct loop;
+struct repository_override;
 struct repository_scan;
 struct shadow_report;
 struct spawner_client;
@@ -97,11 +98,17 @@ struct serving {
     size_t live_workers; /* those on their way included */
     /* Asks for a scan, as a load needs to know the files; the number of the one that will. */
     uint64_t (*rescan)(void *context);
-    /* From the next scan on, the model has this config (an empty one: its own); a number by which
-     * end_override takes it back, or 0 with the error. */
-    uint64_t (*override)(void *context, struct span model, struct span config, bool may_bring_code,
+    /* From the next scan on, the model is as this says (repository.h; nothing of it: as it lies in
+     * the repository); a number by which end_override takes it back when the load has failed, and
+     * keep_override forgets what was before, or 0 with the error. */
+    uint64_t (*override)(void *context, const struct repository_override *override,
                          struct error *ret_error);
     void (*end_override)(void *context, uint64_t number);
+    void (*keep_override)(void *context, uint64_t number);
+    /* A generation has its files at this path: they stay until release_files gets what this gave;
+     * NULL: they are the repository's. Both may be NULL. */
+    void *(*hold_files)(void *context, struct span path);
+    void (*release_files)(void *held);
     void (*drained)(void *context); /* after serving_drain, once no inference is left */
     void (*stopped)(void *context); /* after serving_stop, once the last worker has ended */
     /* Weights were set, or are void; may be NULL. */
@@ -120,6 +127,7 @@ struct model {
     struct trace_setting trace; /* what the API has set for it */
     bool urged;                 /* the API asks for it to be loaded now */
     bool wanted; /* to be loaded: by the policy or by the API, until the API unloads it */
+    uint64_t unloaded_scan; /* the first one after it was unloaded: what it finds is not new */
     struct routing routing;       /* which version answers */
     struct shadow_report *shadow; /* what its shadow was seen to do; NULL: nothing yet */
     size_t shadow_copies;         /* of requests, that are on their way */

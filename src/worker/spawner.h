@@ -128,7 +128,8 @@ struct spawner_task {
     const char *script;    /* instead of `run`: a file of the Python package, "tensord/…/plan.py" */
     const char *writes[2]; /* the folders whose contents it may change, absolute; all NULL: it only
                               reads */
-    const char *reads;     /* of a script: a folder that it may read besides; or NULL */
+    const char *reads;     /* a folder that a script, or one that only reads, may read besides; or
+                              NULL */
     bool installs;         /* of a script: it has the network, executes programs, and is given what
                               the server's own environment says of package indexes */
 };

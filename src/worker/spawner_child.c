@@ -415,12 +415,13 @@ static void folder_to_look_at(const char *path, char folder[SPAWN_TEXT_MAX_BYTES
         slash[slash == folder ? 1 : 0] = '\0';
 }
 
-static bool confine_reader(enum sandbox_mode mode, const char *path, struct error *ret_error)
+static bool confine_reader(enum sandbox_mode mode, const struct spawner_task *task, const char *path,
+                           struct error *ret_error)
 {
     char folder[SPAWN_TEXT_MAX_BYTES];
     folder_to_look_at(path, folder);
-    const struct sandbox_path row = {folder, SANDBOX_READ};
-    return sandbox_confine_worker(mode, &row, 1, NULL, ret_error) &&
+    const struct sandbox_path rows[] = {{folder, SANDBOX_READ}, {task->reads, SANDBOX_READ}};
+    return sandbox_confine_worker(mode, rows, task->reads ? 2 : 1, NULL, ret_error) &&
            sandbox_enter_worker(mode, folder, false, false, ret_error);
 }
 
@@ -453,7 +454,7 @@ _Noreturn void spawner_child_task(const struct spawner_child *child,
         die(FIRST_FD + 1, "cannot start the script", error.message);
     }
     bool confined = task->writes[0] ? confine_writer(child->sandbox, task, &error)
-                                    : confine_reader(child->sandbox, path, &error);
+                                    : confine_reader(child->sandbox, task, path, &error);
     if (!confined)
         die(FIRST_FD + 1, "cannot confine the process", error.message);
     _exit(task->run(path, FIRST_FD) ? EXIT_SUCCESS : EXIT_FAILURE);
