@@ -86,14 +86,6 @@ def test_code_takes_its_scope(server, repository, library):
         assert client.is_model_ready("other")
 
 
-def test_files_are_refused(server, repository, library):
-    one = server(repository(add=models.add()), "--anonymous", "admin")
-    one.wait_ready("add")
-    with library.InferenceServerClient(one.netloc) as client:
-        status, message = failure(client.load_model, "add", config="{}", files={"file:1/model.onnx": b"x"})
-        assert status in ("501", "StatusCode.UNIMPLEMENTED") and "push them" in message
-
-
 def test_unloading_a_pipeline_with_its_steps(server, repository, library):
     folder = repository()
     for name in ("one", "two", "other"):

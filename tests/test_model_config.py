@@ -128,17 +128,6 @@ def test_unknown_names_are_refused_as_elsewhere(config_of):
         assert refused.value.status() in ("404", "StatusCode.NOT_FOUND")
 
 
-@pytest.mark.parametrize("library", [tritonclient.http, tritonclient.grpc], ids=["http", "grpc"])
-def test_a_load_that_brings_files_is_not_taken_for_one_that_does_not(served, library):
-    headers = {"authorization": f"Bearer {served.admin_token}"}
-    with library.InferenceServerClient(served.netloc) as client:
-        with pytest.raises(InferenceServerException) as refused:
-            client.load_model("alone", headers=headers, config="{}", files={"file:1/model.onnx": b"x"})
-        assert refused.value.status() in ("501", "StatusCode.UNIMPLEMENTED") and "not supported" in refused.value.message()
-        client.load_model("alone", headers=headers)
-        assert client.is_model_ready("alone")
-
-
 def test_a_load_whose_body_is_no_json_is_refused(served):
     assert served.fetch("/v2/repository/models/alone/load", b"x")[0] == 400
     assert served.fetch("/v2/repository/models/alone/load", b'{"parameters": {"other": 1}}')[0] == 200

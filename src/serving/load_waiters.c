@@ -13,11 +13,12 @@ void load_waiters_tell(struct model *model, const struct error *error)
     }
 }
 
-/* Whether something is on its way that will be told by version_settle; a version that restarts its
- * worker is ready all the same. */
+/* Whether something is on its way that will be told by version_settle, or files are that the next
+ * scans tell of; a version that restarts its worker is ready all the same. */
 static bool is_settling(const struct version *version)
 {
     return version->next || version_is_busy(version_state(version)) ||
+           (version->present && !version->complete && !version->unreadable) ||
            (version->current && generation_is_settling(&version->current->state));
 }
 
