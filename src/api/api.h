@@ -31,7 +31,7 @@ struct api {
                              * tensors */
     struct blobs *blobs;
     struct installer *installer;
-    struct loads *loads; /* files that loads bring */
+    struct loads *loads;     /* files that loads bring */
     struct regions *regions; /* clients' shared memory */
     bool regions_allowed;    /* to callers with this scope: */
     enum scope regions_scope;

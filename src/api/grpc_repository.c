@@ -62,7 +62,8 @@ static bool wrong_kind(struct span name, const char *expected, struct error *ret
                      (int)(name.size < SHOWN_BYTES ? name.size : SHOWN_BYTES), name.data, expected);
 }
 
-static bool read_parameter(struct span name, const struct inference_model_repository_parameter *value,
+static bool read_parameter(struct span name,
+                           const struct inference_model_repository_parameter *value,
                            struct load_wish *wish, struct error *ret_error)
 {
     uint32_t which = value ? value->which_parameter_choice : 0;

@@ -10,9 +10,9 @@ struct load_file;
 /* What a load asks for, with the client's message, of which all texts are views. */
 struct load_wish {
     struct buf message;
-    struct arena arena; /* of lists, and of strings that had escapes */
-    bool wait;          /* for its end; else it is a hint */
-    struct span config; /* JSON, in the place of the config in the repository; empty: none */
+    struct arena arena;      /* of lists, and of strings that had escapes */
+    bool wait;               /* for its end; else it is a hint */
+    struct span config;      /* JSON, in the place of the config in the repository; empty: none */
     struct load_file *files; /* in the place of the model's folder there */
     size_t file_count, file_capacity;
 };

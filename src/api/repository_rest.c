@@ -4,7 +4,7 @@
 #include "base/tensor.h"
 #include "codec/json.h"
 #include "codec/json_writer.h"
-#include "net/loop_work.h"
+#include "push/loads.h"
 
 #include <stdio.h>
 

@@ -29,8 +29,7 @@ bool files_find_missing(int blobs, const struct manifest *manifest, struct arena
         if (there && (uint64_t)status.st_size != file->size_bytes)
             return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                              "'%.*s' has another size than its sha256 says",
-                             (int)(file->path.size < 200 ? file->path.size : 200),
-                             file->path.data);
+                             (int)(file->path.size < 200 ? file->path.size : 200), file->path.data);
         if (there)
             continue;
         if (!arena_grow(arena, (void **)&missing.files, missing.count, &capacity,

@@ -74,8 +74,8 @@ static void tell_change(struct install_job *job)
              (unsigned long long)job->answer.version);
     bool removed = question->kind == INSTALL_REMOVE;
     job->state = JOB_CHANGED;
-    job->look = installer->changed(installer->context, question->name,
-                                   removed ? SPAN("") : span_of(put));
+    job->look =
+        installer->changed(installer->context, question->name, removed ? SPAN("") : span_of(put));
 }
 
 static void on_ended(struct worker_process *process, bool started, const char *reason)

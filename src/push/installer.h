@@ -32,7 +32,7 @@ struct installer {
 
 /* Where a job has its files put, when that is not the folder of models: a folder of its own. */
 struct install_place {
-    unsigned task;             /* the spawner's that may write there and runs install_run */
+    unsigned task;              /* the spawner's that may write there and runs install_run */
     const char *models, *blobs; /* absolute; they live until `done` */
 };
 
@@ -44,7 +44,7 @@ struct install_job {
     struct worker_process process;
     struct installer *installer;
     const struct install_place *place; /* NULL: the folder of models */
-    struct install_question question; /* the name stays until `done`, the rest during the call */
+    struct install_question question;  /* the name stays until `done`, the rest during the call */
     enum install_state state;
     int fd;                       /* of question and answer */
     uint64_t look;                /* that will have seen the change */

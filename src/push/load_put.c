@@ -87,9 +87,8 @@ static bool write_file(int blobs, const struct load_file *file, struct manifest_
     sha256_init(&writing.hash);
     bool good = write_content(&writing, file, ret_error);
     *ret_entry = (struct manifest_file){file->path, digest_finish(&writing.hash), writing.size};
-    if (good &&
-        (fchmod(writing.fd, FILE_MODE) != 0 ||
-         renameat(blobs, "part", blobs, ret_entry->digest.text) != 0))
+    if (good && (fchmod(writing.fd, FILE_MODE) != 0 ||
+                 renameat(blobs, "part", blobs, ret_entry->digest.text) != 0))
         good = staging_failed("the files of the load cannot be written", ret_error);
     close(writing.fd);
     return good;
@@ -132,8 +131,8 @@ static bool check_paths(struct load_put *put, struct error *ret_error)
     if (manifest_check(&manifest, ret_error))
         return true;
     struct error cause = *ret_error;
-    return error_set(ret_error, cause.code,
-                     "the files of the load, 'file:VERSION/NAME': %.400s", cause.message);
+    return error_set(ret_error, cause.code, "the files of the load, 'file:VERSION/NAME': %.400s",
+                     cause.message);
 }
 
 static bool write_files(struct load_put *put, int blobs, struct error *ret_error)
@@ -205,8 +204,8 @@ static void written(struct loop_work *work)
     question->kind = INSTALL_LOAD;
     question->name = put->name;
     question->may_bring_code = put->may_bring_code;
-    put->place = (struct install_place){put->folder->loads->task, put->folder->models,
-                                        put->folder->blobs};
+    put->place =
+        (struct install_place){put->folder->loads->task, put->folder->models, put->folder->blobs};
     put->job.place = &put->place;
     put->job.done = installed;
     if (put->error.code != ERROR_OK ||

@@ -44,8 +44,8 @@ bool staging_failed(const char *what, struct error *ret_error);
 /* Writes folders beneath the path, and their names, to the disk. */
 bool staging_sync(const char *path, struct error *ret_error);
 
-/* Removes a file, or a folder with all that is in it, also where rights lack; what cannot be removed
- * stays. The path may be absolute. Any process and thread. */
+/* Removes a file, or a folder with all that is in it, also where rights lack; what cannot be
+ * removed stays. The path may be absolute. Any process and thread. */
 void staging_remove(const char *path);
 
 #endif

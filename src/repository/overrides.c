@@ -121,8 +121,8 @@ uint64_t overrides_put(struct overrides *overrides, const struct repository_over
     }
     if (!check(overrides, override, ret_error))
         return 0;
-    struct override *made = malloc(sizeof *made + override->model.size + override->config.size +
-                                   override->folder.size);
+    struct override *made =
+        malloc(sizeof *made + override->model.size + override->config.size + override->folder.size);
     if (!made) {
         error_no_memory(ret_error);
         return 0;

@@ -184,8 +184,8 @@ static void a_question_comes_back(void **state)
     assert_true(scan_question_read(buf_span(&buf), &read));
     assert_true(read.renamed_count == 2 && span_equal(read.renamed_in[1], SPAN("b")));
     assert_true(read.override_count == 1 && span_equal(read.overrides[0].config, SPAN("{}")) &&
-                span_equal(read.overrides[0].folder, SPAN("/f")) &&
-                read.overrides[0].number == 7 && read.overrides[0].may_bring_code);
+                span_equal(read.overrides[0].folder, SPAN("/f")) && read.overrides[0].number == 7 &&
+                read.overrides[0].may_bring_code);
     assert_false(scan_question_read((struct span){buf.data, buf.size - 1}, &read));
     buf_fini(&buf);
 }

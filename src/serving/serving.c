@@ -264,8 +264,8 @@ static bool is_served(const struct version *version, const struct repository_ver
            version->current->fingerprint == found->fingerprint;
 }
 
-/* An unload took with it what a load gave. What lies there without that is no change that would have
- * it loaded again. */
+/* An unload took with it what a load gave. What lies there without that is no change that would
+ * have it loaded again. */
 static void know_unloaded(struct version *version, const struct repository_version *found,
                           uint64_t scan_number)
 {

@@ -128,7 +128,7 @@ struct model {
     bool urged;                 /* the API asks for it to be loaded now */
     bool wanted; /* to be loaded: by the policy or by the API, until the API unloads it */
     uint64_t unloaded_scan; /* the first one after it was unloaded: what it finds is not new */
-    struct routing routing;       /* which version answers */
+    struct routing routing; /* which version answers */
     struct shadow_report *shadow; /* what its shadow was seen to do; NULL: nothing yet */
     size_t shadow_copies;         /* of requests, that are on their way */
     struct list waiters; /* of struct model_waiter, who are told after the scan of this number: */

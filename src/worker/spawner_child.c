@@ -415,8 +415,8 @@ static void folder_to_look_at(const char *path, char folder[SPAWN_TEXT_MAX_BYTES
         slash[slash == folder ? 1 : 0] = '\0';
 }
 
-static bool confine_reader(enum sandbox_mode mode, const struct spawner_task *task, const char *path,
-                           struct error *ret_error)
+static bool confine_reader(enum sandbox_mode mode, const struct spawner_task *task,
+                           const char *path, struct error *ret_error)
 {
     char folder[SPAWN_TEXT_MAX_BYTES];
     folder_to_look_at(path, folder);

@@ -33,7 +33,7 @@ EXPLAINED = [
     (r"^(GET /v2|gRPC metadata) \| \S*(name|version|extensions) ",
      "The server's name and version are its own, and so is the list of extensions: those that it has."),
     (r"^GET /v2\S*/(live|ready) \| (body|content-type|status)",
-     "What is not ready answers 503, and what there is not 404, with a body that says so; Triton answers 400."),
+     "What is not ready says so in a body; what there is not answers `ready` with 404, where Triton says 400."),
     (r"\| content-type \| 'text/plain' \| 'application/json'$",
      "Every error's body says that it is JSON; Triton calls some of its own text."),
     (r"\| status \| 500 \| 4\d\d$",
