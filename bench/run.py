@@ -17,6 +17,7 @@ import batching
 import comparisons
 import costs
 import footprint
+import json_tensors
 import model_load
 import overload
 import peer_overload
@@ -92,6 +93,10 @@ def big_tensors(run):
         comparisons.big_tensors(run.report, run.options, server, run.folder, run.build)
 
 
+def json(run):
+    json_tensors.rows(run.report, run.options, run.build, run.models, run.folder)
+
+
 def transport(run):
     tls.rows(run.report, run.options, run.build, run.models, run.folder)
 
@@ -139,7 +144,7 @@ def peers_overload(run):
         peer_overload.rows(run.report, run.options, run.build, run.magika, run.package, run.folder)
 
 
-PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "costs": extras, "tls": transport,
+PARTS = {"small-http": small_http, "small-grpc": small_grpc, "big": big_tensors, "json": json, "costs": extras, "tls": transport,
          "model": model, "batching": batches, "overload": overloaded, "memory": memory, "starting": starting,
          "python": python}
 # These install other servers, a gigabyte, and so are measured when they are asked for.

@@ -1,5 +1,6 @@
 """What is measured: the server, its limits and its peers, each a process tree that listens on a port of
 127.0.0.1 and is ended at the end of a `with`."""
+import copy
 import ctypes
 import os
 import signal
@@ -39,6 +40,11 @@ def has_ended(pid):
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return True
+
+
+def command_of(pid):
+    """Its name and arguments, bytes."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
 def memory_kib(pid, kind):
@@ -118,10 +124,20 @@ class Subject:
                     self.fail("does not listen")
                 time.sleep(0.01)
 
+    def role(self, role):
+        """The same server, of whose processes only those of one role count: tensord's "front", its "worker"."""
+        part = copy.copy(self)
+        part.counted = lambda: [pid for pid in tree(self.process.pid) if command_of(pid)[1:2] == [role.encode()]]
+        return part
+
+    def counted(self):
+        """The processes whose CPU time is the server's."""
+        return tree(self.process.pid)
+
     def cpu_s(self):
-        """CPU time of the whole tree, seconds: each process has a clock of it, to the nanosecond."""
+        """CPU time of all that are counted, seconds: each process has a clock of it, to the nanosecond."""
         total = 0
-        for pid in tree(self.process.pid):
+        for pid in self.counted():
             with suppress(OSError):  # it has just ended
                 total += time.clock_gettime(~pid << 3 | CPUCLOCK_SCHED)
         return total
