@@ -41,14 +41,19 @@ bool number_to_float(const struct number *number, float *ret_value);
 bool number_to_u64(const struct number *number, uint64_t *ret_value);
 bool number_to_i64(const struct number *number, int64_t *ret_value);
 
-/* Room that any number printed by the calls below fits into. */
-enum { NUMBER_MAX_CHARS = 32 };
+/* Room for any number that the calls below print, and for what they write behind it. */
+enum { NUMBER_MAX_CHARS = 40 };
 
 /* Prints into `to`, which has NUMBER_MAX_CHARS bytes of room, unterminated; returns how many bytes
  * were used. Floating point numbers must be finite; they always have a fraction or an exponent
  * ("1.0", "1e30"), so that a reader who tells integers apart sees what they are. */
 size_t number_print_double(double value, char *to);
 size_t number_print_float(float value, char *to);
+
+/* Prints floats, each behind a comma, up to the first that is not finite; returns how many. `to`
+ * has room for count × (NUMBER_MAX_CHARS + 1) bytes. */
+size_t number_print_floats(const float *values, size_t count, char *to, size_t *ret_size);
+
 size_t number_print_u64(uint64_t value, char *to);
 size_t number_print_i64(int64_t value, char *to);
 

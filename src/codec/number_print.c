@@ -3,80 +3,64 @@
  * Floating point by Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020): the
  * value and the two ends of its rounding interval are scaled by one power of ten, such that the
  * interval holds at least one integer and at most one multiple of ten; that multiple, when it
- * exists, is the shortest, else the integer nearest to the value. No loop, no fallback, and the
- * same few multiplications for float and double. */
+ * exists, is the shortest, else the integer nearest to the value. No loop and no
+ * fallback.
+ *
+ * How many digits a number has, and where its point stands, no branch predictor knows. So on most
+ * numbers' way nothing branches on these: eight digits are one word, which is shifted to its place
+ * and written whole, and what follows is written over what was too much. */
 #include "codec/number.h"
 
+#include "codec/number_print.h"
 #include "codec/powers_of_ten.h"
 
 #include <assert.h>
 
-enum {
-    MAX_DIGITS = 20, /* of 64 bits */
+/* ---- integers ---- */
 
-    /* Where the point may stand, counted from the first digit, before an exponent is written: as
-     * JavaScript does, 1e-6 to 1e21. */
-    MIN_POINT = -5,
-    MAX_POINT = 21,
-};
-
-/* digits × 10^exponent */
-struct decimal {
-    uint64_t digits;
-    int exponent;
-};
-
-static const char digit_pairs[200] = "00010203040506070809101112131415161718192021222324"
-                                     "25262728293031323334353637383940414243444546474849"
-                                     "50515253545556575859606162636465666768697071727374"
-                                     "75767778798081828384858687888990919293949596979899";
-
-/* Writes the digits of value so that they end before `end`; returns where they start. */
-static char *print_backward(uint64_t value, char *end)
+/* Prints a value below 10^8. Eight bytes are written; returns how many of them count. */
+static inline size_t print_below_ten_to_8(uint64_t value, char *to)
 {
-    while (value >= 100) {
-        end -= 2;
-        memcpy(end, &digit_pairs[value % 100 * 2], 2);
-        value /= 100;
-    }
-    if (value >= 10) {
-        end -= 2;
-        memcpy(end, &digit_pairs[value * 2], 2);
-    } else {
-        *--end = (char)('0' + value);
-    }
-    return end;
+    uint64_t digits = eight_digits(value);
+    /* Zeros in front are the lowest bytes; the last digit stays. */
+    unsigned skipped = (unsigned)__builtin_ctzll(digits | UINT64_C(1) << 56) / 8;
+    put_word(to, (digits + zero_digits) >> 8 * skipped);
+    return 8 - skipped;
 }
 
 size_t number_print_u64(uint64_t value, char *to)
 {
-    char digits[MAX_DIGITS];
-    char *end = digits + sizeof digits;
-    char *start = print_backward(value, end);
-    memcpy(to, start, (size_t)(end - start));
-    return (size_t)(end - start);
+    size_t size;
+    if (value < ten_to_8)
+        return print_below_ten_to_8(value, to);
+    if (value < ten_to_16) {
+        size = print_below_ten_to_8(value / ten_to_8, to);
+    } else {
+        size = print_below_ten_to_8(value / ten_to_16, to) + 8;
+        put_word(to + size - 8, eight_digits(value / ten_to_8 % ten_to_8) + zero_digits);
+    }
+    put_word(to + size, eight_digits(value % ten_to_8) + zero_digits);
+    return size + 8;
 }
 
 size_t number_print_i64(int64_t value, char *to)
 {
-    if (value >= 0)
-        return number_print_u64((uint64_t)value, to);
+    bool negative = value < 0;
     *to = '-';
-    return 1 + number_print_u64(-(uint64_t)value, to + 1);
+    return negative + number_print_u64(negative ? -(uint64_t)value : (uint64_t)value, to + negative);
 }
+
+/* ---- the shortest decimal ---- */
 
 /* floor(c × power / 2^128), with its lowest bit set when anything was cut off: comparisons with
  * even numbers stay true. */
-static inline uint64_t scale(uint64_t c, uint64_t high, uint64_t low)
+INLINE uint64_t scale(uint64_t c, uint64_t high, uint64_t low)
 {
-    __extension__ typedef unsigned __int128 u128;
     u128 product = (u128)c * high + (uint64_t)(((u128)c * low) >> 64);
     return (uint64_t)(product >> 64) | ((uint64_t)product > 1);
 }
 
-/* The shortest decimal that rounds to c × 2^q. `closer`: the next smaller value is half as far as
- * the next larger one. */
-static struct decimal shortest(uint64_t c, int q, bool closer)
+INLINE struct decimal shortest(uint64_t c, int q, bool closer)
 {
     int k = (int)(((int64_t)q * 1262611 - (closer ? 524031 : 0)) >> 22); /* floor(log10(…)) */
     int h = q + floor_log2_of_10_to(-k) + 1;
@@ -87,31 +71,21 @@ static struct decimal shortest(uint64_t c, int q, bool closer)
     uint64_t lower = scale((4 * c - 2 + closer) << h, power->high, low) + (c & 1);
     uint64_t upper = scale((4 * c + 2) << h, power->high, low) - (c & 1);
 
-    uint64_t s = value / 4;
-    if (s >= 10) {
-        uint64_t tens = s / 10;
-        bool under = lower <= 40 * tens, over = 40 * tens + 40 <= upper;
-        if (under != over)
-            return (struct decimal){tens + over, k + 1};
-    }
-    bool under = lower <= 4 * s, over = 4 * s + 4 <= upper;
-    if (under != over)
-        return (struct decimal){s + over, k};
-    uint64_t middle = 4 * s + 2;
-    return (struct decimal){s + (value > middle || (value == middle && (s & 1))), k};
+    uint64_t s = value / 4, tens = s / 10;
+    bool under = lower <= 40 * tens, over = 40 * tens + 40 <= upper;
+    if (under != over && s >= 10)
+        return (struct decimal){10 * (tens + over), k};
+    under = lower <= 4 * s, over = 4 * s + 4 <= upper;
+    bool nearer = (value & 3) + (s & 1) > 2; /* to s + 1, or as near and that one is even */
+    return (struct decimal){s + (under != over ? over : nearer), k};
 }
 
-/* Eight digits, with zeros in front, the first in the lowest byte: fours, pairs, then one by one.
- */
-static inline uint64_t eight_digits(uint32_t value)
+struct decimal number_shortest(uint64_t c, int q, bool closer)
 {
-    uint64_t x = value / 10000 | (uint64_t)(value % 10000) << 32;
-    uint64_t q = (x * 10486 >> 20) & UINT64_C(0x0000007f0000007f); /* / 100 */
-    x = q | (x - 100 * q) << 16;
-    q = (x * 103 >> 10) & UINT64_C(0x000f000f000f000f); /* / 10 */
-    x = q | (x - 10 * q) << 8;
-    return x + UINT64_MAX / 255 * '0';
+    return shortest(c, q, closer);
 }
+
+/* ---- layout ---- */
 
 static char *put(char *to, const char *from, int count)
 {
@@ -125,22 +99,22 @@ static char *put_zeros(char *to, int count)
     return to + count;
 }
 
-static char *put_exponent(char *to, int exponent)
+size_t number_print_exponent(int exponent, char *to)
 {
-    *to++ = 'e';
-    return to + number_print_i64(exponent, to);
+    *to = 'e';
+    return 1 + number_print_i64(exponent, to + 1);
 }
 
 /* Lays out 0.DIGITS × 10^point. */
-static char *lay_out(char *to, const char *digits, int count, int point)
+static char *lay_out_any(char *to, const char *digits, int count, int point)
 {
-    if (point < MIN_POINT || point > MAX_POINT) {
+    if (point < NUMBER_MIN_POINT || point > NUMBER_MAX_POINT) {
         to = put(to, digits, 1);
         if (count > 1) {
             *to++ = '.';
             to = put(to, digits + 1, count - 1);
         }
-        return put_exponent(to, point - 1);
+        return to + number_print_exponent(point - 1, to);
     }
     if (point <= 0) {
         to = put(to, "0.", 2);
@@ -153,94 +127,73 @@ static char *lay_out(char *to, const char *digits, int count, int point)
     return put(to, digits + point, count - point);
 }
 
-enum { SHORT_DIGITS = 9, COPY_BYTES = 16 };
+enum { MAX_WHOLE = 16 }; /* digits that lay_out can have before the point */
 
-/* The same as lay_out, for at most 9 digits around or behind the point, which most floats are: no
- * loop, and copies of fixed sizes, since how many digits there are is anybody's guess. False when
- * it is another number. `to` has NUMBER_MAX_CHARS bytes of room. */
-static inline bool lay_out_short(char *to, struct decimal decimal, size_t *ret_size)
+/* Lays out 17 digits, the first one not 0, as 0.DIGITS × 10^point; NUMBER_MIN_POINT ≤ point ≤
+ * MAX_WHOLE. */
+INLINE size_t lay_out(uint64_t digits, int point, char *to)
 {
-    static const uint32_t powers[] = {1,      10,      100,      1000,      10000,
-                                      100000, 1000000, 10000000, 100000000, 1000000000};
-    if (decimal.digits >= powers[SHORT_DIGITS])
-        return false;
-    uint32_t value = (uint32_t)decimal.digits;
-    int count = (32 - __builtin_clz(value | 1)) * 1233 >> 12;
-    count += value >= powers[count];
+    uint64_t nine = digits / ten_to_8, first = nine / ten_to_8;
+    uint64_t middle = eight_digits(nine % ten_to_8), last = eight_digits(digits % ten_to_8);
+    int kept = 1 + (int)(last ? 8 + significant(last) : significant(middle));
+    int whole = point > 0 ? point : 1, lead = point > 0 ? 0 : 2 - point;
+    middle += zero_digits;
+    last += zero_digits;
+    memcpy(to, "0.000000", 8); /* NOLINT(bugprone-not-null-terminated-result): no string */
+    to[lead] = (char)('0' + first);
+    put_word(to + lead + 1, middle);
+    put_word(to + lead + 9, last);
+    to[whole] = '.';
+    /* The digits behind the point: one byte further, or where they are. */
+    u128 behind = ((u128)last << 64 | middle) >> 8 * (whole - 1);
+    memcpy(to + 1 + (point > 0 ? point : lead), &behind, sizeof behind);
+    return (size_t)(point > 0 ? (kept > point ? kept : point + 1) + 1 : lead + kept);
+}
+
+size_t number_print_decimal(struct decimal decimal, char *to)
+{
+    char digits[NUMBER_MAX_CHARS];
+    int count = (int)number_print_u64(decimal.digits, digits);
     int point = count + decimal.exponent;
-    if (point < MIN_POINT || point >= SHORT_DIGITS)
-        return false;
-    value *= powers[SHORT_DIGITS - count];
-    char digits[COPY_BYTES + SHORT_DIGITS] = {0};
-    uint64_t last = eight_digits(value % powers[SHORT_DIGITS - 1]);
-    digits[0] = (char)('0' + value / powers[SHORT_DIGITS - 1]);
-    memcpy(digits + 1, &last, sizeof last);
-    /* Zeros at the end are the highest bytes. */
-    uint64_t others = last ^ UINT64_MAX / 255 * '0';
-    int kept = others ? SHORT_DIGITS - __builtin_clzll(others) / 8 : 1;
-    if (point > 0) {
-        memcpy(to, digits, SHORT_DIGITS);
-        to[point] = '.';
-        memcpy(to + point + 1, digits + point, COPY_BYTES);
-        *ret_size = (size_t)(kept > point ? kept : point + 1) + 1;
-    } else {
-        memcpy(to, "0.000000", 8); /* NOLINT(bugprone-not-null-terminated-result): no string */
-        memcpy(to + 2 - point, digits, COPY_BYTES);
-        *ret_size = (size_t)(2 - point) + (size_t)kept;
-    }
-    return true;
+    while (digits[count - 1] == '0')
+        count--;
+    return (size_t)(lay_out_any(to, digits, count, point) - to);
 }
 
-/* Prints ±c × 2^q, c ≠ 0. */
-static size_t print_binary(bool negative, uint64_t c, int q, bool closer, char *to)
-{
-    struct decimal decimal = shortest(c, q, closer);
-    char digits[MAX_DIGITS];
-    size_t size;
-    *to = '-';
-    if (lay_out_short(to + negative, decimal, &size))
-        return size + negative;
-    char *end = digits + sizeof digits;
-    char *start = print_backward(decimal.digits, end);
-    int point = (int)(end - start) + decimal.exponent;
-    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): not 0, so it has digits */
-    while (end[-1] == '0')
-        end--;
-    char *at = to;
-    if (negative)
-        *at++ = '-';
-    at = lay_out(at, start, (int)(end - start), point);
-    return (size_t)(at - to);
-}
+/* ---- doubles ---- */
 
-/* Takes apart the bits of a type with `mantissa` stored bits and an exponent's field that counts
- * from `bias`. */
-static size_t print_bits(uint64_t bits, int mantissa, int width, int bias, char *to)
+enum { MANTISSA_BITS = 52, BIAS = 1075, FIELDS = 2047 };
+
+static size_t print_magnitude(uint64_t bits, char *to)
 {
-    bool negative = bits >> (width - 1);
-    uint64_t hidden = UINT64_C(1) << mantissa;
+    const uint64_t hidden = UINT64_C(1) << MANTISSA_BITS;
     uint64_t fraction = bits & (hidden - 1);
-    int field_bits = width - 1 - mantissa;
-    int field = (int)((bits >> mantissa) & ((UINT64_C(1) << field_bits) - 1));
-    assert(field != (1 << field_bits) - 1); /* finite */
-    if (field == 0 && fraction == 0)
-        return (size_t)(put(to, negative ? "-0.0" : "0.0", 3 + negative) - to);
+    int field = (int)(bits >> MANTISSA_BITS);
+    assert(field < FIELDS); /* finite */
+    if (bits == 0)
+        return (size_t)(put(to, "0.0", 3) - to);
     if (field == 0)
-        return print_binary(negative, fraction, 1 - bias - mantissa, false, to);
-    bool closer = fraction == 0 && field > 1;
-    return print_binary(negative, fraction | hidden, field - bias - mantissa, closer, to);
+        return number_print_decimal(number_shortest(fraction, 1 - BIAS, false), to);
+    struct decimal decimal = shortest(fraction | hidden, field - BIAS, fraction == 0 && field > 1);
+    /* 2^52 to 2^53, times 1 to 13: 16 digits or 17. */
+    bool all = decimal.digits >= ten_to_16;
+    int point = 16 + all + decimal.exponent;
+    uint64_t digits = decimal.digits * (all ? 1 : 10);
+    if (point > MAX_WHOLE && point <= NUMBER_MAX_POINT)
+        return number_print_decimal(decimal, to);
+    if (point >= NUMBER_MIN_POINT && point <= NUMBER_MAX_POINT)
+        return lay_out(digits, point, to);
+    size_t size = lay_out(digits, 1, to);
+    if (to[size - 1] == '0') /* "1.0" */
+        size -= 2;
+    return size + number_print_exponent(point - 1, to + size);
 }
 
 size_t number_print_double(double value, char *to)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    return print_bits(bits, 52, 64, 1023, to);
-}
-
-size_t number_print_float(float value, char *to)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return print_bits(bits, 23, 32, 127, to);
+    bool negative = bits >> 63;
+    *to = '-';
+    return negative + print_magnitude(bits & INT64_MAX, to + negative);
 }

@@ -14,6 +14,15 @@
 
 enum { PIECE_BYTES = 1024 };
 
+/* Some elements, copied. */
+union piece {
+    char bytes[PIECE_BYTES];
+    float floats[PIECE_BYTES / sizeof(float)];
+};
+
+/* Inlined once per datatype, whose size is then a constant. */
+#define INLINE static inline __attribute__((always_inline))
+
 /* Room for an element, and the comma before it. */
 enum { ELEMENT_CHARS = NUMBER_MAX_CHARS + 1 };
 
@@ -40,11 +49,11 @@ static inline size_t print_float(const struct json_writer *writer, float value, 
                            : print_double(writer, (double)value, to);
 }
 
-/* Prints into `to`; returns how many bytes were used, 0 when JSON cannot say it. */
-static size_t print_element(const struct json_writer *writer, enum tensord_datatype datatype,
-                            const char *at, char *to)
+/* Prints into `to`; returns how many bytes were used, 0 when JSON cannot say it. Floats are
+ * put_floats' business. */
+INLINE size_t print_element(const struct json_writer *writer, enum tensord_datatype datatype,
+                            union element v, char *to)
 {
-    union element v = element_read(datatype, at);
     switch (datatype) {
     case TENSORD_BOOL:
         return print_word(v.u8 ? "true" : "false", to);
@@ -64,35 +73,103 @@ static size_t print_element(const struct json_writer *writer, enum tensord_datat
         return number_print_i64(v.i32, to);
     case TENSORD_INT64:
         return number_print_i64(v.i64, to);
-    case TENSORD_FP16:
-        return print_float(writer, fp16_to_float(v.u16), to);
-    case TENSORD_BF16:
-        return print_float(writer, bf16_to_float(v.u16), to);
-    case TENSORD_FP32:
-        return print_float(writer, v.f32, to);
     default:
         assert(datatype == TENSORD_FP64);
         return print_double(writer, v.f64, to);
     }
 }
 
-/* Prints `bytes` bytes of elements; returns how many of these were printed: fewer when JSON cannot
- * say the next one, or the buffer is full. */
-static size_t put_piece(struct json_writer *writer, enum tensord_datatype datatype,
-                        const char *piece, size_t bytes)
+/* Prints elements of one datatype, of `size` bytes each; see put_piece. */
+INLINE size_t put_of(struct json_writer *writer, enum tensord_datatype datatype, size_t size,
+                     const char *piece, size_t count)
 {
-    size_t size = datatype_size_bytes(datatype), done = 0;
-    char *start = buf_reserve(writer->buf, bytes / size * ELEMENT_CHARS), *to = start;
-    for (; to && done < bytes; done += size) {
+    size_t done = 0;
+    char *start = buf_reserve(writer->buf, count * ELEMENT_CHARS), *to = start;
+    bool comma = writer->comma;
+    for (; to && done < count; done++) {
+        union element element = {.u64 = 0};
+        memcpy(&element, piece + done * size, size);
         *to = ',';
-        size_t printed = print_element(writer, datatype, piece + done, to + writer->comma);
+        size_t printed = print_element(writer, datatype, element, to + comma);
         if (!printed)
             break;
-        to += writer->comma + printed;
+        to += comma + printed;
+        comma = true;
+    }
+    writer->comma = comma;
+    writer->buf->size += (size_t)(to - start);
+    return done;
+}
+
+static size_t put_floats(struct json_writer *writer, const float *values, size_t count)
+{
+    size_t done = 0;
+    char *start = buf_reserve(writer->buf, count * ELEMENT_CHARS), *to = start;
+    while (to && done < count) {
+        size_t size = 0;
+        if (writer->comma)
+            done += number_print_floats(values + done, count - done, to, &size);
+        to += size;
+        if (done == count)
+            break;
+        /* The first of an array, or not finite. */
+        *to = ',';
+        size = print_float(writer, values[done], to + writer->comma);
+        if (!size)
+            break;
+        to += writer->comma + size;
         writer->comma = true;
+        done++;
     }
     writer->buf->size += (size_t)(to - start);
     return done;
+}
+
+static size_t put_halves(struct json_writer *writer, const char *piece, size_t count,
+                         float (*to_float)(uint16_t))
+{
+    float values[PIECE_BYTES / sizeof(uint16_t)];
+    for (size_t i = 0; i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, piece + i * sizeof bits, sizeof bits);
+        values[i] = to_float(bits);
+    }
+    return put_floats(writer, values, count);
+}
+
+/* Prints `count` elements; returns how many were: fewer when JSON cannot say the next one, or the
+ * buffer is full. */
+static size_t put_piece(struct json_writer *writer, enum tensord_datatype datatype,
+                        const union piece *piece, size_t count)
+{
+    switch (datatype) {
+    case TENSORD_FP32:
+        return put_floats(writer, piece->floats, count);
+    case TENSORD_FP16:
+        return put_halves(writer, piece->bytes, count, fp16_to_float);
+    case TENSORD_BF16:
+        return put_halves(writer, piece->bytes, count, bf16_to_float);
+    case TENSORD_BOOL:
+        return put_of(writer, TENSORD_BOOL, 1, piece->bytes, count);
+    case TENSORD_UINT8:
+        return put_of(writer, TENSORD_UINT8, 1, piece->bytes, count);
+    case TENSORD_UINT16:
+        return put_of(writer, TENSORD_UINT16, 2, piece->bytes, count);
+    case TENSORD_UINT32:
+        return put_of(writer, TENSORD_UINT32, 4, piece->bytes, count);
+    case TENSORD_UINT64:
+        return put_of(writer, TENSORD_UINT64, 8, piece->bytes, count);
+    case TENSORD_INT8:
+        return put_of(writer, TENSORD_INT8, 1, piece->bytes, count);
+    case TENSORD_INT16:
+        return put_of(writer, TENSORD_INT16, 2, piece->bytes, count);
+    case TENSORD_INT32:
+        return put_of(writer, TENSORD_INT32, 4, piece->bytes, count);
+    case TENSORD_INT64:
+        return put_of(writer, TENSORD_INT64, 8, piece->bytes, count);
+    default:
+        return put_of(writer, TENSORD_FP64, 8, piece->bytes, count);
+    }
 }
 
 /* What is being written, and where in the tensor the writing is. */
@@ -111,19 +188,19 @@ static bool fail_size(struct error *ret_error)
 
 static bool put_numbers(struct writing *writing, uint64_t count)
 {
-    char piece[PIECE_BYTES];
+    union piece piece;
     size_t size = datatype_size_bytes(writing->datatype), in_piece = sizeof piece / size;
     uint64_t end = writing->index + count;
     if (writing->rest.size / size < count)
         return fail_size(writing->error);
     while (writing->index < end && buf_ok(writing->json->buf)) {
         uint64_t left = end - writing->index;
-        size_t bytes = size * (left < in_piece ? (size_t)left : in_piece);
-        memcpy(piece, writing->rest.data, bytes);
-        writing->rest = span_after(writing->rest, bytes);
-        size_t done = put_piece(writing->json, writing->datatype, piece, bytes);
-        writing->index += done / size;
-        if (done < bytes && buf_ok(writing->json->buf))
+        size_t wanted = left < in_piece ? (size_t)left : in_piece;
+        memcpy(&piece, writing->rest.data, wanted * size);
+        writing->rest = span_after(writing->rest, wanted * size);
+        size_t done = put_piece(writing->json, writing->datatype, &piece, wanted);
+        writing->index += done;
+        if (done < wanted && buf_ok(writing->json->buf))
             return error_set(writing->error, ERROR_INVALID_ARGUMENT,
                              "element %" PRIu64 " is NaN or infinite, which JSON cannot say: "
                              "ask for binary data",
