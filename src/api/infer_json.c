@@ -198,7 +198,7 @@ static bool read_input(struct infer_json_reader *reader)
         else if (span_equal(key, SPAN("shape")))
             shaped = read_shape(reader, &input->shape);
         else if (span_equal(key, SPAN("data")))
-            json_skip(json, &input->data);
+            json_skip_unread(json, &input->data);
         else if (span_equal(key, SPAN("parameters")))
             read_input_parameters(reader, input, &binary);
         else

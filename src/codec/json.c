@@ -505,6 +505,36 @@ bool json_read_object(struct json *json, struct span text, struct arena *arena, 
     return json_members(json, member, context) && json_end(json);
 }
 
+/* Where the array ends that starts at `at`, by its brackets; NULL when it does not, or a string is
+ * in it, in which brackets are none. By blocks, each of which stays near while it is searched. */
+static const char *bracket_end(const char *at, const char *end)
+{
+    enum { BLOCK_BYTES = 8192 };
+    size_t depth = 0;
+    while (at < end) {
+        size_t size = end - at < BLOCK_BYTES ? (size_t)(end - at) : BLOCK_BYTES;
+        const char *close = memchr(at, ']', size), *stop = close ? close : at + size;
+        if (memchr(at, '"', (size_t)(stop - at)))
+            return NULL;
+        for (; (at = memchr(at, '[', (size_t)(stop - at))); at++)
+            depth++;
+        at = close ? close + 1 : stop;
+        if (close && --depth == 0)
+            return at;
+    }
+    return NULL;
+}
+
+bool json_skip_unread(struct json *json, struct span *ret_value)
+{
+    const char *end = json_peek(json) == JSON_ARRAY ? bracket_end(json->at, json->end) : NULL;
+    if (!end)
+        return json_skip(json, ret_value);
+    *ret_value = (struct span){json->at, (size_t)(end - json->at)};
+    json->at = end;
+    return true;
+}
+
 bool json_end(struct json *json)
 {
     if (json->failed)

@@ -32,6 +32,12 @@ const char *number_skip(const char *at, const char *end);
  * when either would fail. */
 bool number_take_float(struct span *text, float *ret_value);
 
+/* number_take_float again and again, over floats between which stands a comma, or a comma and a
+ * blank; takes off *text what was read, without the comma behind it, and writes the floats to `to`,
+ * at most `most`. Returns how many: those before the first that number_take_float would not take.
+ */
+uint64_t number_take_floats(struct span *text, char *to, uint64_t most);
+
 /* The nearest double, or float. False when it is beyond the largest one. What is nearer to zero
  * than to the smallest one is a zero of its sign. */
 bool number_to_double(const struct number *number, double *ret_value);

@@ -8,18 +8,14 @@
  * and a hundred times slower. */
 #include "codec/number.h"
 
+#include "codec/number_parse.h"
 #include "codec/powers_of_ten.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* For what is on every number's way: inlined once per type, whose widths are then constants. */
-#define INLINE static inline __attribute__((always_inline))
-
 enum {
-    KEPT_DIGITS = 19, /* what always fits 64 bits */
-
     /* More significant digits never decide a double's rounding: a point halfway between two of them
      * has at most 767. What is left out is replaced by one digit 1. */
     EXACT_DIGITS = 770,
@@ -40,63 +36,6 @@ struct binary_type {
 static const struct binary_type binary64 = {53, -1022, UINT64_C(0x7ff0000000000000)};
 static const struct binary_type binary32 = {24, -126, UINT64_C(0x7f800000)};
 
-static inline bool is_digit(char c)
-{
-    return (unsigned char)(c - '0') < 10;
-}
-
-/* How many of the eight bytes of chunk, from the lowest on, are the values 0 to 9. */
-static inline unsigned leading_digits(uint64_t chunk)
-{
-    /* The sum carries into the next byte only behind a byte that is no digit. */
-    uint64_t others = (chunk | (chunk + UINT64_C(0x7676767676767676))) & (UINT64_MAX / 255 * 0x80);
-    return others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
-}
-
-/* The value of eight digits 0 to 9, the first in the lowest byte: pairs, then fours, then all. */
-static inline uint64_t eight_digits(uint64_t chunk)
-{
-    const uint64_t pairs = UINT64_C(0x000000ff000000ff);
-    chunk = chunk * 10 + (chunk >> 8);
-    return ((chunk & pairs) * (100 + (UINT64_C(1000000) << 32)) +
-            (chunk >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
-           32;
-}
-
-/* Appends the digits at `at` to *value, modulo 2^64; returns where they end. One by one: integers,
- * and what stands before a point, are short. */
-static inline const char *scan_digits(const char *at, const char *end, uint64_t *value)
-{
-    uint64_t v = *value;
-    for (; at < end && is_digit(*at); at++)
-        v = v * 10 + (uint64_t)(*at - '0');
-    *value = v;
-    return at;
-}
-
-/* The same, eight bytes at a time: how many digits a fraction has varies, and each wrong guess of a
- * branch predictor costs more than what is done here. */
-static inline const char *scan_fraction(const char *at, const char *end, uint64_t *value)
-{
-    static const uint32_t scales[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
-    uint64_t v = *value, chunk;
-    while (end - at >= 8) {
-        memcpy(&chunk, at, sizeof chunk);
-        chunk ^= UINT64_MAX / 255 * '0';
-        unsigned count = leading_digits(chunk);
-        if (count == 0)
-            break;
-        if (count < 8) {
-            *value = v * scales[count] + eight_digits(chunk << (64 - 8 * count));
-            return at + count;
-        }
-        v = v * 100000000 + eight_digits(chunk);
-        at += 8;
-    }
-    *value = v;
-    return scan_digits(at, end, value);
-}
-
 /* For more digits than fit: keeps the first significant ones of [at, end). */
 static void keep_first_digits(struct number *number, const char *at, const char *end)
 {
@@ -107,7 +46,7 @@ static void keep_first_digits(struct number *number, const char *at, const char 
     for (; at < end; at++) {
         if (*at == '.') {
             fraction = true;
-        } else if (kept < KEPT_DIGITS) {
+        } else if (kept < NUMBER_KEPT_DIGITS) {
             number->digits = number->digits * 10 + (uint64_t)(*at - '0');
             number->exponent -= fraction;
             kept += number->digits != 0;
@@ -168,7 +107,7 @@ INLINE bool scan(struct span text, struct number *ret_number)
                                   .written_exponent = written_exponent,
                                   .negative = negative,
                                   .integer = integer};
-    if (count > KEPT_DIGITS)
+    if (count > NUMBER_KEPT_DIGITS)
         keep_first_digits(ret_number, whole, digits_end);
     return true;
 }
@@ -250,7 +189,6 @@ INLINE bool multiply(uint64_t w, int64_t q, const struct binary_type *type, uint
     const struct power_of_ten *power = power_of_ten((int)q);
     int zeros = __builtin_clzll(w);
     w <<= zeros;
-    __extension__ typedef unsigned __int128 u128;
     u128 product = (u128)w * power->high + (uint64_t)(((u128)w * power->low) >> 64);
     int exponent = 1 - zeros + floor_log2_of_10_to((int)q);
     if (!(product >> 127)) {

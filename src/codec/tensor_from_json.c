@@ -191,22 +191,14 @@ static uint64_t read_plain_floats(struct reading *reading, uint64_t most)
 {
     struct json *json = reading->json;
     struct span rest = {json->at, (size_t)(json->end - json->at)};
-    struct room room = reading->room;
-    uint64_t count = 0;
-    float value;
+    uint64_t fitting = reading->room.size / sizeof(float);
     if (reading->datatype != TENSORD_FP32)
         return 0;
-    if (most > room.size / sizeof value)
-        most = room.size / sizeof value;
-    while (count < most && number_take_float(&rest, &value)) {
-        memcpy(room.data + count++ * sizeof value, &value, sizeof value);
-        json->at = rest.data;
-        if (rest.size < 2 || *rest.data != ',')
-            break;
-        rest = span_after(rest, 1 + (rest.data[1] == ' '));
-    }
-    reading->room =
-        (struct room){room.data + count * sizeof value, room.size - count * sizeof value};
+    uint64_t count =
+        number_take_floats(&rest, reading->room.data, most < fitting ? most : fitting);
+    json->at = rest.data;
+    reading->room.data += count * sizeof(float);
+    reading->room.size -= count * sizeof(float);
     return count;
 }
 
