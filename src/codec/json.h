@@ -142,8 +142,8 @@ bool json_null(struct json *json);
 bool json_skip(struct json *json, struct span *ret_value);
 
 /* As json_skip, for a value that is read later, to its end, from ret_value: of an array without
- * strings only the brackets are looked at, and that it is JSON, its reader finds out. A tensor is so
- * not read twice. */
+ * strings only the brackets are looked at, and that it is JSON, its reader finds out. A tensor is
+ * so not read twice. */
 bool json_skip_unread(struct json *json, struct span *ret_value);
 
 /* Ends the reading: false, as for any failure, unless only blanks are left. All that was entered

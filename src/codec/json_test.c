@@ -429,6 +429,52 @@ static void an_object_is_read_by_its_members(void **state)
     assert_int_equal(sum.members, 4);
 }
 
+/* What json_skip accepts ends where it ends; of the rest, arrays without strings alone pass. */
+static void skipping_unread_agrees_with_skipping(void **state)
+{
+    static char large[30000];
+    const struct {
+        struct span text;
+        size_t size; /* of the value; 0: it fails */
+    } cases[] = {
+        {SPAN("[1,2]x"), 5},
+        {SPAN(" [[1,2],[3]] ,"), 12},
+        {SPAN("[]"), 2},
+        {SPAN("[\"]\",1]"), 7},
+        {SPAN("[[1],\"[\",[2]]"), 13},
+        {SPAN("[[],{\"a\":[]}]"), 13},
+        {SPAN("12,"), 2},
+        {SPAN("\"a]\""), 4},
+        {SPAN("{\"a\":[1]}]"), 9},
+        {SPAN("[1,x],"), 5}, /* its reader's business */
+        {SPAN("[{1}],"), 5},
+        {SPAN("[\"]"), 0},
+        {SPAN("[1,[2]"), 0},
+        {SPAN("]"), 0},
+        {SPAN("["), 0},
+        {SPAN(""), 0},
+        {{large, sizeof large - 1}, sizeof large - 1},
+        {{large, sizeof large - 2}, 0},
+    };
+    memset(large, ' ', sizeof large);
+    memset(large, '[', 20);
+    memset(large + sizeof large - 21, ']', 21);
+    memcpy(large + 8190, "[[],[]]", 7); /* across a block's edge */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json json;
+        struct error error;
+        struct span value = SPAN("");
+        json_init(&json, cases[i].text, JSON_MAX_DEPTH, NULL, &error);
+        assert_int_equal(json_skip_unread(&json, &value), cases[i].size > 0);
+        assert_int_equal(json_ok(&json), cases[i].size > 0);
+        if (!cases[i].size)
+            continue;
+        assert_int_equal(json.at - json.start, cases[i].size);
+        assert_ptr_equal(value.data + value.size, json.at);
+        assert_false(*value.data == ' ');
+    }
+}
+
 static void peek_tells_the_kind(void **state)
 {
     const struct {
@@ -465,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_string_needs_room_to_be_unescaped),
         cmocka_unit_test(a_skipped_value_is_read_later),
         cmocka_unit_test(an_object_is_read_by_its_members),
+        cmocka_unit_test(skipping_unread_agrees_with_skipping),
         cmocka_unit_test(peek_tells_the_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

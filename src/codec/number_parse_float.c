@@ -59,8 +59,8 @@ INLINE const char *take_usual(const char *at, const char *end, uint32_t *ret_bit
         if (exponent == 0)
             return NULL;
     }
-    if (last - whole - (exponent != 0) > NUMBER_KEPT_DIGITS || (last < end && (*last | 0x20) == 'e') ||
-        !nearest_float(digits, exponent, ret_bits))
+    if (last - whole - (exponent != 0) > NUMBER_KEPT_DIGITS ||
+        (last < end && (*last | 0x20) == 'e') || !nearest_float(digits, exponent, ret_bits))
         return NULL;
     *ret_bits |= negative << 31;
     return last;

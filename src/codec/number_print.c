@@ -47,7 +47,8 @@ size_t number_print_i64(int64_t value, char *to)
 {
     bool negative = value < 0;
     *to = '-';
-    return negative + number_print_u64(negative ? -(uint64_t)value : (uint64_t)value, to + negative);
+    return negative +
+           number_print_u64(negative ? -(uint64_t)value : (uint64_t)value, to + negative);
 }
 
 /* ---- the shortest decimal ---- */

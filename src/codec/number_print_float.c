@@ -53,7 +53,7 @@ INLINE uint32_t shortest_digits(uint64_t c, uint64_t factor)
 
 /* Where things stand that are printed of nine digits, by the point. */
 struct layout {
-    uint8_t first;  /* digit */
+    uint8_t first; /* digit */
     uint8_t point;
     uint8_t behind; /* the digits behind the point */
     uint8_t shift;  /* bits of the other eight that stand before the point */

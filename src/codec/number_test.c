@@ -253,6 +253,164 @@ static void floats_round_trip(void **state)
     }
 }
 
+/* Has as few digits as mean the float, and of those of so many digits is the nearest. Not for
+ * powers of two: of some, the shortest is no rounding. */
+static void assert_shortest_float(float value)
+{
+    char text[NUMBER_MAX_CHARS + 1], other[64];
+    text[number_print_float(value, text)] = '\0';
+    for (int digits = 1;; digits++) {
+        snprintf(other, sizeof other, "%.*e", digits - 1, (double)value);
+        if (strtof(other, NULL) == value)
+            break;
+    }
+    if (strtod(text, NULL) != strtod(other, NULL))
+        fail_msg("%a printed %s, %s is better", (double)value, text, other);
+}
+
+static void floats_are_shortest_and_nearest(void **state)
+{
+    for (uint32_t field = 1; field < 255; field++) {
+        for (uint32_t bit = 0; bit < 23; bit++) {
+            assert_shortest_float(float_of_bits(field << 23 | 1U << bit));
+            assert_shortest_float(float_of_bits((field << 23) - (1U << bit)));
+        }
+    }
+    for (int i = 0; i < 50000; i++) {
+        uint32_t bits = (uint32_t)random_bits() & INT32_MAX;
+        bits &= ~(UINT32_MAX >> (random_bits() & 31)); /* few bits as well */
+        if (bits & 0x7fffff && bits > 1U << 23 && bits < 0xffU << 23)
+            assert_shortest_float(float_of_bits(bits));
+    }
+}
+
+static void floats_are_laid_out_as_doubles(void **state)
+{
+    const struct {
+        float value;
+        const char *text;
+    } cases[] = {
+        {0.0F, "0.0"},
+        {-0.0F, "-0.0"},
+        {1.0F, "1.0"},
+        {-2.0F, "-2.0"},
+        {10.0F, "10.0"},
+        {0.5F, "0.5"},
+        {0.01F, "0.01"},
+        {123.456F, "123.456"},
+        {-0.000001F, "-0.000001"},
+        {1.5e-6F, "0.0000015"},
+        {9.9e-7F, "9.9e-7"},
+        {1e-10F, "1e-10"},
+        {16777216.0F, "16777216.0"},
+        {12345678.0F, "12345678.0"},
+        {123456792.0F, "123456790.0"},
+        {1e9F, "1000000000.0"},
+        {1e20F, "100000000000000000000.0"},
+        {1e21F, "1e21"},
+        {-1.25e30F, "-1.25e30"},
+        {0x1p-126F, "1.1754944e-38"},
+        {0x1p-149F, "1e-45"},
+        {0x1p127F, "1.7014118e38"},
+        {0x1p-127F, "5.877472e-39"},
+        {0x1p-96F, "1.2621775e-29"},
+        {0.3F, "0.3"},
+        {8388608.5F, "8388608.0"},
+        {99999999.0F, "100000000.0"},
+        {255.0F, "255.0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[NUMBER_MAX_CHARS + 1];
+        text[number_print_float(cases[i].value, text)] = '\0';
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+static void many_floats_print_as_one_by_one(void **state)
+{
+    enum { COUNT = 1000 };
+    static float values[COUNT];
+    static char text[COUNT * (NUMBER_MAX_CHARS + 1)];
+    for (int i = 0; i < COUNT; i++)
+        values[i] = float_of_bits((uint32_t)random_bits());
+    for (size_t start = 0; start < COUNT; start++) {
+        size_t size, at = 0;
+        size_t count = number_print_floats(values + start, COUNT - start, text, &size);
+        assert_true(start + count == COUNT || !isfinite(values[start + count]));
+        for (size_t i = start; i < start + count; i++) {
+            char one[NUMBER_MAX_CHARS];
+            size_t length = number_print_float(values[i], one);
+            assert_int_equal(text[at], ',');
+            assert_memory_equal(text + at + 1, one, length);
+            at += 1 + length;
+        }
+        assert_int_equal(at, size);
+        start += count;
+    }
+}
+
+/* number_take_floats in terms of number_take_float. */
+static void assert_takes_as_one_by_one(struct span text, uint64_t most)
+{
+    float at_once[16] = {0}, value;
+    struct span rest = text, expected = text, next = text;
+    uint64_t count = number_take_floats(&rest, (char *)at_once, most), i = 0;
+    while (i < most && number_take_float(&next, &value)) {
+        if (i >= count || !same_float(at_once[i], value))
+            fail_msg("%.*s: number %u is %a", SPAN_ARGS(text), (unsigned)i, (double)value);
+        i++;
+        expected = next;
+        if (next.size < 2 || *next.data != ',')
+            break;
+        next = span_after(next, 1 + (next.data[1] == ' '));
+    }
+    assert_int_equal(count, i);
+    assert_ptr_equal(rest.data, expected.data);
+    assert_int_equal(rest.size, expected.size);
+}
+
+static void many_floats_are_taken_as_one_by_one(void **state)
+{
+    static const char *const texts[] = {
+        "1,2.5, -3.25,  4",
+        "0.1,-0.0,0,-0,1e5,2",
+        "0.12345678,0.1234567890123456,0.12345678901234567,0.1234567890123456789012,5",
+        "12345678901234567890,1234567890123456789,99999999999999999999.5,0.00000000000000000000001",
+        "3.4028235677973366e38,1e-45,1",
+        "340282346638528859811704183484516925440.0,340282356779733661637539395458142568448",
+        "16777217,16777219,16777217.0000001,1.0000000596046448,1.00000005960464477539062501",
+        "0.5,01,2",
+        "0.5,1.,2",
+        "0.5,.5",
+        "0.5,-,2",
+        "1,2,",
+        "1,2]",
+        "1 ,2",
+        "-1.5,--1",
+        "0.0000000000000000000000000000000000000000000001,0.00000000000000000000000000000000000001",
+        "1.17549435e-38,0.0000000000000000000000000000000000000117549435",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        for (size_t size = 0; size <= strlen(texts[i]); size++) {
+            char *cut = malloc(size + 1); /* of its size, so that a sanitizer sees reading beyond */
+            assert_non_null(cut);
+            memcpy(cut + 1, texts[i], size);
+            assert_takes_as_one_by_one((struct span){cut + 1, size}, 16);
+            assert_takes_as_one_by_one((struct span){cut + 1, size}, 2);
+            free(cut);
+        }
+    }
+    for (int i = 0; i < 100000; i++) {
+        char text[128];
+        int size =
+            snprintf(text, sizeof text, "%.*f,%.*g, %.*g,%d", i % 20,
+                     (double)(random_bits() >> 40) * 0x1p-20, i % 19 + 1,
+                     (double)float_of_bits((uint32_t)random_bits() & ~(1U << 30)), 9,
+                     (double)float_of_bits((uint32_t)random_bits() >> 2), (int)random_bits());
+        assert_takes_as_one_by_one((struct span){text, (size_t)size}, 16);
+    }
+}
+
 static void reads_what_printf_writes(void **state)
 {
     for (int i = 0; i < 20000; i++) {
@@ -426,6 +584,10 @@ int main(void)
         cmocka_unit_test(reads_numbers_of_any_length),
         cmocka_unit_test(doubles_round_trip),
         cmocka_unit_test(floats_round_trip),
+        cmocka_unit_test(floats_are_shortest_and_nearest),
+        cmocka_unit_test(floats_are_laid_out_as_doubles),
+        cmocka_unit_test(many_floats_print_as_one_by_one),
+        cmocka_unit_test(many_floats_are_taken_as_one_by_one),
         cmocka_unit_test(reads_what_printf_writes),
         cmocka_unit_test(prints_the_shortest),
         cmocka_unit_test(prints_as_people_write),

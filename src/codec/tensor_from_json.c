@@ -194,8 +194,7 @@ static uint64_t read_plain_floats(struct reading *reading, uint64_t most)
     uint64_t fitting = reading->room.size / sizeof(float);
     if (reading->datatype != TENSORD_FP32)
         return 0;
-    uint64_t count =
-        number_take_floats(&rest, reading->room.data, most < fitting ? most : fitting);
+    uint64_t count = number_take_floats(&rest, reading->room.data, most < fitting ? most : fitting);
     json->at = rest.data;
     reading->room.data += count * sizeof(float);
     reading->room.size -= count * sizeof(float);

@@ -369,6 +369,36 @@ static void what_is_written_reads_back(void **state)
     buf_fini(&buf);
 }
 
+/* All values that there are, but for those that JSON cannot say. */
+static void every_half_reads_back(void **state)
+{
+    enum { COUNT = 1 << 16 };
+    static uint16_t values[COUNT], back[COUNT];
+    const enum tensord_datatype datatypes[] = {TENSORD_FP16, TENSORD_BF16};
+    for (size_t i = 0; i < 2; i++) {
+        const uint16_t infinity = i ? 0x7f80 : 0x7c00;
+        struct shape shape = SHAPE(0);
+        struct buf buf;
+        struct json_writer writer;
+        struct json json;
+        struct error error;
+        for (uint32_t bits = 0; bits < COUNT; bits++) {
+            if ((bits & infinity) != infinity)
+                values[shape.dims[0]++] = (uint16_t)bits;
+        }
+        size_t size = (size_t)shape.dims[0] * sizeof *values;
+        buf_init(&buf, 1 << 22);
+        json_writer_init(&writer, &buf);
+        assert_true(tensor_to_json(&writer, datatypes[i], &shape,
+                                   (struct span){(const char *)values, size}, &error));
+        json_init(&json, buf_span(&buf), JSON_MAX_DEPTH, NULL, &error);
+        assert_true(
+            tensor_from_json(&json, datatypes[i], &shape, (struct room){(char *)back, size}));
+        assert_memory_equal(values, back, size);
+        buf_fini(&buf);
+    }
+}
+
 static void fails_when_cut_at_any_byte(void **state)
 {
     const char *text = "[[1.5,-2e3],[0,7]]";
@@ -402,6 +432,7 @@ int main(void)
         cmocka_unit_test(writes_every_datatype),
         cmocka_unit_test(refuses_to_write_what_json_cannot_say),
         cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(every_half_reads_back),
         cmocka_unit_test(fails_when_cut_at_any_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
