@@ -66,6 +66,30 @@ static void write_sample(struct buf *buf)
     assert(worker_spec_write(&spec, buf));
 }
 
+/* What was filled up is cut back to what it was. */
+static void check_padding(const struct padding *padding)
+{
+    enum { SMALL_DIMS = 5, FROM = 3, TO = 5, MOST_BYTES = 1 << SMALL_DIMS << 6 };
+    static const char bytes[MOST_BYTES] = "any bytes will do";
+    char element[8], padded[MOST_BYTES], again[MOST_BYTES];
+    struct shape shape = {.ndim = padding->dim + 1};
+    assert(padding_size(padding, FROM) >= FROM);
+    if (padding->dim >= SMALL_DIMS)
+        return;
+    for (uint32_t i = 0; i < padding->dim; i++)
+        shape.dims[i] = 2;
+    for (int type = TENSORD_INVALID + 1; type < TENSORD_DATATYPE_COUNT; type++) {
+        enum tensord_datatype datatype = (enum tensord_datatype)type;
+        if (datatype == TENSORD_BYTES || !padding_element(padding, datatype, element))
+            continue;
+        shape.dims[padding->dim] = FROM;
+        padding_fill(padding, datatype, &shape, TO, bytes, padded);
+        shape.dims[padding->dim] = TO;
+        size_t size = (size_t)(padding_cut(padding, datatype, &shape, FROM, padded, again) - again);
+        assert(size <= sizeof bytes && memcmp(bytes, again, size) == 0);
+    }
+}
+
 /* A copy says the same; a model that has what is named is shown otherwise, others are refused. */
 static void check_shaping(const struct worker_spec *spec, struct arena *arena)
 {
@@ -79,6 +103,8 @@ static void check_shaping(const struct worker_spec *spec, struct arena *arena)
     shaping_write(&spec->shaping, &buf);
     shaping_write(&copy, &again);
     assert(copied && span_equal(buf_span(&buf), buf_span(&again)));
+    for (size_t i = 0; i < copy.padding_count; i++)
+        check_padding(&copy.paddings[i]);
     schema.inputs = arena_calloc(arena, spec->input_count, sizeof *schema.inputs);
     schema.outputs = arena_calloc(arena, spec->output_count, sizeof *schema.outputs);
     assert(schema.inputs && schema.outputs);
