@@ -13,6 +13,7 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
 from support import models, processes
+from support.pushes import Pusher
 from support.repositories import index, value
 
 CONSTANT = json.dumps({"backend": "onnxruntime", "max_batch_size": 0})
@@ -260,3 +261,17 @@ def test_a_worker_that_dies_comes_back_with_them(server, repository, library):
             with contextlib.suppress(psutil.NoSuchProcess):  # it went with another
                 worker.kill()
         processes.until(lambda: value(one, "m") == 7)
+
+
+def test_a_push_counts_from_then_on(server, tmp_path):
+    one = server(None, "--anonymous", "admin")
+    pusher = Pusher(one)
+    with tritonclient.http.InferenceServerClient(one.netloc) as client:
+        pusher.push("m", {"model.onnx": constant(1)})
+        one.wait_ready("m")
+        for number in (2, 1, 1):  # the last two change nothing that lies there
+            client.load_model("m", config=CONSTANT, files={"file:1/model.onnx": constant(7)})
+            assert value(one, "m") == 7
+            pusher.push("m", {"model.onnx": constant(number)}, version=1)
+            processes.until(lambda number=number: value(one, "m") == number)
+    processes.until(lambda: not folders(one))
