@@ -67,6 +67,11 @@ static void on_turn_end(uv_prepare_t *turn_end)
         list_remove(link);
         task->run(task);
     }
+    struct list_link *next;
+    while ((next = list_first(&loop->yielded))) {
+        list_remove(next);
+        list_add(&loop->tasks, next);
+    }
     if (list_empty(&loop->tasks))
         uv_idle_stop(&loop->awake);
     else
@@ -105,6 +110,7 @@ struct loop *loop_new(struct error *ret_error)
     /* A peer that is gone is an error of write(2), not a signal. */
     signal(SIGPIPE, SIG_IGN);
     list_init(&loop->tasks);
+    list_init(&loop->yielded);
     list_init(&loop->resources);
     loop->fine_fd = -1;
     loop_pool_init(&loop->pool);
@@ -190,6 +196,12 @@ void loop_defer(struct loop *loop, struct loop_task *task)
 {
     if (!list_linked(&task->link))
         list_add(&loop->tasks, &task->link);
+}
+
+void loop_yield(struct loop *loop, struct loop_task *task)
+{
+    if (!list_linked(&task->link))
+        list_add(&loop->yielded, &task->link);
 }
 
 void loop_undefer(struct loop_task *task)

@@ -347,18 +347,26 @@ static bool append_waiting(struct http1_conn *c, struct span received)
     return true;
 }
 
-static struct span run_steps(struct http1_conn *c, struct span rest)
+/* A client may send many requests at once whose answers are there at once: after `most` of them
+ * the others wait for the next turn, so that nobody else's do for long. */
+static struct span run_steps(struct http1_conn *c, struct span rest, size_t most)
 {
-    for (;;) {
+    for (size_t answered = 0;;) {
         size_t used = rest.size && c->phase != HTTP1_CLOSING ? read_step(c, rest) : 0;
         rest = span_after(rest, used);
         bool ended = write_step(c);
         if (!used && !ended)
             return rest;
+        answered += ended;
+        if (answered >= most && rest.size && c->phase != HTTP1_CLOSING) {
+            c->yields = true;
+            loop_yield(conn_loop(c->session.conn), &c->turn);
+            return rest;
+        }
     }
 }
 
-void http1_run(struct http1_conn *c, struct span received)
+static void run(struct http1_conn *c, struct span received, size_t most)
 {
     char *old = NULL;
     c->running = true;
@@ -370,7 +378,7 @@ void http1_run(struct http1_conn *c, struct span received)
         c->waiting = NULL;
         c->waiting_size = 0;
     }
-    struct span rest = run_steps(c, received);
+    struct span rest = run_steps(c, received, most);
     keep_waiting(c, rest, old);
     give_leave(c);
     c->running = false;
@@ -383,6 +391,16 @@ void http1_run(struct http1_conn *c, struct span received)
     }
 }
 
+void http1_run(struct http1_conn *c, struct span received)
+{
+    if (!c->yields)
+        run(c, received, HTTP1_TURN_REQUESTS);
+    else if (received.size && !append_waiting(c, received))
+        http1_abort(c);
+    else
+        c->running = false;
+}
+
 void http1_wake(struct http1_conn *c)
 {
     if (!c->running && c->phase != HTTP1_CLOSING)
@@ -393,6 +411,7 @@ static void turn(struct loop_task *task)
 {
     struct http1_conn *c = list_entry(task, struct http1_conn, turn);
     c->running = true;
+    c->yields = false;
     tell_drained(c);
     http1_run(c, (struct span){NULL, 0});
 }
@@ -462,6 +481,10 @@ static void on_received(void *owner, size_t count)
 static void on_received_end(void *owner)
 {
     struct http1_conn *c = owner;
+    if (c->yields) { /* no more comes: what did is answered first */
+        c->yields = false;
+        run(c, (struct span){NULL, 0}, SIZE_MAX);
+    }
     if (c->phase == HTTP1_CLOSING)
         return;
     if (!c->exchange)
@@ -508,7 +531,7 @@ static void drain(struct http_session *session, bool close_idle)
     struct http1_conn *c = (struct http1_conn *)(void *)session;
     bool promised = c->keep_alive && c->exchange && c->exchange->base.responded;
     c->keep_alive = promised && !close_idle;
-    if (close_idle && (c->phase == HTTP1_IDLE || c->phase == HTTP1_SKIP))
+    if (close_idle && !c->yields && (c->phase == HTTP1_IDLE || c->phase == HTTP1_SKIP))
         finish(c);
 }
 

@@ -16,6 +16,7 @@ enum {
                                     * connection */
     HTTP1_WANTS_BYTES = 64 * 1024, /* http_wants while less is unsent */
     HTTP1_VECTORS = 12,
+    HTTP1_TURN_REQUESTS = 16, /* answered in one turn of the loop; then others have theirs */
 };
 
 /* What the next received byte is. */
@@ -39,6 +40,7 @@ struct http1_conn {
     bool paused;           /* because the handler had none for the body */
     bool direct;           /* the room asked for last is the handler's */
     bool keep_alive;       /* after this exchange */
+    bool yields;           /* complete requests wait for the next turn */
     bool switched;         /* it speaks another protocol: the rest is a body without an end */
     bool unsent;           /* conn_send has not sent all yet; `drained` will come */
     uint64_t body_left;    /* bytes of a body with Content-Length, or of one without an end */

@@ -3,6 +3,7 @@
 #include "protocol/http1_test.h"
 
 #include "net/conn.h"
+#include "protocol/http1_conn.h"
 
 #define HOST "Host: a\r\n"
 #define CLOSE "Connection: close\r\n\r\n"
@@ -217,6 +218,32 @@ static void pipelined_requests_are_answered_in_order(void **state)
     fixture_run_until_closed(&f);
     assert_string_equal(fixture_statuses(&f), "202 200 400 ");
     assert_string_equal(f.seen, "GET /wait a []\nGET /b a []\n");
+    fixture_fini(&f);
+}
+
+/* Sends so many that are answered at once. */
+static void send_pipelined(struct fixture *f, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fixture_send(f, SPAN("GET /b HTTP/1.1\r\n" HOST "\r\n"), false);
+}
+
+static void pipelined_requests_take_turns_with_others(void **state)
+{
+    enum { COUNT = 200 };
+    struct fixture f;
+    fixture_init(&f);
+    send_pipelined(&f, COUNT);
+    for (size_t seen = 0, before = 0; seen < COUNT; before = seen) {
+        fixture_run_turns(&f, 1);
+        seen = f.seen ? count_of(f.seen, "GET /b") : 0;
+        assert_true(seen - before <= (size_t)2 * HTTP1_TURN_REQUESTS);
+    }
+    send_pipelined(&f, COUNT);
+    conn_finish(f.client); /* which hears no more, but all that it has sent is served */
+    fixture_run_until_closed(&f);
+    assert_int_equal(count_of(f.received, "HTTP/1.1 200"), COUNT);
+    assert_int_equal(count_of(f.seen, "GET /b"), 2 * COUNT);
     fixture_fini(&f);
 }
 
@@ -469,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_lying_length_breaks_the_connection),
         cmocka_unit_test(a_reset_breaks_the_connection),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(pipelined_requests_take_turns_with_others),
         cmocka_unit_test(what_waits_is_bounded),
         cmocka_unit_test(draining_ends_keep_alive),
         cmocka_unit_test(retiring_keeps_what_it_has_promised),
