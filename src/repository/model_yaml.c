@@ -6,6 +6,7 @@
 #include "codec/yaml_reader.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 enum { MAX_MAP_ENTRIES = 1024 };
 
@@ -21,6 +22,8 @@ struct frame {
     const struct pb_field *field;   /* of the next value; NULL: a key comes next */
     const struct pb_field *map;     /* of a FRAME_MAP, in owner */
     char *owner;
+    struct pb_field value; /* of a FRAME_MAP: the next value's, by the name in label */
+    char label[160];       /* FIELD.KEY */
     uint64_t seen; /* bit i: table->fields[i] was given */
 };
 
@@ -103,6 +106,17 @@ static bool store_scalar(struct reader *reader, const struct pb_field *field, ch
            fail(reader, error.code, "%s", error.message);
 }
 
+/* The next value is of that key: errors name both. */
+static void name_value(struct frame *frame, struct span key)
+{
+    int size = snprintf(frame->label, sizeof frame->label, "%.*s.%.*s",
+                        SPAN_ARGS(frame->map->name), SPAN_ARGS(suggest_cut(key)));
+    size_t most = sizeof frame->label - 1;
+    frame->value = frame->table->fields[1];
+    frame->value.name = (struct span){frame->label, (size_t)size < most ? (size_t)size : most};
+    frame->field = &frame->value;
+}
+
 /* Begins an entry of a map: stores its key, after which its value comes. */
 static bool read_map_key(struct reader *reader, struct frame *frame, struct span key)
 {
@@ -121,7 +135,7 @@ static bool read_map_key(struct reader *reader, struct frame *frame, struct span
     frame->message = pb_slot_add(frame->map, frame->owner, reader->arena, 1);
     if (!frame->message)
         return error_no_memory(reader->error);
-    frame->field = &frame->table->fields[1];
+    name_value(frame, key);
     return store_scalar(reader, key_field, frame->message, key);
 }
 

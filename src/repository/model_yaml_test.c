@@ -156,7 +156,10 @@ static void values_of_the_wrong_kind_are_refused(void **state)
     refuses(fixture, "input: [x]", "line 1: 'input' must be a mapping");
     refuses(fixture, "input: [[x]]", "line 1: 'input' must be a mapping");
     refuses(fixture, "parameters: [x]", "line 1: 'parameters' must be a mapping");
-    refuses(fixture, "parameters: {x: 1}", "line 1: 'value' must be a mapping");
+    refuses(fixture, "parameters: {x: 1}", "line 1: 'parameters.x' must be a mapping");
+    refuses(fixture, "rollout: {weights: {1: -1}}",
+            "line 1: 'weights.1' must be an integer that it can hold, not '-1'");
+    refuses(fixture, "rollout: {weights: {1: [2]}}", "line 1: 'weights.1' must be a single value");
     refuses(fixture, "optimization: 5", "line 1: 'optimization' must be a mapping");
     refuses(fixture, "- name: x", "line 1: the file must be a mapping of keys to values");
     refuses(fixture, "onnx", "line 1: the file must be a mapping of keys to values");
