@@ -203,18 +203,25 @@ static bool start(struct region *region, struct error *ret_error)
     return region->runs;
 }
 
-static void start_waiting(struct regions *regions)
+static struct region *first_waiting(const struct regions *regions)
 {
     list_each(link, &regions->opening)
     {
         struct region *region = list_entry(link, struct region, opening);
-        struct error error;
-        if (regions->running >= MAX_RUNNING)
-            return;
-        if (!region->runs && !start(region, &error)) {
+        if (!region->runs)
+            return region;
+    }
+    return NULL;
+}
+
+/* One that cannot be started fails; others wait for one that runs, if one does. */
+static void start_waiting(struct regions *regions)
+{
+    struct region *region;
+    struct error error;
+    while (regions->running < MAX_RUNNING && (region = first_waiting(regions))) {
+        if (!start(region, &error))
             end_opening(region, &error);
-            return; /* which may have changed the list; the next one that ends goes on */
-        }
     }
 }
 
