@@ -61,7 +61,8 @@ struct loop_task {
 /* Schedules the task for this turn's end; does nothing when it is scheduled already. */
 void loop_defer(struct loop *loop, struct loop_task *task);
 
-/* Schedules the task for the next turn's end: for work that may be long, after others had theirs. */
+/* Schedules the task for the next turn's end: for work that may be long, after others had theirs.
+ */
 void loop_yield(struct loop *loop, struct loop_task *task);
 
 /* Takes the task back, if it is scheduled. */

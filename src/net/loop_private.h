@@ -38,7 +38,7 @@ struct loop {
     int fine_fd;             /* rings for the first of them */
     uv_poll_t fine_poll;
     struct list tasks;
-    struct list yielded; /* tasks of the next turn */
+    struct list yielded;   /* tasks of the next turn */
     struct list resources; /* what loop_free has to close */
     size_t works;          /* not done yet; loop_free waits for them */
     struct loop_pool pool;

@@ -24,7 +24,7 @@ struct frame {
     char *owner;
     struct pb_field value; /* of a FRAME_MAP: the next value's, by the name in label */
     char label[160];       /* FIELD.KEY */
-    uint64_t seen; /* bit i: table->fields[i] was given */
+    uint64_t seen;         /* bit i: table->fields[i] was given */
 };
 
 struct reader {
@@ -109,8 +109,8 @@ static bool store_scalar(struct reader *reader, const struct pb_field *field, ch
 /* The next value is of that key: errors name both. */
 static void name_value(struct frame *frame, struct span key)
 {
-    int size = snprintf(frame->label, sizeof frame->label, "%.*s.%.*s",
-                        SPAN_ARGS(frame->map->name), SPAN_ARGS(suggest_cut(key)));
+    int size = snprintf(frame->label, sizeof frame->label, "%.*s.%.*s", SPAN_ARGS(frame->map->name),
+                        SPAN_ARGS(suggest_cut(key)));
     size_t most = sizeof frame->label - 1;
     frame->value = frame->table->fields[1];
     frame->value.name = (struct span){frame->label, (size_t)size < most ? (size_t)size : most};
