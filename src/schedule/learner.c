@@ -5,9 +5,10 @@
 
 enum {
     KNOWN_SAMPLES = 3,     /* make a point known */
-    TRIAL_SAMPLES = 5,     /* end a trial: they outvote what was known before */
+    TRIAL_SAMPLES = 5,     /* end a trial */
     TRIAL_EXECUTIONS = 16, /* end it too: the point cannot be reached with what comes */
     FIRST_PAUSE = 8,
+    CHANGED_PAUSE = 32, /* at most, after a change: on a machine of ups and downs there are many */
     LONGEST_PAUSE = 1024,
 };
 
@@ -128,9 +129,18 @@ static bool knows_larger(const struct learner *learner, unsigned size)
     return false;
 }
 
-/* Uses the smallest point that is cheap enough. Larger batches and more slots than anything is
- * known of are used as they come: what is free takes what waits until that is known to be dearer.
- */
+/* Uses a point. Larger batches and more slots than anything is known of are used as they come: what
+ * is free takes what waits until that is known to be dearer. */
+static void settle(struct learner *learner, unsigned size, unsigned width)
+{
+    while (width < largest_width(learner) && learner->cells[size][width + 1].row_ns == 0)
+        width++;
+    use_point(learner, size, width);
+    if (!knows_larger(learner, size))
+        learner->rows = learner->max_rows;
+}
+
+/* Uses the smallest point that is cheap enough, of all that are known. */
 static void choose(struct learner *learner)
 {
     unsigned best_size = largest_size(learner), best_width = largest_width(learner);
@@ -146,12 +156,7 @@ static void choose(struct learner *learner)
             }
         }
     }
-    while (best_width < largest_width(learner) &&
-           learner->cells[best_size][best_width + 1].row_ns == 0)
-        best_width++;
-    use_point(learner, best_size, best_width);
-    if (!knows_larger(learner, best_size))
-        learner->rows = learner->max_rows;
+    settle(learner, best_size, best_width);
 }
 
 void learner_set_slots(struct learner *learner, uint64_t max_slots)
@@ -196,20 +201,37 @@ static void begin_trial(struct learner *learner)
     learner->trial_new = 0;
     learner->trial_size = (uint8_t)size;
     learner->trial_width = (uint8_t)width;
+    learner->from_size = learner->size;
+    learner->from_width = learner->width;
+    learner->cells[size][width].count = learner->cells[size][width].next = 0;
     use_point(learner, size, width);
 }
 
-/* Where a trial has won, the next follows at once; else it is longer and longer until then. */
+/* Whether the point that is tried is better than what was in use, by what was measured just now. */
+static bool has_won(const struct learner *learner)
+{
+    float tried_ns = learner->cells[learner->trial_size][learner->trial_width].row_ns;
+    float from_ns = learner->cells[learner->from_size][learner->from_width].row_ns;
+    bool smaller =
+        learner->trial_size + learner->trial_width < learner->from_size + learner->from_width;
+    if (learner->trial_new < KNOWN_SAMPLES)
+        return false;
+    return smaller ? tried_ns <= from_ns * SLACK : tried_ns * SLACK < from_ns;
+}
+
+/* Where a trial has won, the next follows at once; else after a pause, which doubles each time. */
 static void end_trial(struct learner *learner)
 {
     learner->trial_left = 0;
-    choose(learner);
-    bool won = learner->trial_size == learner->size && learner->trial_width == learner->width;
-    if (won)
-        learner->pause = 0;
-    else if (learner->pause < LONGEST_PAUSE)
-        learner->pause = learner->pause ? learner->pause * 2 : FIRST_PAUSE;
-    learner->next_trial = learner->executions + learner->pause;
+    learner->next_trial = learner->executions;
+    if (has_won(learner)) {
+        settle(learner, learner->trial_size, learner->trial_width);
+    } else {
+        settle(learner, learner->from_size, learner->from_width);
+        if (learner->pause < LONGEST_PAUSE)
+            learner->pause = learner->pause ? learner->pause * 2 : FIRST_PAUSE;
+        learner->next_trial += learner->pause;
+    }
     learner->settled_ns = learner->cells[learner->size][learner->width].row_ns;
 }
 
@@ -228,8 +250,10 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
     learner->executions++;
     if (rows == 0 || at_once < 1 || duration_ns == 0)
         return;
-    bool learned = add_sample(learner, &learner->cells[size][width],
-                              (float)((double)duration_ns / ((double)rows * at_once)));
+    struct learner_cell *cell = &learner->cells[size][width];
+    bool known = cell->row_ns > 0;
+    bool learned =
+        add_sample(learner, cell, (float)((double)duration_ns / ((double)rows * at_once)));
     if (learner->trial_left) {
         learner->trial_left--;
         if (size == learner->trial_size && width == learner->trial_width)
@@ -240,10 +264,13 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
     }
     if (!learned || (largest_size(learner) == 0 && least_width(learner) == largest_width(learner)))
         return; /* nothing is new, or there is nothing to choose */
-    choose(learner);
+    if (!known)
+        choose(learner);
     if (has_changed(learner)) {
-        learner->pause = 0;
-        learner->next_trial = learner->executions;
+        learner->pause = learner->pause < CHANGED_PAUSE ? learner->pause : CHANGED_PAUSE;
+        if (learner->next_trial > learner->executions + learner->pause)
+            learner->next_trial = learner->executions + learner->pause;
+        learner->settled_ns = learner->cells[learner->size][learner->width].row_ns;
     }
     if (contended && learner->executions >= learner->next_trial &&
         learner->cells[learner->size][learner->width].row_ns > 0)

@@ -7,10 +7,12 @@
  * The median of the last few measurements stands for a point: one that was slow because memory was
  * made or code compiled, or because the machine had other things to do, does not count.
  *
- * The point in use is the smallest that is within a fiftieth of the cheapest known; beyond all that
- * is known, whatever comes is executed as it comes, in all slots, and so becomes known. While
- * requests wait, a neighbour of the point is tried for a few executions; where that gains nothing,
- * ever less often.
+ * The first point in use is the smallest that is within a fiftieth of the cheapest known; beyond
+ * all that is known, whatever comes is executed as it comes, in all slots, and so becomes known.
+ * While requests wait, a neighbour of the point is tried for a few executions, and taken where it
+ * wins by that much (a smaller one: where it loses by no more); where it does not, ever less often.
+ * Only then are two points compared: the machine changes from one second to the next, and
+ * measurements of other times say little of which is better now.
  *
  * Pure: times go in. Bounded: nothing is allocated. */
 #ifndef TENSORD_SCHEDULE_LEARNER_H
@@ -39,13 +41,14 @@ struct learner {
     bool all_slots;       /* are used, whatever is learned */
     uint64_t rows, slots; /* the point in use: may be read */
     struct learner_cell cells[LEARNER_SIZES][LEARNER_WIDTHS];
-    uint8_t size, width; /* of the point in use */
-    uint64_t executions; /* measured */
-    uint64_t pause;      /* executions between two trials */
-    uint64_t next_trial; /* in executions */
-    float settled_ns;    /* what a row cost after the last trial */
-    uint8_t trial_left;  /* executions that the running one has left; 0: none runs */
-    uint8_t trial_new;   /* samples that it has got */
+    uint8_t size, width;           /* of the point in use */
+    uint64_t executions;           /* measured */
+    uint64_t pause;                /* executions between two trials */
+    uint64_t next_trial;           /* in executions */
+    float settled_ns;              /* what a row cost after the last trial */
+    uint8_t from_size, from_width; /* what was in use before the trial */
+    uint8_t trial_left;            /* executions that the running one has left; 0: none runs */
+    uint8_t trial_new;             /* samples that it has got */
     uint8_t trial_size, trial_width;
 };
 
