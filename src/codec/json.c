@@ -491,7 +491,7 @@ bool json_skip(struct json *json, struct span *ret_value)
 
 bool json_members(struct json *json, json_member *member, void *context)
 {
-    struct span key;
+    struct span key = SPAN("");
     json_enter_object(json);
     while (json_next_key(json, &key) && member(context, key))
         continue;

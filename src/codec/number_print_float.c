@@ -107,7 +107,7 @@ INLINE size_t print_magnitude(uint32_t bits, char *to)
     struct decimal decimal;
     assert(field < FIELDS); /* finite */
     if (bits == 0) {
-        memcpy(to, "0.0", 3);
+        memcpy(to, "0.0", 3); /* NOLINT(bugprone-not-null-terminated-result): no string */
         return 3;
     }
     if (field == 0)

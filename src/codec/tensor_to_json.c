@@ -105,7 +105,9 @@ static size_t put_floats(struct json_writer *writer, const float *values, size_t
 {
     size_t done = 0;
     char *start = buf_reserve(writer->buf, count * ELEMENT_CHARS), *to = start;
-    while (to && done < count) {
+    if (!start)
+        return 0;
+    while (done < count) {
         size_t size = 0;
         if (writer->comma)
             done += number_print_floats(values + done, count - done, to, &size);
