@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from support import models, processes
 from support.pushes import Pusher
+from support.python_models import needs_python
 from support.repositories import index, value
 
 CONSTANT = json.dumps({"backend": "onnxruntime", "max_batch_size": 0})
@@ -85,6 +86,7 @@ def test_a_model_that_the_repository_lacks(server, repository, library):
     processes.until(lambda: not folders(one))
 
 
+@needs_python
 def test_a_model_in_python_with_what_it_imports(server, repository, library):
     one = server(repository(), "--anonymous", "admin")
     with library.InferenceServerClient(one.netloc) as client:

@@ -600,7 +600,8 @@ def test_a_roll_back_outlives_the_server(server, tmp_path):
     state = tmp_path / "state"
     running = wait_index(server(tmp_path / "models", "--state-dir", state), ("m", "1"), ("m", "2"))
     put(running, {"1": 1})
-    until(lambda: '"m"' in (state / "learned/rollouts").read_text(), TIMEOUT_S)
+    kept = state / "learned/rollouts"
+    until(lambda: kept.exists() and '"m"' in kept.read_text(), TIMEOUT_S)
     running.kill()
     running = wait_index(server(tmp_path / "models", "--state-dir", state), ("m", "1"), ("m", "2"))
     assert rollout(running)["from"] == "api" and {answered(running) for _ in range(6)} == {1}
