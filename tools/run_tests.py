@@ -17,7 +17,6 @@ PROGRAM = "src/cmd/tensord"
 # What a build folder is configured with: compiler, then Meson's options.
 BUILDS = {
     "build": ["gcc"],
-    "build-clang": ["clang-19"],
     "build-asan": ["clang-19", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
     "build-tsan": ["clang-19", "-Db_sanitize=thread", "-Db_lundef=false"],
 }
@@ -123,7 +122,6 @@ def add(*counts):
 STEPS = [
     ("lint", lint),
     ("unit tests, gcc", lambda: unit_tests("build")),
-    ("build, clang", lambda: one(build("build-clang"))),
     ("unit tests, address and undefined behaviour", lambda: unit_tests("build-asan")),
     ("unit tests, threads", lambda: unit_tests("build-tsan")),
     ("wire tests", lambda: wire_tests("build")),
