@@ -23,7 +23,8 @@ static struct serving *serving_of(const struct generation *generation)
 
 bool generation_is_asleep(const struct generation *generation)
 {
-    return generation->state.phase == GENERATION_COLD;
+    enum generation_phase phase = generation->state.phase;
+    return phase == GENERATION_COLD || phase == GENERATION_PROBED || phase == GENERATION_RESTING;
 }
 
 bool generation_has_failed(const struct generation *generation)

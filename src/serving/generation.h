@@ -85,13 +85,15 @@ struct generation *generation_new(struct version *version, const struct reposito
 struct generation *generation_ref(struct generation *generation);
 void generation_unref(struct generation *generation);
 
-/* Starts a worker when none runs; with probe, one that describes the model and exits. */
+/* Starts a worker when none runs, or when one that is about to end has; with probe, one that
+ * describes the model and exits. */
 void generation_start(struct generation *generation, bool probe);
 
 /* The version lets go: no new requests will be bound. Drops the version's reference. */
 void generation_retire(struct generation *generation);
 
-/* True when no worker runs or is on its way: the next request starts one. */
+/* True when no worker runs or is on its way, but one that is about to end: the next request starts
+ * one. */
 bool generation_is_asleep(const struct generation *generation);
 
 /* Its schema as clients see it; NULL: it is not known. */

@@ -98,10 +98,21 @@ bool generation_has_timer(const struct generation_state *state)
     return state->phase == GENERATION_RETRYING;
 }
 
+/* A worker ends, and more was asked for meanwhile than it was for. */
+static bool comes_back(const struct generation_state *state)
+{
+    if (!is_wanted(state))
+        return false;
+    if (state->phase == GENERATION_RESTING)
+        return state->queued > 0 || state->wished;
+    return state->phase == GENERATION_PROBED && !state->probe_only;
+}
+
 bool generation_is_settling(const struct generation_state *state)
 {
     return state->phase == GENERATION_WAITING || state->phase == GENERATION_PROBING ||
-           state->phase == GENERATION_LOADING || state->phase == GENERATION_RETRYING;
+           state->phase == GENERATION_LOADING || state->phase == GENERATION_RETRYING ||
+           comes_back(state);
 }
 
 static void check(const struct generation_state *state)
@@ -158,7 +169,7 @@ struct generation_action generation_step(struct generation_state *state,
     state->served |= state->phase == GENERATION_READY;
     state->wished |=
         event == GENERATION_LOAD || event == GENERATION_PROBE || state->phase == GENERATION_READY;
-    state->wished &= state->phase != GENERATION_COLD && state->phase != GENERATION_RESTING;
+    state->wished &= state->phase != GENERATION_COLD && event != GENERATION_IDLE;
     if (event == GENERATION_ROOM)
         action.deed = enter(state);
     if (event == GENERATION_NO_ROOM && state->further) {
@@ -251,16 +262,13 @@ struct generation_action generation_ended(struct generation_state *state, enum g
         action = try_seldom(state);
     else if (state->phase == GENERATION_REJECTED)
         state->phase = GENERATION_FAILED;
-    else if (state->phase == GENERATION_RESTING && state->queued == 0)
-        state->phase = GENERATION_COLD;
-    else if (state->phase == GENERATION_RESTING)
-        action.deed = start(state);
-    else if (state->phase != GENERATION_PROBED)
+    else if (state->phase != GENERATION_RESTING && state->phase != GENERATION_PROBED)
         action = lost(state, how, lived_ms);
-    else if (state->probe_only || !is_wanted(state))
-        state->phase = GENERATION_COLD;
-    else
+    else if (comes_back(state))
         action.deed = start(state);
+    else
+        state->phase = GENERATION_COLD;
+    state->wished &= state->phase != GENERATION_COLD;
     state->served &= state->phase != GENERATION_COLD && state->phase != GENERATION_FAILED;
     check(state);
     return action;

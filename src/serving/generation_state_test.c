@@ -118,6 +118,26 @@ static void replacing_a_worker_never_ends_it(void **unused)
     }
 }
 
+static void a_load_while_the_probe_ends_is_not_lost(void **unused)
+{
+    assert_step(GENERATION_PROBE, GENERATION_START_PROBE, GENERATION_PROBING);
+    assert_step(GENERATION_LOADED, GENERATION_SETTLE, GENERATION_PROBED);
+    assert_false(generation_is_settling(&state));
+    assert_step(GENERATION_LOAD, GENERATION_NOTHING, GENERATION_PROBED);
+    assert_true(generation_is_settling(&state));
+    assert_end(GENERATION_END_DIED, 1, GENERATION_START_WORKER, GENERATION_LOADING);
+}
+
+static void a_load_while_an_idle_one_ends_is_not_lost(void **unused)
+{
+    make_ready();
+    assert_step(GENERATION_IDLE, GENERATION_STOP_WORKER, GENERATION_RESTING);
+    assert_false(generation_is_settling(&state));
+    assert_step(GENERATION_LOAD, GENERATION_NOTHING, GENERATION_RESTING);
+    assert_true(generation_is_settling(&state));
+    assert_end(GENERATION_END_DIED, 60000, GENERATION_START_WORKER, GENERATION_LOADING);
+}
+
 static void an_idle_one_rests_until_somebody_comes(void **unused)
 {
     make_ready();
@@ -526,6 +546,8 @@ int main(void)
         TEST(a_probe_that_dies_is_a_probe_again),
         TEST(a_worker_that_dies_is_followed_by_another),
         TEST(replacing_a_worker_never_ends_it),
+        TEST(a_load_while_the_probe_ends_is_not_lost),
+        TEST(a_load_while_an_idle_one_ends_is_not_lost),
         TEST(an_idle_one_rests_until_somebody_comes),
         TEST(deaths_in_a_row_end_it),
         TEST(deaths_far_apart_do_not),
