@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_RUNNING = 4, MAX_WAITING = 64 };
+enum { MAX_RUNNING = 4, MAX_WAITING = 64, MAX_TIDY_TRIES = 3 };
 
 static void start_waiting(struct installer *installer);
 
@@ -19,6 +19,7 @@ void installer_init(struct installer *installer)
     list_init(&installer->jobs);
     installer->running = installer->waiting = 0;
     installer->tidy_fd = -1;
+    installer->tidy_again = false;
 }
 
 /* The question in a memfd, or -1. */
@@ -182,31 +183,41 @@ void installer_looked(struct installer *installer, uint64_t number)
 
 /* ---- tidying ---- */
 
-static void tidied(struct worker_process *process, bool started, const char *reason)
+static void start_tidying(struct installer *installer);
+
+/* What the tidier says, or why it says nothing. False when it has not done it. */
+static bool read_tidied(const struct installer *installer, bool started, const char *reason)
 {
-    struct installer *installer = list_entry(process, struct installer, tidying);
     struct install_answer answer = {.error.code = ERROR_OK};
     struct arena arena;
     struct span bytes;
     arena_init(&arena, 4096, INSTALL_MAX_BYTES);
-    if (!started)
+    bool answered = started &&
+                    file_bytes_read(installer->tidy_fd, INSTALL_MAX_BYTES, &arena, &bytes) &&
+                    install_answer_read(bytes, &arena, &answer);
+    bool good = answered && answer.error.code == ERROR_OK;
+    if (!good)
         log_warning("push", "what may have been left in the folder of models stays there: %s",
-                    reason);
-    else if (!file_bytes_read(installer->tidy_fd, INSTALL_MAX_BYTES, &arena, &bytes) ||
-             !install_answer_read(bytes, &arena, &answer) || answer.error.code != ERROR_OK)
-        log_warning("push", "what may have been left in the folder of models stays there: %s",
-                    answer.error.code != ERROR_OK ? answer.error.message : reason);
+                    answered ? answer.error.message : reason);
     arena_fini(&arena);
-    close(installer->tidy_fd);
-    installer->tidy_fd = -1;
+    return good;
 }
 
-void installer_tidy(struct installer *installer)
+static void tidied(struct worker_process *process, bool started, const char *reason)
+{
+    struct installer *installer = list_entry(process, struct installer, tidying);
+    bool good = read_tidied(installer, started, reason);
+    close(installer->tidy_fd);
+    installer->tidy_fd = -1;
+    if (installer->tidy_again || (!good && --installer->tidy_tries > 0))
+        start_tidying(installer);
+}
+
+static void start_tidying(struct installer *installer)
 {
     struct error error;
     const struct install_question question = {.kind = INSTALL_TIDY};
-    if (!installer->models[0] || installer->tidy_fd >= 0)
-        return;
+    installer->tidy_again = false;
     installer->tidy_fd = question_fd(&question);
     installer->tidying.ended = tidied;
     if (installer->tidy_fd < 0)
@@ -217,4 +228,14 @@ void installer_tidy(struct installer *installer)
         close(installer->tidy_fd);
         installer->tidy_fd = -1;
     }
+}
+
+void installer_tidy(struct installer *installer)
+{
+    if (!installer->models[0])
+        return;
+    installer->tidy_tries = MAX_TIDY_TRIES;
+    installer->tidy_again = installer->tidy_fd >= 0; /* it may have looked there already */
+    if (!installer->tidy_again)
+        start_tidying(installer);
 }

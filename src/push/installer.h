@@ -27,7 +27,9 @@ struct installer {
                          for a look */
     size_t running, waiting;
     struct worker_process tidying;
-    int tidy_fd; /* -1: none runs */
+    int tidy_fd;         /* -1: none runs */
+    bool tidy_again;     /* more may have been left since it started */
+    unsigned tidy_tries; /* that are left */
 };
 
 /* Where a job has its files put, when that is not the folder of models: a folder of its own. */
@@ -56,7 +58,8 @@ struct install_job {
 /* Starts without jobs; the members before `jobs` are set. */
 void installer_init(struct installer *installer);
 
-/* Removes what was left in the folder of models by an installer that was killed. */
+/* Removes what was left in the folder of models by an installer that was killed; tries some times
+ * when that is killed, too. */
 void installer_tidy(struct installer *installer);
 
 /* Asks for what job->question says; its name must be sound (model_name_check). `done` is called, in
