@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <math.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -277,6 +278,7 @@ int main(int count, char **arguments)
         idle[idle_count++] = &conns[i];
     for (size_t i = 0; i < connections; i++)
         connect_conn(&conns[i]);
+    sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
     double start = now_s();
     for (size_t i = 0; i < due_count; i++) {
         double due = start + times[i];

@@ -73,6 +73,14 @@ static bool is_full(const struct schedule *schedule, const struct queue_entry *e
 /* Waits that are so short a part of the time that there is teach nothing: nobody minds. */
 enum { SHORT_PART = 4 };
 
+/* Whether a slot may take it as soon as it is free. Without one in line for each, slots would run
+ * empty between a request's end and the next one's coming. */
+static bool is_in_line(const struct schedule *schedule, uint64_t rows_before)
+{
+    const struct learner *learner = &schedule->learner;
+    return rows_before < learner->slots * learner->rows;
+}
+
 /* Whether an entry that has just come would wait for too long, as far as can be foreseen. */
 static enum schedule_verdict foresee(const struct schedule *schedule, struct queue_entry *entry,
                                      uint64_t now_ns, uint64_t *ret_retry_ns)
@@ -90,8 +98,10 @@ static enum schedule_verdict foresee(const struct schedule *schedule, struct que
         *ret_retry_ns = wait_ns - limit_ns;
         return SCHEDULE_LONG;
     }
-    uint64_t execution_ns = learner_execution_ns(&schedule->learner, entry->rows);
-    uint64_t end_ns = now_ns + allowance_ns(&schedule->allowance, add_ns(wait_ns, execution_ns));
+    uint64_t takes_ns = add_ns(wait_ns, learner_execution_ns(&schedule->learner, entry->rows));
+    if (!is_in_line(schedule, before))
+        takes_ns = allowance_ns(&schedule->allowance, takes_ns);
+    uint64_t end_ns = add_ns(now_ns, takes_ns);
     if (end_ns <= entry->deadline_ns) {
         if (entry->deadline_ns != CLOCK_NEVER &&
             wait_ns >= (entry->deadline_ns - now_ns) / SHORT_PART)

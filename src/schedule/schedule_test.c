@@ -451,6 +451,21 @@ static void what_would_be_too_late_is_refused_at_once(void **state)
     assert_int_equal(retry_ns, (51 + 1 - 30) * MS + 52 * MS / 4);  /* and a quarter to spare */
 }
 
+/* Where waits are often longer than foreseen, much is allowed for that; not of who is next. */
+static void who_is_next_need_not_allow_for_more(void **state)
+{
+    struct schedule_run run;
+    begin(&plain, 0, 1);
+    know(1);
+    for (int i = 0; i < 100; i++)
+        allowance_learn(&schedule.allowance, 1, 1000);
+    schedule_start(&schedule, &run, 1, 0, now_ns);
+    make()->entry.deadline_ns = now_ns + 2 * MS; /* 0.5 until the slot is free, 1 to run */
+    assert_int_equal(submit(&requests[0]), SCHEDULE_ADMITTED);
+    make()->entry.deadline_ns = now_ns + 3 * MS;
+    assert_int_equal(submit(&requests[1]), SCHEDULE_LATE);
+}
+
 static void waits_may_be_bounded(void **state)
 {
     struct schedule_policy policy = plain;
@@ -599,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup(requests_of_many_rows_are_not_foreseen_to_take_long, set_up),
         cmocka_unit_test_setup(requests_of_many_rows_that_take_long_are, set_up),
         cmocka_unit_test_setup(what_would_be_too_late_is_refused_at_once, set_up),
+        cmocka_unit_test_setup(who_is_next_need_not_allow_for_more, set_up),
         cmocka_unit_test_setup(waits_may_be_bounded, set_up),
         cmocka_unit_test_setup(deadlines_end_waiting, set_up),
         cmocka_unit_test_setup(timeouts_end_waiting_or_make_it_longer, set_up),
