@@ -359,8 +359,7 @@ def test_scratch_folders_of_a_server_that_was_killed_go_with_the_next(server, tm
     [left] = Path("/tmp").glob(f"tensord-*-{killed.pid}")
     (left / "file").write_text("x")
     (left / "link").symlink_to(tmp_path)
-    killed.kill()
-    assert left.exists()
+    killed.kill()  # it leaves them; any server of the machine that starts now may be the next
     server(tmp_path / "models").wait_ready("one")
     until(lambda: not left.exists(), 30, "what was left to go")
     assert list(Path("/tmp").glob(f"tensord-*-{living.pid}")) and (tmp_path / "models").exists()

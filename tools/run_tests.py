@@ -2,13 +2,18 @@
 
 Each step is a function that returns how many tests passed and failed; a step that ran none has
 failed. All steps run, whatever fails. The last line is `N passed, M failed`, over all of them.
+
+A step's output goes to the file that it is given, or to ours: those that mostly wait run beside each other.
 """
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,11 +35,13 @@ SANITIZERS = {
 }
 
 
-def run(*command, **environment):
-    """Runs the command in the tree, its output on ours; True when it exits 0."""
-    print("+ " + " ".join(map(str, command)), flush=True)
+def run(*command, output=None, **environment):
+    """Runs the command in the tree; True when it exits 0."""
+    print("+ " + " ".join(map(str, command)), file=output, flush=True)
     environment = {**os.environ, **SANITIZERS, **environment}
-    return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL).returncode == 0
+    ended = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                           stderr=output and subprocess.STDOUT)
+    return ended.returncode == 0
 
 
 def one(ok):
@@ -48,19 +55,19 @@ def note(name, ok):
     (ROOT / ".deps" / f"pytest-{name}.xml").write_text(f"<testsuites><testsuite>{case}</testsuite></testsuites>")
 
 
-def lint():
+def lint(output=None):
     """The checks of style and structure, and the tests of these tools."""
     everything = "--all" in sys.argv
-    ok = run(sys.executable, "tools/lint.py", *(["--all"] if everything else []))
+    ok = run(sys.executable, "tools/lint.py", *(["--all"] if everything else []), output=output)
     if everything:
         note("lint", ok)
-    return add(one(ok), pytest("tools", "tools"))
+    return add(one(ok), pytest("tools", "tools", output=output))
 
 
-def build(folder):
+def build(folder, output=None):
     """Configures and builds; ./dev's own function, so that both make the same folder."""
     script = '. tools/setup.sh; setup_build "$@"'
-    return run("sh", "-euc", script, "sh", folder, *BUILDS[folder])
+    return run("sh", "-euc", script, "sh", folder, *BUILDS[folder], output=output)
 
 
 def count_meson(log):
@@ -70,13 +77,13 @@ def count_meson(log):
     return passed, len(results) - passed - results.count("SKIP")
 
 
-def unit_tests(folder):
+def unit_tests(folder, output=None):
     """Builds the folder and runs its unit tests and its fuzz seeds."""
-    if not build(folder):
+    if not build(folder, output):
         return 0, 1
     log = ROOT / folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    ok = run("meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "-t", "5")
+    ok = run("meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "-t", "5", output=output)
     passed, failed = count_meson(log) if log.exists() else (0, 0)
     return passed, failed if ok or failed else 1
 
@@ -91,25 +98,25 @@ def count_pytest(report):
     return total - skipped - failed, failed
 
 
-def pytest(name, *arguments, **environment):
+def pytest(name, *arguments, output=None, **environment):
     """Runs pytest; a run that ends badly has failed even when no test did."""
     report = ROOT / ".deps" / f"pytest-{name}.xml"
     report.unlink(missing_ok=True)
     command = ["-m", "pytest", "-q", f"--junitxml={report}"]
-    ok = run(sys.executable, *command, *arguments, **environment)
+    ok = run(sys.executable, *command, *arguments, output=output, **environment)
     passed, failed = count_pytest(report) if report.exists() else (0, 0)
     return passed, failed if ok or failed else 1
 
 
-def wire_tests(folder):
+def wire_tests(folder, output=None):
     """Drives the server of that build through its sockets."""
-    return pytest(folder, "tests", TENSORD_BINARY=str(ROOT / folder / PROGRAM))
+    return pytest(folder, "tests", output=output, TENSORD_BINARY=str(ROOT / folder / PROGRAM))
 
 
-def long_tests():
+def long_tests(output=None):
     """What takes too long for every change: the scripts of tools/long/, each one test."""
     def run_script(script):
-        return one(run("sh", script, PYTEST_ADDOPTS=f"--junitxml={ROOT}/.deps/pytest-long-{script.stem}.xml"))
+        return one(run("sh", script, output=output, PYTEST_ADDOPTS=f"--junitxml={ROOT}/.deps/pytest-long-{script.stem}.xml"))
 
     return add((0, 0), *map(run_script, sorted((ROOT / "tools" / "long").glob("*.sh"))))
 
@@ -119,39 +126,54 @@ def add(*counts):
     return sum(passed for passed, _ in counts), sum(failed for _, failed in counts)
 
 
-STEPS = [
-    ("lint", lint),
-    ("unit tests, gcc", lambda: unit_tests("build")),
-    ("unit tests, address and undefined behaviour", lambda: unit_tests("build-asan")),
-    ("unit tests, threads", lambda: unit_tests("build-tsan")),
-    ("wire tests", lambda: wire_tests("build")),
-    ("wire tests, address and undefined behaviour", lambda: wire_tests("build-asan")),
+# Groups, one after the other, of steps that run beside each other: name and function. Tests through sockets mostly wait.
+GROUPS = [
+    {"lint": lint},
+    {"unit tests, gcc": partial(unit_tests, "build")},
+    {"unit tests, address and undefined behaviour": partial(unit_tests, "build-asan")},
+    {"unit tests, threads": partial(unit_tests, "build-tsan")},
+    {"wire tests": partial(wire_tests, "build"),
+     "wire tests, address and undefined behaviour": partial(wire_tests, "build-asan")},
 ]
 
 # What `--all` adds.
-LONG_STEPS = [
-    ("wire tests, threads", lambda: wire_tests("build-tsan")),
-    ("long tests", long_tests),
+LONG_GROUPS = [
+    {"wire tests, threads": partial(wire_tests, "build-tsan")},
+    {"long tests": long_tests},
 ]
 
 
-def run_step(name, step):
-    """Runs one step, says how it went."""
-    print(f"\n=== {name}", flush=True)
+def run_step(name, step, output=None):
+    """Runs one step; returns how it went as a line, and (passed, failed)."""
+    print(f"\n=== {name}", file=output, flush=True)
     start = time.monotonic()
-    passed, failed = step()
+    passed, failed = step(output)
     if passed + failed == 0:
-        print("no test ran")
+        print("no test ran", file=output)
         failed = 1
     seconds = time.monotonic() - start
     return f"{name:48} {passed:6} passed {failed:4} failed {seconds:7.1f} s", (passed, failed)
 
 
+def run_group(group):
+    """Runs its steps at the same time. The first one's output is seen as it comes, that of the others afterwards."""
+    (name, step), *others = group.items()
+    with ThreadPoolExecutor() as pool:
+        outputs = [tempfile.TemporaryFile("w+") for _ in others]
+        beside = [pool.submit(run_step, *other, output) for other, output in zip(others, outputs)]
+        rows = [run_step(name, step), *(row.result() for row in beside)]
+    for output in outputs:
+        output.seek(0)
+        print(output.read(), flush=True)
+        output.close()
+    return rows
+
+
 def main():
     if set(sys.argv[1:]) - {"--all", "--write"}:
         sys.exit("usage: run_tests.py [--all [--write]]")
-    steps = STEPS + (LONG_STEPS if "--all" in sys.argv else [])
-    rows = [run_step(name, step) for name, step in steps]
+    groups = GROUPS + (LONG_GROUPS if "--all" in sys.argv else [])
+    rows = [row for group in groups for row in run_group(group)]
     print("\n" + "\n".join(row for row, _ in rows))
     passed, failed = add(*(counts for _, counts in rows))
     if "--write" in sys.argv:

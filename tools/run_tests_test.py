@@ -1,6 +1,7 @@
 """The sums of ./dev test are right, and a run without tests is a failure."""
 import json
 import sys
+import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,9 +25,21 @@ def test_pytests_report_is_counted(tmp_path):
 
 
 def test_a_step_that_ran_nothing_has_failed(capsys):
-    _, counts = run_tests.run_step("nothing", lambda: (0, 0))
+    _, counts = run_tests.run_step("nothing", lambda _: (0, 0))
     assert counts == (0, 1)
     assert "no test ran" in capsys.readouterr().out
+
+
+def test_steps_of_a_group_run_beside_each_other_and_all_is_shown(capsys):
+    meet = threading.Barrier(2, timeout=10)
+
+    def step(output):
+        meet.wait()
+        run_tests.run(sys.executable, "-c", "print(6 * 7)", output=output)
+        return 1, 0
+
+    assert [counts for _, counts in run_tests.run_group({"one": step, "two": step})] == [(1, 0), (1, 0)]
+    assert "=== two\n+ " in (shown := capsys.readouterr().out) and shown.endswith("\n42\n\n")
 
 
 def test_a_folder_without_tests_has_failed(tmp_path, monkeypatch):
