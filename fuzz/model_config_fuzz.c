@@ -1,6 +1,7 @@
 /* A model's config, as text (first byte 'y': YAML, else protobuf's text format), to what the server
  * makes of it: what is accepted is sound, what is not is said why. */
 #include "repository/model_config.h"
+#include "repository/model_engine.h"
 #include "repository/model_queue.h"
 #include "repository/model_rollout.h"
 #include "repository/model_sequences.h"
@@ -158,7 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(config.max_batch_size >= -1 && config.device.size);
         check_tensors(config.inputs, config.input_count);
         check_tensors(config.outputs, config.output_count);
-        assert(!config.engine.size == !model_config_backend(config.engine).size);
+        assert(!config.engine.size == !model_engine_backend(config.engine).size);
         check_warm_ups(&config.warm_ups);
         check_shaping(&config.shaping);
         if (config.sequences)

@@ -7,14 +7,12 @@
 #include "base/tensor.h"
 #include "codec/protobuf_json.h"
 #include "repository/model_config.h"
+#include "repository/model_engine.h"
 #include "repository/model_sequences.h"
 
 #include <limits.h>
 
 enum { /* numbers of fields */
-       ENSEMBLE = 15,
-       DYNAMIC_BATCHING = 11,
-       SEQUENCE_BATCHING = 13,
        DIRECT = 3,
        OLDEST = 4,
        POLICY_ALL = 2
@@ -103,7 +101,7 @@ static bool complete_instances(struct completer *completer)
 {
     struct inference_model_config *config = completer->config;
     struct span model = completer->version->model->name;
-    if (config->which_scheduling_choice == ENSEMBLE)
+    if (config->which_scheduling_choice == MODEL_SCHEDULING_ENSEMBLE)
         return true; /* its steps' models have them */
     if (config->instance_group.count == 0) {
         struct inference_model_instance_group *group =
@@ -148,7 +146,7 @@ static bool complete_sequences(struct completer *completer)
 {
     struct inference_model_config *config = completer->config;
     struct inference_model_sequence_batching *sequences = config->sequence_batching;
-    if (config->which_scheduling_choice != SEQUENCE_BATCHING)
+    if (config->which_scheduling_choice != MODEL_SCHEDULING_SEQUENCE_BATCHING)
         return true;
     complete_states(completer, sequences);
     if (!sequences->max_sequence_idle_microseconds)
@@ -177,7 +175,7 @@ static bool complete_scheduling(struct completer *completer)
     if (config->which_scheduling_choice == 0 && completer->schema->joins) {
         config->dynamic_batching =
             arena_calloc(completer->arena, 1, sizeof *config->dynamic_batching);
-        config->which_scheduling_choice = DYNAMIC_BATCHING;
+        config->which_scheduling_choice = MODEL_SCHEDULING_DYNAMIC_BATCHING;
         if (!config->dynamic_batching)
             return false;
     }
@@ -214,8 +212,8 @@ static bool complete(struct completer *completer)
     config->name = completer->version->model->name;
     if (!config->platform.size)
         config->platform = schema->platform;
-    if (!config->backend.size && config->which_scheduling_choice != ENSEMBLE)
-        config->backend = model_config_backend(schema->engine);
+    if (!config->backend.size && config->which_scheduling_choice != MODEL_SCHEDULING_ENSEMBLE)
+        config->backend = model_engine_backend(schema->engine);
     return complete_scheduling(completer) && complete_sequences(completer) &&
            complete_inputs(completer) && complete_outputs(completer) &&
            complete_instances(completer) && complete_version_policy(completer);

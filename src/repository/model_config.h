@@ -12,6 +12,14 @@ enum model_config_format {
     MODEL_CONFIG_YAML,  /* model.yaml: the same fields */
 };
 
+/* which_scheduling_choice of the message ModelConfig: numbers of its fields. */
+enum {
+    MODEL_SCHEDULING_NONE = 0,
+    MODEL_SCHEDULING_DYNAMIC_BATCHING = 11,
+    MODEL_SCHEDULING_SEQUENCE_BATCHING = 13,
+    MODEL_SCHEDULING_ENSEMBLE = 15,
+};
+
 /* Names of config files, in the order in which they are looked for; ends with NULL. */
 extern const char *const model_config_names[];
 
@@ -30,12 +38,5 @@ bool model_config_load(const char *folder, struct arena *arena,
  * this version does not do (UNIMPLEMENTED). */
 bool model_config_read(enum model_config_format format, struct span text, struct arena *arena,
                        struct model_config *ret_config, struct error *ret_error);
-
-/* The datatype that a config's data_type is; TENSORD_INVALID: none. */
-enum tensord_datatype model_config_datatype(int32_t data_type);
-
-/* What Triton calls the engine of that name: "onnxruntime" for "onnx"; others have the same name.
- */
-struct span model_config_backend(struct span engine);
 
 #endif

@@ -1,7 +1,7 @@
 /* From the section `sequence_batching` to what is to be done; see model_sequences.h. */
 #include "repository/model_sequences.h"
 
-#include "repository/model_config.h"
+#include "repository/model_datatype.h"
 #include "schedule/sequences.h"
 
 #include <limits.h>
@@ -57,7 +57,7 @@ static bool read_control(const struct inference_model_sequence_batching_control_
                            input->name);
     }
     if (control.kind == CONTROL_ID) {
-        control.datatype = model_config_datatype(from->data_type);
+        control.datatype = model_datatype(from->data_type);
         if (!is_id(control.datatype))
             return invalid(error,
                            "CONTROL_SEQUENCE_CORRID has a data_type of TYPE_UINT64, TYPE_INT64, "
@@ -97,7 +97,7 @@ static bool is_file_name(struct span file)
 static bool read_initial(const struct inference_model_sequence_batching_initial_state *from,
                          struct model_state *state, struct error *error)
 {
-    enum tensord_datatype datatype = model_config_datatype(from->data_type);
+    enum tensord_datatype datatype = model_datatype(from->data_type);
     if (!read_dims(from->dims.items, from->dims.count, 1, &state->initial_shape))
         return invalid(error, "'initial_state' has dims of 1 or above for", state->input);
     if (datatype != TENSORD_INVALID && state->datatype != TENSORD_INVALID &&
@@ -128,7 +128,7 @@ static bool read_state(const struct inference_model_sequence_batching_state *fro
     struct model_state *state = &sequences->states[sequences->state_count];
     *state = (struct model_state){.input = from->input_name,
                                   .output = from->output_name,
-                                  .datatype = model_config_datatype(from->data_type),
+                                  .datatype = model_datatype(from->data_type),
                                   .shaped = from->dims.count > 0};
     if (!state->input.size || !state->output.size)
         return invalid(error, "each 'state' has an 'input_name' and an 'output_name':",

@@ -1,7 +1,7 @@
 /* Tensors that a model has otherwise than clients; see model_shaping.h. */
 #include "repository/model_shaping.h"
 
-#include "repository/model_config.h"
+#include "repository/model_datatype.h"
 
 enum { SHAPE_BYTES = 128 };
 
@@ -147,7 +147,7 @@ static bool read_batch_input(const struct reading *reading,
                              const struct inference_batch_input *from)
 {
     struct batch_input input = {.kind = (enum batch_input_kind)from->kind,
-                                .datatype = model_config_datatype(from->data_type)};
+                                .datatype = model_datatype(from->data_type)};
     if (from->kind < 0 || from->kind >= BATCH_INPUT_KIND_COUNT)
         return error_set(reading->error, ERROR_INVALID_ARGUMENT,
                          "a 'batch_input' has an unknown 'kind'");

@@ -1,7 +1,7 @@
 /* The section `model_warmup`; see model_warm_up.h. */
 #include "repository/model_warm_up.h"
 
-#include "repository/model_config.h"
+#include "repository/model_datatype.h"
 
 #include <limits.h>
 
@@ -47,7 +47,7 @@ static bool read_data(const struct inference_model_warmup_input *from, struct wa
 static bool read_input(const struct inference_model_warmup_input *from, struct warm_up_input *input,
                        const struct place *place)
 {
-    input->datatype = model_config_datatype(from->data_type);
+    input->datatype = model_datatype(from->data_type);
     if (input->datatype == TENSORD_INVALID)
         return invalid(place, "'data_type' is missing");
     if (from->dims.count >= TENSOR_MAX_DIMS)
