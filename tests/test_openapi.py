@@ -101,6 +101,28 @@ def test_a_models_document_knows_its_tensors(served):
     assert document(served, "optional")["components"]["schemas"]["GenerateRequest"]["required"] == ["X"]
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_answers_are_of_the_types_that_the_document_names(served, binary):
+    for _, path, one in operations(document(served, "types")):
+        example = one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        if example is None or one["operationId"].startswith("explain"):
+            continue
+        status, headers, _ = served.fetch(path, {**example, "parameters": {"binary_data_output": binary}}, method="POST")
+        assert status == 200 and headers["Content-Type"].split(";")[0] in one["responses"]["200"]["content"], path
+
+
+def test_truths_may_be_numbers_as_the_document_says(served):
+    schemas = document(served, "types")["components"]["schemas"]
+    values, alone = schemas["GenerateRequest"]["properties"]["in_BOOL"]["anyOf"]
+    assert alone == values["items"] == {"type": ["boolean", "integer"], "minimum": 0, "maximum": 1}
+    assert schemas["GenerateResponse"]["allOf"][0]["properties"]["out_BOOL"]["anyOf"][1] == {"type": "boolean"}
+    example = document(served, "types")["paths"]["/v2/models/types/generate"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    for given in 0, [1], True:
+        status, _, body = served.fetch("/v2/models/types/generate", {**example, "in_BOOL": given})
+        assert status == 200 and json.loads(body)["out_BOOL"] is (given != 0)
+    assert served.fetch("/v2/models/types/generate", {**example, "in_BOOL": 2})[0] == 400
+
+
 def test_a_long_example_is_left_out(served):
     made = document(served, "large")
     for _, _, one in operations(made):

@@ -181,8 +181,11 @@ static void put_response(struct buf *out, const struct operation *operation)
         put_reference(out, operation->response);
         openapi_say(out, "}");
         if (operation->binary) {
-            openapi_say(out, ",'application/octet-stream':");
-            put_reference(out, "Binary");
+            openapi_say(out, ",");
+            openapi_string(out, span_of(operation->binary_type ? operation->binary_type
+                                                               : "application/octet-stream"));
+            openapi_say(out, ":");
+            put_reference(out, operation->binary);
             openapi_say(out, "}");
         }
         openapi_say(out, "}");

@@ -20,8 +20,9 @@ struct operation {
     const char *parameters;    /* JSON: those that are not in the path, with commas between */
     const char *status;        /* of success, "201"; NULL: "200" */
     const char *also;          /* another one, with the same answer */
+    const char *binary;        /* tensors may go as bytes, both ways: the answer's schema then */
+    const char *binary_type;   /* its media type; NULL: "application/octet-stream" */
     bool optional_body;
-    bool binary;    /* tensors may go as bytes, both ways */
     bool of_server; /* the handler has routes without a model, too; those of one add OfModel,
                        of a region of shared memory OfRegion */
 };

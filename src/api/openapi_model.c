@@ -3,10 +3,13 @@
 
 #include "base/tensor.h"
 
+/* Which way values go. A few are read that are never written. */
+enum way { WAY_IN, WAY_OUT };
+
 /* ---- values ---- */
 
 /* The bounds of floats are those from which on they would round to infinity. */
-static const char *element_schema(enum tensord_datatype datatype)
+static const char *element_schema(enum tensord_datatype datatype, enum way way)
 {
     static const char *const schemas[TENSORD_DATATYPE_COUNT] = {
         [TENSORD_INVALID] = "{}",
@@ -28,11 +31,13 @@ static const char *element_schema(enum tensord_datatype datatype)
                           "'maximum':3.3961775292304957e38}"),
         [TENSORD_BYTES] = "{'type':'string'}",
     };
+    if (datatype == TENSORD_BOOL && way == WAY_IN)
+        return "{'type':['boolean','integer'],'minimum':0,'maximum':1}";
     return schemas[datatype];
 }
 
 /* Arrays nested as the dimensions from d on say; one element behind the last. */
-static void put_nested(struct buf *out, const struct tensor_info *info, uint32_t d)
+static void put_nested(struct buf *out, const struct tensor_info *info, uint32_t d, enum way way)
 {
     for (uint32_t i = d; i < info->shape.ndim; i++) {
         int64_t dim = info->shape.dims[i];
@@ -41,16 +46,16 @@ static void put_nested(struct buf *out, const struct tensor_info *info, uint32_t
             buf_printf(out, "\"minItems\":%lld,\"maxItems\":%lld,", (long long)dim, (long long)dim);
         openapi_say(out, "'items':");
     }
-    openapi_say(out, element_schema(info->datatype));
+    openapi_say(out, element_schema(info->datatype, way));
     for (uint32_t i = d; i < info->shape.ndim; i++)
         openapi_say(out, "}");
 }
 
 /* Any array of its elements. */
-static void put_flat(struct buf *out, const struct tensor_info *info)
+static void put_flat(struct buf *out, const struct tensor_info *info, enum way way)
 {
     openapi_say(out, "{'type':'array','items':");
-    openapi_say(out, element_schema(info->datatype));
+    openapi_say(out, element_schema(info->datatype, way));
     openapi_say(out, "}");
 }
 
@@ -65,32 +70,32 @@ static bool may_be_one(const struct tensor_info *info)
 }
 
 /* A whole tensor: nested as its shape says; flat; and if it may be, one element alone. */
-static void put_value(struct buf *out, const struct tensor_info *info, bool or_alone)
+static void put_value(struct buf *out, const struct tensor_info *info, enum way way, bool or_alone)
 {
     if (info->any_rank) {
         openapi_say(out, "{}");
         return;
     }
     openapi_say(out, "{'anyOf':[");
-    put_nested(out, info, 0);
+    put_nested(out, info, 0, way);
     if (info->shape.ndim != 1) {
         openapi_say(out, ",");
-        put_flat(out, info);
+        put_flat(out, info, way);
     }
     if (or_alone && may_be_one(info)) {
         openapi_say(out, ",");
-        openapi_say(out, element_schema(info->datatype));
+        openapi_say(out, element_schema(info->datatype, way));
     }
     openapi_say(out, "]}");
 }
 
 /* What stands for a tensor in one of its rows. */
-static void put_row_value(struct buf *out, const struct tensor_info *info)
+static void put_row_value(struct buf *out, const struct tensor_info *info, enum way way)
 {
     if (info->any_rank)
         openapi_say(out, "{}");
     else
-        put_nested(out, info, info->shape.ndim ? 1 : 0);
+        put_nested(out, info, info->shape.ndim ? 1 : 0, way);
 }
 
 static void put_shape(struct buf *out, const struct tensor_info *info)
@@ -113,7 +118,7 @@ static void put_shape(struct buf *out, const struct tensor_info *info)
 
 /* ---- infer ---- */
 
-static void put_tensor(struct buf *out, const struct tensor_info *info, bool is_output)
+static void put_tensor(struct buf *out, const struct tensor_info *info, enum way way)
 {
     openapi_say(out, "{'type':'object','required':['name','datatype','shape','data'],"
                      "'properties':{'name':{'const':");
@@ -123,23 +128,23 @@ static void put_tensor(struct buf *out, const struct tensor_info *info, bool is_
     openapi_say(out, "},'shape':");
     put_shape(out, info);
     openapi_say(out, ",'data':");
-    if (is_output)
-        put_flat(out, info);
+    if (way == WAY_OUT)
+        put_flat(out, info, way);
     else
-        put_value(out, info, false);
+        put_value(out, info, way, false);
     openapi_say(out, "}}");
 }
 
 /* "items", of which each is one of the tensors. */
 static void put_tensors(struct buf *out, const struct tensor_info *infos, size_t count,
-                        bool are_outputs)
+                        enum way way)
 {
     openapi_say(out, "'items':{'anyOf':[");
     for (size_t i = 0; i < count; i++) {
         openapi_say(out, i ? "," : "");
-        put_tensor(out, &infos[i], are_outputs);
+        put_tensor(out, &infos[i], way);
     }
-    if (are_outputs)
+    if (way == WAY_OUT)
         openapi_say(out, count ? ",{'$ref':'#/components/schemas/Classes'}" : "{}");
     else
         openapi_say(out, count ? "" : "false");
@@ -156,7 +161,7 @@ static void put_infer_request(struct buf *out, const struct schema *schema)
                      "'parameters':{'$ref':'#/components/schemas/InferParameters'},"
                      "'inputs':{'type':'array',");
     buf_printf(out, "\"minItems\":%zu,\"maxItems\":%zu,", required, schema->input_count);
-    put_tensors(out, schema->inputs, schema->input_count, false);
+    put_tensors(out, schema->inputs, schema->input_count, WAY_IN);
     openapi_say(
         out, "},'outputs':{'type':['array','null'],'description':'Those that are wanted; without "
              "it, all.','items':{'type':'object','required':['name'],'properties':{"
@@ -182,7 +187,7 @@ static void put_infer_response(struct buf *out, struct span name, const struct s
                      "'properties':{'id':{'type':'string'},");
     put_model_name(out, name);
     openapi_say(out, ",'outputs':{'type':'array',");
-    put_tensors(out, schema->outputs, schema->output_count, true);
+    put_tensors(out, schema->outputs, schema->output_count, WAY_OUT);
     openapi_say(out, "}}},");
 }
 
@@ -191,7 +196,7 @@ static void put_infer_response(struct buf *out, struct span name, const struct s
 enum value_kind { VALUE_ALONE, VALUE_ROW };
 
 /* An object of the tensors by their names; optional inputs may be left out. */
-static void put_object(struct buf *out, const struct tensor_info *infos, size_t count,
+static void put_object(struct buf *out, const struct tensor_info *infos, size_t count, enum way way,
                        enum value_kind kind)
 {
     bool any = false;
@@ -209,9 +214,9 @@ static void put_object(struct buf *out, const struct tensor_info *infos, size_t 
         openapi_string(out, infos[i].name);
         openapi_say(out, ":");
         if (kind == VALUE_ROW)
-            put_row_value(out, &infos[i]);
+            put_row_value(out, &infos[i], way);
         else
-            put_value(out, &infos[i], true);
+            put_value(out, &infos[i], way, true);
     }
     openapi_say(out, "}}");
 }
@@ -219,9 +224,9 @@ static void put_object(struct buf *out, const struct tensor_info *infos, size_t 
 static void put_generate(struct buf *out, struct span name, const struct schema *schema)
 {
     openapi_say(out, "'GenerateRequest':");
-    put_object(out, schema->inputs, schema->input_count, VALUE_ALONE);
+    put_object(out, schema->inputs, schema->input_count, WAY_IN, VALUE_ALONE);
     openapi_say(out, ",'GenerateResponse':{'allOf':[");
-    put_object(out, schema->outputs, schema->output_count, VALUE_ALONE);
+    put_object(out, schema->outputs, schema->output_count, WAY_OUT, VALUE_ALONE);
     openapi_say(out, "],'required':['model_name','model_version'],'properties':{");
     put_model_name(out, name);
     openapi_say(out, "}},");
@@ -247,20 +252,20 @@ static void put_predict(struct buf *out, const struct schema *schema)
                      "{'required':['inputs']}],'properties':{"
                      "'parameters':{'$ref':'#/components/schemas/Parameters'},"
                      "'instances':{'type':'array','minItems':1,'items':{'anyOf':[");
-    put_object(out, schema->inputs, schema->input_count, VALUE_ROW);
+    put_object(out, schema->inputs, schema->input_count, WAY_IN, VALUE_ROW);
     if (count_required(schema, &only) == 1) {
         openapi_say(out, ",");
-        put_row_value(out, only);
+        put_row_value(out, only, WAY_IN);
     }
     openapi_say(out, "]}},'inputs':{'description':'The inputs as wholes, answered by outputs; or "
                      "the same as instances.'}}},"
                      "'PredictResponse':{'type':'object','anyOf':[{'required':['predictions']},"
                      "{'required':['outputs']}],'properties':{'predictions':");
     if (schema->output_count == 1) {
-        put_value(out, &schema->outputs[0], false);
+        put_value(out, &schema->outputs[0], WAY_OUT, false);
     } else {
         openapi_say(out, "{'type':'array','items':");
-        put_object(out, schema->outputs, schema->output_count, VALUE_ROW);
+        put_object(out, schema->outputs, schema->output_count, WAY_OUT, VALUE_ROW);
         openapi_say(out, "}");
     }
     openapi_say(out, "}}");
