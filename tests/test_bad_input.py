@@ -110,6 +110,20 @@ def test_a_million_chunks_of_one_byte_are_too_many(served):
         assert conn.response().status in (400, 413)
 
 
+@pytest.mark.parametrize("spare", [1, 0])
+def test_a_body_may_have_65536_chunks_the_last_one_included(served, spare):
+    """Spaces around JSON; the chunk that ends the body is one of them."""
+    body = json.dumps({"inputs": [tensor()]}).encode()
+    chunks = b"%x\r\n%s\r\n" % (len(body), body) + b"1\r\n \r\n" * (65535 - 1 - spare)
+    with Connection(served.address) as conn:
+        conn.send(head(POST, "Host: localhost", "Transfer-Encoding: chunked") + chunks + b"1\r\n \r\n0\r\n\r\n")
+        answer = conn.response()
+    if spare:
+        assert answer.status == 200
+    else:
+        assert answer.status in (400, 413) and b"more than 65536 chunks" in answer.body
+
+
 @pytest.mark.parametrize("data", [b"", b"GET /v2 HT", head(POST, "Host: localhost", "Content-Length: 100") + b"abc"],
                          ids=["nothing", "half a head", "half a body"])
 def test_slow_clients_are_cut(served, data):

@@ -394,6 +394,18 @@ def test_grpcurl_lists_and_describes(served):
     assert "inference.GRPCInferenceService.ModelInfer" in methods.split()
     status, described = grpcurl(served, served.netloc, "describe", "inference.ModelInferRequest")
     assert status == 0 and "repeated bytes raw_input_contents = 7;" in described
+    status, described = grpcurl(served, served.netloc, "describe", "inference.ModelMetadataResponse")
+    assert status == 0 and "map<string, string> properties = 6;" in described
+
+
+def test_metadata_has_nothing_that_tritons_clients_do_not_know(served):
+    """The field `properties`, which the Open Inference Protocol alone has, is left out."""
+    with grpc.insecure_channel(served.netloc) as channel:
+        answer = channel.unary_unary("/inference.GRPCInferenceService/ModelMetadata")(
+            service_pb2.ModelMetadataRequest(name="identity").SerializeToString(), timeout=30)
+    known = service_pb2.ModelMetadataResponse.FromString(answer)
+    known.DiscardUnknownFields()
+    assert known.platform and known.ByteSize() == len(answer)
 
 
 @pytest.mark.parametrize("count", [1, 100_000], ids=["small", "large"])

@@ -354,6 +354,12 @@ def test_there_is_no_cuda_memory(triton):
     client.unregister_cuda_shared_memory()
 
 
+def test_a_raw_handle_over_rest_is_refused_alike(served):
+    body = {"raw_handle": {"b64": "aGFuZGxl"}, "device_id": 0, "byte_size": 64}
+    status, _, answer = served.fetch("/v2/cudasharedmemory/region/x/register", body)
+    assert (status, json.loads(answer)) == (400, {"error": "failed to register CUDA shared memory region: 'x', GPUs not supported"})
+
+
 # ---- what is not allowed ----
 
 

@@ -463,7 +463,8 @@ def test_a_server_that_stops_ends_idle_streams(server, tmp_path):
         served.stop()
         assert time.monotonic() - start < 10
         error = stream.next()
-        assert error.status() == "StatusCode.UNAVAILABLE" and "shutting down" in error.message()
+        assert error.status() == "StatusCode.UNAVAILABLE"
+        assert error.message() == "GRPC server is shutting down and has stopped accepting new requests."
 
 
 def test_each_request_of_a_stream_counts_for_its_token(server, tmp_path):
@@ -529,6 +530,10 @@ def test_statistics_tell_the_answers_apart(server, tmp_path):
     with grpcclient.InferenceServerClient(served.netloc) as client:
         [same] = client.get_inference_statistics("count").model_stats
     assert same.response_stats["0"].success.count == 2 and same.response_stats["2"].empty_response.count == 1
+    shown = served.fetch("/metrics")[2].decode()
+    family, labels = "nv_inference_first_response_histogram_ms", 'model="count",version="1"'
+    assert f"# TYPE {family} histogram\n" in shown and f"\n{family}_count{{{labels}}} 2\n" in shown
+    assert f'\n{family}_bucket{{{labels},le="100.0"}} ' in shown and f'\n{family}_bucket{{{labels},le="+Inf"}} 2\n' in shown
 
 
 def test_the_log_has_a_line_for_each_stream(server, tmp_path):

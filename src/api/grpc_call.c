@@ -81,6 +81,12 @@ bool grpc_call_deadline(const struct api_call *call, uint64_t *ret_deadline_ns,
                          ret_error);
 }
 
+bool grpc_call_leaves(struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_UNAVAILABLE,
+                     "GRPC server is shutting down and has stopped accepting new requests.");
+}
+
 /* ---- messages ---- */
 
 static void serve(struct api_call *call)

@@ -45,6 +45,10 @@ void grpc_call_fail(struct api_call *call, const struct error *error);
 bool grpc_call_deadline(const struct api_call *call, uint64_t *ret_deadline_ns,
                         struct error *ret_error);
 
+/* Fills the error of an inference that comes while the server stops, as Triton's clients know it.
+ * Returns false. */
+bool grpc_call_leaves(struct error *ret_error);
+
 /* Whether Check and Watch know the service: "", the server as a whole, and the one of inference. */
 bool grpc_health_knows(struct span service); /* grpc_health.c */
 

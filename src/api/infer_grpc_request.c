@@ -255,6 +255,8 @@ bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call
     struct inference_model_infer_request *message = &request->message;
     if (!pb_decode(&inference_model_infer_request_pb, bytes, arena, message, ret_error))
         return false;
+    if (call->api->serving->draining)
+        return grpc_call_leaves(ret_error);
     call->model = message->model_name;
     call->version = message->model_version.size ? message->model_version : (struct span){NULL, 0};
     bool bound = call_inference(call, inference, find_parameter(message, call_sticky(call), arena),

@@ -77,8 +77,7 @@ void grpc_stream_flush(struct grpc_stream *stream)
         grpc_stream_end(stream, NULL);
     } else if (stream->leaving) {
         struct error error UNSET;
-        error_set(&error, ERROR_UNAVAILABLE,
-                  "GRPC server is shutting down and has stopped accepting new requests.");
+        grpc_call_leaves(&error);
         grpc_stream_end(stream, &error);
     }
 }

@@ -88,7 +88,7 @@ static const struct {
     {"model", "{'type':'string','minLength':1}"},
     {"version", "{'type':'integer','minimum':1,'maximum':9223372036854775807}"},
     {"sha256", "{'$ref':'#/components/schemas/Digest'}"},
-    {"region", "{'type':'string','minLength':1,'maxLength':255}"},
+    {"region", "{'type':'string','minLength':1,'description':'Of 255 bytes at most.'}"},
     {"path", "{'type':'string'}"},
 };
 

@@ -69,7 +69,8 @@ static bool may_be_one(const struct tensor_info *info)
     return info->shape.ndim > 0;
 }
 
-/* A whole tensor: nested as its shape says; flat; and if it may be, one element alone. */
+/* A whole tensor: nested as its shape says; flat; and if it may be, one element alone, or nothing
+ * said of an optional input. */
 static void put_value(struct buf *out, const struct tensor_info *info, enum way way, bool or_alone)
 {
     if (info->any_rank) {
@@ -86,6 +87,8 @@ static void put_value(struct buf *out, const struct tensor_info *info, enum way 
         openapi_say(out, ",");
         openapi_say(out, element_schema(info->datatype, way));
     }
+    if (or_alone && way == WAY_IN && info->optional)
+        openapi_say(out, ",{'type':'null'}");
     openapi_say(out, "]}");
 }
 

@@ -23,7 +23,7 @@ def served(tmp_path_factory):
                  output=[tensor_config(f"out_{name}", name) for name in DATATYPES])
     for name, made in {"add": models.add(), "optional": models.optional(), "dynamic": models.dynamic()}.items():
         settle(models.save(made, folder / f"{name}.onnx"))
-    one = Server(folder, state=tmp_path_factory.mktemp("state"))
+    one = Server(folder, "--allow-client-shm", "infer", state=tmp_path_factory.mktemp("state"))
     for path in folder.iterdir():
         one.wait_ready(path.stem)
     yield one
