@@ -1,0 +1,37 @@
+/* The executions that are with a worker, and which of them wait for what will not come. Pure. */
+#ifndef TENSORD_SERVING_EXECUTIONS_H
+#define TENSORD_SERVING_EXECUTIONS_H
+
+#include "schedule/schedule.h"
+
+enum { EXECUTIONS_MAX = 256 }; /* with a worker at once */
+
+struct execution {
+    uint64_t id;
+    struct schedule_run run;
+    uint64_t stuck_round; /* of deadlock.h, the last in which it was found stuck */
+};
+
+/* Zeroed at first. */
+struct executions {
+    struct execution items[EXECUTIONS_MAX]; /* oldest first */
+    size_t count;
+    uint64_t next_id;
+};
+
+/* Adds one, whose id is next_id; there is room. It stays where it is until one is removed. */
+struct execution *executions_add(struct executions *executions);
+
+/* NULL: there is none of that id. */
+struct execution *executions_find(struct executions *executions, uint64_t id);
+
+void executions_remove(struct executions *executions, struct execution *execution);
+
+/* How many were found stuck in that round. */
+size_t executions_stuck(const struct executions *executions, uint64_t round);
+
+/* Whether that one was, or waits in the worker because all slots are taken by those that were. */
+bool executions_is_stuck(const struct executions *executions, uint64_t id, uint64_t round,
+                         uint64_t slots);
+
+#endif

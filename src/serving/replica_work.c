@@ -1,0 +1,200 @@
+/* What a worker is given to do: executions, as many as it can take, and seats of sequences; see
+ * replica.h. */
+#include "base/unset.h"
+#include "serving/batch.h"
+#include "serving/calls.h"
+#include "serving/filler.h"
+#include "serving/inference_internal.h"
+#include "serving/measure.h"
+#include "serving/pipeline_request.h"
+#include "serving/replica_internal.h"
+#include "serving/stateful.h"
+
+#include <assert.h>
+
+/* ---- how much it can take ---- */
+
+static uint64_t slots_of(const struct replica *replica)
+{
+    uint64_t slots = replica->generation->schema->concurrency;
+    return slots < EXECUTIONS_MAX ? slots : EXECUTIONS_MAX;
+}
+
+uint64_t replica_room(const struct replica *replica)
+{
+    const struct schema *schema = replica->generation->schema;
+    uint64_t count = replica->executions.count;
+    if (!replica->loaded || replica->stopping || replica->probe)
+        return 0;
+    uint64_t slots = slots_of(replica);
+    if (count < slots)
+        return slots - count;
+    if (replica->pipeline)
+        return 0;
+    return count < EXECUTIONS_MAX && count * replica->compute_ns < REPLICA_AHEAD_NS &&
+           !schema->joins;
+}
+
+size_t replica_executions(const struct replica *replica)
+{
+    return replica->executions.count;
+}
+
+bool replica_requests(const struct replica *replica)
+{
+    return replica->executions.count > 0 ||
+           (!replica->pipeline && channel_request_count(replica->channel) > 0);
+}
+
+/* ---- executions ---- */
+
+size_t replica_fitting(struct inference *const *batch, size_t count)
+{
+    struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
+    assert(count <= BATCH_MAX_REQUESTS);
+    for (size_t i = 0; i < count; i++)
+        requests[i] = &batch[i]->request;
+    return channel_fitting(requests, count);
+}
+
+static bool send_requests(struct replica *replica, struct inference *const *batch, size_t count)
+{
+    struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
+    for (size_t i = 0; i < count; i++)
+        requests[i] = &batch[i]->request;
+    return channel_execute(replica->channel, replica->executions.next_id, requests, count);
+}
+
+/* A pipeline's requests run alone: its steps are where they are joined. */
+static bool begin_steps(struct replica *replica, struct inference *const *batch, size_t count)
+{
+    assert(count == 1);
+    return pipeline_request_begin(replica->pipeline, batch[0], replica->executions.next_id);
+}
+
+bool replica_execute(struct replica *replica, struct inference *const *batch, size_t count,
+                     uint64_t rows)
+{
+    struct generation *generation = replica->generation;
+    assert(count > 0 && count <= BATCH_MAX_REQUESTS);
+    if (!(replica->pipeline ? begin_steps(replica, batch, count)
+                            : send_requests(replica, batch, count)))
+        return false;
+    struct inference *requests[BATCH_MAX_REQUESTS] UNSET; /* without rows that have none */
+    size_t request_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        batch[i]->state = INFERENCE_RUNNING;
+        batch[i]->replica = replica;
+        batch[i]->execution = replica->executions.next_id;
+        if (batch[i]->turn.sequence)
+            sequences_run(&batch[i]->turn);
+        if (!batch[i]->fills)
+            requests[request_count++] = batch[i];
+    }
+    measure_execute(requests, request_count);
+    struct execution *started = executions_add(&replica->executions);
+    schedule_start(&generation->schedule, &started->run, request_count, rows,
+                   generation->dispatched_ns);
+    generation_take_resources(generation);
+    return true;
+}
+
+void replica_end_execution(struct replica *replica, struct execution *execution, bool failed)
+{
+    schedule_end(&replica->generation->schedule, &execution->run, failed, clock_now_ns());
+    generation_return_resources(replica->generation);
+    executions_remove(&replica->executions, execution);
+}
+
+void replica_end_executions(struct replica *replica)
+{
+    struct executions *executions = &replica->executions;
+    while (executions->count)
+        replica_end_execution(replica, &executions->items[executions->count - 1], true);
+}
+
+/* INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow. */
+static void fail_request(const struct replica *replica, struct inference *inference,
+                         const char *reason)
+{
+    struct channel_response response = {.final = true};
+    if (replica->seated)
+        stateful_broken_off(inference, reason, &response.error);
+    else
+        error_set(&response.error, ERROR_INTERRUPTED,
+                  "the worker of model '%.*s' ended (%s); the request may be sent again",
+                  SPAN_ARGS(replica->generation->spec.name), reason);
+    inference_answer(inference, &response);
+}
+
+void replica_fail_requests(struct replica *replica, const char *reason)
+{
+    struct channel_request *request;
+    size_t position = 0;
+    while ((request = channel_next_request(replica->channel, &position))) {
+        struct inference *inference = list_entry(request, struct inference, request);
+        request->channel = NULL;
+        if (inference->fills)
+            filler_free(inference);
+        else if (!replica->replaced || !generation_repeat(replica->generation, inference))
+            fail_request(replica, inference, reason);
+    }
+}
+
+void replica_cancel(struct replica *replica, struct inference *inference)
+{
+    if (replica->pipeline) {
+        pipeline_request_fail(inference->steps,
+                              &(struct error){.code = ERROR_CANCELLED, .message = "cancelled"});
+        return;
+    }
+    channel_cancel(replica->channel, &inference->request);
+    calls_cancel(&replica->calls, inference);
+}
+
+/* ---- what waits for ever ---- */
+
+void replica_note_stuck(struct replica *replica, uint64_t execution, uint64_t round)
+{
+    struct execution *stuck = executions_find(&replica->executions, execution);
+    if (stuck)
+        stuck->stuck_round = round;
+}
+
+static bool is_about_to_end(const struct replica *replica)
+{
+    return replica->stopping || replica->failure.code != ERROR_OK;
+}
+
+size_t replica_stuck_executions(const struct replica *replica, uint64_t round)
+{
+    return is_about_to_end(replica) ? 0 : executions_stuck(&replica->executions, round);
+}
+
+bool replica_execution_is_stuck(const struct replica *replica, uint64_t execution, uint64_t round)
+{
+    return !is_about_to_end(replica) &&
+           executions_is_stuck(&replica->executions, execution, round, slots_of(replica));
+}
+
+/* ---- sequences ---- */
+
+void replica_seat(struct replica *replica, bool closed)
+{
+    bool serves = replica->loaded && !replica->probe && !replica->stopping;
+    replica->seat.closed = closed || !serves;
+    if (replica->seated || !serves)
+        return;
+    replica->seated = true;
+    stateful_add_worker(replica->generation->stateful, &replica->seat);
+}
+
+struct replica *replica_with_seat(struct sequence_worker *seat)
+{
+    return list_entry(seat, struct replica, seat);
+}
+
+bool replica_has_sequences(const struct replica *replica)
+{
+    return replica->seat.used > 0;
+}
