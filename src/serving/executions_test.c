@@ -1,3 +1,4 @@
+/* Executions that are with a worker, and those that are stuck. */
 #include "serving/executions.h"
 
 #include <setjmp.h>
