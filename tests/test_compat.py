@@ -111,7 +111,11 @@ def test_flags_that_make_no_difference_are_accepted():
         (["--allow-client-shm=maybe"], "--allow-client-shm wants true or false, not 'maybe'"),
         (["--grpc-use-ssl=true"], f"--grpc-use-ssl=true: {NO_TLS}"),
         (["--grpc-server-cert=x"], f"--grpc-server-cert: {NO_TLS}"),
-        (["--http-restricted-api=model-repository:k=v"], "--http-restricted-api: restricted APIs are not supported"),
+        (["--http-restricted-api=model-repository:k=v"], 
+         "--http-restricted-api: tokens say who may call what: tensord token create --scope, --anonymous for those without; see docs/security.md"),
+        (["--grpc-header-forward-pattern=.*"], 
+         "--grpc-header-forward-pattern: --forward-header NAME does so, for REST and gRPC; it takes names and patterns such as x-user-*, "
+         "no regular expression"),
         (["--model-namespacing=true"], "--model-namespacing=true: model namespaces are not supported"),
         (["--cache-config=redis,host=h"], "--cache-config: redis,host=h: answers are kept in the server's own memory, "
                                           "as local,size=BYTES"),

@@ -1,11 +1,14 @@
 """Triton's Python models, written to its documented interface, run as they are."""
 import json
+import queue
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tritonclient.grpc as grpcclient
 import tritonclient.http as httpclient
+from tritonclient.utils import InferenceServerException
 
 from support.python_models import needs_python
 from support.server import Server
@@ -197,7 +200,7 @@ def served(tmp_path_factory):
         version.mkdir(parents=True)
         (folder / name / "config.pbtxt").write_text(textwrap.dedent(config))
         (version / "model.py").write_text(textwrap.dedent(code))
-    started = Server(folder, state=tmp_path_factory.mktemp("state"))
+    started = Server(folder, "--forward-header", "X-User-*", "--forward-header", "authorization", state=tmp_path_factory.mktemp("state"))
     for name in MODELS:
         started.wait_ready(name)
     yield started
@@ -256,6 +259,31 @@ def test_parameters_keep_their_types(infer):
 def test_parameters(infer):
     answer = infer("text", parameters={"note": "x"}, TEXT=np.array([b"parameters"], dtype=object))
     assert json.loads(answer.as_numpy("UPPER")[0].decode()) == {"NOTE": "X"}
+
+
+def test_header_fields_as_parameters(served):
+    """What a proxy says of the caller, over each protocol; the caller's token is not for models, and its parameters do not pass for fields."""
+    fields = {"X-User-Id": "7", "x-user-name": "ann", "x-other": "1"}
+    expected = {"NOTE": "X", "X-USER-ID": "7", "X-USER-NAME": "ANN"}
+    body = {"inputs": [{"name": "TEXT", "datatype": "BYTES", "shape": [1], "data": ["parameters"]}], "parameters": {"note": "x"}}
+    status, answer = served.infer("text", body, headers=fields)
+    assert status == 200 and json.loads(answer["outputs"][0]["data"][0]) == expected
+    _, _, answer = served.fetch("/v2/models/text/generate", {"TEXT": "parameters", "note": "x"}, headers=fields)
+    assert json.loads(json.loads(answer)["UPPER"]) == expected
+    asked = grpcclient.InferInput("TEXT", [1], "BYTES")
+    asked.set_data_from_numpy(np.array([b"parameters"], dtype=object))
+    answers = queue.Queue()
+    with grpcclient.InferenceServerClient(served.netloc) as client:
+        given = {name.lower(): value for name, value in fields.items()}
+        answers.put(client.infer("text", [asked], parameters={"note": "x"}, headers=given))
+        client.start_stream(lambda result, error: answers.put(result or error), headers=given)
+        client.async_stream_infer("text", [asked], parameters={"note": "x"})
+        for _ in range(2):
+            assert json.loads(answers.get(timeout=60).as_numpy("UPPER")[0]) == expected
+        with pytest.raises(InferenceServerException, match="'x-user-id' is taken from the header field"):
+            client.infer("text", [asked], parameters={"x-user-id": "1"})
+    status, answer = served.infer("text", body | {"parameters": {"x-user-id": "1"}})
+    assert status == 400 and "'x-user-id' is taken from the header field" in answer["error"]
 
 
 def test_the_clients_name_of_the_request(infer):

@@ -3,6 +3,7 @@ that are revoked. REST's streams are in test_generate.py, the package's in test_
 import asyncio
 import json
 import queue
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from support import http2, processes, streams
 from support.python_models import needs_python, write_python
-from support.repositories import write_model
+from support.repositories import request, write_model
 from support.server import fetch
 from support.sockets import Connection, request as http_request
 from support.streams import PATIENCE_S, PYTHON, is_free, wait_free
@@ -332,6 +333,35 @@ def is_still(worker):
     return worker.cpu_times().user == before
 
 
+def load_told(field):
+    """What endpoint-load-metrics says, in either form: {name: number}."""
+    kind, text = field.split(" ", 1)
+    if kind == "JSON":
+        told = json.loads(text)
+        return told.pop("named_metrics") | told
+    assert kind == "TEXT"
+    return {name.removeprefix("named_metrics."): float(number) for name, number in (pair.split("=") for pair in text.split(", "))}
+
+
+@needs_python
+def test_the_load_is_told_with_answers(served):
+    """ORCA, as Triton and vLLM have it: to whoever asks for it, of the answer's model."""
+    wait_free(served, "words")
+    for form in ("text", "JSON"):
+        asked = {"endpoint-load-metrics-format": form}
+        with sse(served, "/v2/models/words/generate_stream", {"text": "one forever"}, asked) as stream:
+            head = stream.take_until(b"\r\n\r\n").decode()
+            told = load_told(re.search("endpoint-load-metrics: (.*)\r", head)[1])
+            assert (told["num_requests_running"], told["num_requests_waiting"]) == (1, 0) and told.get("application_utilization", 1) > 0
+            _, headers, _ = served.fetch("/v2/models/words/generate", {"text": "two"}, headers=asked)
+            assert load_told(headers["endpoint-load-metrics"])["num_requests_running"] >= 1
+        wait_free(served, "words")
+        _, headers, _ = served.fetch("/v2/models/other/infer", request([1], datatype="INT32"), headers=asked)
+        assert load_told(headers["endpoint-load-metrics"])["num_requests_waiting"] == 0
+    for asked in ({}, {"endpoint-load-metrics-format": "bin"}):
+        assert "endpoint-load-metrics" not in served.fetch("/v2/models/other/infer", request([1], datatype="INT32"), headers=asked)[1]
+
+
 def gone_within(server, model, end):
     """Seconds until the model runs nothing, after `end`."""
     processes.until(lambda: not is_free(server, model), PATIENCE_S, "it to run")
@@ -341,10 +371,10 @@ def gone_within(server, model, end):
     return time.monotonic() - start
 
 
-def sse(server, path, body, **options):
+def sse(server, path, body, headers=None, **options):
     """A connection on which a stream has been asked for."""
     client = Connection(server.address, **options)
-    client.send(http_request("POST", path, bearer(server.admin_token), json.dumps(body).encode()))
+    client.send(http_request("POST", path, bearer(server.admin_token) | (headers or {}), json.dumps(body).encode()))
     return client
 
 

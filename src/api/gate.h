@@ -26,6 +26,7 @@ struct gate {
     unsigned local_scopes;  /* of who comes over loopback and shows no token */
     unsigned remote_scopes; /* of everybody else who shows none */
     struct audit audit;
+    struct span forwarded; /* the fields that models are told of (forwarded.h), with commas */
 };
 
 enum gate_answer {

@@ -7,6 +7,7 @@
 #include "api/classify.h"
 #include "api/infer_call.h"
 #include "api/infer_reply.h"
+#include "api/load_report.h"
 #include "api/trace.h"
 #include "base/unset.h"
 
@@ -80,10 +81,11 @@ static void flush(struct api_call *call)
 
 static void start(struct api_call *call)
 {
-    if (!call->exchange->responded)
-        http_reply(call->exchange, 200,
-                   infer_json_wants_binary(&infer_of(call)->request) ? binary_fields : event_fields,
-                   2);
+    if (call->exchange->responded)
+        return;
+    load_report_tell(call);
+    http_reply(call->exchange, 200,
+               infer_json_wants_binary(&infer_of(call)->request) ? binary_fields : event_fields, 2);
 }
 
 /* The frame around the JSON of an answer: *ret_at is what end_part needs to know. */

@@ -2,6 +2,8 @@
 #include "api/infer_grpc_request.h"
 
 #include "api/classify.h"
+#include "api/forwarded.h"
+#include "api/gate.h"
 #include "api/grpc_call.h"
 
 #include <math.h>
@@ -84,8 +86,8 @@ static bool take_mark(struct span key, const struct inference_infer_parameter *v
 }
 
 /* `timeout` and `priority` are for the queue; the others are for the model. */
-static bool take_parameters(struct infer_grpc_request *request, struct inference *inference,
-                            struct error *ret_error)
+static bool take_parameters(struct infer_grpc_request *request, struct api_call *call,
+                            struct inference *inference, struct error *ret_error)
 {
     const struct inference_model_infer_request *message = &request->message;
     struct arena *arena = inference->arena;
@@ -114,7 +116,8 @@ static bool take_parameters(struct infer_grpc_request *request, struct inference
     }
     inference->parameters = list;
     inference_urge(inference, priority, timeout_us);
-    return true;
+    return forwarded_add(call->api->gate->forwarded, &call->exchange->request, arena,
+                         &inference->parameters, &inference->parameter_count, ret_error);
 }
 
 /* ---- shared memory ---- */
@@ -266,7 +269,7 @@ bool infer_grpc_request_read(struct infer_grpc_request *request, struct api_call
         return false;
     inference->id = message->id;
     return grpc_call_deadline(call, &inference->deadline_ns, ret_error) &&
-           take_parameters(request, inference, ret_error) &&
+           take_parameters(request, call, inference, ret_error) &&
            take_shared_inputs(request, call, arena, ret_error) &&
            take_outputs(request, call, inference, ret_error);
 }

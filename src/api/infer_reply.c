@@ -2,6 +2,7 @@
 #include "api/infer_reply.h"
 
 #include "api/coding.h"
+#include "api/load_report.h"
 #include "api/trace.h"
 
 /* The vectors of the body: the JSON, then the binary outputs in their order. */
@@ -52,6 +53,7 @@ bool infer_reply(struct api_call *call, const struct inference_outputs *outputs,
         field_count = 2;
     }
     trace_tell_timing(call);
+    load_report_tell(call);
     coding_send(call, 200, fields, field_count, vectors, count, true);
     return true;
 }

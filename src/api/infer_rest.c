@@ -8,6 +8,8 @@
  */
 #include "api/classify.h"
 #include "api/coding.h"
+#include "api/forwarded.h"
+#include "api/gate.h"
 #include "api/infer_call.h"
 #include "api/routes.h"
 #include "base/unset.h"
@@ -274,6 +276,14 @@ static bool read_and_bind(struct api_call *call, struct error *ret_error)
     return bind(call, ret_error) && (by_parameter || form->read(call, ret_error));
 }
 
+/* The fields that are parameters. */
+static bool take_fields(struct api_call *call, struct error *ret_error)
+{
+    struct inference *inference = &infer_of(call)->inference;
+    return forwarded_add(call->api->gate->forwarded, &call->exchange->request, inference->arena,
+                         &inference->parameters, &inference->parameter_count, ret_error);
+}
+
 /* The JSON is complete. */
 static void take_json(struct api_call *call)
 {
@@ -290,7 +300,8 @@ static void take_json(struct api_call *call)
     inference->sequence = infer->request.sequence;
     inference_urge(inference, infer->request.priority, infer->request.timeout_us);
     uint64_t needed = 0;
-    if (!measure_inputs(call, &needed, &error) || !name_outputs(call, &error))
+    if (!take_fields(call, &error) || !measure_inputs(call, &needed, &error) ||
+        !name_outputs(call, &error))
         infer_refuse(call, &error);
     else
         reserve(call, needed, infer->request.input_count ? &infer->request.inputs[0].shape : NULL);
@@ -302,7 +313,7 @@ static void take_raw(struct api_call *call)
     struct error error UNSET;
     uint64_t needed = 0;
     infer->request.binary_output = true;
-    if (!bind(call, &error) || !take_deadline(call, &error) ||
+    if (!bind(call, &error) || !take_deadline(call, &error) || !take_fields(call, &error) ||
         !infer_raw_measure(call, &needed, &error)) {
         infer_refuse(call, &error);
         return;

@@ -59,15 +59,19 @@ static bool set_anonymous(struct gate *gate, const char *text, struct error *ret
 /* Puts those settings in force that a reload may change; all of them, or none. */
 static bool apply(struct guard *guard, const struct settings *settings, struct error *ret_error)
 {
-    char hosts[GUARD_LIST_BYTES], origins[GUARD_LIST_BYTES];
+    char hosts[GUARD_LIST_BYTES], origins[GUARD_LIST_BYTES], forwarded[GUARD_LIST_BYTES];
     if (!join(&settings->allowed_host, "--allowed-host", hosts, sizeof hosts, ret_error) ||
         !join(&settings->cors_origin, "--cors-origin", origins, sizeof origins, ret_error) ||
+        !join(&settings->forward_header, "--forward-header", forwarded, sizeof forwarded,
+              ret_error) ||
         !set_anonymous(&guard->gate, settings->anonymous, ret_error))
         return false;
     if (guard->exposed)
         add_own_name(hosts, sizeof hosts);
     memcpy(guard->hosts, hosts, sizeof hosts);
     memcpy(guard->origins, origins, sizeof origins);
+    memcpy(guard->forwarded, forwarded, sizeof forwarded);
+    guard->gate.forwarded = span_of(guard->forwarded);
     guard->gate.site = (struct site){
         .hosts = span_of(guard->hosts),
         .origins = span_of(guard->origins),

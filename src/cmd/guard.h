@@ -23,6 +23,7 @@ struct guard {
     bool made;             /* this is the first start: an admin token was made */
     bool exposed;          /* other machines can reach the server */
     char hosts[GUARD_LIST_BYTES], origins[GUARD_LIST_BYTES]; /* the gate's lists */
+    char forwarded[GUARD_LIST_BYTES];
     struct loop *loop;
     uint64_t rescan_ms;
     uv_fs_event_t watch;

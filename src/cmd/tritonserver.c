@@ -10,7 +10,12 @@
 
 #define TUNING "tuning that has no counterpart here"
 #define NO_TLS "TLS on one port alone is not supported; --tls-cert and --tls-key are for all ports"
-#define FORWARDING "forwarding headers as parameters is not supported"
+#define FORWARDING                                                                                 \
+    "--forward-header NAME does so, for REST and gRPC; it takes names and patterns such as "       \
+    "x-user-*, no regular expression"
+#define RESTRICTING                                                                                \
+    "tokens say who may call what: tensord token create --scope, --anonymous for those without; "  \
+    "see docs/security.md"
 
 const struct compat_row tritonserver_rows[] = {
     /* what is served */
@@ -40,13 +45,13 @@ const struct compat_row tritonserver_rows[] = {
     {"--http-thread-count", COMPAT_NOTHING, NULL, TUNING},
     {"--http-max-input-size", COMPAT_BYTES, "max_json_mib", NULL},
     {"--http-header-forward-pattern", COMPAT_REFUSED, NULL, FORWARDING},
-    {"--http-restricted-api", COMPAT_REFUSED, NULL, "restricted APIs are not supported"},
+    {"--http-restricted-api", COMPAT_REFUSED, NULL, RESTRICTING},
     {"--allow-grpc", COMPAT_ALLOW, "grpc", NULL},
     {"--grpc-address", COMPAT_ADDRESS, "grpc", NULL},
     {"--grpc-port", COMPAT_PORT, "grpc", NULL},
     {"--reuse-grpc-port", COMPAT_OFF, NULL, "ports are not shared between servers"},
     {"--grpc-header-forward-pattern", COMPAT_REFUSED, NULL, FORWARDING},
-    {"--grpc-restricted-protocol", COMPAT_REFUSED, NULL, "restricted protocols are not supported"},
+    {"--grpc-restricted-protocol", COMPAT_REFUSED, NULL, RESTRICTING},
     {"--grpc-use-ssl", COMPAT_OFF, NULL, NO_TLS},
     {"--grpc-use-ssl-mutual", COMPAT_OFF, NULL, NO_TLS},
     {"--grpc-server-cert", COMPAT_REFUSED, NULL, NO_TLS},

@@ -71,27 +71,36 @@ static bool shape_fits(const struct shape *expected, const struct shape *got)
     return true;
 }
 
-static bool wrong_shape(const struct tensor_info *info, struct span model,
-                        const struct channel_tensor *input, struct error *ret_error)
+/* Where the config asks for batches, an input that lacks their dimension is the usual mistake:
+ * Triton's sentence goes on with how to mend it, which people search for. */
+static bool wrong_shape(const struct schema *schema, const struct tensor_info *info,
+                        struct span model, const struct channel_tensor *input,
+                        struct error *ret_error)
 {
+    static const char note[] =
+        " NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension "
+        "to be prepended to each input shape. If you want to specify the full shape including the "
+        "batch dim in your input dims config, try setting max_batch_size to zero. See the model "
+        "configuration docs for more info on max_batch_size.";
     char expected[128], got[128];
     return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                     "unexpected shape for input '%.*s' for model '%.*s'. Expected %s, got %s.",
+                     "unexpected shape for input '%.*s' for model '%.*s'. Expected %s, got %s.%s",
                      SPAN_ARGS(info->name), SPAN_ARGS(model),
                      shape_format(&info->shape, expected, sizeof expected),
-                     shape_format(&input->shape, got, sizeof got));
+                     shape_format(&input->shape, got, sizeof got), schema->bounds_rows ? note : "");
 }
 
-static bool check_tensor(const struct tensor_info *info, struct span model,
+static bool check_tensor(const struct schema *schema, struct span model,
                          const struct channel_tensor *input, struct error *ret_error)
 {
+    const struct tensor_info *info = &schema->inputs[input->index];
     if (input->datatype != info->datatype)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
                          SPAN_ARGS(info->name), datatype_name(input->datatype), SPAN_ARGS(model),
                          datatype_name(info->datatype));
     return info->any_rank || shape_fits(&info->shape, &input->shape) ||
-           wrong_shape(info, model, input, ret_error);
+           wrong_shape(schema, info, model, input, ret_error);
 }
 
 /* Insertion sort: requests have few inputs, mostly in order already. False when two have the same
@@ -157,7 +166,7 @@ bool check_inputs(const struct schema *schema, struct span model, struct channel
         if (index < 0 || schema->inputs[index].hidden)
             return unexpected_input(schema, model, names[i], ret_error);
         inputs[i].index = (uint32_t)index;
-        if (!check_tensor(&schema->inputs[index], model, &inputs[i], ret_error))
+        if (!check_tensor(schema, model, &inputs[i], ret_error))
             return false;
     }
     if (!sort_by_index(inputs, names, count))

@@ -95,6 +95,15 @@ static void rows_are_bounded_where_the_config_bounds_them(void **state)
     assert_string_equal(error.message, "inference request batch-size must be <= 8 for 'm'");
     given[0].shape.dims[0] = 8;
     assert_true(check_inputs(&bounded, SPAN("m"), given, names, 1, &error));
+    given[0].shape = (struct shape){1, {16}};
+    assert_false(check_inputs(&bounded, SPAN("m"), given, names, 1, &error));
+    assert_string_equal(
+        error.message,
+        "unexpected shape for input 'a' for model 'm'. Expected [-1,16], got [16]. NOTE: Setting a "
+        "non-zero max_batch_size in the model config requires a batch dimension to be prepended to "
+        "each input shape. If you want to specify the full shape including the batch dim in your "
+        "input dims config, try setting max_batch_size to zero. See the model configuration docs "
+        "for more info on max_batch_size.");
 }
 
 static void strings_fill_their_tensor_to_the_byte(void **state)
