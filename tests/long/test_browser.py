@@ -17,8 +17,8 @@ from support.server import fetch
 PAGE_S = 120
 UNLOAD = "/v2/repository/models/{}/unload"
 
-# Tries everything, then says what came of it in the page's body. A page learns nothing of an opaque answer; whether it did
-# something is looked at from the server's side.
+# Tries everything, with bodies that are JSON or empty (a form's line is "name=value"); then says what came of it in the page's
+# body. A page learns nothing of an opaque answer; whether it did something is looked at from the server's side.
 ATTACK = """<!doctype html><body>waiting<iframe name="sink"></iframe><script>
 const target = TARGET, body = BODY, results = {};
 async function attempt(name, path, options) {
@@ -27,12 +27,15 @@ async function attempt(name, path, options) {
     results[name] = response.type === "opaque" ? "opaque" : response.status + " " + (await response.text()).slice(0, 40);
   } catch (error) { results[name] = "failed"; }
 }
-function form(path, type, value) {
+function form(path, type, fields) {
   const form = document.createElement("form");
   form.action = target + path; form.method = "POST"; form.enctype = type; form.target = "sink";
-  const field = document.createElement("input");
-  field.name = value; field.value = "";
-  form.append(field); document.body.append(form); form.submit();
+  for (const name in fields) {
+    const field = document.createElement("input");
+    field.name = name; field.value = fields[name];
+    form.append(field);
+  }
+  document.body.append(form); form.submit();
   return new Promise(done => { document.querySelector("iframe").onload = () => done(); setTimeout(done, 3000); });
 }
 (async () => {
@@ -41,15 +44,14 @@ function form(path, type, value) {
   await attempt("infer as text", "/v2/models/iris/infer", {method: "POST", body, headers: {"Content-Type": "text/plain"}});
   await attempt("unload blindly", "/v2/repository/models/blind/unload", {method: "POST", mode: "no-cors"});
   await attempt("unload as text", "/v2/repository/models/text/unload", {method: "POST", mode: "no-cors", body: "{}"});
-  await attempt("unload by beacon", "/v2/repository/models/beacon/unload", {method: "POST", mode: "no-cors", keepalive: true, body: "x"});
+  await attempt("unload by beacon", "/v2/repository/models/beacon/unload", {method: "POST", mode: "no-cors", keepalive: true, body: "{}"});
   await attempt("delete", "/v2/models/iris", {method: "DELETE"});
-  await form("/v2/repository/models/form/unload", "text/plain", "{}");
-  await form("/v2/repository/models/urlencoded/unload", "application/x-www-form-urlencoded", "x");
-  await form("/v2/repository/models/multipart/unload", "multipart/form-data", "x");
+  await form("/v2/repository/models/form/unload", "text/plain", {'{"a': '": 1}'});
+  await form("/v2/repository/models/urlencoded/unload", "application/x-www-form-urlencoded", {});
   document.body.textContent = "RESULTS" + JSON.stringify(results) + "END";
 })();
 </script></body>"""
-VICTIMS = ["blind", "text", "beacon", "form", "urlencoded", "multipart"]
+VICTIMS = ["blind", "text", "beacon", "form", "urlencoded"]
 
 
 @pytest.fixture
