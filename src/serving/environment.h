@@ -14,6 +14,7 @@
 #include "serving/environment_plan.h"
 
 struct environment;
+struct json_writer;
 struct environment_job;
 struct environment_use;
 
@@ -82,6 +83,9 @@ void environments_stop(struct environments *environments);
 
 /* Frees everything; no process runs any more and nobody uses any. */
 void environments_fini(struct environments *environments);
+
+/* Writes which models use which environment: an object of lists of names, by hash. */
+void environments_put_users(const struct environments *environments, struct json_writer *writer);
 
 /* True while processes of it run. */
 bool environments_busy(const struct environments *environments);
