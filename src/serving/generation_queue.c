@@ -6,6 +6,7 @@
 #include "serving/generation_workers.h"
 #include "serving/inference_internal.h"
 #include "serving/replica.h"
+#include "serving/sequence_check.h"
 #include "serving/stateful.h"
 #include "serving/visit.h"
 
@@ -159,7 +160,7 @@ static bool enter_sequence(const struct generation *generation, struct inference
         full_error(ret_error);
         return error_set_retry(ret_error, schedule_backlog_ns(&generation->schedule));
     }
-    return (generation->schema || stateful_check(inference, ret_error)) &&
+    return (generation->schema || sequence_check(inference, ret_error)) &&
            stateful_submit(inference, ret_error);
 }
 

@@ -9,6 +9,7 @@
 #include "serving/measure.h"
 #include "serving/replica.h"
 #include "serving/reuse.h"
+#include "serving/sequence_check.h"
 #include "serving/shadow.h"
 
 #include <assert.h>
@@ -196,7 +197,7 @@ bool inference_check(struct inference *inference, struct error *ret_error)
     if (!inference->generation->stateful)
         return true;
     inference->request.wanted_outputs |= inference->generation->stateful->kept_outputs;
-    return stateful_check(inference, ret_error);
+    return sequence_check(inference, ret_error);
 }
 
 void inference_urge(struct inference *inference, uint64_t priority, uint64_t timeout_us)

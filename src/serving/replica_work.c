@@ -8,6 +8,7 @@
 #include "serving/measure.h"
 #include "serving/pipeline_request.h"
 #include "serving/replica_internal.h"
+#include "serving/sequence_check.h"
 #include "serving/stateful.h"
 
 #include <assert.h>
@@ -119,7 +120,7 @@ static void fail_request(const struct replica *replica, struct inference *infere
 {
     struct channel_response response = {.final = true};
     if (replica->seated)
-        stateful_broken_off(inference, reason, &response.error);
+        sequence_broken_off(inference, reason, &response.error);
     else
         error_set(&response.error, ERROR_INTERRUPTED,
                   "the worker of model '%.*s' ended (%s); the request may be sent again",

@@ -59,18 +59,7 @@ struct stateful *stateful_new(struct generation *generation, const struct model_
 /* No request is left, and no worker. NULL is ignored. */
 void stateful_free(struct stateful *stateful);
 
-/* The model is known: finds its controls and states, hides them from clients, and takes the memory
- * of what is always the same. False when it has them not, or not as the config says. */
-bool stateful_bind(struct stateful *stateful, struct schema *schema, struct error *ret_error);
-
-/* Checks what a request says of its sequence, as far as the model is known. */
-bool stateful_check(const struct inference *inference, struct error *ret_error);
-
-/* The error of a request whose worker ended while it ran. */
-void stateful_broken_off(const struct inference *inference, const char *reason,
-                         struct error *ret_error);
-
-/* A request that was checked waits in its sequence now, or is refused. */
+/* A request that was checked (sequence_check.h) waits in its sequence now, or is refused. */
 bool stateful_submit(struct inference *inference, struct error *ret_error);
 
 /* The next request that has its turn, with all its inputs; or one that is to be refused, with the
@@ -83,15 +72,8 @@ struct replica *stateful_replica(const struct inference *inference);
 /* For the scheduler: whether the worker of what waits has room. */
 bool stateful_may_go(const struct queue_entry *entry);
 
-/* Of the inputs of a row without a request: makes its controls say so. */
-void stateful_put_absent(const struct stateful *stateful, struct channel_tensor *inputs,
-                         size_t count);
-
 /* A request leaves that has not run. */
 void stateful_leave(struct inference *inference);
-
-/* The inputs that it was given are not looked at any more. */
-void stateful_release(struct inference *inference);
 
 /* Keeps the states of an answer for the next request. False, with an error for the client, when
  * that cannot be done: its sequence will be over. */
@@ -101,8 +83,27 @@ bool stateful_keep(struct inference *inference, const struct channel_response *r
 /* A request has its last answer. */
 void stateful_answered(struct inference *inference, bool broken);
 
-/* A worker serves; closed: it is to begin no sequences. It has gone. */
+/* A worker serves, and has gone. */
 void stateful_add_worker(struct stateful *stateful, struct sequence_worker *worker);
 void stateful_remove_worker(struct stateful *stateful, struct sequence_worker *worker);
+
+/* ---- stateful_bind.c ---- */
+
+/* The model is known: finds its controls and states, hides them from clients, and takes the memory
+ * of what is always the same. False when it has them not, or not as the config says. */
+bool stateful_bind(struct stateful *stateful, struct schema *schema, struct error *ret_error);
+
+/* ---- stateful_inputs.c ---- */
+
+/* Gives a request that has its turn its inputs: its own, controls, and states. False with an error.
+ */
+bool stateful_put_inputs(struct inference *inference, struct error *ret_error);
+
+/* The inputs that it was given are not looked at any more. */
+void stateful_release(struct inference *inference);
+
+/* Of the inputs of a row without a request: makes its controls say so. */
+void stateful_put_absent(const struct stateful *stateful, struct channel_tensor *inputs,
+                         size_t count);
 
 #endif
