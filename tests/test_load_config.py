@@ -1,6 +1,7 @@
 """Loads that bring a config of their own, and unloads that take along what a pipeline uses; by NVIDIA's clients."""
 import json
 
+import grpc
 import pytest
 import tritonclient.grpc
 import tritonclient.http
@@ -69,6 +70,22 @@ def test_a_config_that_is_wrong_changes_nothing(server, repository, library):
             assert client.is_model_ready("add")
         client.load_model("add")
         assert config_of(client, "add")["max_batch_size"] == before and client.is_model_ready("add")
+
+
+def test_a_parameter_that_there_is_not_is_refused(server, repository, library):
+    """One that was mistyped would be missed."""
+    one = server(repository(add=models.add()), "--anonymous", "admin")
+    one.wait_ready("add")
+    if library is tritonclient.http:
+        status, _, body = one.fetch("/v2/repository/models/add/load", {"parameters": {"confg": "{}"}})
+        assert status == 400 and json.loads(body)["error"] == "unrecognized load parameter 'confg'."
+    else:
+        asked = tritonclient.grpc.service_pb2.RepositoryModelLoadRequest(model_name="add")
+        asked.parameters["confg"].string_param = "{}"
+        with tritonclient.grpc.InferenceServerClient(one.netloc) as client, pytest.raises(grpc.RpcError) as caught:
+            client._client_stub.RepositoryModelLoad(asked)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert caught.value.details() == "unrecognized load parameter 'confg'."
 
 
 def test_code_takes_its_scope(server, repository, library):

@@ -71,10 +71,12 @@ static bool read_parameter(struct span name,
         return which == BYTES_PARAM
                    ? load_wish_add_file(wish, name, value->bytes_param, false, ret_error)
                    : wrong_kind(name, "bytes_param", ret_error);
-    if (span_equal(name, SPAN("wait")) && which == BOOL_PARAM)
-        wish->wait = value->bool_param;
-    if (!span_equal(name, SPAN("config")))
+    if (span_equal(name, SPAN("wait"))) {
+        wish->wait = which != BOOL_PARAM || value->bool_param;
         return true;
+    }
+    if (!span_equal(name, SPAN("config")))
+        return load_parameter_unknown(name, ret_error);
     if (which != STRING_PARAM)
         return wrong_kind(name, "string", ret_error);
     wish->config = value->string_param;

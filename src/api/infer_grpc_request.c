@@ -77,12 +77,13 @@ static bool take_mark(struct span key, const struct inference_infer_parameter *v
         return true;
     if (kind == STRING_PARAM)
         mark->id.text = value->string_param;
+    else if (kind == INT64_PARAM) /* a client in C++ writes one of 2^63 and above as negative */
+        mark->id.number = (uint64_t)value->int64_param;
     else
         mark->id.number = parameter_u64(value);
-    return kind == STRING_PARAM || kind == UINT64_PARAM ||
-           (kind == INT64_PARAM && value->int64_param >= 0) ||
+    return kind == STRING_PARAM || kind == UINT64_PARAM || kind == INT64_PARAM ||
            error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                     "'sequence_id' is a string_param, or a number that is not negative");
+                     "'sequence_id' is a string_param, an int64_param or a uint64_param");
 }
 
 /* `timeout` and `priority` are for the queue; the others are for the model. */

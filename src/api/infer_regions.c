@@ -121,7 +121,7 @@ static bool take_pieces(struct infer_regions *regions, struct inference_outputs 
         if (!piece.region || !output->data.size)
             continue;
         if (output->data.size > piece.size_bytes)
-            return error_set(ret_error, ERROR_INTERNAL,
+            return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                              "shared memory size specified with the request for output '%.*s' "
                              "(%llu bytes) should be at least %zu bytes to hold the results",
                              SPAN_ARGS(output->info->name), (unsigned long long)piece.size_bytes,

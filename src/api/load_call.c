@@ -51,6 +51,14 @@ bool load_wish_add_file(struct load_wish *wish, struct span name, struct span co
     return true;
 }
 
+bool load_parameter_unknown(struct span parameter, struct error *ret_error)
+{
+    enum { SHOWN_BYTES = 200 };
+    return error_set(ret_error, ERROR_INVALID_ARGUMENT, "unrecognized load parameter '%.*s'.",
+                     (int)(parameter.size < SHOWN_BYTES ? parameter.size : SHOWN_BYTES),
+                     parameter.data);
+}
+
 /* ---- a load ---- */
 
 static void settled(struct model_waiter *waiter, const struct error *error)

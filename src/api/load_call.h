@@ -31,6 +31,9 @@ static inline bool load_brings_file(struct span parameter)
     return span_starts_with(parameter, SPAN("file:"));
 }
 
+/* The error of a parameter that is none of a load: one that was mistyped would be missed. False. */
+bool load_parameter_unknown(struct span parameter, struct error *ret_error);
+
 /* Loads the model of that name and calls done once it is ready or has failed (ERROR_OK or why); not
  * when the client goes first. Without wait it calls done as soon as the load has begun. A config,
  * and files, count until the next load or unload of the model, or until this load has failed: then

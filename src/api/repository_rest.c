@@ -109,7 +109,7 @@ static bool read_parameters(struct json *json, struct load_wish *wish, struct er
         if (span_equal(parameter, SPAN("config")))
             json_string(json, &wish->config);
         else if (!load_brings_file(parameter))
-            json_skip(json, NULL);
+            return load_parameter_unknown(parameter, ret_error);
         else if (json_string(json, &content) &&
                  !load_wish_add_file(wish, parameter, content, true, ret_error))
             return false;

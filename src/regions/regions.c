@@ -271,8 +271,8 @@ bool regions_unregister(struct regions *regions, struct caller owner, struct spa
         return true;
     if (region->users)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "shared memory region '%.*s' is in use by a request: unregister it when "
-                         "that has been answered",
+                         "Cannot unregister shared memory region '%.*s', it is currently in use. "
+                         "Unregister it when the requests that use it have been answered",
                          SPAN_ARGS(name));
     region_free(region);
     return true;

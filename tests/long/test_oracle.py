@@ -17,7 +17,7 @@ from oip_conformance.rpc import message  # noqa: E402
 from oip_conformance.target import Target  # noqa: E402
 from oip_conformance.tensors import request, tensor  # noqa: E402
 
-from support import oracle  # noqa: E402
+from support import oracle, oracle_loads, oracle_regions, oracle_sequences  # noqa: E402
 from support.processes import until  # noqa: E402
 from support.python_models import needs_python  # noqa: E402
 from support.server import Server  # noqa: E402
@@ -36,9 +36,31 @@ EXPLAINED = [
      "What is not ready says so in a body; what there is not answers `ready` with 404, where Triton says 400."),
     (r"\| content-type \| 'text/plain' \| 'application/json'$",
      "Every error's body says that it is JSON; Triton calls some of its own text."),
-    (r"\| status \| 500 \| 4\d\d$",
-     "What the client got wrong is 400, or 404; Triton answers 500 where its JSON parser does not like it."),
-    (r"^(GET \S+/config|gRPC ModelConfig \w+) \| \S*config\S*\.?(optimization|default_model_filename|platform|version_policy)|^GET \S+/config \| body\.(optimization|default_model_filename|platform|version_policy)",
+    (r"\| (meanwhile )?status \| (50\d \| 4\d\d|'(INTERNAL|UNIMPLEMENTED)' \| 'INVALID_ARGUMENT')$",
+     "What the client got wrong is 400, or 404, and INVALID_ARGUMENT; Triton answers 500 and INTERNAL for some of it."),
+    (r"\| content-type \| 'application/json' \| None$",
+     "An answer without a body has no `Content-Type`."),
+    (r"^regions, \w+: (a second name|status|an odd offset) \|",
+     "Several regions may lie in one object, and they may begin at any byte."),
+    (r"^sequences, \w+: named \|",
+     "A model may be told the name of its sequence as text."),
+    (r"^sequences, \w+: narrow 2\^31 \|",
+     "A `sequence_id` that the model's control cannot hold is refused."),
+    (r"^loads, \w+: (config, empty|config, another name) \|",
+     "An empty `config` of a load is none, and the `name` in it is passed over."),
+    (r"^loads, \w+: without a config again, as served \| \S*parameters",
+     "A load without `config` serves what the repository says, and one with files these files."),
+    (r"^loads, \w+: the same version again \|",
+     "A load without `config` serves what the repository says, and one with files these files."),
+    (r"^loads, \w+: no version \|",
+     "Files of a load may lie beside the folders of versions, as in a repository: a model that has none is version 1."),
+    (r"^loads, \w+: two versions: index \|",
+     "Without a `version_policy`, it is `all`: every version that lies there is served, where Triton serves the latest."),
+    (r"^loads, \w+: a model that the repository lacks: index \|",
+     "The index lists models that loads have brought."),
+    (r"^loads, \w+: unload: \S*( infer)? \| status \| (404 \| 503|'NOT_FOUND' \| 'UNAVAILABLE')$",
+     "A model that was unloaded is not ready (503), and not unknown."),
+    (r"^(GET \S+/config|gRPC ModelConfig \w+) \| \S*config\S*\.?(optimization|default_model_filename|platform|version_policy)|^GET \S+/config \| body\.(optimization|default_model_filename|platform|version_policy)|^loads, .*, as served \| \S*(optimization|default_model_filename|platform|version_policy)",
      "`default_model_filename` and `optimization` are what the file says, and `platform` what was found out; Triton writes its defaults."),
     (r"^(GET \S*trace/setting|trace .*|gRPC trace) \| \S*(trace_mode|trace_rate)",
      "Traces go to an OpenTelemetry collector: `trace_mode` says so, and every request is traced unless `trace_rate` says otherwise."),
@@ -50,7 +72,7 @@ EXPLAINED = [
      "`/` says that the server is alive, as KServe's does."),
     (r"^(POST /v2/repository/nix/|gRPC index )",
      "A repository cannot be named: there is one."),
-    (r"^POST /v2/repository/models/nix/unload",
+    (r"^POST /v2/repository/models/nix/unload|^loads, \w+: unload a model that there is not \|",
      "A model that there is not cannot be unloaded: 404."),
     (r"^outputs in another order",
      "Outputs come in the order in which they were asked for."),
@@ -58,19 +80,20 @@ EXPLAINED = [
      "Any other coding is 415 with `Accept-Encoding`; Triton says 501."),
     (r"^(null parameter|no rows) ",
      "Parameters that are null and tensors without rows are taken."),
-    (r"^(an output twice|classification 0|bad JSON (nothing|nan|infinity|name-with-nul|no-elements-but-data|invalid-utf8)|out of range|bad length of JSON|gRPC (stream, )?bad (raw-one-too-many|shape-zero)) ",
+    (r"^(an output twice|classification 0|bad JSON (nothing|nan|infinity|name-with-nul|no-elements-but-data|invalid-utf8)|out of range|bad length of JSON|gRPC (stream, )?bad (raw-one-too-many|shape-zero)"
+     r"|regions, \w+: size alone, output|regions: gRPC, data, too|loads, REST: (an array|a file that is no base64)) ",
      "More is refused: numbers that their datatype does not hold, NaN in JSON, a body of nothing, lengths that are no numbers, more data than tensors."),
     (r"^(decoupled over REST|gRPC decoupled)",
      "A model that may answer several times may be asked by `infer` and `generate`, too, and is answered where it answers once."),
     (r"^generate(_stream)?, ",
      "`generate` gives what a model failed with the status that `infer` gives it, and several answers or none are errors, too; the first failure of a stream is no event but an error's body."),
-    (r"^gRPC stream.* \| answer\d+\.infer_response( |\.parameters\.triton_final_response|\.id|\.model)",
-     "In a stream, the answer of a request that failed says that it is the final one, and every answer names its model's version."),
+    (r"^(gRPC stream|regions: a stream).* \| answer\d+\.infer_response( |\.parameters\.triton_final_response|\.id|\.model)",
+     "In a stream, the answer of a request that failed says that it is the final one, and names no model; every other names its model's version."),
     (r"equal as FP32$",
      "Of an FP32 as many digits are written as it takes to read the same number again."),
-    (r"^(gRPC bad shape-10000|GET /v2/models/nix/stats|GET /v2/models/add_sub/versions/x) \| status",
-     "What the client got wrong is 400, or 404; Triton answers 500 where its JSON parser does not like it."),
-    (r'''\| (body\.error|details|answer\d+\.error_message) \| ['\"](?!\(nothing).* \| ['\"](?!\(nothing)''',
+    (r"^(gRPC bad shape-10000|GET /v2/models/nix/stats|GET /v2/models/add_sub/versions/x|regions: register without name) \| status",
+     "What the client got wrong is 400, or 404, and INVALID_ARGUMENT; Triton answers 500 and INTERNAL for some of it."),
+    (r'''\| (meanwhile )?(body\.error|details|answer\d+\.error_message) \| ['\"](?!\(nothing).* \| ['\"](?!\(nothing)''',
      "Sentences that people match on are kept, without the request's id before them; others say what to do."),
 ]
 
@@ -79,6 +102,8 @@ EXPLAINED = [
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "models"
     write_triton(folder, sequences=False)
+    oracle_sequences.write(folder)
+    oracle_loads.write(folder)
     return folder
 
 
@@ -97,7 +122,7 @@ class Theirs(Target):
                 answer = one.ask(self)
             except (OSError, NoAnswer):
                 answer = {"status": "UNAVAILABLE"}
-            if answer["status"] != "UNAVAILABLE" or not self.server.has_ended():
+            if answer.get("status") != "UNAVAILABLE" or not self.server.has_ended():
                 return answer
             self.ends += 1
             self.server.start()
@@ -197,8 +222,8 @@ def test_both_count_the_same(theirs, ours, name):
 
 def test_every_difference_is_explained(theirs, ours):
     """The last test: bad requests end tritonserver, some of them a while later."""
-    asked = itertools.chain(*(oracle.generated(seed, REQUESTS) for seed in SEEDS), oracle.hand_picked(), oracle.calls(),
-                            oracle.mistakes())
+    asked = itertools.chain(*(oracle.generated(seed, REQUESTS) for seed in SEEDS), oracle_regions.cases(), oracle_sequences.cases(),
+                            oracle_loads.cases(), oracle.hand_picked(), oracle.calls(), oracle.mistakes())
     lines = [line for one in asked for line in oracle.differences(one, theirs, ours)]
     used, unexplained = set(), []
     with REPORT.open("w") as report:

@@ -19,6 +19,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 # These end tritonserver: see docs/conformance.md. So does classification of texts.
 DEADLY = {"brackets-250000", "data-brackets-250000", "shape-terabyte"}
 FIELDS = ("content-type", "inference-header-content-length", "content-encoding")
+SENTENCES = ("body.error", "details")
 TIMEOUT_S = 60
 
 
@@ -81,11 +82,12 @@ def shown(value):
 
 
 def differences(asked, theirs, ours):
-    """One line for each thing that is not the same."""
+    """One line for each thing that is not the same; of an answer and an error, only that and the sentence."""
     a, b = theirs.ask(asked), ours.ask(asked)
     missing = "(nothing)"
+    whats = sorted({*a, *b} if a.get("status") == b.get("status") else {"status", *SENTENCES} & {*a, *b})
     return [f"{asked.label} | {what} | {shown(a.get(what, missing))} | {shown(b.get(what, missing))}{alike(a.get(what), b.get(what))}"
-            for what in sorted({*a, *b}) if a.get(what, missing) != b.get(what, missing)]
+            for what in whats if a.get(what, missing) != b.get(what, missing)]
 
 
 def alike(a, b):
