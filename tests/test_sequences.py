@@ -67,6 +67,14 @@ def test_two_sequences_that_interleave(client, names):
     assert totals == {names[0]: [10, 30, 60, 100], names[1]: [-10, -30, -60, -100]}
 
 
+def test_a_number_above_what_int64_holds_over_grpc(served, http):
+    """Clients in C++ write it as a negative number; it is the same one as over REST."""
+    client = Grpc(served)
+    client.infer("sums", 1, -2, True)
+    assert value(http.infer("sums", 2, 2**64 - 2, end=True)) == 3
+    client.close()
+
+
 def test_a_single_request_is_a_sequence(client):
     assert value(client.infer("sums", 7, 21, True, True)) == 7
     with pytest.raises(InferenceServerException, match=NOT_STARTED):

@@ -58,7 +58,7 @@ EXPLAINED = [
      "Without a `version_policy`, it is `all`: every version that lies there is served, where Triton serves the latest."),
     (r"^loads, \w+: a model that the repository lacks: index \|",
      "The index lists models that loads have brought."),
-    (r"^loads, \w+: unload: \S*( infer)? \| status \| (404 \| 503|'NOT_FOUND' \| 'UNAVAILABLE')$",
+    (r"^loads, \w+: unload( what the repository lacks)?: (gRPC )?infer \| status \| (404 \| 503|'NOT_FOUND' \| 'UNAVAILABLE')$",
      "A model that was unloaded is not ready (503), and not unknown."),
     (r"^(GET \S+/config|gRPC ModelConfig \w+) \| \S*config\S*\.?(optimization|default_model_filename|platform|version_policy)|^GET \S+/config \| body\.(optimization|default_model_filename|platform|version_policy)|^loads, .*, as served \| \S*(optimization|default_model_filename|platform|version_policy)",
      "`default_model_filename` and `optimization` are what the file says, and `platform` what was found out; Triton writes its defaults."),
