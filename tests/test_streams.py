@@ -356,10 +356,34 @@ def test_the_load_is_told_with_answers(served):
             _, headers, _ = served.fetch("/v2/models/words/generate", {"text": "two"}, headers=asked)
             assert load_told(headers["endpoint-load-metrics"])["num_requests_running"] >= 1
         wait_free(served, "words")
-        _, headers, _ = served.fetch("/v2/models/other/infer", request([1], datatype="INT32"), headers=asked)
-        assert load_told(headers["endpoint-load-metrics"])["num_requests_waiting"] == 0
-    for asked in ({}, {"endpoint-load-metrics-format": "bin"}):
-        assert "endpoint-load-metrics" not in served.fetch("/v2/models/other/infer", request([1], datatype="INT32"), headers=asked)[1]
+
+
+def test_the_load_is_told_to_whoever_asks(served):
+    def told(**fields):
+        return served.fetch("/v2/models/other/infer", request([1], datatype="INT32"), headers=fields)[1]["endpoint-load-metrics"]
+
+    for form in ("json", "TEXT"):
+        assert load_told(told(**{"endpoint-load-metrics-format": form}))["num_requests_waiting"] == 0
+    assert told() is told(**{"endpoint-load-metrics-format": "bin"}) is None
+
+
+def test_header_fields_are_parameters_of_each_request(server, tmp_path):
+    """Chaos fails with the sentence that its parameter `fail` says."""
+    served = server(write_model(tmp_path / "m", "chaos", "chaos", "INT32"), "--forward-header", "fail").wait_ready("chaos")
+    fields, body = {"fail": "no more milk"}, request([1], datatype="INT32")
+    assert served.infer("chaos", body)[0] == 200
+    assert served.infer("chaos", body, headers=fields) == (500, {"error": "no more milk"})
+    raw = fields | {"Inference-Header-Content-Length": "0"}
+    assert served.fetch("/v2/models/chaos/infer", b"\0" * 4, headers=raw)[::2] == (500, b'{"error":"no more milk"}')
+    status, answer = served.infer("chaos", body | {"parameters": {"fail": "other"}}, headers=fields)
+    assert status == 400 and "'fail' is taken from the header field" in answer["error"]
+    asked = [tensor("x", [1], "INT32")]
+    with grpcclient.InferenceServerClient(served.netloc) as client, pytest.raises(InferenceServerException, match="no more milk"):
+        client.infer("chaos", asked, headers=fields)
+    with Stream(served, headers=fields) as stream:
+        for name in "ab":
+            stream.ask("chaos", asked, name)
+        assert [stream.next().message() for _ in "ab"] == ["no more milk"] * 2
 
 
 def gone_within(server, model, end):
