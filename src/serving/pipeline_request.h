@@ -1,5 +1,5 @@
 /* One request of a pipeline, from its first step to its answer. What runs when, pipeline/run.h
- * says; this makes the calls (nested.h) and moves the tensors.
+ * says; pipeline_step.h makes the calls and moves the tensors; this has one follow the other.
  *
  * Models share no memory, so that each input of a step is copied once, from where it lies into the
  * memory of the step's model: out of the request's inputs, or out of the memory of the model that
@@ -12,8 +12,6 @@
 
 #include "serving/inference.h"
 #include "serving/pipeline.h"
-
-enum { PIPELINE_MAX_PARTS = 4096 }; /* calls of one step for one request */
 
 /* Starts the inference, which is bound to the pipeline's generation and was checked. execution is
  * the caller's. Its end is told in a later turn. False, and nothing is told, when there is no
