@@ -443,8 +443,12 @@ void generation_unref(struct generation *generation)
         stop_when_unused(generation);
 }
 
-void generation_retire(struct generation *generation)
+void generation_retire(struct generation **place)
 {
+    struct generation *generation = *place;
+    *place = NULL;
+    if (!generation)
+        return;
     assert(!generation->state.retired);
     reuse_retire(generation);
     generation_notice(generation, GENERATION_RETIRE);

@@ -89,8 +89,9 @@ void generation_unref(struct generation *generation);
  * describes the model and exits. */
 void generation_start(struct generation *generation, bool probe);
 
-/* The version lets go: no new requests will be bound. Drops the version's reference. */
-void generation_retire(struct generation *generation);
+/* The version lets go of the one in that place of its own, which is NULL then: no new requests will
+ * be bound. Drops the version's reference. NULL is ignored. */
+void generation_retire(struct generation **place);
 
 /* True when no worker runs or is on its way, but one that is about to end: the next request starts
  * one. */
