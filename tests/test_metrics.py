@@ -29,6 +29,16 @@ DASHBOARDS = [
     "nv_cpu_utilization",
     "nv_cpu_memory_used_bytes",
 ]
+# Triton's other families.
+FAMILIES = {
+    *(f"nv_inference_{name}" for name in ("request_success", "request_failure", "count", "exec_count", "pending_request_count",
+                                          "first_response_histogram_ms", "request_duration_us", "request_summary_us")),
+    *(f"nv_inference_{stage}_{kind}_us" for stage in ("queue", "compute_input", "compute_infer", "compute_output")
+      for kind in ("duration", "summary")),
+    "nv_cache_num_hits_per_model", "nv_cache_num_misses_per_model", "nv_model_load_duration_secs",
+    *(f"nv_cache_{what}_{kind}_per_model" for what in ("hit", "miss") for kind in ("duration", "summary")),
+    *(f"nv_cpu_{name}" for name in ("utilization", "memory_total_bytes", "memory_used_bytes")),
+}
 OF_GPUS = ("nv_gpu_", "nv_energy_consumption", "nv_pinned_memory_pool_")
 
 
@@ -304,6 +314,7 @@ def test_summaries_are_kept_when_asked_for(server, models):
     one = server(models, "--metrics-summaries").wait_ready("identity")
     infer(one, 10)
     found = scrape(one)
+    assert FAMILIES <= set(re.findall(r"^# TYPE (\S+)", one.fetch("/metrics")[2].decode(), re.MULTILINE))
     for name in ("request", "queue", "compute_input", "compute_infer", "compute_output"):
         series = f"nv_inference_{name}_summary_us"
         assert of_model(found, f"{series}_count") == 10
