@@ -7,6 +7,7 @@
 
 #include "edits.h"
 #include "failing_allocation.h"
+#include "shaping_sample.h"
 
 #include <assert.h>
 
@@ -82,21 +83,6 @@ static void write_sample_question(struct buf *buf)
     assert(buf_ok(buf));
 }
 
-static struct shaped_tensor shaped[] = {
-    {SPAN("x"), false, SHAPED_RESHAPED, {2, {-1, 4}}, {3, {-1, 2, 2}}, {NULL, 0}},
-    {SPAN("y"), true, SHAPED_SCATTERED, {2, {-1, -1}}, {0}, SPAN("x")},
-};
-static struct span input = SPAN("y");
-static int64_t sizes[] = {4, 8};
-static struct padding padded[] = {{.inputs = &input,
-                                   .input_count = 1,
-                                   .outputs = &input,
-                                   .output_count = 1,
-                                   .dim = 1,
-                                   .sizes = sizes,
-                                   .size_count = 2}};
-static struct batch_input made[] = {{SPAN("n"), BATCH_ITEM_SHAPE, TENSORD_INT32, SPAN("x")}};
-
 static struct warm_up_input warm_up_inputs[] = {
     {.name = SPAN("x"), .datatype = TENSORD_FP32, .shape = {1, {3}}, .data = WARM_UP_RANDOM},
     {.name = SPAN("y"),
@@ -160,7 +146,7 @@ static void write_sample(struct buf *buf)
         .pipeline = sample_pipeline(),
         .sequences = &sequences,
         .warm_ups = {warm_ups, 1},
-        .shaping = {shaped, 2, made, 1, padded, 1},
+        .shaping = shaping_sample(),
         .queue = &queue,
         .workers = {.min = 1, .max = 2, .idle_s = 60},
         .placement = {true, cpus, 2, gpus, 2},

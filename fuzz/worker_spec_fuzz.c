@@ -4,6 +4,7 @@
 
 #include "edits.h"
 #include "failing_allocation.h"
+#include "shaping_sample.h"
 
 #include <assert.h>
 
@@ -26,19 +27,6 @@ static void write_sample(struct buf *buf)
                                                      .file = SPAN("f"),
                                                      .bytes = SPAN("0123456789ab")}};
     static struct warm_up warm_ups[] = {{SPAN("w"), 1, 2, warm_up_inputs, 1}};
-    static struct shaped_tensor shaped[] = {
-        {SPAN("x"), false, SHAPED_RESHAPED, {2, {-1, 4}}, {3, {-1, 2, 2}}, {NULL, 0}},
-        {SPAN("x"), true, SHAPED_SCATTERED, {2, {-1, -1}}, {0}, SPAN("x")}};
-    static struct batch_input made[] = {{SPAN("n"), BATCH_ITEM_SHAPE, TENSORD_INT32, SPAN("x")}};
-    static struct span input = SPAN("y");
-    static int64_t sizes[] = {4, 8};
-    static struct padding padded[] = {{.inputs = &input,
-                                       .input_count = 1,
-                                       .outputs = &input,
-                                       .output_count = 1,
-                                       .dim = 1,
-                                       .sizes = sizes,
-                                       .size_count = 2}};
     const struct worker_spec spec = {
         .path = SPAN("/m/iris.onnx"),
         .root = SPAN("/m"),
@@ -49,7 +37,7 @@ static void write_sample(struct buf *buf)
         .input_count = 3,
         .outputs = inputs,
         .output_count = 1,
-        .shaping = {shaped, 2, made, 1, padded, 1},
+        .shaping = shaping_sample(),
         .parameters = parameters,
         .parameter_count = 1,
         .max_batch_size = -1,
