@@ -14,7 +14,9 @@ enum {
 
 static const float SLACK = 1.02F; /* dearer than the cheapest, for less waiting */
 static const float CHANGE = 1.5F;
-static const float ALIKE = 2; /* so many times of each other */
+static const float ALIKE = 2;           /* so many times of each other */
+static const float TRIALS_COST = 0.02F; /* at most, of all time, */
+static const float DEAR_PAUSE = 256;    /* by a pause that is no longer */
 
 /* ---- sizes and widths ---- */
 
@@ -219,6 +221,17 @@ static bool has_won(const struct learner *learner)
     return smaller ? tried_ns <= from_ns * SLACK : tried_ns * SLACK < from_ns;
 }
 
+/* The pause after a trial that makes its cost a small part of the time. */
+static uint64_t least_pause(const struct learner *learner)
+{
+    float tried_ns = learner->cells[learner->trial_size][learner->trial_width].row_ns;
+    float from_ns = learner->cells[learner->from_size][learner->from_width].row_ns;
+    if (learner->trial_new < KNOWN_SAMPLES || tried_ns <= from_ns)
+        return 0;
+    float pause = (float)learner->trial_new * (tried_ns / from_ns - 1) / TRIALS_COST;
+    return (uint64_t)(pause < DEAR_PAUSE ? pause : DEAR_PAUSE);
+}
+
 /* Where a trial has won, the next follows at once; else after a pause, which doubles each time. */
 static void end_trial(struct learner *learner)
 {
@@ -230,6 +243,7 @@ static void end_trial(struct learner *learner)
         settle(learner, learner->from_size, learner->from_width);
         if (learner->pause < LONGEST_PAUSE)
             learner->pause = learner->pause ? learner->pause * 2 : FIRST_PAUSE;
+        learner->dear_pause = least_pause(learner);
         learner->next_trial += learner->pause;
     }
     learner->settled_ns = learner->cells[learner->size][learner->width].row_ns;
@@ -267,7 +281,8 @@ void learner_observe(struct learner *learner, uint64_t rows, double at_once, uin
     if (!known)
         choose(learner);
     if (has_changed(learner)) {
-        learner->pause = learner->pause < CHANGED_PAUSE ? learner->pause : CHANGED_PAUSE;
+        uint64_t pause = learner->dear_pause > CHANGED_PAUSE ? learner->dear_pause : CHANGED_PAUSE;
+        learner->pause = learner->pause < pause ? learner->pause : pause;
         if (learner->next_trial > learner->executions + learner->pause)
             learner->next_trial = learner->executions + learner->pause;
         learner->settled_ns = learner->cells[learner->size][learner->width].row_ns;

@@ -10,7 +10,8 @@
  * The first point in use is the smallest that is within a fiftieth of the cheapest known; beyond
  * all that is known, whatever comes is executed as it comes, in all slots, and so becomes known.
  * While requests wait, a neighbour of the point is tried for a few executions, and taken where it
- * wins by that much (a smaller one: where it loses by no more); where it does not, ever less often.
+ * wins by that much (a smaller one: where it loses by no more); where it does not, ever less often,
+ * and the seldomer the more it has cost: on a machine that changes all the time, trials do, too.
  * Only then are two points compared: the machine changes from one second to the next, and
  * measurements of other times say little of which is better now.
  *
@@ -44,6 +45,7 @@ struct learner {
     uint8_t size, width;           /* of the point in use */
     uint64_t executions;           /* measured */
     uint64_t pause;                /* executions between two trials */
+    uint64_t dear_pause;           /* likewise, for what the last one cost */
     uint64_t next_trial;           /* in executions */
     float settled_ns;              /* what a row cost after the last trial */
     uint8_t from_size, from_width; /* what was in use before the trial */
