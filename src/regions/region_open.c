@@ -69,19 +69,9 @@ bool region_open_run(const char *path, int fd)
 int region_open_take(int fd, uint64_t *ret_size_bytes)
 {
     struct region_opened answer = {0};
-    union fd_pass_control control;
-    struct iovec vector = {&answer, sizeof answer};
-    struct msghdr head = {.msg_iov = &vector,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof control.bytes};
-    ssize_t size;
-    do
-        size = recvmsg(fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (size < 0 && errno == EINTR);
     int region = -1;
-    if (size >= 0)
-        fd_pass_take(&head, &region, 1);
+    size_t count;
+    ssize_t size = fd_pass_receive(fd, &answer, sizeof answer, &region, 1, &count);
     if (region >= 0 && (size != sizeof answer || answer.opened != 1)) {
         close(region);
         region = -1;

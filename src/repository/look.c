@@ -35,18 +35,6 @@ static void look(const char *path, struct span question, struct buf *answer)
     scan_answer_write_error(&error, answer);
 }
 
-static bool write_all(int fd, struct span bytes)
-{
-    size_t done = 0;
-    while (done < bytes.size) {
-        ssize_t size = pwrite(fd, bytes.data + done, bytes.size - done, (off_t)done);
-        if (size < 0 && errno != EINTR)
-            return false;
-        done += size > 0 ? (size_t)size : 0;
-    }
-    return true;
-}
-
 bool repository_look(const char *path, int fd)
 {
     struct arena arena;
@@ -57,7 +45,7 @@ bool repository_look(const char *path, int fd)
         return false;
     buf_init(&answer, SCAN_MAX_BYTES);
     look(path, question, &answer);
-    bool written = buf_ok(&answer) && ftruncate(fd, 0) == 0 && write_all(fd, buf_span(&answer));
+    bool written = buf_ok(&answer) && file_bytes_write(fd, buf_span(&answer));
     buf_fini(&answer);
     arena_fini(&arena);
     return written;

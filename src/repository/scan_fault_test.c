@@ -3,6 +3,7 @@
 #include "repository/repository.h"
 
 #include "base/clock.h"
+#include "repository/files_fixture.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -53,24 +54,6 @@ FAILING(void *, NULL, malloc, (size_t size), (size))
 FAILING(void *, NULL, calloc, (size_t count, size_t size), (count, size))
 FAILING(void *, NULL, realloc, (void *block, size_t size), (block, size))
 
-/* Writes a file below the folder, and makes the folders on the way. */
-static void put(const char *folder, const char *name, const char *content)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    for (char *slash = strchr(path + strlen(folder) + 1, '/'); slash;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0755);
-        *slash = '/';
-    }
-    FILE *file = fopen(path, "w");
-    if (!file)
-        abort();
-    fputs(content, file);
-    fclose(file);
-}
-
 static const char *const files[] = {
     "flat/model.onnx",     "flat/7",         "flat/model.yaml",      "flat/deep/er/notes",
     "triton/config.pbtxt", "triton/1/model", "triton/20/model.onnx", "single.onnx",
@@ -83,7 +66,7 @@ static int setup(void **state)
     if (!mkdtemp(folder))
         return -1;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        put(folder, files[i], strstr(files[i], "yaml") ? "max_batch_size: 8" : "");
+        files_put(folder, files[i], strstr(files[i], "yaml") ? "max_batch_size: 8" : "");
     *state = folder;
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "repository/repository.h"
 
 #include "base/clock.h"
+#include "repository/files_fixture.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -56,22 +57,9 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Writes a file below the fixture's folder and makes the folders on the way. */
 static void put(const struct fixture *f, const char *name, const char *content)
 {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", f->folder, name);
-    for (char *slash = strchr(path + strlen(f->folder) + 1, '/'); slash;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0755);
-        *slash = '/';
-    }
-    FILE *file = fopen(path, "w");
-    if (!file)
-        abort();
-    fputs(content, file);
-    fclose(file);
+    files_put(f->folder, name, content);
 }
 
 static void scan_at(struct fixture *f, const char *below, const struct span *renamed, size_t count)

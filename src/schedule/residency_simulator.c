@@ -1,9 +1,5 @@
 /* A world of models, clients and workers on a clock of its own, in which residency.h decides who is
- * in memory: from a seed, so that what goes wrong can be seen again.
- *
- *     residency_simulator [SEEDS]     runs the seeds 1 to SEEDS; prints the first that breaks a
- * rule residency_simulator --seed N    runs one, and writes its trace residency_simulator --finds
- * WORD N    succeeds when one of N seeds breaks that rule
+ * in memory: from a seed, so that what goes wrong can be seen again (seeds.h).
  *
  * The rules, in terms of what workers really use and clients see:
  *   over_budget  workers never use more than the budget
@@ -15,12 +11,10 @@
  *   lost         each request has an answer: well, or that its model cannot fit */
 #include "schedule/residency.h"
 #include "schedule/residency_trace.h"
+#include "schedule/seeds.h"
 
 #include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { MODELS = 32, EVENTS = 1 << 15, MIB = 1 << 20, MOST_REQUESTS = 400 };
 
@@ -415,8 +409,9 @@ static void check_waiting(void)
     }
 }
 
-static const char *run(uint64_t seed, FILE *trace)
+static const char *run_world(uint64_t seed, FILE *trace, const char **ret_detail)
 {
+    *ret_detail = world.detail;
     make_world(seed, trace);
     for (size_t i = 0; i < world.model_count; i++)
         residency_ask(&world.residency, &world.models[i].claim,
@@ -440,48 +435,25 @@ static const char *run(uint64_t seed, FILE *trace)
 
 /* ---- many worlds ---- */
 
-static bool breaks(uint64_t seed, FILE *trace)
+static uint64_t requests, loads, refused, longest_ns;
+
+static void count(void)
 {
-    const char *word = run(seed, trace);
-    if (word)
-        fprintf(stderr, "seed %llu: %s: %s\n", (unsigned long long)seed, word, world.detail);
-    return word != NULL;
+    requests += world.came;
+    loads += world.loads;
+    refused += world.refused;
+    longest_ns = longest_ns > world.longest_ns ? longest_ns : world.longest_ns;
 }
 
-static int run_all(uint64_t seeds, const char *program)
+static void print(uint64_t seeds)
 {
-    uint64_t requests = 0, loads = 0, refused = 0, longest_ns = 0;
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
-        if (breaks(seed, NULL)) {
-            printf("replay it with: %s --seed %llu\n", program, (unsigned long long)seed);
-            return EXIT_FAILURE;
-        }
-        requests += world.came;
-        loads += world.loads;
-        refused += world.refused;
-        longest_ns = longest_ns > world.longest_ns ? longest_ns : world.longest_ns;
-    }
     printf("%llu seeds, %llu requests, %llu refused, %llu loads, longest wait %.1f s\n",
            (unsigned long long)seeds, (unsigned long long)requests, (unsigned long long)refused,
            (unsigned long long)loads, (double)longest_ns / (double)CLOCK_NS_PER_S);
-    return EXIT_SUCCESS;
-}
-
-static int run_until_found(const char *word, uint64_t seeds)
-{
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
-        if (breaks(seed, NULL))
-            return strcmp(world.failure, word) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    }
-    printf("nothing was found in %llu seeds\n", (unsigned long long)seeds);
-    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--seed") == 0)
-        return breaks(strtoull(argv[2], NULL, 10), stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
-    if (argc == 4 && strcmp(argv[1], "--finds") == 0)
-        return run_until_found(argv[2], strtoull(argv[3], NULL, 10));
-    return run_all(argc == 2 ? strtoull(argv[1], NULL, 10) : 10000, argv[0]);
+    static const struct seeds seeds = {run_world, count, print};
+    return seeds_main(argc, argv, &seeds);
 }

@@ -9,16 +9,11 @@
  *                not run
  *     starved    what waits for a place has one before those that came later
  *
- *     sequences_simulator [SEEDS]          runs the seeds 1 to SEEDS (10000)
- *     sequences_simulator --seed SEED      runs one
- *     sequences_simulator --finds WORD N   succeeds when one of the first N breaks the rule of that
- * word */
+ * Its command line: seeds.h. */
+#include "schedule/seeds.h"
 #include "schedule/sequences.h"
 
 #include "base/clock.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { NAMES = 12, WORKERS = 3, REQUESTS = 150, STEPS = 700, IDLE_NS = 400 };
 
@@ -289,7 +284,7 @@ static void drop_sequences(void)
     map_fini(&world.sequences.by_key);
 }
 
-static const char *run_world(uint64_t seed)
+static const char *run_world(uint64_t seed, FILE *trace, const char **ret_detail)
 {
     memset(&world, 0, sizeof world);
     world.random = seed;
@@ -304,7 +299,6 @@ static const char *run_world(uint64_t seed)
     if (!world.failure)
         finish();
     if (world.failure) {
-        printf("seed %llu: %s\n", (unsigned long long)seed, world.failure);
         drop_sequences();
         return world.failure;
     }
@@ -312,28 +306,17 @@ static const char *run_world(uint64_t seed)
     return NULL;
 }
 
-static int run_until_found(const char *word, uint64_t seeds)
+static void count(void)
 {
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
-        const char *found = run_world(seed);
-        if (found && strcmp(found, word) == 0)
-            return EXIT_SUCCESS;
-    }
-    printf("nothing was found in %llu seeds\n", (unsigned long long)seeds);
-    return EXIT_FAILURE;
+}
+
+static void print(uint64_t seeds)
+{
+    printf("%llu seeds\n", (unsigned long long)seeds);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--seed") == 0)
-        return run_world(strtoull(argv[2], NULL, 10)) ? EXIT_FAILURE : EXIT_SUCCESS;
-    if (argc == 4 && strcmp(argv[1], "--finds") == 0)
-        return run_until_found(argv[2], strtoull(argv[3], NULL, 10));
-    uint64_t seeds = argc == 2 ? strtoull(argv[1], NULL, 10) : 10000;
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
-        if (run_world(seed))
-            return EXIT_FAILURE;
-    }
-    printf("%llu seeds\n", (unsigned long long)seeds);
-    return EXIT_SUCCESS;
+    static const struct seeds seeds = {run_world, count, print};
+    return seeds_main(argc, argv, &seeds);
 }

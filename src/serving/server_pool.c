@@ -308,19 +308,12 @@ static void take_refusal(struct server_pool *pool, int failure)
 static bool take_answer(struct server_pool *pool)
 {
     struct keeper_answer answer;
-    union fd_pass_control control;
-    struct iovec vector = {&answer, sizeof answer};
-    struct msghdr head = {.msg_iov = &vector,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof control.bytes};
-    ssize_t size = recvmsg(pool->line->fd, &head, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    int fd = -1;
+    size_t fds;
+    ssize_t size = fd_pass_receive(pool->line->fd, &answer, sizeof answer, &fd, 1, &fds);
     if (size < 0)
         return false;
-    int fd = -1;
-    size_t fds = size > 0 ? fd_pass_take(&head, &fd, 1) : 0;
-    bool sound = size == (ssize_t)sizeof answer && pool->asked > 0 &&
-                 !(head.msg_flags & MSG_CTRUNC) && fds == (answer.failure == 0);
+    bool sound = size == (ssize_t)sizeof answer && pool->asked > 0 && fds == (answer.failure == 0);
     if (!sound) {
         if (fd >= 0)
             close(fd);

@@ -52,3 +52,22 @@ size_t fd_pass_take(struct msghdr *head, int *fds, size_t most)
     }
     return taken;
 }
+
+ssize_t fd_pass_receive(int socket, void *bytes, size_t size, int *fds, size_t most,
+                        size_t *ret_count)
+{
+    union fd_pass_control control;
+    struct iovec vector = {bytes, size};
+    struct msghdr head = {.msg_iov = &vector,
+                          .msg_iovlen = 1,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof control.bytes};
+    ssize_t received;
+    do
+        received = recvmsg(socket, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (received < 0 && errno == EINTR);
+    *ret_count = received < 0 ? 0 : fd_pass_take(&head, fds, most);
+    if (received >= 0 && head.msg_flags & MSG_CTRUNC)
+        *ret_count = FD_PASS_MOST + 1;
+    return received;
+}

@@ -20,6 +20,12 @@ union fd_pass_control {
 int fd_pass_send(int socket, const void *bytes, size_t size, const int *fds, size_t count,
                  int flags);
 
+/* Receives a message of at most `size` bytes, without waiting, and with it up to `most` descriptors
+ * into fds, the caller's then; any others are closed. *ret_count: how many came in all, or more
+ * than FD_PASS_MOST. Returns its size, 0 at the end, or -1 with errno. */
+ssize_t fd_pass_receive(int socket, void *bytes, size_t size, int *fds, size_t most,
+                        size_t *ret_count);
+
 /* Takes the descriptors that came with a message: up to `most` into fds, the caller's then; any
  * others are closed. Returns how many came in all. */
 size_t fd_pass_take(struct msghdr *head, int *fds, size_t most);

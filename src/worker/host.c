@@ -342,8 +342,8 @@ static void serve_until_stopped(struct host *host)
     pthread_mutex_unlock(&host->lock);
 }
 
-static struct host *host_new(const struct worker_spec *spec, struct channel_fds fds,
-                             const struct tensord_engine *engine, const struct model_files *files)
+struct host *host_new(const struct worker_spec *spec, struct channel_fds fds,
+                      const struct tensord_engine *engine, const struct model_files *files)
 {
     struct host *host = calloc(1, sizeof *host);
     if (!host)
@@ -362,7 +362,7 @@ static struct host *host_new(const struct worker_spec *spec, struct channel_fds 
     return host;
 }
 
-static void host_free(struct host *host)
+void host_free(struct host *host)
 {
     host_wire_close(host);
     host_shaping_free(host);

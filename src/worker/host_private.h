@@ -193,6 +193,16 @@ static inline bool host_is_joined(const struct host_execution *execution)
     return execution->trial || execution->request_count > 1 || execution->padded;
 }
 
+/* ---- host.c: its life ---- */
+
+/* Nothing is open yet, and nothing loaded. What is given stays the caller's, and outlives it. NULL:
+ * there is no memory. */
+struct host *host_new(const struct worker_spec *spec, struct channel_fds fds,
+                      const struct tensord_engine *engine, const struct model_files *files);
+
+/* Closes the channel, too; no thread is left. */
+void host_free(struct host *host);
+
 /* ---- host_execute.c: what engines call ---- */
 
 void host_fill_calls(struct tensord_host *tensord);

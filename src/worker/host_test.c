@@ -95,18 +95,10 @@ static const struct tensord_engine engine = {.abi = TENSORD_ENGINE_ABI,
 
 static int setup(void **state)
 {
-    struct host *host = calloc(1, sizeof *host);
+    struct host *host = host_new(NULL, (struct channel_fds){-1, -1, -1, -1}, &engine, NULL);
     assert_non_null(host);
     fixture = (struct fixture){.host = host};
-    host->engine = &engine;
     host->stats_due_ns = UINT64_MAX;
-    pthread_mutex_init(&host->lock, NULL);
-    pthread_mutex_init(&host->out_lock, NULL);
-    pthread_cond_init(&host->may_read, NULL);
-    pthread_cond_init(&host->changed, NULL);
-    list_init(&host->backlog);
-    list_init(&host->calls);
-    host_fill_calls(&host->tensord);
     open_channel(host);
     fixture.execution = begin_execution(host);
     return 0;
@@ -114,8 +106,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    host_wire_close(fixture.host);
-    free(fixture.host);
+    host_free(fixture.host);
     return 0;
 }
 

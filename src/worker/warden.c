@@ -25,7 +25,7 @@
 #include "worker/gpu.h"
 #include "worker/namespaces.h"
 #include "worker/spawner_rows.h"
-#include "worker/worker_spec.h"
+#include "worker/spec_map.h"
 
 enum {
     USUAL_PORT = 8000, /* where nobody else can have it */
@@ -76,16 +76,8 @@ static bool hear(struct warden_message *ret_message)
 
 static bool read_spec(struct warden *warden, struct error *ret_error)
 {
-    struct stat status;
-    if (fstat(FD_SPEC, &status) < 0 || status.st_size <= 0 ||
-        status.st_size > WORKER_SPEC_MAX_BYTES)
-        return error_set(ret_error, ERROR_INTERNAL, "no specification");
-    size_t size = (size_t)status.st_size;
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, FD_SPEC, 0);
-    if (bytes == MAP_FAILED)
-        return error_no_memory(ret_error);
-    arena_init(&warden->arena, 4096, 8 << 20);
-    return worker_spec_read((struct span){bytes, size}, &warden->arena, &warden->spec, ret_error);
+    arena_init(&warden->arena, 4096, SPEC_ARENA_BYTES);
+    return spec_map_read(FD_SPEC, &warden->arena, &warden->spec, ret_error);
 }
 
 /* A port that is free now. Another program may take it before the command does: then that one says

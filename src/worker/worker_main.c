@@ -5,32 +5,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "worker/sandbox.h"
-#include "worker/worker_spec.h"
+#include "worker/spec_map.h"
 
-enum { ARGUMENT_COUNT = 2, SPEC_ARENA_BYTES = 8 << 20 };
-
-/* The bytes stay mapped for as long as the process lives, and strings of the spec point into them.
- */
-static bool map_spec(struct span *ret_bytes, struct error *ret_error)
-{
-    struct stat status;
-    if (fstat(WORKER_FD_SPEC, &status) < 0 || status.st_size <= 0 ||
-        status.st_size > WORKER_SPEC_MAX_BYTES)
-        return error_set(ret_error, ERROR_INVALID_ARGUMENT, "no worker's specification");
-    size_t size = (size_t)status.st_size;
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, WORKER_FD_SPEC, 0);
-    if (bytes == MAP_FAILED)
-        return error_no_memory(ret_error);
-    close(WORKER_FD_SPEC);
-    *ret_bytes = (struct span){bytes, size};
-    return true;
-}
+enum { ARGUMENT_COUNT = 2 };
 
 /* The name in `ps` and in a kernel's message: the model's, cut to 15 bytes. */
 static void take_name(struct span model)
@@ -70,11 +51,11 @@ static bool prepare(int count, char *const arguments[], struct arena *arena,
                     struct worker_spec *ret_spec, struct model_files *ret_files,
                     struct error *ret_error)
 {
-    struct span bytes = {0};
     if (count != ARGUMENT_COUNT)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "workers are started by tensord alone");
-    if (!map_spec(&bytes, ret_error) || !worker_spec_read(bytes, arena, ret_spec, ret_error))
+    if (!spec_map_read(WORKER_FD_SPEC, arena, ret_spec, ret_error))
         return false;
+    close(WORKER_FD_SPEC);
     take_name(ret_spec->name);
     return look_at_files(ret_spec, arena, ret_files, ret_error) &&
            enter_sandbox(arguments[0], ret_spec, ret_error);
