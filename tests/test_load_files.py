@@ -62,13 +62,13 @@ def test_a_model_is_served_from_the_files_of_a_load(server, repository, library)
     with library.InferenceServerClient(one.netloc) as client:
         client.load_model("m", config=CONSTANT, files={"file:3/model.onnx": constant(7)})
         assert value(one, "m") == 7
-        assert set(index(one)) == {("m", "3")}
+        processes.until(lambda: set(index(one)) == {("m", "3")})
         client.load_model("m", config=CONSTANT, files={"file:1/model.onnx": constant(8), "file:2/model.onnx": constant(9)})
         assert value(one, "m") == 9
-        assert set(index(one)) == {("m", "1"), ("m", "2")}
+        processes.until(lambda: set(index(one)) == {("m", "1"), ("m", "2")})
         client.load_model("m")
         assert value(one, "m") == 1
-        assert set(index(one)) == {("m", "1")}
+        processes.until(lambda: set(index(one)) == {("m", "1")})
     processes.until(lambda: not folders(one))
 
 
@@ -84,6 +84,28 @@ def test_a_model_that_the_repository_lacks(server, repository, library):
         assert "failed to poll from model repository" in message
         assert value(one, "other") == 1
     processes.until(lambda: not folders(one))
+
+
+def test_a_load_that_fails_leaves_what_an_earlier_one_brought(server, repository, library):
+    """Also where it has other versions, and where the repository has nothing of the model."""
+    one = server(repository(m=models.constant(1)), "--anonymous", "admin")
+    one.wait_ready("m")
+    with library.InferenceServerClient(one.netloc) as client:
+        client.load_model("m", config=CONSTANT, files={"file:2/model.onnx": constant(7), "file:5/model.onnx": constant(8)})
+        client.load_model("new", config=CONSTANT, files={"file:1/model.onnx": constant(5)})
+        for name, given in (("m", {"config": CONSTANT, "files": {"file:1/model.onnx": b"not a model"}}),
+                            ("m", {"config": CONSTANT, "files": {"file:5/model.onnx": b"not a model"}}), ("new", {})):
+            failure(client.load_model, name, **given)
+            assert (value(one, "m"), value(one, "new")) == (8, 5)
+            client.load_model("other", config=CONSTANT, files={"file:1/model.onnx": constant(3)})  # the repository is looked at
+            assert (value(one, "m"), value(one, "new")) == (8, 5)
+            assert {key for key in index(one) if key[0] != "other"} == {("m", "2"), ("m", "5"), ("new", "1")}
+        client.load_model("m", config=CONSTANT, files={"file:1/model.onnx": constant(9)})
+        assert value(one, "m") == 9
+        client.unload_model("new")
+        failure(client.load_model, "new")
+        client.load_model("m")
+        assert value(one, "m") == 1
 
 
 @needs_python

@@ -13,7 +13,7 @@ struct load_call {
     struct load_wish wish;
     struct load_put put; /* of the files it brings */
     bool gone;           /* the client has, while they are put */
-    uint64_t override;   /* the number of what it gave; 0: nothing */
+    uint64_t override;   /* the number of what it gave, or that it gave nothing */
     void (*done)(struct api_call *call, const struct error *error);
 };
 
@@ -66,9 +66,9 @@ static void settled(struct model_waiter *waiter, const struct error *error)
     struct load_call *load = list_entry(waiter, struct load_call, waiter);
     struct serving *serving = load->call->api->serving;
     load->call->closed = NULL;
-    if (load->override && error->code != ERROR_OK)
+    if (error->code != ERROR_OK)
         serving->end_override(serving->context, load->override);
-    else if (load->override)
+    else
         serving->keep_override(serving->context, load->override);
     note(load->call, "load", load->name, error);
     load->done(load->call, error);
@@ -97,7 +97,7 @@ static void end(struct load_call *load, const struct error *error)
 }
 
 /* What this load gives, or from now on the model as the repository has it. False with the error. */
-static bool take_override(struct load_call *load, struct error *ret_error)
+static bool take_override(struct load_call *load, bool waits, struct error *ret_error)
 {
     const struct load_folder *folder = load->put.folder;
     struct serving *serving = load->call->api->serving;
@@ -106,10 +106,10 @@ static bool take_override(struct load_call *load, struct error *ret_error)
         .config = folder ? SPAN("") : load->wish.config, /* else it lies beside the files */
         .folder = span_of(folder ? folder->models : ""),
         .may_bring_code = scope_allows(load->call->scopes, SCOPE_CODE),
+        .awaited = waits,
     };
-    uint64_t number = serving->override(serving->context, &override, ret_error);
-    load->override = load->wish.config.size ? number : 0;
-    return number > 0;
+    load->override = serving->override(serving->context, &override, ret_error);
+    return load->override > 0;
 }
 
 /* The load proper, once its files are where they are loaded from. */
@@ -121,7 +121,7 @@ static void go(struct load_call *load)
     /* who is unknown may not exist */
     bool waits = load->wish.wait || !call_model(call, load->name, NULL);
     load->waiter.settled = settled;
-    if (!take_override(load, &error) ||
+    if (!take_override(load, waits, &error) ||
         !serving_load(serving, load->name, waits ? &load->waiter : NULL, &error) || !waits) {
         end(load, &error);
         return;

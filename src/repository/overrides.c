@@ -27,6 +27,12 @@ static size_t find_numbered(const struct overrides *overrides, uint64_t number)
     return at;
 }
 
+/* Whether it is of a load that gave nothing: the model is as the repository says. */
+static bool is_nothing(const struct repository_override *override)
+{
+    return !override->config.size && !override->folder.size;
+}
+
 /* Whether a later one counts in its place. */
 static bool is_outdone(const struct overrides *overrides, size_t at)
 {
@@ -65,7 +71,8 @@ void overrides_keep(struct overrides *overrides, uint64_t number)
 {
     size_t at = find_numbered(overrides, number);
     if (at < overrides->count && !is_outdone(overrides, at))
-        drop_first(overrides, overrides->items[at]->it.model, 1);
+        drop_first(overrides, overrides->items[at]->it.model,
+                   is_nothing(&overrides->items[at]->it) ? 0 : 1);
 }
 
 size_t overrides_list(const struct overrides *overrides,
@@ -73,7 +80,7 @@ size_t overrides_list(const struct overrides *overrides,
 {
     size_t count = 0;
     for (size_t i = 0; i < overrides->count; i++) {
-        if (!is_outdone(overrides, i))
+        if (!is_outdone(overrides, i) && !is_nothing(&overrides->items[i]->it))
             ret_list[count++] = overrides->items[i]->it;
     }
     return count;
@@ -115,7 +122,8 @@ static struct span put_text(char **at, struct span text)
 uint64_t overrides_put(struct overrides *overrides, const struct repository_override *override,
                        struct error *ret_error)
 {
-    if (!override->config.size && !override->folder.size) {
+    if (is_nothing(override) &&
+        (!override->awaited || find(overrides, 0, override->model) == overrides->count)) {
         drop_first(overrides, override->model, 0);
         return ++overrides->last;
     }
@@ -135,7 +143,7 @@ uint64_t overrides_put(struct overrides *overrides, const struct repository_over
     made->it.number = ++overrides->last;
     drop_first(overrides, made->it.model, 1);
     overrides->items[overrides->count++] = made;
-    overrides->fewer = overrides->fewer || made->it.folder.size;
+    overrides->fewer = overrides->fewer || !made->it.config.size; /* its files, or the others' */
     return made->it.number;
 }
 

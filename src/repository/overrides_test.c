@@ -98,6 +98,28 @@ static void none_at_all_drops_what_there_is(void **state)
     overrides_fini(&overrides);
 }
 
+static void a_load_that_gives_nothing_may_fail(void **state)
+{
+    struct heard heard = {.count = 0};
+    struct overrides overrides = {.dropped_folder = dropped, .context = &heard};
+    const struct repository_override nothing = {.model = SPAN("m"), .awaited = true};
+    uint64_t first = overrides_put(&overrides, &nothing, NULL);
+    assert_int_equal(overrides.count, 0); /* there was nothing before */
+    put(&overrides, "m", "", "/1");
+    overrides.fewer = false;
+    uint64_t failed = overrides_put(&overrides, &nothing, NULL);
+    assert_true(overrides.fewer);
+    assert_string_equal(counts(&overrides, "m"), "-");
+    overrides_end(&overrides, failed);
+    assert_string_equal(counts(&overrides, "m"), "/1");
+    overrides_keep(&overrides, overrides_put(&overrides, &nothing, NULL));
+    assert_int_equal(overrides.count, 0);
+    overrides_keep(&overrides, first);
+    overrides_free_dropped(&overrides);
+    assert_int_equal(heard.count, 1);
+    overrides_fini(&overrides);
+}
+
 static void they_are_bounded(void **state)
 {
     struct overrides overrides = {0};
@@ -121,6 +143,7 @@ int main(void)
         cmocka_unit_test(the_one_before_is_forgotten_when_the_load_has_gone_well),
         cmocka_unit_test(one_that_was_outdone_is_not_kept),
         cmocka_unit_test(none_at_all_drops_what_there_is),
+        cmocka_unit_test(a_load_that_gives_nothing_may_fail),
         cmocka_unit_test(they_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,6 +161,8 @@ struct repository_override {
                             the config is another */
     uint64_t number;     /* of the override: another one is another state of the files */
     bool may_bring_code; /* who gave it may */
+    bool awaited;        /* of a load that gives nothing: it may fail, so what was before is
+                            remembered, as it is when it gives something */
 };
 
 /* Looks at path as it is now. now_ns is the time of CLOCK_REALTIME, for completeness. Entries of

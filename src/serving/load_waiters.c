@@ -35,10 +35,12 @@ void load_waiters_look(struct model *model)
     if ((list_empty(&model->waiters) && !model->urged) ||
         model->serving->scan_number < model->awaited_scan)
         return;
-    if (model->version_count == 0)
-        not_found_to_load(model, &error);
+    bool found = false;
     for (size_t i = 0; i < model->version_count; i++) {
         const struct version *version = model->versions[i];
+        if (!version->present || version->held) /* it is about to go */
+            continue;
+        found = true;
         if (is_settling(version))
             return;
         if (!version_ready(version) || version->files_error.code != ERROR_OK || version->unreadable)
@@ -46,5 +48,9 @@ void load_waiters_look(struct model *model)
                       SPAN_ARGS(model->name), (unsigned long long)version->number,
                       version_reason(version));
     }
+    if (!found)
+        not_found_to_load(model, &error);
+    else if (error.code == ERROR_OK)
+        model_drop_held(model);
     load_waiters_tell(model, &error);
 }

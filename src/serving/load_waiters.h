@@ -11,6 +11,9 @@ static inline bool version_is_busy(enum version_state state)
     return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
 }
 
+/* Drops the versions that were held for the load that has gone well. */
+void model_drop_held(struct model *model);
+
 /* Tells those who wait that it has ended, so. */
 void load_waiters_tell(struct model *model, const struct error *error);
 

@@ -58,6 +58,7 @@ static void apply_version(struct version *version, const struct repository_versi
     struct model *model = version->model;
     bool changed = version->fingerprint != found->fingerprint;
     version->present = version->seen = true;
+    version->held = false;
     version->unreadable = found->unreadable;
     version->complete = found->complete;
     version->code = found->code;
@@ -108,27 +109,44 @@ static bool keep_versions(struct model *model, const struct repository_version *
         if (!version->unreadable)
             registry_say(version, LOG_ERROR, unreadable->error->message);
         version->seen = version->unreadable = known = true;
+        version->held = false;
         if (model->wanted && !version->current)
             wait_until_readable(version, unreadable->error);
     }
     return known;
 }
 
+/* False when the model may have gone with it. */
+static bool drop(struct version *version)
+{
+    bool last = version->model->version_count == 1;
+    version->present = version->complete = version->held = false;
+    version->generations++; /* it must not go while we look at it */
+    generation_retire(&version->next);
+    generation_retire(&version->current);
+    version->generations--;
+    registry_free_if_gone(version);
+    return !last;
+}
+
+/* A load may be to blame that has brought other versions: if it fails, these are there again. */
 static void drop_unseen(struct model *model)
 {
     for (size_t i = model->version_count; i-- > 0;) {
         struct version *version = model->versions[i];
         if (version->seen)
             continue;
-        version->present = version->complete = false;
-        version->generations++; /* it must not go while we look at it */
-        generation_retire(&version->next);
-        generation_retire(&version->current);
-        bool last = model->version_count == 1;
-        version->generations--;
-        registry_free_if_gone(version);
-        if (last)
-            return; /* the model may have gone with it */
+        version->held = version->current && !list_empty(&model->waiters);
+        if (!version->held && !drop(version))
+            return;
+    }
+}
+
+void model_drop_held(struct model *model)
+{
+    for (size_t i = model->version_count; i-- > 0;) {
+        if (model->versions[i]->held && !drop(model->versions[i]))
+            return;
     }
 }
 

@@ -191,6 +191,59 @@ static void files_that_go_touch_no_other_model(void **state)
     }
 }
 
+/* A load may bring other versions. Those that it leaves out serve until it has gone well. */
+static void what_a_load_leaves_out_serves_until_it_has_ended(void **state)
+{
+    for (int good = 0; good < 2; good++) {
+        struct waiter waiter = {.base.settled = on_told};
+        struct played_worker *old = make_ready(), *new;
+        struct model *model = fixture_version(&f, "m")->model;
+        const struct found before = f.found[0];
+        model_load(model, &waiter.base);
+        f.found_count = 0;
+        fixture_put(&f, "m", 2);
+        fixture_scan(&f);
+        new = worker_of(&f, "m");
+        assert_ptr_not_equal(old, new);
+        assert_int_equal(waiter.told, 0);
+        assert_int_equal(model->version_count, 2);
+        assert_true(version_ready(model->versions[0]));
+        if (good) {
+            worker_ready(&f, new, 0);
+        } else {
+            worker_fail(&f, new, TENSORD_INVALID_ARGUMENT);
+            worker_end(&f, new, "exited with status 1");
+        }
+        assert_int_equal(waiter.told, 1);
+        assert_int_equal(waiter.error.code, good ? ERROR_OK : ERROR_INVALID_ARGUMENT);
+        assert_int_equal(version_ready(model->versions[0]), !good);
+        if (!good) {
+            f.found[0] = before; /* as the load is taken back */
+            fixture_scan(&f);
+            assert_int_equal(model->version_count, 1);
+            assert_true(version_ready(model->versions[0]));
+        }
+        fixture_fini(&f);
+    }
+}
+
+static void a_load_that_finds_nothing_takes_nothing_away(void **state)
+{
+    struct waiter waiter;
+    struct error error;
+    make_ready();
+    f.found_count = 0;
+    load("m", &waiter);
+    assert_int_equal(waiter.told, 1);
+    assert_string_equal(waiter.error.message,
+                        "failed to load 'm', failed to poll from model repository");
+    assert_int_equal(state_of("m"), VERSION_READY);
+    fixture_scan(&f); /* and nothing has come back */
+    worker_end(&f, worker_of(&f, "m"), "exited with status 0");
+    assert_null(serving_model(&f.serving, SPAN("m"), &error));
+    fixture_fini(&f);
+}
+
 static void an_unload_ends_a_load_that_is_waited_for(void **state)
 {
     struct waiter waiter;
@@ -663,6 +716,8 @@ int main(void)
         cmocka_unit_test(a_wrong_config_is_told_to_who_loads),
         cmocka_unit_test(files_that_go_take_the_model_along),
         cmocka_unit_test(files_that_go_touch_no_other_model),
+        cmocka_unit_test(what_a_load_leaves_out_serves_until_it_has_ended),
+        cmocka_unit_test(a_load_that_finds_nothing_takes_nothing_away),
         cmocka_unit_test(an_unload_ends_a_load_that_is_waited_for),
         cmocka_unit_test(a_load_of_what_has_gone_fails),
         cmocka_unit_test(a_load_waits_for_the_scan_that_has_seen_the_files),

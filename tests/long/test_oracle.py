@@ -56,7 +56,7 @@ EXPLAINED = [
      "Files of a load may lie beside the folders of versions, as in a repository: a model that has none is version 1."),
     (r"^loads, \w+: two versions: index \|",
      "Without a `version_policy`, it is `all`: every version that lies there is served, where Triton serves the latest."),
-    (r"^loads, \w+: a model that the repository lacks: index \|",
+    (r"^loads, \w+: (a model that the repository lacks|it cannot be loaded without its files): index \|",
      "The index lists models that loads have brought."),
     (r"^loads, \w+: unload( what the repository lacks)?: (gRPC )?infer \| status \| (404 \| 503|'NOT_FOUND' \| 'UNAVAILABLE')$",
      "A model that was unloaded is not ready (503), and not unknown."),

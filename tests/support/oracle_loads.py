@@ -153,6 +153,8 @@ def files(way):
     yield way.load(at + "files no more", "loaded")
     yield load("a model that the repository lacks", given, "brought", **{"file:1/model.py": CODE % 20})
     yield from seen(at + "a model that the repository lacks", "brought")
+    yield way.load(at + "it cannot be loaded without its files", "brought")
+    yield from seen(at + "it cannot be loaded without its files", "brought")
     yield way.unload(at + "unload what the repository lacks", "brought")
     yield from seen(at + "unload what the repository lacks", "brought")
     yield way.load(at + "load what the repository lacks", "brought")
