@@ -231,6 +231,21 @@ def test_an_unload_sticks(server, repository, library):
         processes.until(lambda: value(one, "m") == 6)
 
 
+def test_an_unload_sticks_when_a_load_fails_after_it(server, repository, library):
+    one = server(repository(m=models.constant(1)), "--anonymous", "admin")
+    one.wait_ready("m")
+    with library.InferenceServerClient(one.netloc) as client:
+        client.unload_model("m")
+        for number, given in enumerate(({"config": "{"}, {"config": CONSTANT, "files": {"file:1/model.onnx": b"not a model"}},
+                                        {"config": CONSTANT, "files": {"file:2/model.onnx": b"not a model"}})):
+            failure(client.load_model, "m", **given)
+            client.load_model("other", config=CONSTANT, files={"file:1/model.onnx": constant(number)})  # the repository is looked at
+            assert {state["state"] for key, state in index(one).items() if key[0] == "m"} == {"UNAVAILABLE"}
+            assert value(one, "m") is None
+        client.load_model("m")
+        assert value(one, "m") == 1
+
+
 def test_changes_in_the_repository_wait_for_the_next_load(server, repository, library):
     """A load's config goes on with other files of the model, and its files stay in their place."""
     folder = repository(m=models.constant(1))

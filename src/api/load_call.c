@@ -13,6 +13,8 @@ struct load_call {
     struct load_wish wish;
     struct load_put put; /* of the files it brings */
     bool gone;           /* the client has, while they are put */
+    bool brings;         /* a config, or files */
+    bool was_unwanted;   /* the model, before this load */
     uint64_t override;   /* the number of what it gave, or that it gave nothing */
     void (*done)(struct api_call *call, const struct error *error);
 };
@@ -61,15 +63,25 @@ bool load_parameter_unknown(struct span parameter, struct error *ret_error)
 
 /* ---- a load ---- */
 
+/* The load has failed: the model is what it was before. */
+static void take_back(const struct load_call *load)
+{
+    struct serving *serving = load->call->api->serving;
+    struct model *model = serving_model(serving, load->name, NULL);
+    serving->end_override(serving->context, load->override);
+    if (model && load->brings && load->was_unwanted)
+        model_unwant(model);
+}
+
 static void settled(struct model_waiter *waiter, const struct error *error)
 {
     struct load_call *load = list_entry(waiter, struct load_call, waiter);
     struct serving *serving = load->call->api->serving;
     load->call->closed = NULL;
-    if (error->code != ERROR_OK)
-        serving->end_override(serving->context, load->override);
-    else
+    if (error->code == ERROR_OK)
         serving->keep_override(serving->context, load->override);
+    else
+        take_back(load);
     note(load->call, "load", load->name, error);
     load->done(load->call, error);
 }
@@ -118,6 +130,9 @@ static void go(struct load_call *load)
     struct api_call *call = load->call;
     struct serving *serving = call->api->serving;
     struct error error = {.code = ERROR_OK};
+    const struct model *model = serving_model(serving, load->name, NULL);
+    load->brings = load->wish.config.size > 0;
+    load->was_unwanted = model && !model->wanted;
     /* who is unknown may not exist */
     bool waits = load->wish.wait || !call_model(call, load->name, NULL);
     load->waiter.settled = settled;

@@ -129,6 +129,18 @@ bool serving_load(struct serving *serving, struct span name, struct model_waiter
     return true;
 }
 
+void model_unwant(struct model *model)
+{
+    for (size_t i = 0; i < model->version_count; i++) {
+        if (version_ready(model->versions[i]))
+            return;
+    }
+    model->wanted = model->urged = false;
+    for (size_t i = 0; i < model->version_count; i++)
+        model->versions[i]->fingerprint = 0;
+    model->unloaded_scan = model->serving->rescan(model->serving->context);
+}
+
 void model_unload(struct model *model)
 {
     model->wanted = model->urged = false;

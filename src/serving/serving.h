@@ -225,6 +225,10 @@ bool serving_load(struct serving *serving, struct span name, struct model_waiter
  * change of the files. Those who wait for a load are told from within. */
 void model_unload(struct model *model);
 
+/* Takes back that the model is wanted, unless a version is ready: a load has failed that brought
+ * what is gone with it, and the model was not wanted before. What failed goes on saying why. */
+void model_unwant(struct model *model);
+
 /* ---- what a version is doing: version_state.c ---- */
 
 /* What the version is doing. */

@@ -71,6 +71,8 @@ static void apply_version(struct version *version, const struct repository_versi
     if (changed && version->fingerprint && model->serving->options.load != LOAD_EXPLICIT)
         model->wanted = true; /* an unload by the API sticks until the files change */
     know_unloaded(version, found, scan_number);
+    if (scan_number < model->awaited_scan)
+        return; /* it was begun before the load, which may have given something else */
     if (!model->wanted || (!changed && version->current))
         return;
     if (!changed && version->files_error.code != ERROR_OK)

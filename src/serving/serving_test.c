@@ -295,6 +295,48 @@ static void a_load_waits_for_the_scan_that_has_seen_the_files(void **state)
     fixture_fini(&f);
 }
 
+/* What lies there may not be what the load gives. */
+static void a_load_takes_nothing_from_an_older_scan(void **state)
+{
+    struct error error;
+    fixture_init(&f, LOAD_EXPLICIT);
+    fixture_put(&f, "m", 1);
+    fixture_scan(&f);
+    assert_true(serving_load(&f.serving, SPAN("m"), NULL, &error));
+    f.rescans--;
+    fixture_scan(&f);
+    assert_int_equal(f.started, 0);
+    f.rescans++;
+    fixture_scan(&f);
+    assert_int_equal(f.started, 1);
+    fixture_fini(&f);
+}
+
+static void a_load_that_fails_of_what_was_unloaded(void **state)
+{
+    struct waiter waiter;
+    make_ready();
+    struct model *model = fixture_version(&f, "m")->model;
+    model_unwant(model);
+    assert_int_equal(state_of("m"), VERSION_READY); /* it runs: wanted by others */
+    model_unload(model);
+    worker_end(&f, worker_of(&f, "m"), "exited with status 0");
+    fixture_put(&f, "m", 1)->wrong = true; /* what it gave */
+    load("m", &waiter);
+    assert_int_equal(waiter.error.code, ERROR_INVALID_ARGUMENT);
+    model_unwant(model);
+    fixture_put(&f, "m", 1)->wrong = false;
+    for (int i = 0; i < 2; i++) {
+        fixture_scan(&f);
+        assert_int_equal(state_of("m"), VERSION_FAILED);
+        assert_int_equal(f.started, 1);
+    }
+    fixture_put(&f, "m", 1); /* newer files */
+    fixture_scan(&f);
+    assert_int_equal(f.started, 2);
+    fixture_fini(&f);
+}
+
 static void a_load_of_what_is_not_there_fails(void **state)
 {
     struct waiter waiter = {.base.settled = on_told}, gone = {.base.settled = on_told};
@@ -721,6 +763,8 @@ int main(void)
         cmocka_unit_test(an_unload_ends_a_load_that_is_waited_for),
         cmocka_unit_test(a_load_of_what_has_gone_fails),
         cmocka_unit_test(a_load_waits_for_the_scan_that_has_seen_the_files),
+        cmocka_unit_test(a_load_takes_nothing_from_an_older_scan),
+        cmocka_unit_test(a_load_that_fails_of_what_was_unloaded),
         cmocka_unit_test(a_load_of_what_is_not_there_fails),
         cmocka_unit_test(an_unload_sticks_until_the_files_change),
         cmocka_unit_test(what_cannot_be_read_fails_loads_that_wait_for_it),
