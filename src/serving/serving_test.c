@@ -276,6 +276,24 @@ static void a_load_of_what_has_gone_fails(void **state)
     fixture_fini(&f);
 }
 
+/* Its worker, which ends, is nobody's business any more. */
+static void a_load_does_not_wait_for_a_version_that_has_gone(void **state)
+{
+    struct waiter waiter;
+    make_ready();
+    fixture_put(&f, "m", 2);
+    fixture_scan(&f);
+    struct played_worker *second = worker_of(&f, "m");
+    f.found_count--;
+    fixture_scan(&f);
+    assert_int_equal(fixture_version(&f, "m")->model->version_count, 2); /* while it ends */
+    load("m", &waiter);
+    assert_int_equal(waiter.told, 1);
+    assert_int_equal(waiter.error.code, ERROR_OK);
+    worker_end(&f, second, "exited with status 0");
+    fixture_fini(&f);
+}
+
 /* Whoever asks for a load may have put the files there just before. */
 static void a_load_waits_for_the_scan_that_has_seen_the_files(void **state)
 {
@@ -762,6 +780,7 @@ int main(void)
         cmocka_unit_test(a_load_that_finds_nothing_takes_nothing_away),
         cmocka_unit_test(an_unload_ends_a_load_that_is_waited_for),
         cmocka_unit_test(a_load_of_what_has_gone_fails),
+        cmocka_unit_test(a_load_does_not_wait_for_a_version_that_has_gone),
         cmocka_unit_test(a_load_waits_for_the_scan_that_has_seen_the_files),
         cmocka_unit_test(a_load_takes_nothing_from_an_older_scan),
         cmocka_unit_test(a_load_that_fails_of_what_was_unloaded),
