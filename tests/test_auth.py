@@ -520,6 +520,15 @@ def test_over_a_unix_socket_the_user_is_known(server, folder):
 # ---- the command line ----
 
 
+def test_ls_asks_the_server_that_the_variable_names(server, folder):
+    served = server(folder).wait_ready("iris")
+    done = tensord("ls", environment={"TENSORD_URL": served.url})
+    assert done.returncode == 0 and "iris" in done.stdout, done.stderr
+    done = tensord("ls", "--to", served.url, environment={"TENSORD_URL": "unix:/nowhere"})
+    assert done.returncode == 0, done.stderr
+    assert "unix:" not in tensord("ls", environment={"TENSORD_URL": ""}).stderr
+
+
 def test_ls_shows_the_admins_token_to_its_own_server(server, folder):
     served = server(folder, "--anonymous", "none").wait_ready("iris")
     own = {"XDG_STATE_HOME": str(served.state_dir.parent)}

@@ -26,10 +26,12 @@ void http_client_init(struct http_client *client, const struct command_line *lin
 {
     const char *url = line->values[HTTP_CLIENT_OPTION_TO];
     const char *token = line->values[HTTP_CLIENT_OPTION_TOKEN];
+    if (!url)
+        url = getenv("TENSORD_URL");
     if (!token)
         token = getenv("TENSORD_TOKEN");
     *client = (struct http_client){
-        .url = url ? url : HTTP_CLIENT_URL,
+        .url = url && url[0] ? url : HTTP_CLIENT_URL,
         .token = token && token[0] ? token : NULL,
     };
 }

@@ -12,7 +12,9 @@
 enum { HTTP_CLIENT_OPTION_TO, HTTP_CLIENT_OPTION_TOKEN, HTTP_CLIENT_OPTION_COUNT };
 
 #define HTTP_CLIENT_OPTIONS                                                                        \
-    {"to", "URL", "The server's address, http://HOST:PORT or unix:PATH [" HTTP_CLIENT_URL "]"},    \
+    {"to", "URL",                                                                                  \
+     "The server's address, http://HOST:PORT or unix:PATH [$TENSORD_URL, else " HTTP_CLIENT_URL    \
+     "]"},                                                                                         \
         {"token", "TOKEN",                                                                         \
          "Who asks; better put into the variable TENSORD_TOKEN, since others can see options. "    \
          "A server of this user's on this machine needs none"}
