@@ -173,6 +173,17 @@ def test_what_is_wrong_is_said_and_changes_nothing(server, repository, library):
     processes.until(lambda: not folders(one))
 
 
+def test_it_may_bring_as_many_files_as_a_push(server, repository, library):
+    one = server(repository(m=models.constant(1)), "--anonymous", "admin")
+    one.wait_ready("m")
+    files = {"file:1/model.onnx": constant(2), **{f"file:1/{i}": b"x" for i in range(9999)}}
+    with library.InferenceServerClient(one.netloc) as client:
+        client.load_model("m", config=CONSTANT, files=files)
+        assert value(one, "m") == 2
+        _, message = failure(client.load_model, "m", config=CONSTANT, files={**files, "file:1/another": b"x"})
+        assert "a load brings at most 10000 files" in message
+
+
 @pytest.mark.parametrize("content, says", [("%%%%", "not base64"), ("QUJ", None), ("QUJD=", "not base64"), (7, "string"),
                                            (None, "string"), ("QUJD" * 40000 + "=" + "QUJD", "not base64")])
 def test_what_is_no_base64(server, repository, content, says):

@@ -5,7 +5,9 @@
 
 #include "base/unset.h"
 
-enum { MESSAGE_ARENA_BYTES = 1 << 20 };
+/* Of one message without its texts; in a load, a file takes some hundred bytes. All of it is
+ * counted in the memory of messages. */
+enum { MESSAGE_ARENA_BYTES = 1 << 20, FILE_BYTES = 256 };
 
 struct grpc_state {
     const struct grpc_route *route;
@@ -230,7 +232,7 @@ void grpc_call_begin(struct api_call *call, const struct grpc_route *route)
     call->detail = state;
     state->route = route;
     state->method = pb_method_of_path(exchange->request.path);
-    arena_init(&state->arena, 1024, MESSAGE_ARENA_BYTES);
+    arena_init(&state->arena, 1024, MESSAGE_ARENA_BYTES + call->api->max_push_files * FILE_BYTES);
     state->arena.budget = &call->api->messages;
     grpc_reader_init(&state->reader, &exchange->request, call->api->max_json_bytes);
     state->reader.plain.budget = &call->api->messages;

@@ -31,8 +31,9 @@ void load_wish_init(struct load_wish *wish, struct api_call *call)
 {
     *wish = (struct load_wish){.message = call->body, .wait = true};
     buf_init_within(&call->body, call->body.limit_bytes, &call->api->messages);
-    /* texts without their escapes are no longer than with them */
-    arena_init(&wish->arena, 1024, 2 * wish->message.size + ((size_t)1 << 20));
+    /* texts without their escapes are no longer than with them; a list that grows leaves others */
+    size_t list_bytes = call->api->max_push_files * sizeof *wish->files * 4;
+    arena_init(&wish->arena, 1024, 2 * wish->message.size + list_bytes + ((size_t)1 << 20));
 }
 
 void load_wish_fini(struct load_wish *wish)
