@@ -63,6 +63,14 @@ static void make(void)
     assert_int_equal(generation_workers_ready(generation()), WORKERS);
 }
 
+/* Nobody waits for the others: a listing says nothing of their start. */
+static void what_starts_beside_others_is_not_told(void **state)
+{
+    make();
+    assert_string_equal(version_reason(fixture_version(&f, "m")), "");
+    fixture_fini(&f);
+}
+
 static void read_all(void)
 {
     for (size_t i = 0; i < WORKERS; i++) {
@@ -351,6 +359,7 @@ static void one_that_is_not_wanted_ends_when_it_is_done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_starts_beside_others_is_not_told),
         cmocka_unit_test(the_others_start_when_the_first_serves),
         cmocka_unit_test(a_probe_is_made_by_one),
         cmocka_unit_test(each_gets_its_part),

@@ -101,7 +101,8 @@ static bool start_process(struct replica *replica, struct error *ret_error)
                                                     channel_fds(replica->channel), ret_error);
     if (!started)
         return false;
-    if (generation == generation->version->current && !generation->version->note[0])
+    bool awaited = !generation->replica || generation->replica == replica; /* else another serves */
+    if (awaited && generation == generation->version->current && !generation->version->note[0])
         note(generation, "its worker starts"); /* else that says more: why it is started again */
     replica_expect_load(replica);
     return true;
