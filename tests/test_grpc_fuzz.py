@@ -3,13 +3,14 @@ reflection: sound on the wire, hostile in what they say. None may end in INTERNA
 import os
 import random
 import struct
+from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor as Field
 
-from support import models
+from support import models, sequences
 from support.repositories import request, settle, tensor_config, write_config, write_model
 from support.server import Server
 
@@ -20,9 +21,9 @@ REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 BAD = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.DATA_LOSS,
        grpc.StatusCode.UNAVAILABLE}
 
-MODELS = ["add", "types", "text"]
-NAMES = ["add", "types", "text", "nix", "", "1", "0", "-1", "x", "A", "B", "SUM", "in_FP32", "out_BYTES", "INT32", "FP32", "BYTES"]
-PARAMETERS = ["timeout", "priority", "sequence_id", "sequence_start", "binary_data_size", "binary_data", "classification",
+MODELS = ["add", "types", "text", "sums"]
+NAMES = ["add", "types", "text", "sums", "region", "INPUT", "nix", "", "1", "0", "-1", "x", "A", "B", "SUM", "in_FP32", "out_BYTES", "INT32", "FP32", "BYTES"]
+PARAMETERS = ["timeout", "priority", "sequence_id", "sequence_start", "sequence_end", "binary_data_size", "binary_data", "classification",
               "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset", "triton_enable_empty_final_response",
               "config", "file:1/model.onnx", "unload_dependents", "trace_level", "trace_rate", "log_verbose_level", "log_format"]
 TEXTS = [*NAMES, *PARAMETERS, "\0", "ä€😀", "../../etc/passwd", "a/b", "%00", "x" * 5000, "grpc.health.v1.Health", "inference.proto"]
@@ -206,7 +207,8 @@ def served(tmp_path_factory):
     write_config(folder, "types", backend="identity", input=[tensor_config(f"in_{name}", name) for name in kinds],
                  output=[tensor_config(f"out_{name}", name) for name in kinds])
     settle(models.save(models.add(), folder / "add.onnx"))
-    one = Server(folder, "--log-level", "error", state=tmp_path_factory.mktemp("state"))
+    sequences.sums(folder)
+    one = Server(folder, "--log-level", "error", "--allow-client-shm", "infer", state=tmp_path_factory.mktemp("state"))
     for path in folder.iterdir():
         one.wait_ready(path.stem)
     yield one
@@ -241,7 +243,17 @@ def call(channel, method, maker, kinds, metadata):
         kinds[1].FromString(answer)
 
 
-def test_no_message_finds_a_mistake(served):
+@pytest.fixture
+def memory(served):
+    """Registers a region, where it is not registered."""
+    key = f"tensord-fuzz-{os.getpid()}"
+    path = Path("/dev/shm") / key
+    path.write_bytes(bytes(4096))
+    yield lambda: served.fetch("/v2/systemsharedmemory/region/region/register", {"key": f"/{key}", "offset": 0, "byte_size": 4096})
+    path.unlink()
+
+
+def test_no_message_finds_a_mistake(served, memory):
     metadata = [("authorization", f"Bearer {served.admin_token}")]
     with grpc.insecure_channel(served.netloc, [("grpc.max_receive_message_length", -1)]) as channel:
         pool, names = described(channel)
@@ -250,7 +262,9 @@ def test_no_message_finds_a_mistake(served):
         maker = Maker(SEED)
         for method in methods:
             kinds = [message_factory.GetMessageClass(kind) for kind in (method.input_type, method.output_type)]
-            for _ in range(COUNT):
+            for at in range(COUNT):
+                if at % 20 == 0:
+                    memory()
                 call(channel, method, maker, kinds, metadata)
     status, answer = served.infer("add", {"inputs": [
         {"name": name, "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]} for name in "AB"]})
