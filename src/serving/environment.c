@@ -7,7 +7,6 @@
 
 #include "codec/json_writer.h"
 #include "serving/environment_folder.h"
-#include "serving/environment_job.h"
 #include "worker/errand.h"
 
 #include <assert.h>
@@ -38,7 +37,7 @@ static struct span hash_of(const struct environment *environment)
 
 static void look_soon(struct environments *all)
 {
-    loop_defer(all->loop, &all->look);
+    loop_defer(all->jobs.loop, &all->look);
 }
 
 /* ---- uses ---- */
@@ -176,7 +175,7 @@ static void plan_finished(struct environment_job *job, bool started, const char 
     struct environment_use *use = job->subject;
     struct environment_plan plan;
     struct error error;
-    job->all->planning--;
+    environments_of(job)->planning--;
     if (!use)
         return;
     use->job = NULL;
@@ -201,8 +200,8 @@ static void start_plan(struct environments *all, struct environment_use *use)
     buf_init(&buf, QUESTION_BYTES);
     environment_plan_ask(&buf, question, span_of(all->options.folder));
     snprintf(path, sizeof path, "%.*s", SPAN_ARGS(readable));
-    use->job = environment_job_start(all, all->options.plan_task, path, &buf, PLAN_TIMEOUT_MS,
-                                     &plan_events, use, &error);
+    use->job = environment_job_start(&all->jobs, all->options.plan_task, path, &buf,
+                                     PLAN_TIMEOUT_MS, &plan_events, use, &error);
     buf_fini(&buf);
     if (!use->job) {
         refuse(use, &error);
@@ -263,10 +262,10 @@ static void build_finished(struct environment_job *job, bool started, const char
 {
     struct environment *environment = job->subject;
     struct error error;
-    job->all->building--;
+    environments_of(job)->building--;
     if (job->killed && !list_empty(&environment->users)) {
         /* somebody came while it was being ended */
-        list_add(&job->all->buildable, &environment->link);
+        list_add(&environments_of(job)->buildable, &environment->link);
     } else if (environment_job_answered(job, started, reason, &error) &&
                environment_built_read(buf_span(&job->answer), &job->arena, &error)) {
         environment->ready = true;
@@ -304,8 +303,9 @@ static void start_build(struct environments *all, struct environment *environmen
     uint64_t limit_ms = all->options.build_timeout_s * 1000 + BUILD_GRACE_MS;
     buf_init(&buf, QUESTION_BYTES + ERRAND_LINE_MAX_BYTES);
     put_build_question(all, environment, &buf);
-    environment->job = environment_job_start(all, all->options.build_task, all->options.folder,
-                                             &buf, limit_ms, &build_events, environment, &error);
+    environment->job =
+        environment_job_start(&all->jobs, all->options.build_task, all->options.folder, &buf,
+                              limit_ms, &build_events, environment, &error);
     buf_fini(&buf);
     if (!environment->job) {
         refuse_users(environment, &error);
@@ -334,11 +334,19 @@ static void look(struct loop_task *task)
     }
 }
 
+static void on_job_ended(struct environment_jobs *jobs)
+{
+    struct environments *all = list_entry(jobs, struct environments, jobs);
+    look_soon(all);
+    if (all->stopping && !environments_busy(all))
+        all->stopped(all);
+}
+
 void environments_init(struct environments *environments, struct loop *loop,
                        struct spawner_client *spawner, const struct environment_options *options)
 {
     *environments = (struct environments){
-        .loop = loop, .spawner = spawner, .options = *options, .look.run = look};
+        .jobs = {loop, spawner, on_job_ended}, .options = *options, .look.run = look};
     map_init(&environments->by_hash);
     list_init(&environments->questions);
     list_init(&environments->buildable);

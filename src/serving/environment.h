@@ -11,11 +11,11 @@
 
 #include "base/map.h"
 #include "net/loop.h"
+#include "serving/environment_job.h"
 #include "serving/environment_plan.h"
 
 struct environment;
 struct json_writer;
-struct environment_job;
 struct environment_use;
 
 /* Of the server; strings outlive the environments. */
@@ -31,8 +31,7 @@ struct environment_options {
 };
 
 struct environments {
-    struct loop *loop;
-    struct spawner_client *spawner;
+    struct environment_jobs jobs;
     struct environment_options options;
     struct map by_hash;                /* struct environment */
     struct list questions;             /* of struct environment_use: wait to be planned */
@@ -68,6 +67,12 @@ struct environment_use {
     struct environment_question question;
     char *interpreter;
 };
+
+/* Those of whom the job is. */
+static inline struct environments *environments_of(const struct environment_job *job)
+{
+    return list_entry(job->jobs, struct environments, jobs);
+}
 
 /* A question about the folder of environments. */
 struct environments_ask {

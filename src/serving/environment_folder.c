@@ -2,7 +2,6 @@
 #include "serving/environment_folder.h"
 
 #include "codec/json_writer.h"
-#include "serving/environment_job.h"
 #include "telemetry/log.h"
 
 enum {
@@ -18,10 +17,10 @@ enum {
 
 static void on_told(struct environment_job *job, struct span line)
 {
-    struct environments *all = job->all;
+    struct environments *all = environments_of(job);
     if (span_equal(line, SPAN("-"))) { /* it removes no more */
         all->removing = false;
-        loop_defer(all->loop, &all->look);
+        loop_defer(all->jobs.loop, &all->look);
     } else {
         log_info("environments", "%.*s", SPAN_ARGS(span_after(line, 1)));
     }
@@ -52,7 +51,7 @@ static void put_collect_question(const struct environments *all, uint64_t unused
 
 static void collect_finished(struct environment_job *job, bool started, const char *reason)
 {
-    struct environments *all = job->all;
+    struct environments *all = environments_of(job);
     struct error error;
     all->collector = NULL;
     all->removing = false;
@@ -61,7 +60,7 @@ static void collect_finished(struct environment_job *job, bool started, const ch
     if (!environment_job_answered(job, started, reason, &error) ||
         !environment_built_read(buf_span(&job->answer), &job->arena, &error))
         log_warning("environments", "cannot tidy up: %s", error.message);
-    timer_start(&all->collect, all->loop, COLLECT_MS, all->collect.fire);
+    timer_start(&all->collect, all->jobs.loop, COLLECT_MS, all->collect.fire);
 }
 
 static const struct environment_job_events collect_events = {on_told, collect_finished};
@@ -72,30 +71,30 @@ static void on_collect(struct timer *timer)
     struct error error;
     struct buf buf;
     if (all->planning || all->collector) {
-        timer_start(timer, all->loop, COLLECT_RETRY_MS, on_collect);
+        timer_start(timer, all->jobs.loop, COLLECT_RETRY_MS, on_collect);
         return;
     }
     buf_init(&buf, QUESTION_BYTES);
     put_collect_question(all, all->options.unused_h * 3600, &buf);
-    all->collector = environment_job_start(all, all->options.build_task, all->options.folder, &buf,
-                                           COLLECTOR_MS, &collect_events, NULL, &error);
+    all->collector = environment_job_start(&all->jobs, all->options.build_task, all->options.folder,
+                                           &buf, COLLECTOR_MS, &collect_events, NULL, &error);
     buf_fini(&buf);
     all->removing = all->collector != NULL;
     if (!all->collector)
-        timer_start(timer, all->loop, COLLECT_MS, on_collect);
+        timer_start(timer, all->jobs.loop, COLLECT_MS, on_collect);
 }
 
 void environment_folder_init(struct environments *environments)
 {
     environments->collect.fire = on_collect;
     if (environments->options.exist && environments->options.unused_h)
-        timer_start(&environments->collect, environments->loop, COLLECT_FIRST_MS, on_collect);
+        timer_start(&environments->collect, environments->jobs.loop, COLLECT_FIRST_MS, on_collect);
 }
 
 void environment_folder_unused(struct environments *environments)
 {
     if (!environments->stopping && environments->options.unused_h && !environments->collector)
-        timer_start(&environments->collect, environments->loop, COLLECT_SOON_MS, on_collect);
+        timer_start(&environments->collect, environments->jobs.loop, COLLECT_SOON_MS, on_collect);
 }
 
 void environment_folder_stop(struct environments *environments)
@@ -109,7 +108,7 @@ void environment_folder_stop(struct environments *environments)
 
 static void ask_finished(struct environment_job *job, bool started, const char *reason)
 {
-    struct environments *all = job->all;
+    struct environments *all = environments_of(job);
     struct environments_ask *ask = job->subject;
     struct error error;
     all->collector = NULL;
@@ -140,7 +139,7 @@ static bool can_ask(const struct environments *all, bool removes, struct error *
 static bool ask_folder(struct environments *all, struct environments_ask *ask,
                        const struct buf *question, bool removes, struct error *ret_error)
 {
-    all->collector = environment_job_start(all, all->options.build_task, all->options.folder,
+    all->collector = environment_job_start(&all->jobs, all->options.build_task, all->options.folder,
                                            question, ASK_MS, &ask_events, ask, ret_error);
     all->removing = all->collector && removes;
     return all->collector;

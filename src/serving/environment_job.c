@@ -44,18 +44,16 @@ static void job_free(struct environment_job *job)
 static void on_ended(void *owner, bool started, const char *reason)
 {
     struct environment_job *job = owner;
-    struct environments *all = job->all;
+    struct environment_jobs *jobs = job->jobs;
     job->errand = NULL;
     job->events->finished(job, started, reason);
     job_free(job);
-    loop_defer(all->loop, &all->look);
-    if (all->stopping && !environments_busy(all))
-        all->stopped(all);
+    jobs->ended(jobs);
 }
 
 static const struct errand_events errand_events = {on_line, on_ended};
 
-struct environment_job *environment_job_start(struct environments *all, unsigned task,
+struct environment_job *environment_job_start(struct environment_jobs *jobs, unsigned task,
                                               const char *path, const struct buf *question,
                                               uint64_t limit_ms,
                                               const struct environment_job_events *events,
@@ -66,22 +64,21 @@ struct environment_job *environment_job_start(struct environments *all, unsigned
         error_no_memory(ret_error);
         return NULL;
     }
-    job->all = all;
+    job->jobs = jobs;
     job->events = events;
     job->subject = subject;
     buf_init(&job->answer, ERRAND_LINE_MAX_BYTES);
     arena_init(&job->arena, 4096, ARENA_BYTES);
-    job->errand = errand_start(all->loop, all->spawner, task, path, buf_span(question),
+    job->errand = errand_start(jobs->loop, jobs->spawner, task, path, buf_span(question),
                                &errand_events, job, ret_error);
     if (!job->errand) {
         job_free(job);
         return NULL;
     }
-    timer_start(&job->limit, all->loop, limit_ms, on_limit);
+    timer_start(&job->limit, jobs->loop, limit_ms, on_limit);
     return job;
 }
 
-/* What a job has come to: its answer, or why there is none. */
 bool environment_job_answered(const struct environment_job *job, bool started, const char *reason,
                               struct error *ret_error)
 {

@@ -5,7 +5,19 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "serving/environment.h"
+#include "base/error.h"
+#include "net/loop.h"
+
+struct environment_job;
+struct spawner_client;
+
+/* What they are started with, all of them. */
+struct environment_jobs {
+    struct loop *loop;
+    struct spawner_client *spawner;
+    /* One has ended, and is freed: another may be started. */
+    void (*ended)(struct environment_jobs *jobs);
+};
 
 /* What jobs of a kind are told. */
 struct environment_job_events {
@@ -17,7 +29,7 @@ struct environment_job_events {
 };
 
 struct environment_job {
-    struct environments *all;
+    struct environment_jobs *jobs;
     void *subject;      /* what it is for; its owner's to change */
     struct buf answer;  /* the last one */
     struct arena arena; /* for what is read of that */
@@ -30,7 +42,7 @@ struct environment_job {
 
 /* Asks a process of that task of the spawner's, which may read `path`; it is ended after limit_ms.
  * NULL, and *ret_error, when it cannot be started, or the question found no memory. */
-struct environment_job *environment_job_start(struct environments *all, unsigned task,
+struct environment_job *environment_job_start(struct environment_jobs *jobs, unsigned task,
                                               const char *path, const struct buf *question,
                                               uint64_t limit_ms,
                                               const struct environment_job_events *events,
