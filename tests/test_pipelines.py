@@ -269,6 +269,8 @@ WRONG = {
                 "steps 'm' and 'n' both give the tensor 'b'"),
     "unknown": ("[{model: missing, input: {X: a}, output: {Y: b}}]", "step 'missing': there is no model 'missing'"),
     "version": ("[{model: m, version: 7, input: {X: a}, output: {Y: b}}]", "step 'm': model 'm' has no version 7"),
+    "unreleased": ("[{model: held, input: {X: a}, output: {Y: b}}]",
+                   "step 'held': model 'held' has no version that its rollout lets answer"),
     "input": ("[{model: m, input: {Z: a}, output: {Y: b}}]", "step 'm': model 'm' has no input 'Z'"),
     "output": ("[{model: m, input: {X: a}, output: {Z: b}}]", "step 'm': model 'm' has no output 'Z'"),
     "lacks": ("[{model: m, output: {Y: b}}]", "step 'm': model 'm' wants an input 'X', which it is not given"),
@@ -289,6 +291,8 @@ WRONG = {
 
 def test_what_is_wrong_is_said_and_where(server, repository):
     folder = repository(m=models.matmul(), wide=models.matmul(width=5), whole=models.identity("INT64"))
+    put(folder, "held", "rollout: {weights: {2: 1}}\n")
+    models.save(models.matmul(), folder / "held" / "1" / "model.onnx")
     for name, (steps, _) in WRONG.items():
         put(folder, name, f"steps: {steps}\n")
     running = server(folder).wait_ready("m")
@@ -308,7 +312,7 @@ def test_it_is_as_ready_as_its_steps(server, repository):
     assert ask(running, "chain", x)[0] == 200
     assert running.fetch("/v2/repository/models/second/unload", {})[0] == 200
     assert running.fetch("/v2/models/chain/ready")[0] != 200
-    wait_for_reason(running, "chain", "step 'second': model 'second' is unloaded: unloaded")
+    wait_for_reason(running, "chain", "step 'second': model 'second' is unloaded")
     status, error = ask(running, "chain", x)
     assert status == 503 and error.startswith("step 'second': ")
     assert running.fetch("/v2/repository/models/second/load", {})[0] == 200

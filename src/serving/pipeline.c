@@ -106,6 +106,20 @@ static bool check_size(struct pipeline_plan *plan, const struct pipeline_plan *i
 
 enum looked { LOOKED_GOOD, LOOKED_WAITS, LOOKED_BAD };
 
+/* Nor may there be one that the model's rollout gives to who names none. */
+static void no_version(struct model *model, const struct pipeline_step *step,
+                       struct error *ret_error)
+{
+    struct error why;
+    if (step->version >= 0)
+        error_set(&why, ERROR_INVALID_ARGUMENT, "model '%.*s' has no version %lld",
+                  SPAN_ARGS(step->model), (long long)step->version);
+    else
+        model_version(model, step->version, &why);
+    error_set(ret_error, ERROR_INVALID_ARGUMENT, "step '%.*s': %s", SPAN_ARGS(step->name),
+              why.message);
+}
+
 /* What a step's model takes and gives, when that is known. */
 static enum looked look_at_step(struct serving *serving, const struct pipeline_step *step,
                                 const struct version **ret_version, struct error *ret_error)
@@ -123,9 +137,7 @@ static enum looked look_at_step(struct serving *serving, const struct pipeline_s
     }
     struct version *version = model_version(model, step->version, NULL);
     if (!version) {
-        error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                  "step '%.*s': model '%.*s' has no version %lld", SPAN_ARGS(step->name),
-                  SPAN_ARGS(step->model), (long long)step->version);
+        no_version(model, step, ret_error);
         return LOOKED_BAD;
     }
     *ret_version = version;
@@ -370,12 +382,13 @@ const char *pipeline_reason(const struct generation *generation)
     const struct version *version;
     struct pipeline_plan *plan = generation->plan;
     const struct pipeline_step *step = pipeline_unready_step(generation, &version);
+    const char *state = version ? version_state_name(version_state(version)) : "not there";
+    const char *why = version ? version_reason(version) : "";
+    bool more = why[0] && strcmp(why, state) != 0;
     plan->reason[0] = '\0';
     if (step)
         snprintf(plan->reason, sizeof plan->reason, "step '%.*s': model '%.*s' is %s%s%s",
-                 SPAN_ARGS(step->name), SPAN_ARGS(step->model),
-                 version ? version_state_name(version_state(version)) : "not there",
-                 version && version_reason(version)[0] ? ": " : "",
-                 version ? version_reason(version) : "");
+                 SPAN_ARGS(step->name), SPAN_ARGS(step->model), state, more ? ": " : "",
+                 more ? why : "");
     return plan->reason;
 }
