@@ -149,7 +149,7 @@ struct version {
     bool complete;            /* and nobody is writing them */
     bool unreadable;          /* its folder cannot be looked into: it stays as it was */
     bool seen;                /* in the scan that is being applied */
-    bool held;                /* it was not, and serves until the load that is waited for ends */
+    bool held;                /* it was not, and serves until the load that is asked for ends */
     char format[32];          /* of its files; may be empty */
     bool code;                /* loading it runs code that it brings */
     bool doubled;             /* another file or folder has its name and number, too */

@@ -138,7 +138,7 @@ static void drop_unseen(struct model *model)
         struct version *version = model->versions[i];
         if (version->seen)
             continue;
-        version->held = version->current && !list_empty(&model->waiters);
+        version->held = version->current && (model->urged || !list_empty(&model->waiters));
         if (!version->held && !drop(version))
             return;
     }
