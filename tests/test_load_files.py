@@ -147,6 +147,26 @@ def test_paths_that_lead_elsewhere_are_refused(server, repository, library, path
     processes.until(lambda: not folders(one))
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_load_that_fails_takes_nothing_away_when_nobody_waits_for_it(server, repository, leaves):
+    one = server(repository(m=models.constant(1), other=models.constant(1)), "--anonymous", "admin")
+    one.wait_ready("m").wait_ready("other")
+    slow = "import time\ntime.sleep(2)\nraise ValueError('no good')\ndef predict(x: int) -> int:\n    return x\n"
+    bad = {"parameters": {"config": "{}", "file:3/model.py": base64.b64encode(slow.encode()).decode()}}
+    if leaves:
+        with contextlib.suppress(TimeoutError):
+            one.fetch("/v2/repository/models/m/load", bad, timeout_s=1)
+    else:
+        assert one.fetch("/v2/repository/models/m/load", {**bad, "wait": False})[0] == 200
+    processes.until(lambda: ("m", "3") in index(one))
+    assert value(one, "m") == 1  # while it loads
+    processes.until(lambda: ("m", "3") not in index(one))
+    for _ in range(2):
+        assert one.fetch("/v2/repository/models/other/load", {})[0] == 200  # the repository is looked at
+        assert value(one, "m") == 1
+    processes.until(lambda: not folders(one))
+
+
 def test_what_is_wrong_is_said_and_changes_nothing(server, repository, library):
     one = server(repository(m=models.constant(1)), "--anonymous", "admin", "--max-push-files", 3)
     one.wait_ready("m")

@@ -98,6 +98,7 @@ static void stop_waiting(struct api_call *call)
 {
     struct load_call *load = call->waiting;
     list_remove(&load->waiter.link);
+    serving_leave_load(call->api->serving, load->name, load->override);
     note_gone(load, "begun; the client did not wait for the result");
 }
 
@@ -110,7 +111,7 @@ static void end(struct load_call *load, const struct error *error)
 }
 
 /* What this load gives, or from now on the model as the repository has it. False with the error. */
-static bool take_override(struct load_call *load, bool waits, struct error *ret_error)
+static bool take_override(struct load_call *load, struct error *ret_error)
 {
     const struct load_folder *folder = load->put.folder;
     struct serving *serving = load->call->api->serving;
@@ -119,7 +120,7 @@ static bool take_override(struct load_call *load, bool waits, struct error *ret_
         .config = folder ? SPAN("") : load->wish.config, /* else it lies beside the files */
         .folder = span_of(folder ? folder->models : ""),
         .may_bring_code = scope_allows(load->call->scopes, SCOPE_CODE),
-        .awaited = waits,
+        .awaited = true,
     };
     load->override = serving->override(serving->context, &override, ret_error);
     return load->override > 0;
@@ -137,8 +138,13 @@ static void go(struct load_call *load)
     /* who is unknown may not exist */
     bool waits = load->wish.wait || !call_model(call, load->name, NULL);
     load->waiter.settled = settled;
-    if (!take_override(load, waits, &error) ||
-        !serving_load(serving, load->name, waits ? &load->waiter : NULL, &error) || !waits) {
+    if (!take_override(load, &error) ||
+        !serving_load(serving, load->name, waits ? &load->waiter : NULL, &error)) {
+        end(load, &error);
+        return;
+    }
+    if (!waits) {
+        serving_leave_load(serving, load->name, load->override);
         end(load, &error);
         return;
     }

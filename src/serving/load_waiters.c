@@ -3,9 +3,22 @@
 
 #include "serving/generation.h"
 
+/* Of a load for whose end nobody waits. */
+static void settle_override(struct model *model, const struct error *error)
+{
+    const struct serving *serving = model->serving;
+    uint64_t number = model->left_override;
+    model->left_override = 0;
+    if (number && error->code == ERROR_OK)
+        serving->keep_override(serving->context, number);
+    else if (number)
+        serving->end_override(serving->context, number);
+}
+
 void load_waiters_tell(struct model *model, const struct error *error)
 {
     model->urged = false;
+    settle_override(model, error);
     for (struct list_link *link; (link = list_first(&model->waiters));) { /* others may leave */
         list_remove(link);
         struct model_waiter *waiter = list_entry(link, struct model_waiter, link);

@@ -129,6 +129,13 @@ bool serving_load(struct serving *serving, struct span name, struct model_waiter
     return true;
 }
 
+void serving_leave_load(struct serving *serving, struct span name, uint64_t override)
+{
+    struct model *model = map_get(&serving->models, name);
+    if (model)
+        model->left_override = override;
+}
+
 void model_unwant(struct model *model)
 {
     for (size_t i = 0; i < model->version_count; i++) {
@@ -144,7 +151,7 @@ void model_unwant(struct model *model)
 void model_unload(struct model *model)
 {
     model->wanted = model->urged = false;
-    model->awaited_scan = 0;
+    model->awaited_scan = model->left_override = 0;
     for (size_t i = 0; i < model->version_count; i++) {
         generation_retire(&model->versions[i]->next);
         generation_retire(&model->versions[i]->current);

@@ -133,6 +133,7 @@ struct model {
     size_t shadow_copies;         /* of requests, that are on their way */
     struct list waiters; /* of struct model_waiter, who are told after the scan of this number: */
     uint64_t awaited_scan;
+    uint64_t left_override; /* what a load gave for whose end nobody waits; 0: nothing */
     struct model_log log;
 };
 
@@ -224,6 +225,10 @@ bool serving_load(struct serving *serving, struct span name, struct model_waiter
 /* Unloads all versions: running requests finish, then the workers end. Sticks until model_load or a
  * change of the files. Those who wait for a load are told from within. */
 void model_unload(struct model *model);
+
+/* What the last load gave, by its number, is kept or taken back when the load has ended, although
+ * nobody waits for that. */
+void serving_leave_load(struct serving *serving, struct span name, uint64_t override);
 
 /* Takes back that the model is wanted, unless a version is ready: a load has failed that brought
  * what is gone with it, and the model was not wanted before. What failed goes on saying why. */
