@@ -227,23 +227,6 @@ static void what_a_load_leaves_out_serves_until_it_has_ended(void **state)
     }
 }
 
-static void so_it_is_when_nobody_waits_for_the_load(void **state)
-{
-    struct error error;
-    make_ready();
-    struct model *model = fixture_version(&f, "m")->model;
-    assert_true(serving_load(&f.serving, SPAN("m"), NULL, &error));
-    f.found_count = 0;
-    fixture_put(&f, "m", 2);
-    fixture_scan(&f);
-    assert_true(version_ready(model->versions[0]));
-    fixture_scan(&f);
-    assert_true(version_ready(model->versions[0]));
-    worker_ready(&f, worker_of(&f, "m"), 0);
-    assert_false(version_ready(model->versions[0]));
-    fixture_fini(&f);
-}
-
 static void a_load_that_finds_nothing_takes_nothing_away(void **state)
 {
     struct waiter waiter;
@@ -794,7 +777,6 @@ int main(void)
         cmocka_unit_test(files_that_go_take_the_model_along),
         cmocka_unit_test(files_that_go_touch_no_other_model),
         cmocka_unit_test(what_a_load_leaves_out_serves_until_it_has_ended),
-        cmocka_unit_test(so_it_is_when_nobody_waits_for_the_load),
         cmocka_unit_test(a_load_that_finds_nothing_takes_nothing_away),
         cmocka_unit_test(an_unload_ends_a_load_that_is_waited_for),
         cmocka_unit_test(a_load_of_what_has_gone_fails),
