@@ -130,4 +130,6 @@ def test_unknown_names_are_refused_as_elsewhere(config_of):
 
 def test_a_load_whose_body_is_no_json_is_refused(served):
     assert served.fetch("/v2/repository/models/alone/load", b"x")[0] == 400
-    assert served.fetch("/v2/repository/models/alone/load", b'{"parameters": {"other": 1}}')[0] == 200
+    status, _, body = served.fetch("/v2/repository/models/alone/load", b'{"parameters": {"other": 1}}')
+    assert status == 400 and b"'other'" in body
+    assert served.fetch("/v2/repository/models/alone/load", b'{"parameters": {}}')[0] == 200
