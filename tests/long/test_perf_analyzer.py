@@ -32,7 +32,7 @@ def program(tmp_path_factory):
 def measure(program, server, model, *arguments):
     """What it says of a model, which it has measured without an error."""
     done = subprocess.run([program, "-m", model, "-u", server.netloc, "--concurrency-range", "4", "-p", "1000", "-s", "90",
-                           "--max-trials", "3", *arguments], capture_output=True, text=True, timeout=RUN_S,
+                           "--max-trials", "10", *arguments], capture_output=True, text=True, timeout=RUN_S,
                           env={**os.environ, "LD_LIBRARY_PATH": str(program.parent)})
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "error" not in said.lower().replace("overhead", ""), said
