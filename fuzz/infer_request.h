@@ -13,14 +13,16 @@
 typedef bool infer_request_read(struct span text, struct arena *arena, struct infer_json *request,
                                 struct error *ret_error);
 
-/* The data of an input: one value of JSON, in the text. */
+/* The data of an input: one value, in the text; whether it is JSON, who reads the tensor finds
+ * out. */
 static inline void infer_request_check_data(struct span data, struct span text)
 {
     struct json json;
+    struct span value;
     struct error error;
     assert(data.data >= text.data && data.data + data.size <= text.data + text.size);
     json_init(&json, data, JSON_MAX_DEPTH, NULL, &error);
-    assert(json_skip(&json, NULL) && json_end(&json));
+    assert(json_skip_unread(&json, &value) && json_end(&json));
 }
 
 static inline bool infer_request_take(infer_request_read *read, struct span text,

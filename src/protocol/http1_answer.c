@@ -63,9 +63,21 @@ static int on_head_complete(llhttp_t *llhttp)
     return HPE_PAUSED;
 }
 
+/* What lies between two pieces of content, however it arrives, is bounded. */
+static bool count_framing(struct http1_answer *answer, const char *until)
+{
+    answer->framing_bytes += (size_t)(until - answer->uncounted);
+    answer->uncounted = until;
+    return answer->framing_bytes <= answer->limits->header_bytes;
+}
+
 static int on_body(llhttp_t *llhttp, const char *at, size_t size)
 {
     struct http1_answer *answer = llhttp->data;
+    if (!count_framing(answer, at))
+        return refuse(answer, ERROR_HEADER_TOO_LARGE);
+    answer->framing_bytes = 0;
+    answer->uncounted = at + size;
     memmove(answer->decoded, at, size);
     answer->decoded += size;
     return 0;
@@ -242,18 +254,20 @@ enum http1_step http1_answer_body(struct http1_answer *answer, struct room bytes
         llhttp_resume(&answer->llhttp);
     }
     answer->decoded = bytes.data;
+    answer->uncounted = bytes.data;
     llhttp_errno_t code = llhttp_execute(&answer->llhttp, bytes.data, bytes.size);
     bool ended = code == HPE_PAUSED && answer->body_done;
+    const char *end = ended ? llhttp_get_error_pos(&answer->llhttp) : bytes.data + bytes.size;
     *ret_content = (size_t)(answer->decoded - bytes.data);
-    if (code != HPE_OK && !ended) {
+    bool refused = answer->refusal == ERROR_HEADER_TOO_LARGE;
+    if (code != HPE_OK && !ended && !refused) {
         fail(ret_error, "the body of the server's answer is malformed");
         return HTTP1_ERROR;
     }
-    *ret_used = ended ? (size_t)(llhttp_get_error_pos(&answer->llhttp) - bytes.data) : bytes.size;
-    answer->framing_bytes = (*ret_content ? 0 : answer->framing_bytes) + (*ret_used - *ret_content);
-    if (answer->framing_bytes > answer->limits->header_bytes + bytes.size) {
+    if (refused || !count_framing(answer, end)) {
         fail(ret_error, "the server's answer has too much framing around its body");
         return HTTP1_ERROR;
     }
+    *ret_used = (size_t)(end - bytes.data);
     return ended ? HTTP1_DONE : HTTP1_MORE;
 }

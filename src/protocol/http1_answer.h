@@ -37,8 +37,9 @@ struct http1_answer {
     size_t mark_count, mark_capacity;
     bool in_name;
     bool in_body, body_done;
-    size_t framing_bytes; /* since the last content */
-    char *decoded;        /* where the next content goes */
+    size_t framing_bytes;  /* since the last content, before `uncounted` */
+    const char *uncounted; /* in the received bytes */
+    char *decoded;         /* where the next content goes */
     enum error_code refusal;
 };
 
