@@ -139,6 +139,19 @@ static void read_without_memory(struct json *json)
     }
 }
 
+/* A value that is read later ends where it would if it was read now. */
+static void skip_unread(struct span text)
+{
+    struct json json;
+    struct span now, later;
+    struct error error;
+    json_init(&json, text, JSON_MAX_DEPTH, NULL, &error);
+    bool skipped = json_skip(&json, &now);
+    json_init(&json, text, JSON_MAX_DEPTH, NULL, &error);
+    bool left = json_skip_unread(&json, &later);
+    check(!skipped || (left && now.data == later.data && now.size == later.size));
+}
+
 /* Whatever the bytes are, they can be made UTF-8. */
 static void check_clean(struct span text)
 {
@@ -173,6 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_without_memory(&json);
     failing_allocation_end();
     arena_fini(&arena);
+    skip_unread(text);
     check_clean(text);
     return 0;
 }
