@@ -379,7 +379,7 @@ const struct pipeline_step *pipeline_unready_step(const struct generation *gener
 
 const char *pipeline_reason(const struct generation *generation)
 {
-    const struct version *version;
+    const struct version *version = NULL;
     struct pipeline_plan *plan = generation->plan;
     const struct pipeline_step *step = pipeline_unready_step(generation, &version);
     const char *state = version ? version_state_name(version_state(version)) : "not there";
