@@ -4,7 +4,7 @@
  * and so hide what happens under overload.
  * open_loop PORT REQUEST RATE SECONDS DEADLINE_MS CONNECTIONS
  * REQUEST is a file of a whole request, with its head. Prints one line:
- * due, answered (200), of those in time, refused (503), let in but expired (503, and says so),
+ * due, answered (200), of those in time, refused (503), let in but not executed (503, and says so),
  * other answers, never sent for want of a connection, then ms: the median and the 99th percentile
  * of answers, the median, the 99th percentile and the largest of refusals, and by how much the
  * generator itself was late at most. */
@@ -185,7 +185,8 @@ static void take_head(struct conn *conn)
     if (!end)
         return;
     conn->status = (int)strtol(conn->head + 9, NULL, 10);
-    conn->expired = strstr(end, "Request timeout expired") != NULL;
+    conn->expired = strstr(end, "Request timeout expired") != NULL ||
+                    strstr(end, "has waited, and would") != NULL;
     conn->body_left = length_of(conn->head) - (conn->head_bytes - (size_t)(end + 4 - conn->head));
 }
 

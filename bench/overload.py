@@ -110,7 +110,7 @@ def rows(report, options, build, model, package, folder):
     report.add("requests that were due", got.due)
     report.add("answers in time, of the capacity", found.in_time, bound=0.9, at_least=True)
     report.add("answers too late, of all answers", 1 - got.in_time / max(1, got.answered))
-    report.add("let in, and not executed in time: expired", got.expired / max(1, got.expired + got.answered))
+    report.add("let in, and not executed in time: expired, or given up when their turn came", got.expired / max(1, got.expired + got.answered))
     report.add("answers, median", got.answer_p50, " ms")
     report.add("answers, p99", got.answer_p99, " ms")
     report.add("refusals, median", got.refusal_p50, " ms")

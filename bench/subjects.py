@@ -28,8 +28,9 @@ def tree(pid):
     """The process and all its descendants."""
     pids = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            pids += tree(int(child))
+        with suppress(FileNotFoundError):  # the thread has ended meanwhile
+            for child in children.read_text().split():
+                pids += tree(int(child))
     return pids
 
 

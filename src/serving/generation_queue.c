@@ -107,8 +107,8 @@ static uint64_t rows_of(const struct generation *generation, const struct infere
 static bool late_error(const char *what, uint64_t retry_ns, struct error *ret_error)
 {
     uint64_t retry_ms = retry_ns / CLOCK_NS_PER_MS + 1;
-    error_set(ret_error, ERROR_UNAVAILABLE, "the request would %s: try again in about %llu ms",
-              what, (unsigned long long)retry_ms);
+    error_set(ret_error, ERROR_UNAVAILABLE, "the request %s: try again in about %llu ms", what,
+              (unsigned long long)retry_ms);
     return error_set_retry(ret_error, retry_ns);
 }
 
@@ -136,11 +136,11 @@ static bool enter_queue(struct generation *generation, struct inference *inferen
         return error_set_retry(ret_error, retry_ns);
     case SCHEDULE_LONG:
         limit_hit(LIMIT_queue_wait_ms);
-        return late_error("wait for too long", retry_ns, ret_error);
+        return late_error("would wait for too long", retry_ns, ret_error);
     case SCHEDULE_LATE:
         break;
     }
-    return late_error("be answered too late", retry_ns, ret_error);
+    return late_error("would be answered too late", retry_ns, ret_error);
 }
 
 /* One more request is in the queue. */
@@ -234,8 +234,8 @@ void generation_withdraw(struct generation *generation, struct inference *infere
     left(generation);
 }
 
-/* Its deadline has passed; else its time in the queue is over; else it is foreseen that it would be
- * answered too late. */
+/* Its deadline has passed; else its time in the queue is over; else it was let in, has waited, and
+ * is now foreseen to be answered too late. */
 static void refuse_late(const struct generation *generation, struct inference *inference,
                         uint64_t now_ns)
 {
@@ -246,7 +246,7 @@ static void refuse_late(const struct generation *generation, struct inference *i
     else if (entry->expires_ns <= now_ns)
         error_set(&error, ERROR_UNAVAILABLE, "Request timeout expired");
     else
-        late_error("be answered too late",
+        late_error("has waited, and would be answered too late",
                    schedule_lateness_ns(&generation->schedule, entry, now_ns), &error);
     inference_refuse(inference, &error);
 }

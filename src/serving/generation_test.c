@@ -104,8 +104,9 @@ static void what_has_become_too_late_is_told_so(void **state)
     answer_all(worker);
     client_expect(running, ERROR_OK);
     client_expect(small, ERROR_OK);
-    assert_true(span_starts_with(span_of(large->error.message),
-                                 SPAN("the request would be answered too late: try again in ")));
+    assert_true(span_starts_with(
+        span_of(large->error.message),
+        SPAN("the request has waited, and would be answered too late: try again in ")));
     assert_in_range(large->error.retry_after_s, 29, 31);
     client_expect(large, ERROR_UNAVAILABLE);
     fixture_fini(&f);
