@@ -22,6 +22,7 @@ PROGRAM = "src/cmd/tensord"
 # What a build folder is configured with: compiler, then Meson's options.
 BUILDS = {
     "build": ["gcc"],
+    "build-optimised": ["gcc", "--buildtype=release"],
     "build-asan": ["clang-19", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
     "build-tsan": ["clang-19", "-Db_sanitize=thread", "-Db_lundef=false"],
 }
@@ -129,6 +130,7 @@ def add(*counts):
 # Groups, one after the other, of steps that run beside each other: name and function. Tests through sockets mostly wait.
 GROUPS = [
     {"lint": lint},
+    {"build, optimised as users have it": lambda output: one(build("build-optimised", output))},
     {"unit tests, gcc": partial(unit_tests, "build")},
     {"unit tests, address and undefined behaviour": partial(unit_tests, "build-asan")},
     {"unit tests, threads": partial(unit_tests, "build-tsan")},
