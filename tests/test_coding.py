@@ -30,10 +30,12 @@ def served(tmp_path_factory):
         write_model(folder, name, "identity")
     # Tensor memory reserves address space for each model, of which ThreadSanitizer leaves little for so many.
     one = Server(folder, "--max-json-mib", "4", "--memory-limit-mib", "128", state=tmp_path_factory.mktemp("state"))
-    for name in names:
-        one.wait_ready(name)
-    yield one
-    one.stop()
+    try:
+        for name in names:
+            one.wait_ready(name)
+        yield one
+    finally:
+        one.stop()
 
 
 @pytest.fixture(params=["gzip", "deflate"])

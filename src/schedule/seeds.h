@@ -2,7 +2,7 @@
  *
  *     NAME [SEEDS]          runs the seeds 1 to SEEDS (10000), up to the first that breaks a rule
  *     NAME --seed SEED      runs one, and says all that happens
- *     NAME --finds WORD N   succeeds when the first of N seeds that breaks a rule breaks that one
+ *     NAME --finds WORD N   succeeds when one of N seeds breaks the rule of that word
  */
 #ifndef TENSORD_SCHEDULE_SEEDS_H
 #define TENSORD_SCHEDULE_SEEDS_H
