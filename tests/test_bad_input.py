@@ -294,7 +294,6 @@ def grpc_head(path=GRPC_INFER, *more):
 
 def grpc_status(served, body, *more):
     """(grpc-status, grpc-message) of a unary call with this very body."""
-    import h2.config
     client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     client.initiate_connection()
     client.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":path", GRPC_INFER.decode()), (":authority", "localhost"),

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from support import models
-from support.processes import until
 from support.server import ROOT, START_S, binary, inherited
 
 DOCUMENT = ROOT / "docs" / "config.md"

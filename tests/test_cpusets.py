@@ -31,7 +31,7 @@ def row(server, model="m"):
 def workers_of(server, count, model="m", but=None):
     """The processes of so many workers, once they serve; `but` is none of them any more."""
     def look():
-        found[:] = [process for process in server.descendants() if name(process) == model]
+        found[:] = server.workers(model)
         return len(found) == count and but not in found and row(server, model)["workers_ready"] == count
 
     found = []
@@ -95,7 +95,7 @@ def test_a_managed_servers_program_has_the_set_too(server, tmp_path):
     config.write_text(json.dumps({**json.loads(config.read_text()), "cpuset": str(CPUS[-1])}))
     settle(tmp_path / "m")
     started = server(tmp_path).wait_ready("m")
-    programs = [process for process in started.descendants() if "python" in process.name()]
+    programs = [process for process in started.descendants() if "python" in (name(process) or "")]
     assert programs and all(allowed(process) == str(CPUS[-1]) for process in programs)
 
 

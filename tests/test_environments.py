@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.builder import FAKE_UV
-from support.processes import until
+from support.processes import cmdline, until
 from support.server import is_sanitized
 from support.python_models import ask, needs_python, tensor, write_python
 from tensord.environments import pythons
@@ -289,7 +289,7 @@ def test_a_worker_cannot_change_its_environment(server, tmp_path):
 
 def builders(served):
     """The processes that build."""
-    return [one for one in served.descendants() if any("build.py" in word for word in one.cmdline())]
+    return [one for one in served.descendants() if any("build.py" in word for word in cmdline(one))]
 
 
 def test_a_builder_that_is_killed_is_tried_again(server, tmp_path, fake_uv):

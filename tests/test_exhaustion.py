@@ -18,11 +18,6 @@ GOOD = request([1, 2.5])
 SPARE_FDS = 12  # fewer than a model's channel and a look take together with what comes and goes
 
 
-def front_of(server):
-    front, = processes.named(server.pid, "front")
-    return front
-
-
 def infers(server, model="echo"):
     status, body = server.infer(model, GOOD)
     assert status == 200, body
@@ -68,7 +63,7 @@ def served(server, tmp_path):
 
 def without_descriptors(server, crowd):
     """Opens connections until the server can accept no more; its limit is lowered for that."""
-    front = front_of(server)
+    front = server.front()
     most = front.num_fds() + SPARE_FDS
     front.rlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     crowd += [Connection(server.address) for _ in range(2 * SPARE_FDS)]
@@ -76,7 +71,7 @@ def without_descriptors(server, crowd):
 
 
 def test_without_descriptors_new_clients_wait_and_those_that_are_there_are_served(served):
-    front, crowd = front_of(served).pid, []
+    front, crowd = served.front().pid, []
     with Kept(served) as kept:
         without_descriptors(served, crowd)
         for _ in range(20):
@@ -90,11 +85,11 @@ def test_without_descriptors_new_clients_wait_and_those_that_are_there_are_serve
         waiting.socket.close()
     assert infers(served) and infers(served, "other")
     assert served.err.text().count("new connections wait") == 1
-    assert front_of(served).pid == front
+    assert served.front().pid == front
 
 
 def test_without_descriptors_a_load_fails_with_a_reason_and_later_works(served):
-    front, crowd = front_of(served).pid, []
+    front, crowd = served.front().pid, []
     with Kept(served) as kept:
         unload(served)
         without_descriptors(served, crowd)
@@ -105,7 +100,7 @@ def test_without_descriptors_a_load_fails_with_a_reason_and_later_works(served):
             conn.socket.close()
     processes.until(lambda: load(served)[0] == 200, 30, "a load")
     assert infers(served) and infers(served, "other")
-    assert front_of(served).pid == front
+    assert served.front().pid == front
 
 
 # ---- no memory ----
@@ -113,7 +108,7 @@ def test_without_descriptors_a_load_fails_with_a_reason_and_later_works(served):
 
 @pytest.mark.skipif(is_sanitized(), reason="a sanitizer's addresses are more than any limit")
 def test_without_memory_a_request_is_refused_and_others_are_served(served):
-    front = front_of(served)
+    front = served.front()
     values = [0.5] * (4 * MIB)  # 16 MiB of text, as many of tensors
     assert infers(served)
     front.rlimit(resource.RLIMIT_AS, (front.memory_info().vms + 4 * MIB, resource.RLIM_INFINITY))
@@ -127,7 +122,7 @@ def test_without_memory_a_request_is_refused_and_others_are_served(served):
     front.rlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     status, body = served.infer("echo", request(values))
     assert status == 200 and len(body["outputs"][0]["data"]) == len(values)
-    assert front_of(served).pid == front.pid
+    assert served.front().pid == front.pid
 
 
 # ---- a full disk ----
@@ -178,7 +173,7 @@ def test_a_full_disk_stops_the_audit_log_and_nothing_else(server, tmp_path):
     disk = Disk(tmp_path / "disk")
     folder = write_model(tmp_path / "models", "echo", "identity")
     served = server(folder, "--audit-log", disk.folder / "audit", starter=disk.starter).wait_ready("echo")
-    front = front_of(served).pid
+    front = served.front().pid
     disk.fill(served)
     for _ in range(50):  # what was left of the file's last block is used up
         unload(served)
@@ -191,7 +186,7 @@ def test_a_full_disk_stops_the_audit_log_and_nothing_else(server, tmp_path):
     lines = (disk.seen_by(served) / "audit").read_text().splitlines()
     assert json.loads(lines[-1])["action"] == "load" and json.loads(lines[-2])["action"] == "unload"
     assert sum(not line.endswith("}") for line in lines) <= 1  # the one that had no room
-    assert front_of(served).pid == front
+    assert served.front().pid == front
 
 
 @needs_mounts
@@ -200,7 +195,7 @@ def test_a_full_disk_under_the_log_is_survived(server, tmp_path):
     disk.starter[-2] = disk.starter[-2].replace('exec "$@"', 'exec "$@" 2>"$0/log"')
     folder = write_model(tmp_path / "models", "echo", "identity")
     served = server(folder, "--access-log", "all", starter=disk.starter).wait_ready("echo")
-    front = front_of(served).pid
+    front = served.front().pid
     disk.fill(served)
     for _ in range(300):
         assert infers(served)
@@ -209,7 +204,7 @@ def test_a_full_disk_under_the_log_is_survived(server, tmp_path):
     disk.empty(served)
     assert served.infer("echo", GOOD, headers={"X-Request-Id": "after-all"})[0] == 200
     processes.until(lambda: "after-all" in (disk.seen_by(served) / "log").read_text(), 10, "the log goes on")
-    assert front_of(served).pid == front
+    assert served.front().pid == front
 
 
 @needs_mounts

@@ -71,7 +71,7 @@ def test_the_end_is_told_before_it_comes(started, channel):
 def test_those_who_watch_are_sent_to_the_new_front(started, channel):
     """Else an upgrade would wait for them until its time is over."""
     server = started("--drain-timeout-ms", "3600000")
-    [old] = processes.named(server.pid, "front")
+    old = server.front()
     clients = channel(server)
     call = watch(clients)
     assert next(call) == SERVING

@@ -140,10 +140,6 @@ class Clients:
             assert not thread.is_alive(), "a request was never answered"
 
 
-def workers_of(server):
-    return [p for p in server.descendants() if "worker" in processes.cmdline(p)]
-
-
 def change(server, model, what):
     """Loads or unloads; the answer's status."""
     return server.fetch(f"/v2/repository/models/{model}/{what}", b"", method="POST", timeout_s=TIMEOUT_S)[0]
@@ -154,7 +150,7 @@ def step(server, repository, draw):
     model = draw.choice(MODELS)
     what = draw.randrange(10)
     if what < 4:  # whichever it is: it may load, probe, serve, or do nothing
-        which, workers = draw.random(), workers_of(server)
+        which, workers = draw.random(), server.workers()
         try:
             if workers:
                 workers[int(which * len(workers))].send_signal(signal.SIGKILL)
@@ -179,7 +175,7 @@ def rest(server):
     """Unloads all; what the server holds then: its descriptors and processes."""
     for model in MODELS:
         assert change(server, model, "unload") == 200
-    processes.until(lambda: not workers_of(server), 60, "the end of all workers")
+    processes.until(lambda: not server.workers(), 60, "the end of all workers")
     return processes.idle_fd_count(server.pid), len(server.descendants())
 
 
@@ -224,12 +220,12 @@ def test_a_worker_that_is_killed_while_it_loads_is_replaced(server, tmp_path, lo
     processes.until(lambda: running.fetch("/v2/health/ready")[0] == 200, 60, "the first scan")
     loading = threading.Thread(target=change, args=(running, "wild", "load"))
     loading.start()
-    [first] = processes.until(lambda: workers_of(running), 60, "the first worker")
+    [first] = processes.until(lambda: running.workers(), 60, "the first worker")
     first.kill()
-    processes.until(lambda: any(p != first for p in workers_of(running)), 60, "the second")
+    processes.until(lambda: any(p != first for p in running.workers()), 60, "the second")
     if load == "hang":  # and the load, which would wait for ever, ends with an unload
         assert change(running, "wild", "unload") == 200
-        processes.until(lambda: not workers_of(running), 60, "the end of the second")
+        processes.until(lambda: not running.workers(), 60, "the end of the second")
     loading.join(TIMEOUT_S)
     assert not loading.is_alive()
     if load == "slow":
@@ -240,11 +236,11 @@ def test_a_probe_that_is_killed_is_made_again(server, tmp_path):
     repository = Repository(tmp_path / "models")
     repository.write("wild", load="slow")
     running = server(repository.folder, "--load", "lazy")
-    killed = processes.until(lambda: workers_of(running), 60, "a probe")
+    killed = processes.until(lambda: running.workers(), 60, "a probe")
     for probe in killed:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
             probe.kill()
     index = lambda: {one["name"]: one["state"] for one in json.loads(running.fetch("/v2/repository/index", {})[2])}  # noqa: E731
     processes.until(lambda: set(index().values()) == {"READY"}, TIMEOUT_S, "all probed")
-    processes.until(lambda: not workers_of(running), 60, "the end of all probes")
+    processes.until(lambda: not running.workers(), 60, "the end of all probes")
     assert everything_works(running)

@@ -97,19 +97,19 @@ def test_what_does_not_finish_in_time_is_cut(started):
 def test_signals_without_a_meaning_are_ignored(started):
     """Whoever sends SIGUSR1 to all processes of a service, or SIGUSR2 to the wrong one, ends nothing."""
     server = started()
-    front = front_of(server)
+    front = server.front()
     server.process.send_signal(signal.SIGUSR1)
     front.send_signal(signal.SIGUSR1)
     front.send_signal(signal.SIGUSR2)
     server.process.send_signal(signal.SIGHUP)
     assert server.err.wait_for("reloading the settings", 60)
-    assert front_of(server) == front and infer(server)[0] == 200
+    assert server.front() == front and infer(server)[0] == 200
     server.stop()
 
 
 def test_a_front_that_does_not_turn_is_ended(started):
     server = started("--stuck-timeout-ms", "500")
-    [front] = processes.named(server.pid, "front")
+    front = server.front()
     front.suspend()
     assert server.err.wait_for("stuck", 30)
     server.stop(expected_status=128 + signal.SIGKILL)
@@ -199,23 +199,18 @@ class Load:
         assert not self.errors
 
 
-def front_of(server):
-    [front] = processes.named(server.pid, "front")
-    return front
-
-
 def test_an_upgrade_fails_no_request(started):
     """The process id stays; a new front serves; the old one ends when its clients have gone over."""
     server = started()
     with Load(server) as load:
         for _ in range(3):
             load.go_on()
-            old = front_of(server)
+            old = server.front()
             server.process.send_signal(signal.SIGUSR2)
             assert server.err.wait_for("upgraded", 60), server.err.text()
             load.go_on()
             old.wait(60)
-            assert front_of(server).pid != old.pid
+            assert server.front().pid != old.pid
     assert not load.errors and server.process.poll() is None
     server.stop()
 
@@ -223,14 +218,14 @@ def test_an_upgrade_fails_no_request(started):
 def test_a_front_that_does_not_turn_while_it_retires_is_ended(started):
     """It is not waited for: the new one serves, and may be upgraded in turn."""
     server = started("--stuck-timeout-ms", "3000")
-    old = front_of(server)
+    old = server.front()
     with Held(server):
         server.process.send_signal(signal.SIGUSR2)
         assert server.err.wait_for("upgraded", 60), server.err.text()
         old.suspend()
         assert server.err.wait_for("stuck", 60)
     processes.until(lambda: not old.is_running(), 60, "the old front's end, seen by the spawner too")
-    assert front_of(server) != old and infer(server)[0] == 200
+    assert server.front() != old and infer(server)[0] == 200
     server.process.send_signal(signal.SIGUSR2)
     assert server.err.wait_for("upgraded", 60), server.err.text()
     server.stop()
@@ -241,7 +236,7 @@ def test_a_front_that_does_not_turn_while_it_starts_is_ended(server, tmp_path):
     folder = write_model(tmp_path / "models", "echo", "identity", "UINT8")
     write_model(folder, "hangs", "chaos", "INT32", {"load": "hang"})
     one = server(folder, "--stuck-timeout-ms", "3000", "--drain-timeout-ms", "200").wait_ready("echo")
-    old = front_of(one)
+    old = one.front()
 
     def loading():
         return [process for process in processes.tree(one.pid) if processes.name(process) == "hangs"]
@@ -254,7 +249,7 @@ def test_a_front_that_does_not_turn_while_it_starts_is_ended(server, tmp_path):
     assert one.err.wait_for("stuck", 60)
     assert one.err.wait_for("the old one goes on", 60)
     processes.until(lambda: len(loading()) == 1, 60, "the end of its worker")
-    assert front_of(one) == old and infer(one)[0] == 200
+    assert one.front() == old and infer(one)[0] == 200
     one.stop()
 
 
@@ -262,10 +257,10 @@ def test_a_front_that_turns_is_left_alone(started, tmp_path):
     """However short the time: its signs of life, which its supervisor is told too, come more often."""
     supervisor = Supervisor(tmp_path)
     server = started("--stuck-timeout-ms", "500", environment={"NOTIFY_SOCKET": supervisor.path, "WATCHDOG_USEC": "30000000"})
-    front = front_of(server)
+    front = server.front()
     for _ in range(12):
         supervisor.wait_for("WATCHDOG=1")
-    assert front_of(server) == front and infer(server)[0] == 200
+    assert server.front() == front and infer(server)[0] == 200
     assert "stuck" not in server.err.text()
 
 
@@ -280,21 +275,21 @@ def test_a_program_that_does_not_start_is_no_upgrade(started, tmp_path, monkeypa
     shutil.copy(binary(), program)
     monkeypatch.setenv("TENSORD_BINARY", str(program))
     server = started("--engine-dir", engines)
-    front = front_of(server)
+    front = server.front()
     program.unlink()
     program.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
     program.chmod(0o755)
     server.process.send_signal(signal.SIGUSR2)
     assert server.err.wait_for("not today", 60)
     assert server.err.wait_for("the old one goes on", 60)
-    assert front_of(server) == front and infer(server)[0] == 200
+    assert server.front() == front and infer(server)[0] == 200
     server.stop()
 
 
 def test_the_front_is_woken_at_once(started):
     """By wishing for short slices of the processor. Threads that work for long have usual ones, as workers."""
     served = started()
-    [front] = processes.named(served.pid, "front")
+    front = served.front()
     [worker] = processes.named(served.pid, "worker")
     usual_ns = processes.slice_ns(worker.pid)
     if usual_ns == 0:

@@ -187,7 +187,7 @@ def test_nobody_waits_for_ever(started):
 def test_a_call_that_ends_while_it_waits_has_ended(started):
     """Even when memory comes for it at the same moment."""
     server = started()
-    [front] = [p for p in server.descendants() if "front" in processes.cmdline(p)]
+    front = server.front()
     whole = service_pb2.ModelInferRequest(model_name="echo", raw_input_contents=[bytes(4 * MIB)])
     whole.inputs.add(name="x", datatype="UINT8", shape=[4 * MIB])
     head = whole.SerializeToString()[:-4 * MIB]
@@ -292,7 +292,7 @@ def test_what_waits_outlives_an_unload(started):
         assert server.infer("echo", request([1], datatype="UINT8"))[0] == 503
         assert first.finish() == (200, True)
         assert second.has_memory() and second.finish() == (200, True)
-    processes.until(lambda: sum(p.name() == "echo" for p in server.descendants()) == 0, 60, "the end of the worker")
+    processes.until(lambda: not server.workers("echo"), 60, "the end of the worker")
 
 
 def held_json(server, size):
@@ -326,7 +326,7 @@ def test_messages_beside_tensors_are_bounded_together(server, tmp_path, hold):
     """However many clients send them, and however slowly."""
     started = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--max-json-mib", 4, "--message-memory-mib", 8)
     started.wait_ready("echo")
-    [front] = [p for p in started.descendants() if "front" in processes.cmdline(p)]
+    front = started.front()
     before = front.memory_info().rss
     held = [hold(started, 900_000) for _ in range(40)]
     processes.until(lambda: hits(started, "message_memory_mib") >= 20, TIMEOUT_S, "refusals")
@@ -378,7 +378,7 @@ def test_open_requests_hold_no_more_than_messages_may(server, tmp_path, kind):
     """However many streams of however many connections."""
     started = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--max-json-mib", 4, "--message-memory-mib", 4)
     started.wait_ready("echo")
-    [front] = [p for p in started.descendants() if "front" in processes.cmdline(p)]
+    front = started.front()
     before = front.memory_info().rss
     held = [hold_heads(started, kind) for _ in range(30)]
     processes.until(lambda: hits(started, "message_memory_mib") > 20 * STREAMS, TIMEOUT_S, "refusals")
@@ -437,7 +437,7 @@ def test_who_finds_no_memory_to_decompress_is_told_so(server, tmp_path, path):
 
 def committed_bytes(server):
     """What the kernel holds of the front's shared memory for tensors."""
-    [front] = [p for p in server.descendants() if "front" in processes.cmdline(p)]
+    front = server.front()
     total = 0
     for link in Path(f"/proc/{front.pid}/fd").iterdir():
         try:
@@ -490,7 +490,7 @@ def test_memory_goes_back_to_the_kernel_when_nobody_needs_it(thief):
 @pytest.mark.skipif(is_sanitized(), reason="its quarantine keeps what was freed")
 def test_the_heap_is_as_small_as_before_after_a_burst(started):
     server = started()
-    [front] = [p for p in server.descendants() if "front" in processes.cmdline(p)]
+    front = server.front()
     small, large = request([1, 2], datatype="UINT8"), json.dumps(request([1] * 2_000_000, datatype="UINT8")).encode()
     for _ in range(20):
         assert server.infer("echo", small)[0] == 200

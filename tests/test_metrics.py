@@ -11,7 +11,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from support import repositories, sockets
-from support.processes import named, until
+from support.processes import until
 
 ROOT = Path(__file__).parent.parent
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"  # as Prometheus asks
@@ -327,7 +327,7 @@ def test_summaries_are_kept_when_asked_for(server, models):
 def test_the_process_and_its_workers_are_seen(server, models):
     repositories.write_model(models, "chaos", "chaos", parameters={"batching": "no"})
     one = server(models).wait_ready("identity").wait_ready("chaos")
-    [front] = named(one.pid, "front")
+    front = one.front()
     found = scrape(one)
     memory = front.memory_info()
     assert abs(value(found, "process_resident_memory_bytes") - memory.rss) < 4 << 20

@@ -207,7 +207,7 @@ def test_threads_and_leaks_end_with_the_worker(served):
         assert bad(served, "leak")[0] == 200
     bad(served, "end")
     until(lambda: bad(served, "nothing")[0] == 200, 30, "the next worker")
-    workers = [p for p in served.descendants() if p.name() == "bad"]
+    workers = served.workers("bad")
     assert len(workers) == 1 and psutil.Process(workers[0].pid).memory_info().rss < 120 << 20
 
 
@@ -328,7 +328,7 @@ def test_what_the_code_gets_wrong_is_not_tried_again(server, tmp_path):
 
 def scratch(started, folder):
     """(The worker of the model "one", its folder as others see it): in a cage the worker calls its own folder /tmp."""
-    [worker] = [p for p in started.descendants() if p.name() == "one"]
+    [worker] = started.workers("one")
     return worker, Path(f"/proc/{worker.pid}/root{folder}") if folder == "/tmp" else Path(folder)
 
 

@@ -14,7 +14,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from support import models
-from support.processes import name, until
+from support.processes import until
 from support.python_models import ask, needs_python, tensor, write_python
 from support.repositories import one, settle, tensor_config, write_config
 
@@ -63,10 +63,6 @@ def who(server):
     return outputs["output"]["data"][0]
 
 
-def workers_of(server, model="m"):
-    return [process for process in server.descendants() if name(process) == model]
-
-
 class Blocked:
     """Requests that block; one after the other, so that it is known where each is."""
 
@@ -113,7 +109,7 @@ def test_two_workers_block_at_once_and_a_third_request_waits(server, tmp_path):
 
 def test_one_that_is_killed_costs_its_own_request_and_comes_back(server, tmp_path):
     started = start(server, tmp_path)
-    before = workers_of(started)
+    before = started.workers("m")
     with Blocked(started) as blocked:
         calls = [blocked.calls[blocked.add()] for _ in range(2)]
         before[0].kill()
@@ -124,7 +120,7 @@ def test_one_that_is_killed_costs_its_own_request_and_comes_back(server, tmp_pat
         wait_for_workers(started, 2)
         assert not all(call.done() for call in calls)
         assert who(started) not in blocked.blocked()  # it has come back as another one
-        assert len(workers_of(started)) == 2 and before[1] in workers_of(started)
+        assert len(started.workers("m")) == 2 and before[1] in started.workers("m")
 
 
 def test_more_come_when_requests_wait_and_go_when_they_are_not_needed(server, tmp_path):
@@ -154,7 +150,7 @@ def test_requests_go_on_while_workers_are_killed(server, tmp_path):
     for thread in threads:
         thread.start()
     for _ in range(4):  # so that at last none of the first three is there
-        min(workers_of(started), key=lambda worker: worker.create_time()).kill()
+        min(started.workers("m"), key=lambda worker: worker.create_time()).kill()
         until(lambda: row(started)["workers_ready"] < 3, PATIENCE_S, "the end of a worker")
         assert row(started)["state"] == "ready"
         wait_for_workers(started, 3)
@@ -192,7 +188,7 @@ def test_newer_files_take_over_with_all_workers_and_lose_nothing(server, reposit
         thread.join(PATIENCE_S)
     assert not failed and set(seen) == {1, 2}
     assert min(least) >= 3  # at no time did fewer serve
-    until(lambda: len(workers_of(started, "many")) == 3, PATIENCE_S, "the end of the older ones")
+    until(lambda: len(started.workers("many")) == 3, PATIENCE_S, "the end of the older ones")
 
 
 def test_streams_and_calls_stay_with_their_worker(server, tmp_path):
@@ -274,7 +270,7 @@ def test_instances_of_triton_s_python_models_are_workers(server, tmp_path):
               "instance_group": [{"count": 2, "kind": "KIND_CPU"}, {"count": 1, "kind": "KIND_CPU"}]}
     started = start(server, tmp_path, code, json.dumps(config), workers=3)
     seen = set()
-    until(lambda: seen.add(ask(started, "m", tensor("x", "FP32", [1], [1]))[1]["ME"]["data"][0]) or len(workers_of(started)) == 3,
+    until(lambda: seen.add(ask(started, "m", tensor("x", "FP32", [1], [1]))[1]["ME"]["data"][0]) or len(started.workers("m")) == 3,
           PATIENCE_S, "three workers")
     assert seen and row(started)["workers"] == 3
 

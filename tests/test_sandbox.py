@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -112,13 +111,12 @@ def log(served):
 
 
 def pid_of(served, model):
-    [worker] = [one for one in served.descendants() if processes.name(one) == model]
+    [worker] = served.workers(model)
     return worker.pid
 
 
 def front_pid(served):
-    [front] = [one for one in served.descendants() if "front" in processes.cmdline(one)]
-    return front.pid
+    return served.front().pid
 
 
 def check_others(served):

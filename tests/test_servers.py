@@ -170,8 +170,7 @@ def test_a_client_that_leaves_is_noticed(echo):
 
 def test_who_does_not_read_holds_little(echo):
     """An answer without end is read no faster than its client does."""
-    before = psutil.Process(echo.pid).children()
-    front = next(child for child in before if "front" in child.cmdline())
+    front = echo.front()
     resident = front.memory_info().rss
     client, fields = connection(echo)
     client.request("GET", path_of("app", f"/large?{1 << 30}"), headers=fields)
@@ -511,7 +510,7 @@ def test_nothing_outlives_a_killed_keeper(server, tmp_path):
     served = server(tmp_path).wait_ready("app")
     assert ask(served, "app", "/fork")[0] == 200
     processes = apps(served)
-    keeper = next(child for child in served.descendants() if child.name() == "app")
+    [keeper] = served.workers("app")
     keeper.kill()
     assert not psutil.wait_procs(processes, timeout=30)[1]
     assert ask(served, "app", "/pid")[0] == 200  # by another one

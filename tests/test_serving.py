@@ -91,7 +91,7 @@ def test_a_half_sent_request_survives_its_unloaded_model_and_its_worker(served):
     connection.send(
         b"POST /v2/models/chaos/infer HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n"
         b"Inference-Header-Content-Length: %d\r\n\r\n" % (len(text) + 8, len(text)) + text + b"abcd")
-    [worker] = [p for p in served.descendants() if "worker" in processes.cmdline(p)]
+    [worker] = served.workers()
     assert served.fetch(UNLOAD.format("chaos"), b"")[0] == 200
     processes.until(lambda: index(served)[0]["state"] == "UNLOADING", 20, "the unload")
     worker.kill()

@@ -7,7 +7,6 @@ import queue
 import socket
 import threading
 import uuid
-from multiprocessing import shared_memory as objects
 
 import numpy as np
 import pytest

@@ -436,7 +436,7 @@ def test_a_generator_waits_for_a_client_that_does_not_read(server, tmp_path):
     served = server(folder, "--unsent-timeout-ms", "2000").wait_ready("large")
     client = sse(served, "/v2/models/large/generate_stream", {"n": 100_000_000, "elements": 5000})
     client.take_until(b"data: ")
-    [worker] = [p for p in served.descendants() if p.name() == "large"]
+    [worker] = served.workers("large")
 
     processes.until(lambda: is_still(worker), PATIENCE_S, "the model to pause")
     assert served.err.wait_for("the generator has ended", PATIENCE_S)  # cut
@@ -448,7 +448,7 @@ def test_a_generator_waits_for_a_client_that_does_not_read(server, tmp_path):
 def test_a_generator_goes_on_when_its_client_reads_again(served):
     client = sse(served, "/v2/models/large/generate_stream", {"n": 600, "elements": 5000})
     client.take_until(b"data: ")
-    [worker] = [p for p in served.descendants() if p.name() == "large"]
+    [worker] = served.workers("large")
     processes.until(lambda: is_still(worker), PATIENCE_S, "the model to pause")
     pieces, last = [client.received], b""
     while not last.endswith(b"0\r\n\r\n"):
@@ -460,7 +460,7 @@ def test_a_generator_goes_on_when_its_client_reads_again(served):
 def test_a_worker_that_dies_in_mid_stream(served):
     client = sse(served, "/v2/models/chaos/generate_stream", {"x": [1], "stream": 1_000_000_000})
     client.take_until(b'"y":1}\n\n')
-    [worker] = [p for p in served.descendants() if p.name() == "chaos"]
+    [worker] = served.workers("chaos")
     worker.kill()
     rest = client.rest_of_chunks()
     assert b"may be sent again" in rest and rest.endswith(b"0\r\n\r\n")

@@ -514,7 +514,7 @@ def test_handshakes_that_are_not_finished_are_cut(secure, ca):
     count, header_ms = 100, 3000
     served = secure("--header-timeout-ms", header_ms)
     hello = client_hello(ca)
-    front = processes.named(served.pid, "front")[0]
+    front = served.front()
     before = front.memory_full_info().pss
     started = time.monotonic()
     idle = [Connection(served.address, timeout_s=START_S) for _ in range(3 * count)]
@@ -538,7 +538,7 @@ def test_handshakes_that_are_not_finished_are_cut(secure, ca):
 
 def test_an_idle_connection_costs_little(secure, ca):
     count, served, context = 200, secure(), pki.trusting(ca)
-    front = processes.named(served.pid, "front")[0]
+    front = served.front()
     ask = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
     def talk(client):

@@ -226,7 +226,7 @@ def test_a_collector_that_hangs_costs_the_server_nothing(server, models, collect
     one = traced(server, models, collector, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
     assert infer(one) == 200
     [exporter] = named(one.pid, "exporter")
-    [front] = named(one.pid, "front")
+    front = one.front()
     before = front.memory_info().rss
     path = "/" + "x" * 500  # a kilobyte of record
     connection = http.client.HTTPConnection(one.host, one.port, timeout=60)

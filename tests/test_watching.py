@@ -9,7 +9,7 @@ import pytest
 
 from support import models
 from support.processes import until
-from support.repositories import index, value, write_model
+from support.repositories import index, value
 
 
 def save_settled(number, path):

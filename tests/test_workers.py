@@ -12,7 +12,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from support import processes
 from support.repositories import request, write_model
 from support.sockets import Connection, request as http_request
-from support.server import fetch, is_sanitized
+from support.server import is_sanitized
 
 MIB = 1 << 20
 SANITIZED = is_sanitized()  # it reports crashes, and its quarantine grows
@@ -35,32 +35,23 @@ def is_good(answer):
     return answer[0] == 200 and answer[1]["outputs"][0]["data"] == [1, 2, 3]
 
 
-def front_of(server):
-    [front] = [p for p in server.descendants() if p.ppid() == server.pid and "front" in processes.cmdline(p)]
-    return front
-
-
-def workers_of(server):
-    return [p for p in server.descendants() if "worker" in processes.cmdline(p)]
-
-
 @pytest.mark.parametrize("how", ["segfault", "abort", "exit"])
 def test_a_worker_that_dies_fails_its_request_alone(served, how):
     if how == "segfault" and SANITIZED:
         pytest.skip("the sanitizer catches it")
-    front = front_of(served)
+    front = served.front()
     status, body = ask(served, "chaos", die=how)
     assert status == 503 and "may be sent again" in body["error"]
     status, headers, _ = served.fetch("/v2/models/chaos/infer", request([1, 2, 3], datatype="INT32", die=how))
     assert status == 503 and "Retry-After" not in headers  # whether it did something nobody knows
     assert is_good(ask(served, "other"))
     assert is_good(ask(served, "chaos"))
-    assert front_of(served) == front
+    assert served.front() == front
 
 
 def test_a_worker_that_closes_its_descriptors_is_replaced(served):
     """Its line ends, but what it wrote into shared memory before may still be read: an answer is as good as a 503."""
-    front, [before] = front_of(served), [p for p in workers_of(served) if p.name() == "chaos"]
+    front, [before] = served.front(), served.workers("chaos")
 
     def replaced():
         status, body = ask(served, "chaos")
@@ -71,7 +62,7 @@ def test_a_worker_that_closes_its_descriptors_is_replaced(served):
     assert is_good((status, body)) or (status == 503 and "may be sent again" in body["error"])
     assert is_good(ask(served, "other"))
     processes.until(replaced, 30, "the next worker")
-    assert front_of(served) == front
+    assert served.front() == front
 
 
 @pytest.mark.parametrize("how", ["slot", "giant", "type", "executed", "backwards", "beyond", "tail"])
@@ -128,7 +119,7 @@ def test_a_client_that_goes_frees_the_worker(served, how):
     gone = time.monotonic()
     assert is_good(ask(served, "chaos"))
     assert time.monotonic() - gone < 1
-    assert len(workers_of(served)) == 2
+    assert len(served.workers()) == 2
 
 
 def test_a_deadline_frees_the_worker(served):
@@ -153,7 +144,7 @@ def test_a_death_over_grpc_is_unavailable(served):
 @pytest.mark.parametrize("how", ["spin", "jam"])
 def test_a_model_that_hears_nothing_is_unloaded_all_the_same(served, how):
     """It is killed when it does not go by itself, and a load brings a fresh one."""
-    [before] = [p for p in workers_of(served) if p.name() == "chaos"]
+    [before] = served.workers("chaos")
     with Connection(served.address) as client:
         body = request([1], datatype="INT32", die=how, log=1)
         client.send(http_request("POST", "/v2/models/chaos/infer", body=json.dumps(body).encode()))
@@ -171,7 +162,7 @@ def test_a_model_that_spins_does_not_disturb_others(served):
     thread.start()
     for _ in range(20):
         assert is_good(ask(served, "other"))
-    [spinning] = [p for p in workers_of(served) if p.name() == "chaos"]
+    [spinning] = served.workers("chaos")
     spinning.kill()
     thread.join(30)
     assert is_good(ask(served, "chaos"))
@@ -195,11 +186,11 @@ def test_kill_under_load_costs_only_running_requests(served):
     clients = [threading.Thread(target=client) for _ in range(8)]
     for thread in clients:
         thread.start()
-    front, deaths = front_of(served), []
+    front, deaths = served.front(), []
     processes.until(lambda: len(answers) > 50, 30, "load")
     settled = front.memory_full_info().pss
     for _ in range(3):
-        [worker] = [p for p in workers_of(served) if p.name() == "chaos"]
+        [worker] = served.workers("chaos")
         worker.send_signal(signal.SIGKILL)
         deaths.append(time.monotonic())
         processes.until(lambda: any(at > deaths[-1] and is_good(answer) for at, answer in list(answers)), 20,
@@ -231,7 +222,7 @@ def test_cycles_of_load_and_unload_leave_nothing(served):
 
     for cycle in range(1, 101):
         assert served.fetch("/v2/repository/models/other/unload", b"", method="POST")[0] == 200
-        processes.until(lambda: len(workers_of(served)) == 1, 30, "the worker to end")
+        processes.until(lambda: len(served.workers()) == 1, 30, "the worker to end")
         assert served.fetch("/v2/repository/models/other/load", b"", method="POST")[0] == 200
         assert is_good(ask(served, "other"))
         if cycle == 10:
@@ -263,7 +254,7 @@ def test_a_model_that_crashes_while_it_loads_is_given_up(server, tmp_path):
 
 
 def test_crashes_leak_nothing(served):
-    front = front_of(served)
+    front = served.front()
 
     def facts():
         return processes.idle_fd_count(served.pid), len(served.descendants())
@@ -290,6 +281,6 @@ def test_sigterm_ends_models_that_never_answer(server, tmp_path):
     thread = threading.Thread(target=lambda: fetch_quietly(served, die="spin", log=1))
     thread.start()
     assert served.err.wait_for("line 0 of many", 30)
-    processes.until(lambda: {p.name() for p in workers_of(served)} == {"chaos", "stuck"}, 30, "both workers")
+    processes.until(lambda: {processes.name(p) for p in served.workers()} == {"chaos", "stuck"}, 30, "both workers")
     served.stop()
     thread.join(30)

@@ -10,7 +10,6 @@ from support.http1_cases import ALLOWED, REFUSED
 from support.http_peers import start_peers
 from support.repositories import write_model
 from support.server import Server
-from support.sockets import request
 
 PATIENCE_S = 1.0  # without a byte: the server waits for more
 THREADS = 16

@@ -4,7 +4,7 @@ import json
 import psutil
 import pytest
 from support.managed import path_of, write_server
-from support.processes import until
+from support.processes import cmdline, until
 from support.python_models import needs_python
 
 pytestmark = needs_python
@@ -55,14 +55,7 @@ def ask(server, name, path, data=None):
 
 
 def processes(server, words):
-    found = []
-    for child in server.descendants():
-        try:
-            if words in " ".join(child.cmdline()):
-                found.append(child)
-        except psutil.Error:
-            pass
-    return found
+    return [child for child in server.descendants() if words in " ".join(cmdline(child))]
 
 
 @pytest.mark.parametrize("idle_after_s", [0, 1])
@@ -86,6 +79,6 @@ def test_ray_serve(server, tmp_path):
     assert json.loads(ask(served, "greeter", "/greet/you")) == "hello you"
     assert ask(served, "greeter", "/count?upto=5").split() == [b"0", b"1", b"2", b"3", b"4"]
     running = processes(served, "/ray/")
-    assert any("raylet" in " ".join(child.cmdline()) for child in running)
+    assert any("raylet" in " ".join(cmdline(child)) for child in running)
     assert served.fetch("/v2/repository/models/greeter/unload", {}, method="POST")[0] == 200
     assert not psutil.wait_procs(running, timeout=60)[1]

@@ -82,7 +82,7 @@ def test_ten_thousand_handshakes_that_are_not_finished(served, ca, share):
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     first = hello(ca)
     first = first[:int(len(first) * share)]
-    front = processes.named(served.pid, "front")[0]
+    front = served.front()
     before, peak, idle, slowest_s = front.memory_full_info().pss, 0, [], 0
     try:
         for i in range(count):

@@ -7,9 +7,9 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-import psutil
 import pytest
 
+from support.processes import cmdline
 from support.server import Server
 
 # A server of the standard library that does as its paths say. PORT is where it listens.
@@ -280,14 +280,7 @@ def row_of(server, name="app"):
 
 def apps(server):
     """The processes of apps beneath the server."""
-    found = []
-    for child in server.descendants():
-        try:
-            if "app.py" in " ".join(child.cmdline()):
-                found.append(child)
-        except psutil.Error:
-            pass
-    return found
+    return [child for child in server.descendants() if "app.py" in " ".join(cmdline(child))]
 
 
 # A user namespace in which there can be no other namespaces, as in many containers.

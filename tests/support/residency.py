@@ -4,7 +4,6 @@ import bisect
 import http.client
 import itertools
 import json
-import os
 import random
 import re
 import subprocess

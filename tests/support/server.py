@@ -214,6 +214,20 @@ class Server:
         except psutil.Error:
             return []
 
+    def front(self):
+        """The front's process; of two while the program is upgraded, the one that belongs to the server."""
+        from support.processes import cmdline
+
+        [front] = [child for child in psutil.Process(self.pid).children() if "front" in cmdline(child)]
+        return front
+
+    def workers(self, model=None):
+        """The processes that are named after the model: its workers, or its server's keeper. Without a model, all workers."""
+        from support.processes import cmdline, name
+
+        return [child for child in self.descendants()
+                if ("worker" in cmdline(child) if model is None else name(child) == model)]
+
     def installers(self):
         """Processes that change the folder of models just now."""
         from support.processes import name
