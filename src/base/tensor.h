@@ -77,7 +77,7 @@ struct schema {
     bool bounds_rows;        /* a request may have no more than max_batch_size */
     bool streams;            /* may answer several times */
     bool sequences;          /* each request is of a sequence */
-    bool inline_execution;   /* an execution takes microseconds */
+    bool starts_at_once;     /* whatever a worker is given: nothing waits in it for a slot */
     struct span batch_note;  /* why requests are, or are not, joined */
 };
 

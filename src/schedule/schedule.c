@@ -49,13 +49,22 @@ uint64_t schedule_backlog_ns(const struct schedule *schedule)
     return learner_wait_ns(&schedule->learner, schedule->queue.rows);
 }
 
-/* Until what runs leaves a slot: half of an execution, on average. */
+/* Executions beyond those that are to run at once. */
+static uint64_t ahead(const struct schedule *schedule)
+{
+    uint64_t slots = schedule->learner.slots;
+    return schedule->running > slots ? schedule->running - slots : 0;
+}
+
+/* Until a slot is free, and those that are ahead have had theirs: each slot is somewhere in its
+ * execution. */
 static uint64_t slot_ns(const struct schedule *schedule)
 {
     const struct learner *learner = &schedule->learner;
     if (schedule->running < learner->slots)
         return 0;
-    return learner_execution_ns(learner, learner->rows) / 2;
+    return learner_execution_ns(learner, learner->rows) / (learner->slots + 1) +
+           learner_wait_ns(learner, ahead(schedule) * learner->rows);
 }
 
 static bool is_full(const struct schedule *schedule, const struct queue_entry *entry)
@@ -78,7 +87,7 @@ enum { SHORT_PART = 4 };
 static bool is_in_line(const struct schedule *schedule, uint64_t rows_before)
 {
     const struct learner *learner = &schedule->learner;
-    return rows_before < learner->slots * learner->rows;
+    return rows_before + ahead(schedule) * learner->rows < learner->slots * learner->rows;
 }
 
 /* Whether an entry that has just come would wait for too long, as far as can be foreseen. */
@@ -223,7 +232,8 @@ uint64_t schedule_lateness_ns(const struct schedule *schedule, const struct queu
 {
     if (entry->deadline_ns == CLOCK_NEVER)
         return 0;
-    uint64_t end_ns = add_ns(now_ns, learner_execution_ns(&schedule->learner, entry->rows));
+    uint64_t takes_ns = slot_ns(schedule) + learner_execution_ns(&schedule->learner, entry->rows);
+    uint64_t end_ns = add_ns(now_ns, takes_ns);
     return end_ns > entry->deadline_ns ? end_ns - entry->deadline_ns : 0;
 }
 
@@ -459,6 +469,21 @@ void schedule_take(struct schedule *schedule, uint64_t now_ns, uint64_t room,
 void schedule_put_back(struct schedule *schedule, struct queue_entry *entry)
 {
     queue_return(&schedule->queue, entry);
+}
+
+bool schedule_goes_ahead(const struct schedule *schedule)
+{
+    const struct schedule_policy *policy = &schedule->policy;
+    if (policy->need_count)
+        return false;
+    return schedule->max_rows < 2 ||
+           (schedule->learner.rows == 1 && !schedule->whole && !is_explicit(policy));
+}
+
+uint64_t schedule_waiting(const struct schedule *schedule)
+{
+    uint64_t running = schedule->running, slots = schedule->max_slots;
+    return schedule->queue.count + (running > slots ? running - slots : 0);
 }
 
 /* ---- executions ---- */

@@ -12,7 +12,8 @@
  * Pure: requests and the time go in, decisions come out; a simulator (simulator.h) runs it on a
  * clock of its own. Times are ns of one monotonic clock. Later kinds of scheduling decide before it
  * (which generation a request is for, whether it runs at all) or after it (which worker takes a
- * batch): it knows one queue and how many executions may be added now. */
+ * batch): it knows one queue and how many executions may be added now.
+ * Some may be more than there are slots: they are ahead of their turn, with a worker. */
 #ifndef TENSORD_SCHEDULE_SCHEDULE_H
 #define TENSORD_SCHEDULE_SCHEDULE_H
 
@@ -149,6 +150,14 @@ enum schedule_deed schedule_watch(const struct schedule *schedule, uint64_t dead
 
 /* The time that all executions have taken so far, added up. */
 uint64_t schedule_busy_ns(const struct schedule *schedule, uint64_t now_ns);
+
+/* Whether a worker may be handed one execution more than it has slots, which begins the moment that
+ * one is free: where requests are executed one by one (a joined execution would be smaller than it
+ * is later), and without anything that models share (which it would keep from them). */
+bool schedule_goes_ahead(const struct schedule *schedule);
+
+/* Requests without a slot: in the queue, and ahead of their turn with a worker. */
+uint64_t schedule_waiting(const struct schedule *schedule);
 
 /* How long it will be until all that waits has ended, as far as is known. */
 uint64_t schedule_backlog_ns(const struct schedule *schedule);

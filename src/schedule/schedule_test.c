@@ -466,6 +466,44 @@ static void who_is_next_need_not_allow_for_more(void **state)
     assert_int_equal(submit(&requests[1]), SCHEDULE_LATE);
 }
 
+static void what_is_ahead_of_its_turn_is_waited_for(void **state)
+{
+    struct schedule_run running, ahead;
+    begin(&plain, 0, 1);
+    know(1);
+    schedule_start(&schedule, &running, 1, 1, now_ns);
+    schedule_start(&schedule, &ahead, 1, 1, now_ns);
+    assert_int_equal(schedule_waiting(&schedule), 1);
+    make()->entry.deadline_ns = now_ns + 2 * MS; /* 0.5 for the slot, 1 for that, 1 to run */
+    assert_int_equal(submit(&requests[0]), SCHEDULE_LATE);
+    add()->entry.deadline_ns = now_ns + 2 * MS;
+    assert_int_equal(schedule_waiting(&schedule), 2);
+    assert_int_equal(schedule_lateness_ns(&schedule, &requests[1].entry, now_ns), MS / 2);
+    schedule_end(&schedule, &running, true, now_ns);
+    assert_int_equal(schedule_lateness_ns(&schedule, &requests[1].entry, now_ns), 0);
+}
+
+/* Where requests may be joined, they are handed over when a slot is free, and not before. */
+static void what_runs_one_by_one_goes_ahead(void **state)
+{
+    struct learner_point single[] = {{1, 1, MS}, {4, 1, 2 * MS}};
+    struct schedule_policy policy = plain;
+    begin(&policy, 0, 1);
+    assert_true(schedule_goes_ahead(&schedule));
+    begin(&policy, 8, 1);
+    assert_false(schedule_goes_ahead(&schedule)); /* nothing is known of it */
+    learner_restore(&schedule.learner, single, 2);
+    assert_true(schedule_goes_ahead(&schedule));
+    policy.delay_ns = MS;
+    begin(&policy, 8, 1);
+    learner_restore(&schedule.learner, single, 2);
+    assert_false(schedule_goes_ahead(&schedule));
+    policy = plain;
+    policy.need_count = 1;
+    begin(&policy, 0, 1);
+    assert_false(schedule_goes_ahead(&schedule)); /* others may need it meanwhile */
+}
+
 static void waits_may_be_bounded(void **state)
 {
     struct schedule_policy policy = plain;
@@ -615,6 +653,8 @@ int main(void)
         cmocka_unit_test_setup(requests_of_many_rows_that_take_long_are, set_up),
         cmocka_unit_test_setup(what_would_be_too_late_is_refused_at_once, set_up),
         cmocka_unit_test_setup(who_is_next_need_not_allow_for_more, set_up),
+        cmocka_unit_test_setup(what_is_ahead_of_its_turn_is_waited_for, set_up),
+        cmocka_unit_test_setup(what_runs_one_by_one_goes_ahead, set_up),
         cmocka_unit_test_setup(waits_may_be_bounded, set_up),
         cmocka_unit_test_setup(deadlines_end_waiting, set_up),
         cmocka_unit_test_setup(timeouts_end_waiting_or_make_it_longer, set_up),

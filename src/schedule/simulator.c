@@ -125,7 +125,8 @@ static void cancel(struct simulator *simulator, size_t index)
     struct simulator_request *request = &simulator->requests[index];
     struct simulator_execution *execution = &simulator->executions[request->execution];
     request->cancelled_ns = simulator->now_ns;
-    if (execution->count == 1 && simulator_draw(simulator, 2)) { /* its model listens */
+    bool listens = execution->count == 1 && simulator_draw(simulator, 2); /* its model */
+    if (listens || execution->ahead) {
         execution->ends_ns = simulator->now_ns;
         schedule_event(simulator, execution->ends_ns, EVENT_ENDS, request->execution);
     }
@@ -214,6 +215,30 @@ static bool repeat(struct simulator *simulator, struct simulator_request *reques
     return true;
 }
 
+/* It has a slot of its worker. */
+static void run(struct simulator *simulator, struct simulator_execution *execution)
+{
+    const struct simulator_worker *worker = &simulator->workers[execution->worker];
+    execution->ahead = false;
+    execution->ends_ns =
+        simulator->now_ns +
+        simulator_draw_duration_ns(simulator, worker, execution->run.rows, worker->running - 1);
+    schedule_event(simulator, execution->ends_ns, EVENT_ENDS,
+                   (size_t)(execution - simulator->executions));
+}
+
+/* A slot of the worker is free: what is ahead begins. */
+static void run_next(struct simulator *simulator, size_t worker)
+{
+    for (size_t i = 0; i < SIMULATOR_EXECUTIONS; i++) {
+        struct simulator_execution *execution = &simulator->executions[i];
+        if (execution->runs && execution->ahead && execution->worker == worker) {
+            run(simulator, execution);
+            return;
+        }
+    }
+}
+
 static void end_execution(struct simulator *simulator, struct simulator_execution *execution,
                           bool failed, bool replaced)
 {
@@ -233,8 +258,12 @@ static void end_execution(struct simulator *simulator, struct simulator_executio
 static void execution_ends(struct simulator *simulator, size_t index)
 {
     struct simulator_execution *execution = &simulator->executions[index];
-    if (execution->runs && execution->ends_ns == simulator->now_ns)
-        end_execution(simulator, execution, false, false);
+    if (!execution->runs || execution->ends_ns != simulator->now_ns)
+        return;
+    bool held_slot = !execution->ahead;
+    end_execution(simulator, execution, false, false);
+    if (held_slot)
+        run_next(simulator, execution->worker);
 }
 
 static void die(struct simulator *simulator, size_t index, bool replaced)
@@ -244,7 +273,7 @@ static void die(struct simulator *simulator, size_t index, bool replaced)
         return;
     SAY(simulator, "worker %zu dies", index);
     worker->up = false;
-    for (size_t i = 0; i < SIMULATOR_WORKERS * SIMULATOR_SLOTS; i++) {
+    for (size_t i = 0; i < SIMULATOR_EXECUTIONS; i++) {
         if (simulator->executions[i].runs && simulator->executions[i].worker == index)
             end_execution(simulator, &simulator->executions[i], true, replaced);
     }
@@ -276,12 +305,20 @@ static void watch(struct simulator *simulator, size_t index)
 
 /* ---- dispatch ---- */
 
+/* How many executions a worker may have now. */
+static uint64_t places(const struct simulator *simulator)
+{
+    return simulator->world.slots +
+           (simulator->world.one_ahead && schedule_goes_ahead(&simulator->schedule));
+}
+
 static uint64_t room_of(const struct simulator *simulator)
 {
     uint64_t room = 0;
     for (size_t i = 0; i < simulator->world.worker_count; i++) {
-        const struct simulator_worker *worker = &simulator->workers[i];
-        room += simulator_takes(simulator, i) ? simulator->world.slots - worker->running : 0;
+        uint64_t running = simulator->workers[i].running, most = places(simulator);
+        if (simulator_takes(simulator, i) && running < most)
+            room += most - running;
     }
     return room;
 }
@@ -314,10 +351,10 @@ static void execute(struct simulator *simulator, const struct schedule_batch *ba
     simulator->waiting -= batch->count;
     schedule_start(&simulator->schedule, &execution->run, batch->count, batch->rows,
                    simulator->now_ns);
-    execution->ends_ns = simulator->now_ns + simulator_draw_duration_ns(
-                                                 simulator, &simulator->workers[worker],
-                                                 batch->rows, simulator->workers[worker].running++);
-    schedule_event(simulator, execution->ends_ns, EVENT_ENDS, at);
+    if (simulator->workers[worker].running++ < simulator->world.slots)
+        run(simulator, execution);
+    else
+        execution->ahead = true;
     for (size_t i = 0; i < batch->count; i++) {
         size_t index = index_of(simulator, batch->entries[i]);
         execution->requests[i] = index;

@@ -13,6 +13,7 @@ enum {
     SIMULATOR_REQUESTS = 400, /* at most */
     SIMULATOR_WORKERS = 3,
     SIMULATOR_SLOTS = 3, /* of a worker */
+    SIMULATOR_EXECUTIONS = SIMULATOR_WORKERS * (SIMULATOR_SLOTS + 1),
     SIMULATOR_CALLERS = 4,
     SIMULATOR_SHAPES = 3,
     SIMULATOR_LEVELS = 3,
@@ -41,14 +42,15 @@ struct simulator_execution {
     size_t worker;
     size_t requests[SCHEDULE_MAX_BATCH];
     size_t count;
+    bool ahead; /* it waits in its worker for a slot */
     uint64_t ends_ns;
 };
 
 struct simulator_worker {
     bool up;
-    bool comes; /* up, after a while */
-    uint64_t running;
-    double slowness; /* 1: as fast as it can */
+    bool comes;       /* up, after a while */
+    uint64_t running; /* executions, with those that are ahead */
+    double slowness;  /* 1: as fast as it can */
 };
 
 /* What the seed says. */
@@ -59,6 +61,7 @@ struct simulator_world {
     double first_row_ns, row_ns, square_ns; /* an execution's time: a + b rows + c rows^2 */
     double noise;                           /* of it: 0.3 is plus or minus 30 % */
     double hang_share, send_failure_share;
+    bool one_ahead;         /* a worker may be handed one execution more than it has slots */
     bool repeats;           /* what runs with a worker that is replaced waits again */
     uint64_t death_ns;      /* between two deaths of workers, on average; 0: none die */
     uint64_t slow_ns;       /* between two changes of a worker's speed; 0: none */
@@ -96,7 +99,7 @@ struct simulator {
     struct scale scale;
     struct simulator_request requests[SIMULATOR_REQUESTS];
     struct simulator_worker workers[SIMULATOR_WORKERS];
-    struct simulator_execution executions[SIMULATOR_WORKERS * SIMULATOR_SLOTS];
+    struct simulator_execution executions[SIMULATOR_EXECUTIONS];
     struct simulator_event events[SIMULATOR_EVENTS]; /* a heap */
     size_t event_count;
     uint64_t event_sequence;

@@ -33,7 +33,7 @@ static const struct simulator_request *request_of(const struct queue_entry *entr
 static size_t running_requests(const struct simulator *simulator)
 {
     size_t count = 0;
-    for (size_t i = 0; i < SIMULATOR_WORKERS * SIMULATOR_SLOTS; i++) {
+    for (size_t i = 0; i < SIMULATOR_EXECUTIONS; i++) {
         if (simulator->executions[i].runs)
             count += simulator->executions[i].count;
     }
@@ -59,7 +59,7 @@ static void check_size(struct simulator *simulator, const struct schedule_batch 
     if (most && running_requests(simulator) + batch->count > most)
         simulator_fail(simulator, "exceeded", "%zu requests run, of at most %llu",
                        running_requests(simulator) + batch->count, (unsigned long long)most);
-    if (simulator->running >= world->slots * world->worker_count ||
+    if (simulator->running >= (world->slots + world->one_ahead) * world->worker_count ||
         (world->policy.preserve_order && simulator->running > 0))
         simulator_fail(simulator, "exceeded", "%zu executions run already", simulator->running);
 }

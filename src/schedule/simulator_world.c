@@ -113,6 +113,7 @@ static void draw_workers(struct simulator *simulator)
     world->noise = 0.5 * simulator_draw_share(simulator);
     world->hang_share = draw_one_in(simulator, 4) ? 0.01 : 0;
     world->send_failure_share = draw_one_in(simulator, 2) ? 0.05 : 0;
+    world->one_ahead = draw_one_in(simulator, 2);
     world->repeats = draw_one_in(simulator, 2);
     world->death_ns = draw_one_in(simulator, 3) ? 300 * CLOCK_NS_PER_MS : 0;
     world->slow_ns = draw_one_in(simulator, 3) ? 200 * CLOCK_NS_PER_MS : 0;

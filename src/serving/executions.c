@@ -27,18 +27,18 @@ void executions_remove(struct executions *executions, struct execution *executio
     memmove(execution, execution + 1, (--executions->count - at) * sizeof *execution);
 }
 
-size_t executions_stuck(const struct executions *executions, uint64_t round)
+size_t executions_stuck(const struct executions *executions, uint64_t round, uint64_t slots)
 {
-    size_t count = 0;
+    size_t found = 0;
     for (size_t i = 0; i < executions->count; i++)
-        count += executions->items[i].stuck_round == round;
-    return count;
+        found += executions->items[i].stuck_round == round;
+    return found >= slots ? executions->count : found;
 }
 
 bool executions_is_stuck(const struct executions *executions, uint64_t id, uint64_t round,
                          uint64_t slots)
 {
-    size_t stuck = executions_stuck(executions, round);
+    size_t stuck = executions_stuck(executions, round, slots);
     for (size_t i = 0; i < executions->count && stuck; i++) {
         if (executions->items[i].id == id)
             return executions->items[i].stuck_round == round || stuck >= slots;

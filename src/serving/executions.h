@@ -9,6 +9,7 @@ enum { EXECUTIONS_MAX = 256 }; /* with a worker at once */
 struct execution {
     uint64_t id;
     struct schedule_run run;
+    bool cancelled;       /* a request of it: how long it takes says nothing */
     uint64_t stuck_round; /* of deadlock.h, the last in which it was found stuck */
 };
 
@@ -27,10 +28,11 @@ struct execution *executions_find(struct executions *executions, uint64_t id);
 
 void executions_remove(struct executions *executions, struct execution *execution);
 
-/* How many were found stuck in that round. */
-size_t executions_stuck(const struct executions *executions, uint64_t round);
+/* How many are stuck: those that were found so in that round, and where those take all slots, also
+ * what waits in the worker for one. */
+size_t executions_stuck(const struct executions *executions, uint64_t round, uint64_t slots);
 
-/* Whether that one was, or waits in the worker because all slots are taken by those that were. */
+/* Whether that one is. */
 bool executions_is_stuck(const struct executions *executions, uint64_t id, uint64_t round,
                          uint64_t slots);
 

@@ -37,7 +37,7 @@ static void one_that_is_added_is_not_stuck(void **state)
     executions->items[0].stuck_round = 7;
     executions_remove(executions, &executions->items[0]);
     executions_add(executions);
-    assert_int_equal(executions_stuck(executions, 7), 0);
+    assert_int_equal(executions_stuck(executions, 7, 1), 0);
 }
 
 static void who_waits_behind_the_stuck_ones_is_stuck_where_those_take_all_slots(void **state)
@@ -46,7 +46,8 @@ static void who_waits_behind_the_stuck_ones_is_stuck_where_those_take_all_slots(
     (void)state;
     executions->items[0].stuck_round = 7;
     executions->items[1].stuck_round = 6;
-    assert_int_equal(executions_stuck(executions, 7), 1);
+    assert_int_equal(executions_stuck(executions, 7, 2), 1);
+    assert_int_equal(executions_stuck(executions, 7, 1), 3);
     assert_true(executions_is_stuck(executions, 0, 7, 2));
     assert_false(executions_is_stuck(executions, 1, 7, 2));
     assert_false(executions_is_stuck(executions, 2, 7, 2));

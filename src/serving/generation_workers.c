@@ -420,7 +420,7 @@ static void look_at_load(struct timer *timer)
         .workers = (uint32_t)generation_workers_ready(generation),
         .slots = generation->schema->concurrency,
         .busy_ns = schedule_busy_ns(schedule, now_ns),
-        .waiting = schedule->queue.count,
+        .waiting = schedule_waiting(schedule),
     };
     if (scale_look(&generation->scale, &load, now_ns)) {
         say_wanted(generation, before);

@@ -233,7 +233,7 @@ struct replica *replica_start(struct generation *generation, bool probe, struct 
     replica->probe = generation->spec.probe = probe;
     replica->started_ns = loop_now_ns(serving->loop);
     replica->given_up.run = on_given_up;
-    replica->compute_ns = REPLICA_AHEAD_NS; /* until it has been seen to be less */
+    replica->compute_ns = REPLICA_ONE_AHEAD_NS; /* until it has been seen to be less */
     replica->process.ended = on_ended;
     list_init(&replica->calls);
     kept_init(&replica->kept, generation);

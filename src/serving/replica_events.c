@@ -107,7 +107,7 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
     if (!ended)
         return; /* there is no such: a lie, which frees no slot */
     bool streams = replica->generation->schema->streams; /* its clients set the pace */
-    replica_end_execution(replica, ended, streams);
+    replica_end_execution(replica, ended, streams || ended->cancelled);
     replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
     if (replica->generation->state.queued)
         generation_dispatch(replica->generation);

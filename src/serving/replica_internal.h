@@ -7,8 +7,10 @@
 #include "serving/kept.h"
 #include "serving/replica.h"
 
-/* Work that may wait inside the worker, beyond its slots: hides the channel's latency. */
-enum { REPLICA_AHEAD_NS = 200000 };
+/* Work that may wait inside the worker, beyond its slots, so that a slot need not wait for the
+ * front: as many executions as this takes; and one, of models whose executions take less than that:
+ * longer ones lose next to nothing, and what is ahead cannot be overtaken any more. */
+enum { REPLICA_AHEAD_NS = 200000, REPLICA_ONE_AHEAD_NS = 50000000 };
 
 struct replica {
     struct generation *generation;

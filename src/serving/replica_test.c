@@ -150,6 +150,51 @@ static void a_client_that_leaves_is_cancelled_in_the_worker(void **state)
     fixture_fini(&f);
 }
 
+/* Once executions have been seen to be short, so that its slot need not wait for the next. */
+static void one_goes_ahead_of_its_turn(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *clients[5];
+    clients[0] = ask(1);
+    clients[1] = ask(1);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 1); /* nothing is known yet */
+    for (size_t i = 2; i < 5; i++)
+        clients[i] = ask(1);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 2);
+    assert_int_not_equal(worker->requests[0].execution, worker->requests[1].execution);
+    assert_int_equal(schedule_waiting(&fixture_generation(&f, "m")->schedule), 3);
+    client_expect(clients[0], ERROR_OK);
+    for (size_t i = 1; i < 5; i++) {
+        worker_read(&f, worker);
+        worker_answer(&f, worker, TENSORD_OK, true);
+        client_expect(clients[i], ERROR_OK);
+    }
+    fixture_fini(&f);
+}
+
+/* How long they took says nothing of the model. */
+static void what_was_cancelled_teaches_nothing(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *client = ask(1);
+    const struct learner *learner = &fixture_generation(&f, "m")->schedule.learner;
+    worker_read(&f, worker);
+    client_leave(client);
+    worker_read(&f, worker);
+    assert_true(worker->requests[0].cancelled);
+    worker_answer(&f, worker, TENSORD_CANCELLED, true);
+    assert_int_equal(learner->executions, 0);
+    client = ask(1);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(client, ERROR_OK);
+    assert_int_equal(learner->executions, 1);
+    fixture_fini(&f);
+}
+
 /* Runs two requests as one execution, of which the first is cancelled and does not end, until the
  * worker is gone. Returns the other one. */
 static struct client *lose_worker_to_a_request(bool repeatable)
@@ -241,6 +286,8 @@ int main(void)
         cmocka_unit_test(room_is_given_as_long_as_there_is_some),
         cmocka_unit_test(a_liar_is_killed),
         cmocka_unit_test(a_client_that_leaves_is_cancelled_in_the_worker),
+        cmocka_unit_test(one_goes_ahead_of_its_turn),
+        cmocka_unit_test(what_was_cancelled_teaches_nothing),
         cmocka_unit_test(a_request_that_does_not_end_costs_its_worker),
         cmocka_unit_test(others_are_sent_again_once_where_that_is_safe),
         cmocka_unit_test(what_was_sent_again_is_answered),

@@ -32,8 +32,12 @@ uint64_t replica_room(const struct replica *replica)
         return slots - count;
     if (replica->pipeline)
         return 0;
-    return count < EXECUTIONS_MAX && count * replica->compute_ns < REPLICA_AHEAD_NS &&
-           !schema->joins;
+    if (count >= EXECUTIONS_MAX)
+        return 0;
+    if (count == slots && replica->compute_ns < REPLICA_ONE_AHEAD_NS && !schema->starts_at_once &&
+        !schema->streams)
+        return schedule_goes_ahead(&replica->generation->schedule);
+    return count * replica->compute_ns < REPLICA_AHEAD_NS && !schema->joins;
 }
 
 size_t replica_executions(const struct replica *replica)
@@ -149,6 +153,9 @@ void replica_cancel(struct replica *replica, struct inference *inference)
                               &(struct error){.code = ERROR_CANCELLED, .message = "cancelled"});
         return;
     }
+    struct execution *execution = executions_find(&replica->executions, inference->execution);
+    if (execution)
+        execution->cancelled = true;
     channel_cancel(replica->channel, &inference->request);
     calls_cancel(&replica->calls, inference);
 }
@@ -169,7 +176,9 @@ static bool is_about_to_end(const struct replica *replica)
 
 size_t replica_stuck_executions(const struct replica *replica, uint64_t round)
 {
-    return is_about_to_end(replica) ? 0 : executions_stuck(&replica->executions, round);
+    return is_about_to_end(replica)
+               ? 0
+               : executions_stuck(&replica->executions, round, slots_of(replica));
 }
 
 bool replica_execution_is_stuck(const struct replica *replica, uint64_t execution, uint64_t round)

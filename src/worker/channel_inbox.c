@@ -124,7 +124,7 @@ static const char *take_ready(struct channel_inbox *inbox, struct record_reader 
     schema->joins = head->max_batch_size > 0 && (head->rows & ROWS_JOIN) != 0;
     schema->bounds_rows = (head->rows & ROWS_BOUNDED) != 0;
     schema->streams = head->streams != 0;
-    schema->inline_execution = head->inline_execution != 0;
+    schema->starts_at_once = head->starts_at_once != 0;
     inbox->outputs = arena_calloc(&inbox->arena, schema->output_count, sizeof *inbox->outputs);
     inbox->output_seen = arena_calloc(&inbox->arena, schema->output_count, sizeof(bool));
     if (!inbox->outputs || !inbox->output_seen)

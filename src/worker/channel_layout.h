@@ -163,7 +163,7 @@ struct record_ready {
     uint32_t concurrency;
     uint32_t max_batch_size;
     uint32_t streams;
-    uint32_t inline_execution;
+    uint32_t starts_at_once;
     uint32_t platform_size;
     uint32_t engine_size;
     uint32_t note_size;

@@ -300,7 +300,7 @@ static void identity_answers_ten_thousand(void **state)
     enum { IN_FLIGHT = 32, TOTAL = 10000 };
     struct fixture *f = *state;
     start_ready(f, identity_engine());
-    assert_true(f->schema->inline_execution);
+    assert_false(f->schema->starts_at_once);
     assert_int_equal(f->schema->max_batch_size, 0);
     unsigned sent = 0;
     for (size_t i = 0; i < IN_FLIGHT; i++, sent++)

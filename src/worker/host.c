@@ -253,7 +253,7 @@ static void send_ready(struct host *host)
         .concurrency = description->concurrency,
         .max_batch_size = host->max_batch_size,
         .streams = description->streams,
-        .inline_execution = (host->engine->flags & TENSORD_ENGINE_INLINE) != 0,
+        .starts_at_once = (host->engine->flags & TENSORD_ENGINE_ASYNC) != 0,
         .platform_size = (uint32_t)platform.size,
         .engine_size = (uint32_t)engine.size,
         .note_size = (uint32_t)note.size,

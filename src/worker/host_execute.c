@@ -302,6 +302,12 @@ static bool on_cancelled(const struct tensord_execution *tensord)
     return is_cancelled(host_execution_of(tensord), clock_now_ns());
 }
 
+void host_give_up(struct host_execution *execution)
+{
+    last_reason[0] = '\0';
+    finish(execution, TENSORD_CANCELLED);
+}
+
 void host_execute(struct host *host, struct host_execution *execution)
 {
     bool ended = false;

@@ -161,13 +161,21 @@ static struct host_request *find_request(struct host *host, uint64_t id)
     return request && request->id == id ? request : NULL;
 }
 
-/* Tells the engine once all requests of an execution are cancelled. The execution stays in memory
- * while engine->cancel runs, which may give the final answer itself. With host->lock held. */
+/* Once all requests of an execution are cancelled, it is given up where it waits for a slot, or the
+ * engine is told. The execution stays in memory while engine->cancel runs, which may give the final
+ * answer itself. With host->lock held. */
 static void cancel_execution(struct host *host, struct host_execution *execution)
 {
     for (size_t i = 0; i < execution->request_count; i++) {
         if (!execution->requests[i].cancelled)
             return;
+    }
+    if (list_linked(&execution->link)) {
+        list_remove(&execution->link);
+        pthread_mutex_unlock(&host->lock);
+        host_give_up(execution);
+        pthread_mutex_lock(&host->lock);
+        return;
     }
     if (!execution->started || !host->engine->cancel)
         return;

@@ -211,6 +211,9 @@ void host_fill_calls(struct tensord_host *tensord);
  * it over). */
 void host_execute(struct host *host, struct host_execution *execution);
 
+/* Ends an execution that was taken out of the backlog, because nobody wants its answers. */
+void host_give_up(struct host_execution *execution);
+
 /* The last sentence of reason() by this thread, or what the status means. */
 const char *host_reason(enum tensord_status status);
 

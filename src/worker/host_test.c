@@ -148,11 +148,27 @@ static void what_is_being_answered_stays_while_its_cancellation_ends(void **stat
     mallopt(M_PERTURB, 0);
 }
 
+/* It waits for a slot, which another execution has: it is answered all the same. */
+static void what_waits_for_a_slot_is_given_up_at_once(void **state)
+{
+    struct host *host = fixture.host;
+    fixture.execution->started = false;
+    list_add(&host->backlog, &fixture.execution->link);
+    host->running = 1;
+    send_cancel();
+    host_read(host);
+    front_gets(RECORD_RESPONSE);
+    front_gets(RECORD_EXECUTED);
+    assert_true(list_empty(&host->backlog));
+    assert_int_equal(host->live, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_being_answered_stays_while_its_cancellation_ends,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(what_waits_for_a_slot_is_given_up_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
