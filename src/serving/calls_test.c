@@ -78,6 +78,25 @@ static void the_callers_client_takes_the_call_along(void **state)
     worker_answer(&f, outer, TENSORD_CANCELLED, true);
 }
 
+/* It might wait for a slot that is its own caller's. */
+static void nothing_goes_ahead_of_what_calls_others(void **state)
+{
+    struct error error;
+    struct client *others[2];
+    call_inner();
+    worker_answer(&f, inner, TENSORD_OK, true);
+    worker_read(&f, outer);
+    finish();
+    for (size_t i = 0; i < 2; i++)
+        others[i] = client_ask(&f, "outer", 2, &error);
+    for (size_t i = 0; i < 2; i++) {
+        worker_read(&f, outer);
+        assert_int_equal(outer->request_count, 1);
+        worker_answer(&f, outer, TENSORD_OK, true);
+        client_expect(others[i], ERROR_OK);
+    }
+}
+
 static void the_callers_death_cancels_its_calls(void **state)
 {
     call_inner();
@@ -166,6 +185,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_call_that_cannot_be_made_is_answered_with_the_reason,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_callers_client_takes_the_call_along, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_goes_ahead_of_what_calls_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_callers_death_cancels_its_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_callees_death_is_the_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_callee_that_streams_outlives_its_caller, set_up,

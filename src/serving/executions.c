@@ -27,6 +27,11 @@ void executions_remove(struct executions *executions, struct execution *executio
     memmove(execution, execution + 1, (--executions->count - at) * sizeof *execution);
 }
 
+uint64_t executions_not_begun(const struct executions *executions, uint64_t slots)
+{
+    return executions->count > slots ? executions->items[slots].id : executions->next_id;
+}
+
 size_t executions_stuck(const struct executions *executions, uint64_t round, uint64_t slots)
 {
     size_t found = 0;

@@ -9,7 +9,7 @@ enum { EXECUTIONS_MAX = 256 }; /* with a worker at once */
 struct execution {
     uint64_t id;
     struct schedule_run run;
-    bool cancelled;       /* a request of it: how long it takes says nothing */
+    size_t cancelled;     /* requests; where all are, how long it took says nothing */
     uint64_t stuck_round; /* of deadlock.h, the last in which it was found stuck */
 };
 
@@ -27,6 +27,10 @@ struct execution *executions_add(struct executions *executions);
 struct execution *executions_find(struct executions *executions, uint64_t id);
 
 void executions_remove(struct executions *executions, struct execution *execution);
+
+/* The id from which on they wait for a slot still: a worker begins them in order, and only when it
+ * has told that one before has ended. */
+uint64_t executions_not_begun(const struct executions *executions, uint64_t slots);
 
 /* How many are stuck: those that were found so in that round, and where those take all slots, also
  * what waits in the worker for one. */

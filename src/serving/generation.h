@@ -46,6 +46,7 @@ struct generation {
     struct span config;    /* all that the model's config says, an encoded ModelConfig; or empty */
     uint64_t fingerprint;  /* of the files */
     bool repeatable;       /* a request may be executed twice: the model is data, and pure */
+    bool calls_others;     /* it has called a model: what it runs may wait for what waits for it */
     struct schema *schema; /* NULL until it was loaded or probed once */
     struct schema *shown;  /* what clients see of it, where that is not all; else NULL */
     struct replica *replica; /* its first worker, or one on its way; NULL when there is none */
@@ -151,6 +152,10 @@ void generation_expire(struct generation *generation, struct inference *inferenc
  * not end. False: it must not, for the model is code, or it has been tried twice, given answers or
  * cancelled, or its time is over; or there is no room in the queue. */
 bool generation_repeat(struct generation *generation, struct inference *inference);
+
+/* A request that was ahead of its turn with a worker that is gone waits on, where it was. False: it
+ * must not, as it was cancelled, or its time is over; or there is no room in the queue. */
+bool generation_wait_on(struct generation *generation, struct inference *inference);
 
 /* Nobody waits any more for a request that is with the worker. Undone by its final answer, with
  * generation_reclaim. A retired generation that has no other requests ends its worker at once,

@@ -198,6 +198,18 @@ bool generation_repeat(struct generation *generation, struct inference *inferenc
     return true;
 }
 
+bool generation_wait_on(struct generation *generation, struct inference *inference)
+{
+    if (generation->stateful || generation->state.phase != GENERATION_READY ||
+        inference->cancelled ||
+        !schedule_repeat(&generation->schedule, &inference->entry, clock_now_ns()))
+        return false;
+    inference->times.executed_ns = 0; /* it was with no worker after all */
+    inference_waits(inference);
+    queued(generation);
+    return true;
+}
+
 static void left(struct generation *generation)
 {
     generation->state.queued--;

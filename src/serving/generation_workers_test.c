@@ -162,6 +162,27 @@ static void a_cancelled_request_is_cancelled_where_it_runs(void **state)
     fixture_fini(&f);
 }
 
+/* Another worker may be free before the one that it would wait in. */
+static void none_goes_ahead_of_its_turn(void **state)
+{
+    make();
+    struct client *clients[WORKERS], *waits;
+    for (int round = 0; round < 2; round++) {
+        ask_all(clients);
+        waits = round ? ask() : NULL;
+        fixture_turn(&f);
+        read_all();
+        for (size_t i = 0; i < WORKERS; i++)
+            assert_int_equal(workers[i]->request_count, 1);
+        answer_all();
+        for (size_t i = 0; i < WORKERS; i++)
+            client_expect(clients[i], ERROR_OK);
+    }
+    answer_all();
+    client_expect(waits, ERROR_OK);
+    fixture_fini(&f);
+}
+
 /* Whichever it is: what was with it fails, the rest goes on, and it is started again. */
 static void one_dies(size_t which)
 {
@@ -364,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_probe_is_made_by_one),
         cmocka_unit_test(each_gets_its_part),
         cmocka_unit_test(a_cancelled_request_is_cancelled_where_it_runs),
+        cmocka_unit_test(none_goes_ahead_of_its_turn),
         cmocka_unit_test(one_that_dies_is_replaced),
         cmocka_unit_test(when_all_die_the_first_that_comes_back_serves),
         cmocka_unit_test(one_that_never_loads_is_tried_seldom_and_told),

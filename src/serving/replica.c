@@ -44,13 +44,13 @@ static void finish(struct replica *replica, const char *reason)
     loop_undefer(&replica->given_up);
     timer_stop(&replica->load);
     generation_ref(generation); /* answering may drop all others */
-    replica_end_executions(replica);
+    uint64_t not_begun = replica_end_executions(replica);
     calls_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
     if (replica->seated)
         stateful_remove_worker(generation->stateful, &replica->seat);
     if (replica->channel)
-        replica_fail_requests(replica, error.message);
+        replica_fail_requests(replica, error.message, not_begun);
     if (generation->pool)
         server_pool_lost(generation->pool, error.message);
     channel_close(replica->channel);

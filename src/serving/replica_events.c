@@ -77,6 +77,14 @@ static void learn_output_bytes(struct generation *generation,
     generation->output_bytes = used > faded ? used : faded;
 }
 
+/* By its client or its deadline, of which the worker may know first. */
+static void note_cancelled(struct replica *replica, const struct inference *inference)
+{
+    struct execution *execution = executions_find(&replica->executions, inference->execution);
+    if (execution)
+        execution->cancelled++;
+}
+
 static void on_response(void *owner, struct channel_request *request,
                         const struct channel_response *response)
 {
@@ -86,6 +94,8 @@ static void on_response(void *owner, struct channel_request *request,
     learn_output_bytes(generation, response);
     if (response->final)
         calls_forget(&replica->calls, inference);
+    if (response->final && (inference->cancelled || response->error.code == ERROR_CANCELLED))
+        note_cancelled(replica, inference);
     if (inference->fills) {
         if (response->kept)
             replica_kill(replica, "it keeps the memory of a row without a request");
@@ -107,7 +117,8 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
     if (!ended)
         return; /* there is no such: a lie, which frees no slot */
     bool streams = replica->generation->schema->streams; /* its clients set the pace */
-    replica_end_execution(replica, ended, streams || ended->cancelled);
+    bool cancelled = ended->cancelled > 0 && ended->cancelled >= ended->run.requests;
+    replica_end_execution(replica, ended, streams || cancelled);
     replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
     if (replica->generation->state.queued)
         generation_dispatch(replica->generation);
@@ -128,6 +139,7 @@ static bool on_need_room(void *owner, struct channel_request *request, uint64_t 
 static void on_call(void *owner, const struct channel_call *call)
 {
     struct replica *replica = owner;
+    replica->generation->calls_others = true;
     calls_begin(&replica->calls, replica->channel, call,
                 list_entry(call->parent, struct inference, request));
 }

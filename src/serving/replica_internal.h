@@ -65,12 +65,12 @@ void replica_has_loaded(struct replica *replica, const struct schema *schema);
 /* An execution is not with the worker any more; failed: nothing is to be learned from it. */
 void replica_end_execution(struct replica *replica, struct execution *execution, bool failed);
 
-/* Likewise all of them, as the worker is gone. */
-void replica_end_executions(struct replica *replica);
+/* Likewise all of them, as the worker is gone. Returns the id from which on they had not begun. */
+uint64_t replica_end_executions(struct replica *replica);
 
 /* Answers what was with the worker, for that reason: it may be sent again, by the client, who knows
  * whether that is safe; where the worker was good and it is known to be safe, it is sent again from
- * here. */
-void replica_fail_requests(struct replica *replica, const char *reason);
+ * here. What had not begun waits on. */
+void replica_fail_requests(struct replica *replica, const char *reason, uint64_t not_begun);
 
 #endif

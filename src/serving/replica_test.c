@@ -175,6 +175,105 @@ static void one_goes_ahead_of_its_turn(void **state)
     fixture_fini(&f);
 }
 
+/* A request runs, and another one is ahead of its turn. */
+static struct played_worker *run_with_one_ahead(struct client *clients[2])
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *before = ask(1);
+    worker_read(&f, worker);
+    clients[0] = ask(1);
+    clients[1] = ask(1);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(before, ERROR_OK);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 2);
+    return worker;
+}
+
+/* Whatever the model is: it has not been executed. */
+static void what_is_ahead_survives_its_worker(bool replaced)
+{
+    struct client *clients[2];
+    struct played_worker *worker = run_with_one_ahead(clients);
+    struct generation *generation = fixture_generation(&f, "m");
+    generation->repeatable = false;
+    if (replaced) {
+        generation->schedule.policy.grace_ns = CLOCK_NS_PER_MS;
+        client_leave(clients[0]);
+        while (!worker->killed)
+            fixture_turn(&f);
+    }
+    worker_end(&f, worker, "killed by signal 9 (Killed)");
+    if (!replaced)
+        client_expect(clients[0], ERROR_INTERRUPTED);
+    assert_int_equal(clients[1]->finals, 0);
+    assert_int_equal(generation->schedule.running, 0);
+    pass_time(&f, generation);
+    worker = worker_of(&f, "m");
+    worker_ready(&f, worker, 0);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(clients[1], ERROR_OK);
+    assert_int_equal(f.serving.inferences, 0);
+    fixture_fini(&f);
+}
+
+static void what_is_ahead_survives_a_death(void **state)
+{
+    what_is_ahead_survives_its_worker(false);
+}
+
+static void what_is_ahead_survives_a_replacement(void **state)
+{
+    what_is_ahead_survives_its_worker(true);
+}
+
+/* It has begun by then. */
+static void who_was_ahead_and_began_is_lost_with_its_worker(void **state)
+{
+    struct client *clients[2];
+    struct played_worker *worker = run_with_one_ahead(clients);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(clients[0], ERROR_OK);
+    worker_end(&f, worker, "killed by signal 9 (Killed)");
+    client_expect(clients[1], ERROR_INTERRUPTED);
+    fixture_fini(&f);
+}
+
+/* One that leaves does not end the execution of the others. */
+static void what_is_cancelled_in_part_teaches(void **state)
+{
+    struct played_worker *worker = make_ready(8);
+    const struct learner *learner = &fixture_generation(&f, "m")->schedule.learner;
+    struct client *before = ask(1), *leaves, *stays;
+    worker_read(&f, worker);
+    leaves = ask(1);
+    stays = ask(1);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(before, ERROR_OK);
+    worker_read(&f, worker);
+    assert_int_equal(worker->request_count, 2);
+    client_leave(leaves);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(stays, ERROR_OK);
+    assert_int_equal(learner->executions, 2);
+    fixture_fini(&f);
+}
+
+/* It sees that the deadline has passed before the front's timer does. */
+static void what_the_worker_cancels_teaches_nothing(void **state)
+{
+    struct played_worker *worker = make_ready(0);
+    struct client *client = ask(1);
+    worker_read(&f, worker);
+    worker_answer(&f, worker, TENSORD_CANCELLED, true);
+    client_expect(client, ERROR_CANCELLED);
+    assert_int_equal(fixture_generation(&f, "m")->schedule.learner.executions, 0);
+    fixture_fini(&f);
+}
+
 /* How long they took says nothing of the model. */
 static void what_was_cancelled_teaches_nothing(void **state)
 {
@@ -287,7 +386,12 @@ int main(void)
         cmocka_unit_test(a_liar_is_killed),
         cmocka_unit_test(a_client_that_leaves_is_cancelled_in_the_worker),
         cmocka_unit_test(one_goes_ahead_of_its_turn),
+        cmocka_unit_test(what_is_ahead_survives_a_death),
+        cmocka_unit_test(what_is_ahead_survives_a_replacement),
+        cmocka_unit_test(who_was_ahead_and_began_is_lost_with_its_worker),
         cmocka_unit_test(what_was_cancelled_teaches_nothing),
+        cmocka_unit_test(what_is_cancelled_in_part_teaches),
+        cmocka_unit_test(what_the_worker_cancels_teaches_nothing),
         cmocka_unit_test(a_request_that_does_not_end_costs_its_worker),
         cmocka_unit_test(others_are_sent_again_once_where_that_is_safe),
         cmocka_unit_test(what_was_sent_again_is_answered),

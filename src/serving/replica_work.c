@@ -21,23 +21,31 @@ static uint64_t slots_of(const struct replica *replica)
     return slots < EXECUTIONS_MAX ? slots : EXECUTIONS_MAX;
 }
 
+/* Whether one may wait in the worker for a slot: not where another worker may be free sooner. */
+static bool takes_one_ahead(const struct replica *replica)
+{
+    const struct generation *generation = replica->generation;
+    return replica->compute_ns < REPLICA_ONE_AHEAD_NS && generation->scale.wanted == 1 &&
+           !generation->schema->starts_at_once && !generation->schema->streams &&
+           schedule_goes_ahead(&generation->schedule);
+}
+
 uint64_t replica_room(const struct replica *replica)
 {
-    const struct schema *schema = replica->generation->schema;
+    const struct generation *generation = replica->generation;
     uint64_t count = replica->executions.count;
     if (!replica->loaded || replica->stopping || replica->probe)
         return 0;
     uint64_t slots = slots_of(replica);
     if (count < slots)
         return slots - count;
-    if (replica->pipeline)
+    if (replica->pipeline || count >= EXECUTIONS_MAX)
         return 0;
-    if (count >= EXECUTIONS_MAX)
-        return 0;
-    if (count == slots && replica->compute_ns < REPLICA_ONE_AHEAD_NS && !schema->starts_at_once &&
-        !schema->streams)
-        return schedule_goes_ahead(&replica->generation->schedule);
-    return count * replica->compute_ns < REPLICA_AHEAD_NS && !schema->joins;
+    if (generation->calls_others)
+        return 0; /* what runs may wait for what would wait behind it */
+    if (count == slots && takes_one_ahead(replica))
+        return 1;
+    return count * replica->compute_ns < REPLICA_AHEAD_NS && !generation->schema->joins;
 }
 
 size_t replica_executions(const struct replica *replica)
@@ -111,11 +119,15 @@ void replica_end_execution(struct replica *replica, struct execution *execution,
     executions_remove(&replica->executions, execution);
 }
 
-void replica_end_executions(struct replica *replica)
+uint64_t replica_end_executions(struct replica *replica)
 {
     struct executions *executions = &replica->executions;
+    uint64_t not_begun = executions->next_id;
+    if (executions->count && !replica->generation->schema->starts_at_once)
+        not_begun = executions_not_begun(executions, slots_of(replica));
     while (executions->count)
         replica_end_execution(replica, &executions->items[executions->count - 1], true);
+    return not_begun;
 }
 
 /* INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow. */
@@ -132,7 +144,15 @@ static void fail_request(const struct replica *replica, struct inference *infere
     inference_answer(inference, &response);
 }
 
-void replica_fail_requests(struct replica *replica, const char *reason)
+/* It waits again, where it can; begun: it was perhaps executed. */
+static bool send_again(const struct replica *replica, struct inference *inference, bool begun)
+{
+    if (!begun)
+        return generation_wait_on(replica->generation, inference);
+    return replica->replaced && generation_repeat(replica->generation, inference);
+}
+
+void replica_fail_requests(struct replica *replica, const char *reason, uint64_t not_begun)
 {
     struct channel_request *request;
     size_t position = 0;
@@ -141,7 +161,7 @@ void replica_fail_requests(struct replica *replica, const char *reason)
         request->channel = NULL;
         if (inference->fills)
             filler_free(inference);
-        else if (!replica->replaced || !generation_repeat(replica->generation, inference))
+        else if (!send_again(replica, inference, inference->execution < not_begun))
             fail_request(replica, inference, reason);
     }
 }
@@ -153,9 +173,6 @@ void replica_cancel(struct replica *replica, struct inference *inference)
                               &(struct error){.code = ERROR_CANCELLED, .message = "cancelled"});
         return;
     }
-    struct execution *execution = executions_find(&replica->executions, inference->execution);
-    if (execution)
-        execution->cancelled = true;
     channel_cancel(replica->channel, &inference->request);
     calls_cancel(&replica->calls, inference);
 }
