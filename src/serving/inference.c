@@ -423,7 +423,7 @@ static void answer_last(struct inference *inference, struct inference_answer *an
     inference->state = INFERENCE_DONE;
     if (inference->deadline_ns != CLOCK_NEVER && clock_now_ns() >= inference->deadline_ns) {
         inference->cancelled = true; /* by its worker, if not from here */
-        inference_deadline_error(inference, true, &answer->error);
+        inference_deadline_error(inference, inference->times.executed_ns != 0, &answer->error);
     } else if (inference->fails)
         take_kept_error(inference, &answer->error);
     if (inference->reuse.keeps)

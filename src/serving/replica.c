@@ -44,7 +44,8 @@ static void finish(struct replica *replica, const char *reason)
     loop_undefer(&replica->given_up);
     timer_stop(&replica->load);
     generation_ref(generation); /* answering may drop all others */
-    uint64_t not_begun = replica_end_executions(replica);
+    uint64_t not_begun = replica_not_begun(replica);
+    replica_end_executions(replica);
     calls_forget(&replica->calls, NULL);
     kept_forget(&replica->kept);
     if (replica->seated)

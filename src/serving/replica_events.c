@@ -77,12 +77,16 @@ static void learn_output_bytes(struct generation *generation,
     generation->output_bytes = used > faded ? used : faded;
 }
 
-/* By its client or its deadline, of which the worker may know first. */
-static void note_cancelled(struct replica *replica, const struct inference *inference)
+/* By its client or its deadline, of which the worker may know first. One that was ahead of its turn
+ * ends as in the queue. */
+static void note_cancelled(struct replica *replica, struct inference *inference,
+                           enum error_code code)
 {
     struct execution *execution = executions_find(&replica->executions, inference->execution);
     if (execution)
         execution->cancelled++;
+    if (code == ERROR_CANCELLED && inference->execution >= replica_not_begun(replica))
+        inference->times.executed_ns = 0;
 }
 
 static void on_response(void *owner, struct channel_request *request,
@@ -95,7 +99,7 @@ static void on_response(void *owner, struct channel_request *request,
     if (response->final)
         calls_forget(&replica->calls, inference);
     if (response->final && (inference->cancelled || response->error.code == ERROR_CANCELLED))
-        note_cancelled(replica, inference);
+        note_cancelled(replica, inference, response->error.code);
     if (inference->fills) {
         if (response->kept)
             replica_kill(replica, "it keeps the memory of a row without a request");

@@ -62,11 +62,14 @@ void replica_has_loaded(struct replica *replica, const struct schema *schema);
 
 /* ---- replica_work.c ---- */
 
+/* The id of executions from which on they are ahead of their turn, and have not begun. */
+uint64_t replica_not_begun(const struct replica *replica);
+
 /* An execution is not with the worker any more; failed: nothing is to be learned from it. */
 void replica_end_execution(struct replica *replica, struct execution *execution, bool failed);
 
-/* Likewise all of them, as the worker is gone. Returns the id from which on they had not begun. */
-uint64_t replica_end_executions(struct replica *replica);
+/* Likewise all of them, as the worker is gone. */
+void replica_end_executions(struct replica *replica);
 
 /* Answers what was with the worker, for that reason: it may be sent again, by the client, who knows
  * whether that is safe; where the worker was good and it is known to be safe, it is sent again from

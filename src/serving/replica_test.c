@@ -240,6 +240,25 @@ static void who_was_ahead_and_began_is_lost_with_its_worker(void **state)
     fixture_fini(&f);
 }
 
+/* As if it were in the queue still: its client is invited to come again. */
+static void what_expires_ahead_of_its_turn_has_not_run(void **state)
+{
+    struct client *clients[2];
+    struct played_worker *worker = run_with_one_ahead(clients);
+    struct played_request running = worker->requests[0];
+    for (size_t i = 0; i < 2; i++) {
+        clients[i]->inference.deadline_ns = 1; /* long ago */
+        clients[i]->inference.times_out = true;
+    }
+    worker->requests[0] = worker->requests[1];
+    worker->requests[1] = running;
+    worker_answer(&f, worker, TENSORD_CANCELLED, true);
+    client_expect(clients[1], ERROR_UNAVAILABLE);
+    worker_answer(&f, worker, TENSORD_CANCELLED, true);
+    client_expect(clients[0], ERROR_INTERRUPTED);
+    fixture_fini(&f);
+}
+
 /* One that leaves does not end the execution of the others. */
 static void what_is_cancelled_in_part_teaches(void **state)
 {
@@ -390,6 +409,7 @@ int main(void)
         cmocka_unit_test(what_is_ahead_survives_a_replacement),
         cmocka_unit_test(who_was_ahead_and_began_is_lost_with_its_worker),
         cmocka_unit_test(what_was_cancelled_teaches_nothing),
+        cmocka_unit_test(what_expires_ahead_of_its_turn_has_not_run),
         cmocka_unit_test(what_is_cancelled_in_part_teaches),
         cmocka_unit_test(what_the_worker_cancels_teaches_nothing),
         cmocka_unit_test(a_request_that_does_not_end_costs_its_worker),

@@ -119,15 +119,19 @@ void replica_end_execution(struct replica *replica, struct execution *execution,
     executions_remove(&replica->executions, execution);
 }
 
-uint64_t replica_end_executions(struct replica *replica)
+uint64_t replica_not_begun(const struct replica *replica)
+{
+    const struct executions *executions = &replica->executions;
+    const struct schema *schema = replica->generation->schema;
+    return executions_not_begun(executions, schema && !schema->starts_at_once ? slots_of(replica)
+                                                                              : EXECUTIONS_MAX);
+}
+
+void replica_end_executions(struct replica *replica)
 {
     struct executions *executions = &replica->executions;
-    uint64_t not_begun = executions->next_id;
-    if (executions->count && !replica->generation->schema->starts_at_once)
-        not_begun = executions_not_begun(executions, slots_of(replica));
     while (executions->count)
         replica_end_execution(replica, &executions->items[executions->count - 1], true);
-    return not_begun;
 }
 
 /* INTERRUPTED is UNAVAILABLE without an invitation to come back, which programs would follow. */
