@@ -175,7 +175,7 @@ def rest(server):
     """Unloads all; what the server holds then: its descriptors and processes."""
     for model in MODELS:
         assert change(server, model, "unload") == 200
-    processes.until(lambda: not server.workers(), 60, "the end of all workers")
+    processes.until(lambda: server.descendants() == [server.front()], 60, "the end of all workers, and of those that watch them")
     return processes.idle_fd_count(server.pid), len(server.descendants())
 
 

@@ -27,7 +27,7 @@ class Member:
         if small:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        raw.settimeout(10)
+        raw.settimeout(60)
         raw.connect(address)
         self.socket = wrap(raw) if wrap else raw
         self.socket.setblocking(False)

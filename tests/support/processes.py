@@ -15,7 +15,14 @@ def tree(pid):
     """The process and all that descend from it, but for those that look at the repository, or change it, for a
     moment."""
     root = psutil.Process(pid)
-    return [root, *(child for child in root.children(recursive=True) if name(child) not in MOMENTARY)]
+    return [root, *(child for child in root.children(recursive=True) if not is_momentary(child, root))]
+
+
+def is_momentary(process, root):
+    """Is it one of those, or has it just ended? Who was just forked has its parent's name and command line still, and
+    may become one."""
+    called = name(process)
+    return called is None or called in MOMENTARY or (called == name(root) and cmdline(process) == cmdline(root))
 
 
 def name(process):
@@ -87,7 +94,7 @@ def cpu_seconds(pid):
     return measured(pid, lambda process: sum(process.cpu_times()[:4]))
 
 
-def until(condition, timeout_s=10, what="the condition"):
+def until(condition, timeout_s=60, what="the condition"):
     """Waits until condition() is true and returns what it returned. For what sends no event only."""
     deadline = time.monotonic() + timeout_s
     while True:
