@@ -28,9 +28,11 @@ def folder(tmp_path):
 
 @pytest.fixture
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody is given who asks for any: a socket that does not listen holds it, which keeps nobody from listening."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def curl(*arguments):
@@ -141,9 +143,9 @@ def test_nobody_gets_in_once_the_server_ends(server, folder, tmp_path):
     served = server(folder, "--listen", f"unix:{path}").wait_ready("slow")
     answers = []
     running = threading.Thread(target=lambda: answers.append(
-        served.infer("slow", request([1], datatype="INT32", wait_ms=1500))))
+        served.infer("slow", request([1], datatype="INT32", wait_ms=1500, log=1))))
     running.start()
-    processes.until(lambda: processes.connection_count(served.pid), what="the request")
+    assert served.err.wait_for("line 0 of many", START_S)
     served.process.send_signal(signal.SIGTERM)
     processes.until(lambda: curl(served.url + LIVE) == 0, STOP_S, "a refused connection")
     processes.until(lambda: curl("--unix-socket", path, "http://localhost" + LIVE) == 0, STOP_S, "the same")
