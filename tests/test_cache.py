@@ -1,4 +1,5 @@
 """Answers that are given again: what is kept, what makes requests the same, when an answer goes, and what is counted."""
+import contextlib
 import json
 import re
 import subprocess
@@ -308,13 +309,26 @@ class Crowd:
         self.client.close()
 
 
+@contextlib.contextmanager
+def held_up(server):
+    """The model's worker does nothing meanwhile: what was sent to it is under way until afterwards."""
+    [worker] = server.workers("m")
+    worker.suspend()
+    try:
+        yield
+    finally:
+        worker.resume()
+
+
 def coalesced(server):
     return of_model(scrape(server), "tensord_coalesced_requests_total", "m")
 
 
 def test_a_crowd_is_one_execution(chaos):
     server = chaos(**COALESCES)
-    crowd = Crowd(server, CROWD, wait_ms=1000)
+    with held_up(server):
+        crowd = Crowd(server, CROWD)
+        crowd.settle()
     crowd.wait()
     assert crowd.results == [[7]] * CROWD
     assert stats(server) == (CROWD, 1, 0, 0) and coalesced(server) == CROWD - 1
@@ -322,10 +336,11 @@ def test_a_crowd_is_one_execution(chaos):
 
 def test_the_first_one_s_leaving_is_not_the_others(chaos):
     server = chaos(**COALESCES)
-    crowd = Crowd(server, 8, wait_ms=1000, log=1)
-    assert server.err.wait_for("line 0 of many", START_S)
-    crowd.settle()
-    crowd.calls[0].cancel()
+    with held_up(server):
+        crowd = Crowd(server, 8)
+        crowd.settle()
+        crowd.calls[0].cancel()
+        crowd.settle()
     crowd.wait()
     assert crowd.results == [[7]] * 7 and len(crowd.errors) == 1 and stats(server)[1] == 1
 
@@ -344,15 +359,19 @@ def test_one_that_nobody_waits_for_is_cancelled(chaos):
 
 def test_deadlines_are_each_one_s_own(chaos):
     server = chaos(**COALESCES)
-    crowd = Crowd(server, 1, wait_ms=1000, log=1, timeout=100_000)
-    crowd.send(wait_ms=1000, log=1)
+    with held_up(server):
+        crowd = Crowd(server, 1, timeout=1_000_000)
+        crowd.send()
+        until(lambda: crowd.errors, START_S, "the end of the first one's time")
     crowd.wait()
     assert crowd.results == [[7]] and "Request timeout expired" in str(crowd.errors[0]) and stats(server)[1] == 1
 
 
 def test_failures_are_shared(chaos):
     server = chaos(**COALESCES)
-    crowd = Crowd(server, 8, wait_ms=1000, fail="out of luck", log=1)
+    with held_up(server):
+        crowd = Crowd(server, 8, fail="out of luck", log=1)
+        crowd.settle()
     crowd.wait()
     assert len(crowd.errors) == 8 and all("out of luck" in str(error) for error in crowd.errors)
     assert server.err.text().count("line 0 of many") == 1
@@ -360,8 +379,11 @@ def test_failures_are_shared(chaos):
 
 def test_a_cache_remembers_what_a_crowd_was_answered(chaos):
     server = chaos(scheduling={"coalesce": True})
-    Crowd(server, 4, wait_ms=200).wait()
-    late = Crowd(server, 4, wait_ms=200)
+    with held_up(server):
+        first = Crowd(server, 4)
+        first.settle()
+    first.wait()
+    late = Crowd(server, 4)
     late.wait()
     assert late.results == [[7]] * 4 and stats(server) == (8, 1, 4, 4)
 
