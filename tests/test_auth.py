@@ -481,7 +481,7 @@ def test_beyond_this_machine_a_token_is_made_and_shown_once(server, folder):
 def test_without_a_place_for_tokens_it_serves_this_machine_alone(server, folder, tmp_path):
     (tmp_path / "file").touch()
     served = server(folder, "--state-dir", tmp_path / "file" / "state").wait_anonymously("iris")
-    assert "no tokens" in served.err.text()
+    assert served.err.wait_for("no tokens", START_S)
     assert infer(served, "iris")[0] == 200 and post(served, UNLOAD.format("iris"))[0] == 401
     with pytest.raises(RuntimeError, match="--state-dir"):
         server(folder, "--state-dir", tmp_path / "file" / "state", "--host", "0.0.0.0", "--insecure")

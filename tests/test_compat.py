@@ -212,4 +212,4 @@ def test_it_serves_as_mlserver(server, repository):
                    "MLSERVER_MODEL_NAME": "iris", "TENSORD_ONNXRUNTIME": onnxruntime()}
     one = server(None, command=["mlserver", "start", str(folder)], environment=environment)
     one.wait_ready("iris")
-    assert "settings.json: is not read" in one.err.text()
+    assert one.err.wait_for("settings.json: is not read", START_S)

@@ -260,7 +260,7 @@ def test_several_models_keep_their_names(server, repository):
     one = server(repository(add=models.add(), other=models.add()), "--model-name", "iris")
     one.wait_ready("add")
     one.wait_ready("other")
-    assert "--model-name is for one model" in one.err.text()
+    assert one.err.wait_for("--model-name is for one model", START_S)
 
 
 def test_named_models_are_loaded_at_the_start(server, repository):
@@ -268,7 +268,7 @@ def test_named_models_are_loaded_at_the_start(server, repository):
     one = server(folder, "--load", "explicit", "--load-model", "add", "--load-model", "missing")
     one.wait_ready("add")
     assert one.fetch("/v2/models/other/ready")[0] != 200
-    assert "there is no model 'missing'" in one.err.text()
+    assert one.err.wait_for("there is no model 'missing'", START_S)
     every = server(folder, "--load", "explicit", "--load-model", "*")
     every.wait_ready("add")
     every.wait_ready("other")

@@ -1,6 +1,9 @@
 """Workers that run on processors, and have a GPU, of their own."""
+import contextlib
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -41,8 +44,10 @@ def workers_of(server, count, model="m", but=None):
 
 def allowed(process):
     """Cpus_allowed_list of each of its threads, which are all the same."""
-    lists = {line.split()[1] for task in os.listdir(f"/proc/{process.pid}/task")
-             for line in open(f"/proc/{process.pid}/task/{task}/status") if line.startswith("Cpus_allowed_list:")}
+    lists = set()
+    for task in os.listdir(f"/proc/{process.pid}/task"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            lists.update(re.findall(r"^Cpus_allowed_list:\s+(\S+)", Path(f"/proc/{process.pid}/task/{task}/status").read_text(), re.M))
     assert len(lists) == 1
     return lists.pop()
 

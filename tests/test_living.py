@@ -108,10 +108,10 @@ def test_signals_without_a_meaning_are_ignored(started):
 
 
 def test_a_front_that_does_not_turn_is_ended(started):
-    server = started("--stuck-timeout-ms", "500")
+    server = started("--stuck-timeout-ms", "3000")
     front = server.front()
     front.suspend()
-    assert server.err.wait_for("stuck", 30)
+    assert server.err.wait_for("stuck", 60)
     server.stop(expected_status=128 + signal.SIGKILL)
 
 
