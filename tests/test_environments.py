@@ -49,7 +49,7 @@ def state_of(served, model):
     return (rows[0]["state"], rows[0].get("reason", "")) if rows else None
 
 
-def wait_for(served, model, until, seconds=120):
+def wait_for(served, model, until, seconds=300):
     """Waits until the index says so; returns the reason."""
     end = time.monotonic() + seconds
     while True:
@@ -89,7 +89,7 @@ def test_two_models_need_different_versions_of_numpy(server, tmp_path):
     write_version(tmp_path / "m", "new", "numpy", requirements__txt="numpy==2.2.6\n")
     served = server(tmp_path / "m")
     for name in ("old", "new"):
-        served.wait_ready(name, timeout_s=120)
+        served.wait_ready(name, timeout_s=300)
     assert version_of(served, "old") == (1, 26)
     assert version_of(served, "new") == (2, 2)
     assert version_of(served, "old") == (1, 26)
@@ -103,7 +103,7 @@ def test_equal_needs_share_an_environment(server, tmp_path):
     (path / "model.py").write_text(metadata + (path / "model.py").read_text())
     served = server(tmp_path / "m")
     for name in ("one", "two"):
-        served.wait_ready(name, timeout_s=120)
+        served.wait_ready(name, timeout_s=300)
         assert version_of(served, name) == (2, 0)
     assert len(environments(served)) == 1
 
@@ -115,8 +115,8 @@ def test_a_version_has_needs_of_its_own(server, tmp_path):
     (folder / "requirements.txt").write_text("iniconfig==1.1.1\n")
     (folder / "2" / "requirements.txt").write_text("iniconfig==2.0.0\n")
     served = server(tmp_path / "m")
-    served.wait_ready("both/versions/1", timeout_s=120)
-    served.wait_ready("both/versions/2", timeout_s=120)
+    served.wait_ready("both/versions/1", timeout_s=300)
+    served.wait_ready("both/versions/2", timeout_s=300)
     assert version_of(served, "both/versions/1") == (1, 1)
     assert version_of(served, "both/versions/2") == (2, 0)
 
@@ -126,7 +126,7 @@ def test_broken_requirements_name_the_line_and_are_read_again(server, tmp_path):
     served = server(tmp_path / "m", "--rescan-ms", "300")
     assert wait_for(served, "broken", failed) == "requirements.txt, line 3: 'not one' is no requirement"
     (path / "requirements.txt").write_text("iniconfig==2.0.0\n")
-    served.wait_ready("broken", timeout_s=120)
+    served.wait_ready("broken", timeout_s=300)
     assert version_of(served, "broken") == (2, 0)
 
 
@@ -260,7 +260,7 @@ def test_a_packages_setup_neither_sees_others_nor_takes_all(server, tmp_path, fa
     served = server(tmp_path / "m", "--load", "explicit", "--uv", uv)
     uv.write_text(uv.read_text().replace("SERVER", str(served.pid)))
     wait_for(served, "caged", lambda state, reason: True)
-    served.fetch("/v2/repository/models/caged/load", {}, timeout_s=120)
+    served.fetch("/v2/repository/models/caged/load", {}, timeout_s=600)
     reason = wait_for(served, "caged", lambda state, reason: "limit" in reason or "built" in reason)
     assert "its limit is 1024: set sandbox.pids" in reason
     until(lambda: not builders(served), 60, "the end of the build")
@@ -282,7 +282,7 @@ def test_a_worker_cannot_change_its_environment(server, tmp_path):
                 except OSError: refused += 1
             return np.array([refused], dtype=np.float32)
     """, requirements__txt="iniconfig==2.0.0\n")
-    served = server(tmp_path / "m").wait_ready("writes", timeout_s=120)
+    served = server(tmp_path / "m").wait_ready("writes", timeout_s=300)
     status, outputs = ask(served, "writes", tensor("x", "FP32", [1], [4]))
     assert status == 200 and outputs["output"]["data"] == [2]
 
@@ -344,7 +344,7 @@ def test_a_second_python_beside_the_servers(server, tmp_path):
     minor = others[0][0]
     write_python(tmp_path / "m", "other", PYTHON, config=f"python: '3.{minor}'\n")
     write_python(tmp_path / "m", "own", PYTHON)
-    served = server(tmp_path / "m").wait_ready("own").wait_ready("other", timeout_s=120)
+    served = server(tmp_path / "m").wait_ready("own").wait_ready("other", timeout_s=300)
     assert python_of(served, "own") == sys.version_info[:2]
     assert python_of(served, "other") == (3, minor)
 

@@ -174,7 +174,7 @@ def served(made, python, tmp_path_factory):
         ("pmmlline", "FP64"), ("named", "FP64"))),
 ])
 def test_answers_as_the_framework(served, made, model, datatype):
-    served.wait_ready(model, timeout_s=120)
+    served.wait_ready(model, timeout_s=300)
     rows = made[1]["rows"]
     status, outputs = ask(served, model, tensor("input", datatype, [5, 4], rows))
     assert status == 200, outputs
@@ -182,7 +182,7 @@ def test_answers_as_the_framework(served, made, model, datatype):
 
 
 def test_columns_of_text_are_inputs_of_their_own(served, made):
-    served.wait_ready("mixed", timeout_s=120)
+    served.wait_ready("mixed", timeout_s=300)
     table = made[1]["table"]
     size, city = tensor("size", "FP64", [5], table["size"]), tensor("city", "BYTES", [5], table["city"])
     status, outputs = ask(served, "mixed", size, city)
@@ -192,7 +192,7 @@ def test_columns_of_text_are_inputs_of_their_own(served, made):
 
 @more
 def test_documents_are_text(served, made):
-    served.wait_ready("words", timeout_s=120)
+    served.wait_ready("words", timeout_s=300)
     status, outputs = ask(served, "words", tensor("input", "BYTES", [2], ["a good one", "bad"]))
     assert status == 200, outputs
     assert_same(outputs, made[1]["words"])
@@ -201,14 +201,14 @@ def test_documents_are_text(served, made):
 @more
 def test_categories_that_are_numbers(served, made):
     """No row of zeros can be shown to such a model."""
-    served.wait_ready("kinds", timeout_s=120)
+    served.wait_ready("kinds", timeout_s=300)
     status, outputs = ask(served, "kinds", tensor("input", "FP64", [2, 2], [2, 4, 1, 5]))
     assert status == 200, outputs
     assert_same(outputs, made[1]["kinds"])
 
 
 def test_a_pickled_function(served):
-    served.wait_ready("called", timeout_s=120)
+    served.wait_ready("called", timeout_s=300)
     status, outputs = ask(served, "called", tensor("texts", "BYTES", [2], ["a", "bcd"]), tensor("scale", "FP64", [1], [2]))
     assert status == 200, outputs
     assert outputs["output"]["data"] == [2, 6]
@@ -227,7 +227,7 @@ def test_pmml_means_what_it_says(made):
 
 
 def test_the_schema_says_what_the_model_knows(served):
-    served.wait_ready("forest", timeout_s=120)
+    served.wait_ready("forest", timeout_s=300)
     status, _, body = served.fetch("/v2/models/forest")
     assert status == 200
     metadata = json.loads(body)
@@ -238,7 +238,7 @@ def test_the_schema_says_what_the_model_knows(served):
 
 
 def test_other_text_is_no_model(served):
-    served.wait_ready("light", timeout_s=120)
+    served.wait_ready("light", timeout_s=300)
     _, _, body = served.fetch("/v2/repository/index", {})
     assert not [row for row in json.loads(body) if row["name"] == "notes"]
 
@@ -247,7 +247,7 @@ def test_what_an_environment_needs_is_in_the_pickle(server, made, tmp_path):
     """One is built for a model that asks for nothing: here the packages of a pickled function."""
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "called.pkl").write_bytes((made[0] / "called.pkl").read_bytes())
-    served = server(tmp_path / "m").wait_ready("called", timeout_s=120)
+    served = server(tmp_path / "m").wait_ready("called", timeout_s=300)
     assert ask(served, "called", tensor("texts", "BYTES", [1], ["abc"]))[1]["output"]["data"] == [3]
     packages = next((served.state_dir / "environments" / environments(served)[0]).glob("lib/python3*/site-packages"))
     assert (packages / "cloudpickle").exists() and (packages / "joblib").exists() and not (packages / "sklearn").exists()
@@ -332,7 +332,7 @@ def torch(tmp_path_factory):
 @pytest.mark.parametrize("model, given, made", [("traced", "x", "y"), ("weights", "input", "output")])
 def test_torch_on_an_interpreter_that_the_config_names(torch, model, given, made):
     served, said = torch
-    served.wait_ready(model, timeout_s=120)
+    served.wait_ready(model, timeout_s=300)
     status, outputs = ask(served, model, tensor(given, "FP32", [5, 4], said["rows"]))
     assert status == 200, outputs
     assert_same(outputs, {made: said[model]})
@@ -340,7 +340,7 @@ def test_torch_on_an_interpreter_that_the_config_names(torch, model, given, made
 
 def test_an_archive_of_torchserves(torch):
     served, said = torch
-    served.wait_ready("archived", timeout_s=120)
+    served.wait_ready("archived", timeout_s=300)
     status, outputs = ask(served, "archived", tensor("data", "BYTES", [5], [json.dumps(row) for row in said["rows"]]))
     assert status == 200, outputs
     np.testing.assert_allclose([json.loads(one) for one in outputs["output"]["data"]], said["traced"], rtol=1e-5)

@@ -197,7 +197,8 @@ def test_it_may_bring_as_many_files_as_a_push(server, repository, library):
     one = server(repository(m=models.constant(1)), "--anonymous", "admin")
     one.wait_ready("m")
     files = {"file:1/model.onnx": constant(2), **{f"file:1/{i}": b"x" for i in range(9999)}}
-    with library.InferenceServerClient(one.netloc) as client:
+    patience = {"network_timeout": 600, "connection_timeout": 600} if library is tritonclient.http else {}
+    with library.InferenceServerClient(one.netloc, **patience) as client:
         client.load_model("m", config=CONSTANT, files=files)
         assert value(one, "m") == 2
         _, message = failure(client.load_model, "m", config=CONSTANT, files={**files, "file:1/another": b"x"})
