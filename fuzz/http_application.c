@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { BODY_BYTES = 4096, LARGE_BYTES = 1 << 20, TURNS = 6 };
+enum { BODY_BYTES = 4096, LARGE_BYTES = 1 << 20, TURNS = 6, LAST_TURNS = 64 };
 
 struct peer {
     struct loop *loop;
@@ -156,7 +156,9 @@ static void peer_closed(void *owner)
 static const struct conn_owner peer_calls = {peer_room, peer_received, peer_end, peer_drained,
                                              peer_closed};
 
-/* Sends the rest of the bytes turn by turn, and leaves after a few more. */
+/* Sends the rest of the bytes turn by turn, and leaves after a few more; if it has only said that
+ * it sends no more, it leaves for good somewhat later: time stands still here, so that nothing
+ * waits for the timers of either side. */
 struct client {
     struct loop_message message; /* first */
     struct peer *peer;
@@ -166,7 +168,7 @@ struct client {
     bool finishes;
     struct http_server *server;
     bool drains; /* the server, in the middle of it */
-    unsigned turns;
+    unsigned turns, last_turns;
 };
 
 static void client_turn(struct loop_message *message)
@@ -186,12 +188,15 @@ static void client_turn(struct loop_message *message)
         client->peer->reads = true;
         conn_resume(client->conn);
     }
-    if (client->turns--)
-        loop_post(client->peer->loop, message);
-    else if (client->finishes)
+    if (client->turns == 0 && client->finishes && client->last_turns == LAST_TURNS)
         conn_finish(client->conn);
-    else
+    unsigned *left = client->turns ? &client->turns : &client->last_turns;
+    if (*left == 0 || (client->turns == 0 && !client->finishes)) {
         conn_abort(client->conn);
+        return;
+    }
+    (*left)--;
+    loop_post(client->peer->loop, message);
 }
 
 void http_application_run(void (*serve)(struct http_server *server, struct conn *conn),
@@ -218,7 +223,8 @@ void http_application_run(void (*serve)(struct http_server *server, struct conn 
                             .finishes = how & 2,
                             .server = &server,
                             .drains = (how & 0xc0) == 0x40,
-                            .turns = TURNS};
+                            .turns = TURNS,
+                            .last_turns = LAST_TURNS};
     if (conn_pair_new(peer.loop, &near, &far, NULL)) {
         client.conn = far;
         conn_own(far, &peer_calls, &peer);
