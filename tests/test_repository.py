@@ -34,7 +34,7 @@ def test_models_that_go_take_no_other_with_them(server, tmp_path):
     pids = {process.pid for process in processes.named(running.pid, "worker")}
     for name in going:
         shutil.rmtree(tmp_path / name)
-    until(lambda: {name for name, _ in index(running)} == set(names) - going, 10)
+    until(lambda: {name for name, _ in index(running)} == set(names) - going, 60)
     assert {process.pid for process in processes.named(running.pid, "worker")} < pids
     assert len(processes.named(running.pid, "worker")) == 12
 
@@ -81,6 +81,7 @@ def test_replacing_a_model_under_load_fails_no_request(server, repository):
     clients = [threading.Thread(target=client) for _ in range(4)]
     for thread in clients:
         thread.start()
+    until(lambda: seen, 60, "the first answer")
     for number in (2, 3):
         models.save(models.constant(number), folder / "m.onnx")
         until(lambda: seen and seen[-1] == number, 60, f"version {number}")

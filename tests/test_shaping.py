@@ -240,7 +240,7 @@ def test_warm_ups_have_what_the_server_makes(server, tmp_path):
     some = {"name": "some", "batch_size": 1,
             "inputs": {"VALUES": {"data_type": "TYPE_FP32", "dims": [5], "random_data": True}}}
     one = server(save(tmp_path, ragged(), **RAGGED, model_warmup=[some])).wait_ready("m")
-    assert "warm-up 'some': executed 1 times" in one.err.text()
+    assert one.err.wait_for("warm-up 'some': executed 1 times", START_S)
 
 
 def together(one, datatype, rows, name="x"):

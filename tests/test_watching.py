@@ -155,6 +155,7 @@ def test_a_link_that_is_pointed_elsewhere_is_followed(server, tmp_path):
 
     thread = threading.Thread(target=client)
     thread.start()
+    until(lambda: answers, 60, "the first answer")
     for number in (2, 3):
         (tmp_path / "new").symlink_to(f"releases/{number}")
         (tmp_path / "new").rename(current)
