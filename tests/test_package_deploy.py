@@ -168,7 +168,7 @@ def test_an_interrupt_ends_an_upload_that_the_server_does_not_take(gpu, pushes, 
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    rescue = threading.Timer(20, goes_on.set)  # so that a failure does not hang
+    rescue = threading.Timer(60, goes_on.set)  # so that a failure does not hang
     rescue.start()
     with pytest.raises(KeyboardInterrupt):
         gpu.push(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import models
+from support.processes import until
 from support.server import ROOT, is_sanitized
 
 UNIT = ROOT / "packaging" / "tensord.service"
@@ -42,8 +43,8 @@ def test_the_server_works_under_the_services_filter(server, repository):
     if os.geteuid() == 0:  # the service has no capabilities
         confined = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--securebits=+noroot", *confined]
     served = server(folder, starter=confined).wait_ready("echo")
-    said = served.err.text()
-    assert re.search("sandbox of workers: landlock.*seccomp", said) and "workers cannot have namespaces" in said
+    for said in ("sandbox of workers: landlock.*seccomp", "workers cannot have namespaces"):
+        until(lambda said=said: re.search(said, served.err.text()), 60, said)
     status, body = served.infer("echo", {"inputs": [{
         "name": "INPUT", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]})
     assert status == 200 and body["outputs"][0]["data"] == [1, 2, 3, 4]

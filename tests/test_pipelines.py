@@ -522,7 +522,7 @@ def test_what_runs_when_it_is_unloaded_goes_on(slow):
     """Until it is done, or nobody waits for it."""
     with grpc.insecure_channel(slow.netloc) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        kept = stub.ModelInfer.future(message(wait_ms=1000, log=1), timeout=TIMEOUT_S)
+        kept = stub.ModelInfer.future(message(wait_ms=4000, log=1), timeout=TIMEOUT_S)
         assert slow.err.wait_for("line 0 of many", TIMEOUT_S)
         left = stub.ModelInfer.future(message(wait_ms=LONG_MS), timeout=TIMEOUT_S)
         until(lambda: 'pending_request_count{model="before",version="1"} 1' in slow.fetch("/metrics")[2].decode(),

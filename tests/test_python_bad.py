@@ -5,8 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -94,9 +93,10 @@ BAD = """
             for _ in range(50):
                 threading.Thread(target=time.sleep, args=(0.1,)).start()
         if how == "wait":
+            print("has begun to wait")
             while not request.cancelled():
                 time.sleep(0.005)
-            print("was cancelled")
+            print("has heard that it was cancelled")
         if how == "recurse":
             def forever(): return forever()
             forever()
@@ -113,6 +113,7 @@ def served(tmp_path_factory):
         import asyncio
 
         async def predict(seconds: float) -> str:
+            print("the task sleeps")
             try:
                 await asyncio.sleep(seconds)
             except asyncio.CancelledError:
@@ -120,8 +121,20 @@ def served(tmp_path_factory):
                 raise
             return "slept"
     """)
+    write_python(folder, "meeting", """
+        import asyncio
+
+        here = 0
+
+        async def predict(count: int) -> str:
+            global here
+            here += 1
+            while here < count:
+                await asyncio.sleep(0.005)
+            return "all are here"
+    """)
     started = Server(folder, state=tmp_path_factory.mktemp("state"))
-    for name in ("bad", "good", "slow"):
+    for name in ("bad", "good", "slow", "meeting"):
         started.wait_ready(name)
     yield started
     started.stop()
@@ -172,7 +185,7 @@ def test_what_a_model_may_not_do(served, how, error):
 def test_the_traceback_is_in_the_log_and_for_who_asks(served):
     status, error = bad(served, "raise", traceback=True)
     assert status == 500 and "model.py:" in error and "in deep: return 1 / 0" in error
-    until(lambda: "ZeroDivisionError: division by zero" in log(served) and "in deep" in log(served), 10, "the traceback")
+    until(lambda: "ZeroDivisionError: division by zero" in log(served) and "in deep" in log(served), 60, "the traceback")
     assert "model.py" not in bad(served, "raise")[1]
 
 
@@ -186,7 +199,7 @@ def test_a_worker_that_ends_is_replaced(served, how, sentence):
 
 def test_what_it_prints_is_logged(served):
     assert bad(served, "say")[0] == 200
-    until(lambda: "hello from the model" in log(served) and "and from below" in log(served), 10, "the lines")
+    until(lambda: "hello from the model" in log(served) and "and from below" in log(served), 60, "the lines")
 
 
 def test_a_flood_of_lines_is_bounded(served):
@@ -212,29 +225,25 @@ def test_threads_and_leaks_end_with_the_worker(served):
 
 
 def test_a_client_that_goes_cancels(served):
-    def leave(model, given):
+    def leave(model, given, begun):
         import http.client
 
-        connection = http.client.HTTPConnection(*served.address, timeout=1)
+        connection = http.client.HTTPConnection(*served.address, timeout=60)
         connection.request("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": [given]}),
                            {"Authorization": f"Bearer {served.admin_token}"})
-        time.sleep(0.3)  # it has begun by then, or never begins
+        until(lambda: begun in log(served), 60, "it to begin")
         connection.close()
 
-    leave("bad", tensor("how", "BYTES", [1], ["wait"]))
-    leave("slow", tensor("seconds", "FP64", [1], [60]))
-    until(lambda: "was cancelled" in log(served) and "the task was cancelled" in log(served), 10, "both to end")
+    leave("bad", tensor("how", "BYTES", [1], ["wait"]), "has begun to wait")
+    leave("slow", tensor("seconds", "FP64", [1], [600]), "the task sleeps")
+    until(lambda: "has heard that it was cancelled" in log(served) and "the task was cancelled" in log(served), 60, "both to end")
     assert bad(served, "nothing")[0] == 200
 
 
 def test_async_calls_run_at_once(served):
-    started = time.monotonic()
-    threads = [threading.Thread(target=ask, args=(served, "slow", tensor("seconds", "FP64", [1], [0.5]))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert time.monotonic() - started < 3
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: ask(served, "meeting", tensor("count", "INT64", [1], [8])), range(8)))
+    assert [(status, outputs["output"]["data"]) for status, outputs in answers] == [(200, ["all are here"])] * 8
 
 
 CALLERS = {
@@ -299,7 +308,7 @@ def reason(started, name):
     ("raises", "print('before')\nraise ValueError('at import')", "ValueError: at import"),
     ("exits", "import os\nos._exit(7)", "exited with status 7"),
     ("leaves", "import sys\nsys.exit('done')", "SystemExit: done"),
-    ("hangs", "import time\ntime.sleep(1000)", "it has not loaded within 1500 ms"),
+    ("hangs", "import time\ntime.sleep(1000)", "it has not loaded within 6000 ms"),
     ("forks", "import os\nos.fork()", "PermissionError"),
     ("init", "class Model:\n    def __init__(self): raise KeyError('weights')\n    def predict(self, x: int) -> int: return x",
      "KeyError: 'weights'"),
@@ -307,7 +316,7 @@ def reason(started, name):
 def test_a_model_that_does_not_load(server, tmp_path, name, code, expected):
     write_python(tmp_path, name, code)
     write_python(tmp_path, "good", "def predict(x: int) -> int:\n    return x + 1\n")
-    started = server(tmp_path, "--load-timeout-ms", "1500" if name == "hangs" else "60000").wait_ready("good")
+    started = server(tmp_path, "--load-timeout-ms", "6000" if name == "hangs" else "60000").wait_ready("good")
     until(lambda: expected in reason(started, name), 60, f"{expected!r}")
     status, headers, body = started.fetch(f"/v2/models/{name}/infer", {"inputs": [tensor("x", "INT64", [1], [1])]})
     assert status == 503 and expected in body.decode() and "Retry-After" not in headers  # clients say so at once
@@ -321,8 +330,9 @@ def test_what_the_code_gets_wrong_is_not_tried_again(server, tmp_path):
     states = lambda: {row["name"]: row["state"] for row in json.loads(  # noqa: E731
         started.fetch("/v2/repository/index", b"{}", method="POST")[2])}
     until(lambda: set(states().values()) == {"UNAVAILABLE"}, 60, "both to be given up")
+    until(lambda: started.err.text().count("RuntimeError: the device is full") > 2, 60, "the log")
     log = started.err.text()
-    assert log.count("def predict(x: int) -> int") == 1 and log.count("RuntimeError: the device is full") > 2
+    assert log.count("def predict(x: int) -> int") == 1
     assert "bridge.py" not in log and "importlib" not in log  # what is shown is the model's own
 
 
@@ -345,7 +355,7 @@ def test_scratch_folders_go(server, tmp_path):
     worker, here = scratch(started, folder)
     assert (here / "file").exists() and not os.path.exists("/tmp/file")
     worker.kill()
-    until(lambda: not here.exists(), 10, "the folder to go")
+    until(lambda: not here.exists(), 60, "the folder to go")
     until(lambda: ask(started, "one", tensor("x", "INT64", [1], [1]))[0] == 200, 30, "the next worker")
     started.stop()
     assert not list(Path("/tmp").glob(f"tensord-*-{started.pid}"))
@@ -392,10 +402,10 @@ def test_a_server_whose_log_is_a_file(tmp_path):
                                     "--python", sys.executable], stdout=log, stderr=log, env={**inherited(), "XDG_STATE_HOME": str(tmp_path)})
     try:
         found = until(lambda: re.search(r"listening on (http\S+)", out.read_text()), 30, "the address")
-        until(lambda: fetch(f"{found[1]}/v2/models/good/ready")[0] == 200, 30, f"'good' ready; {out.read_text()}")
+        until(lambda: fetch(f"{found[1]}/v2/models/good/ready")[0] == 200, 60, f"'good' ready; {out.read_text()}")
         body = {"inputs": [tensor("x", "INT64", [1], [1])]}
         assert fetch(f"{found[1]}/v2/models/good/infer", body, method="POST")[0] == 200
-        until(lambda: "computing" in out.read_text(), 10, "the line")
+        until(lambda: "computing" in out.read_text(), 60, "the line")
     finally:
         process.terminate()
         process.wait(30)

@@ -139,7 +139,7 @@ def test_more_than_may_be_kept_is_copied(start):
     assert shared[0] and not shared[-1] and sum(shared) * 4 * IMAGE < 8 << 20
     assert keeper("same", image())[1]["kept"] == list(range(30))
     keeper("drop", image())
-    until(lambda: keeper("same", image())[1]["shared"], 10, "room again")
+    until(lambda: keeper("same", image())[1]["shared"], 60, "room again")
 
 
 def test_an_async_function_keeps_nothing_for_long(server, tmp_path):

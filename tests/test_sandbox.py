@@ -96,7 +96,7 @@ def cage(request, open_folder):
     except Exception:
         started.kill()
         raise
-    said = re.search(r"sandbox of workers: (.*)", log(started))[1]
+    said = processes.until(lambda: re.search(r"sandbox of workers: (.*)", log(started)), 60, "what is said of it")[1]
     if chosen["layers"]:
         assert chosen["layers"] in said, said
     else:

@@ -28,11 +28,13 @@ def served(tmp_path_factory):
     sequences.sums(folder, **OLDEST)
     sequences.sums(folder, "open", batch=0)
     sequences.sums(folder, "brief", batch=0, idle_us=1)
-    sequences.controlled(folder, **OLDEST)
-    sequences.controlled(folder, "named", "BYTES", **OLDEST)
-    sequences.controlled(folder, "narrow", "INT32", **OLDEST)
+    sequences.controlled(folder, "default", **OLDEST)
+    patient = {"max_sequence_idle_microseconds": 60_000_000, **OLDEST}
+    sequences.controlled(folder, **patient)
+    sequences.controlled(folder, "named", "BYTES", **patient)
+    sequences.controlled(folder, "narrow", "INT32", **patient)
     started = Server(folder, state=tmp_path_factory.mktemp("state"))
-    for name in ("sums", "open", "brief", "controlled", "named", "narrow"):
+    for name in ("sums", "open", "brief", "default", "controlled", "named", "narrow"):
         started.wait_ready(name)
     yield started
     started.stop()
@@ -224,7 +226,7 @@ def test_metadata_and_config(served):
     assert batching["oldest"]["max_candidate_sequences"] == 1024
     assert batching["max_sequence_idle_microseconds"] == 60_000_000
     assert batching["state"][0]["input_name"] == "SUM_IN" and batching["state"][0]["data_type"] == "TYPE_INT32"
-    config = fetch("/v2/models/controlled/config")
+    config = fetch("/v2/models/default/config")
     assert [row["name"] for row in config["input"]] == ["INPUT"]
     assert len(config["sequence_batching"]["control_input"]) == 4
     assert config["sequence_batching"]["max_sequence_idle_microseconds"] == 1_000_000

@@ -385,7 +385,7 @@ def test_requests_wait_while_it_starts(server, tmp_path):
 
 
 def test_health_that_never_comes(server, tmp_path):
-    write_server(tmp_path, "app", health="/status?503", start_timeout_s=1)
+    write_server(tmp_path, "app", health="/status?503", start_timeout_s=10)
     served = server(tmp_path)
     until(lambda: row_of(served)["state"] == "failed", 60, "failed")
     reason = row_of(served)["reason"]
@@ -434,8 +434,10 @@ def test_idle_stop_and_wake(server, tmp_path):
         until(lambda: row_of(served)["state"] == "asleep", 30, "asleep")
         until(lambda: row_of(served)["workers"] == 0, 30, "no worker")
         assert served.fetch("/v2/models/app/ready")[0] == 200  # asleep is ready
-        assert ask(served, "app", "/pid")[0] == 200
+        asking = HalfSent(served, "app", "/count")  # which wakes it, and keeps it awake
+        until(lambda: row_of(served)["requests_running"] == 1, 30, "a request")
         assert row_of(served)["state"] == "ready"
+        assert asking.finish() == (200, b"1000")
 
 
 def test_loaded_when_asked_for(server, tmp_path):
@@ -462,6 +464,7 @@ def test_replaced_under_load(server, tmp_path):
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
         thread.start()
+    until(lambda: seen, 60, "blue")
     write_server(tmp_path, "app", health="/health", environment={"COLOUR": "green"})
     until(lambda: "green" in seen, 60, "green")
     stop.set()
@@ -513,6 +516,7 @@ def test_nothing_outlives_a_killed_keeper(server, tmp_path):
     [keeper] = served.workers("app")
     keeper.kill()
     assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert served.err.wait_for("killed by signal 9", 30)  # the front knows
     assert ask(served, "app", "/pid")[0] == 200  # by another one
 
 
@@ -583,7 +587,7 @@ def hostile(tmp_path_factory):
     from support.server import Server
 
     folder = tmp_path_factory.mktemp("models")
-    write_server(folder, "app", answer_timeout_s=1,
+    write_server(folder, "app", answer_timeout_s=5,
                  files={**RAW, "short": b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
                         "bad-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n",
                         "cut-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",

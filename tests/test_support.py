@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import threading
 
 import numpy as np
@@ -59,9 +60,16 @@ def test_external_data_lies_beside_the_model(tmp_path):
 def test_processes_are_measured():
     pid = os.getpid()
     assert 0 < processes.pss_bytes(pid) <= processes.rss_bytes(pid)
-    before = processes.fd_count(pid)
-    with socket.socket():
-        assert processes.fd_count(pid) == before + 1
+    counts = []
+    with socket.socket() as more:
+        for given in ((), (more.fileno(),)):
+            with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=given) as cat:
+                cat.stdin.write(b"here\n")
+                cat.stdin.flush()
+                assert cat.stdout.readline() == b"here\n"
+                counts.append(processes.fd_count(cat.pid))
+                cat.stdin.close()
+    assert counts == [3, 4]
 
 
 def test_responses_are_read_one_at_a_time():
@@ -121,9 +129,9 @@ def test_a_sanitizer_report_is_seen(fake):
 
 
 def test_a_child_left_over_is_seen(fake, monkeypatch):
-    monkeypatch.setattr("support.server.STOP_S", 0.2)
+    monkeypatch.setattr("support.server.STOP_S", 3)
     one = fake(before="trap 'exit 0' TERM", after="sleep 60 >/dev/null 2>&1 & echo started")
-    assert one.out.wait_for("started", 10)
+    assert one.out.wait_for("started", 60)
     with pytest.raises(AssertionError, match="outlived"):
         one.stop()
 

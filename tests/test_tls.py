@@ -17,6 +17,7 @@ import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
 from support import pki, processes
+from support.http_peers import free_port
 from support.repositories import request, write_model
 from support.server import START_S, binary, fetch, is_sanitized
 from support.sockets import H2_PREFACE, Connection
@@ -188,14 +189,11 @@ def test_a_certificate_makes_every_port_speak_tls(server, folder, identity, ca, 
 
 
 def test_the_second_ports_speak_tls(server, folder, identity, ca):
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-    server(folder, "--port", 0, "--grpc-port", ports[0], "--metrics-port", ports[1], *identity.flags,
-           ports=False).wait_listening()
-    for port in ports:
+    rpc = metrics = free_port()
+    while metrics == rpc:
+        metrics = free_port()
+    server(folder, "--port", 0, "--grpc-port", rpc, "--metrics-port", metrics, *identity.flags, ports=False).wait_listening()
+    for port in (rpc, metrics):
         assert fetch(f"https://127.0.0.1:{port}{LIVE}", context=pki.trusting(ca))[0] == 200
 
 

@@ -185,8 +185,8 @@ def test_a_collector_that_is_busy_is_asked_again(server, models, collector):
     assert infer(one, x_request_id="patient") == 200
     collector.wait_for_request(tensord__request__id="patient")
     assert [status for _, _, status in collector.heads] == [503, 429, 200]
-    assert infer(one) == 200  # the next record also brings the news of the last one
-    until(lambda: metric(one, 'tensord_trace_requests_total{outcome="exported"}') >= 1, 60, "the report")
+    until(lambda: infer(one) == 200 and metric(one, 'tensord_trace_requests_total{outcome="exported"}') >= 1, 60,
+          "the report")  # each next record also brings the news of the last ones
 
 
 def test_a_collector_s_certificate_is_checked(server, models, tmp_path):
@@ -225,7 +225,7 @@ def test_a_collector_that_hangs_costs_the_server_nothing(server, models, collect
     collector.hold.clear()
     one = traced(server, models, collector, OTEL_EXPORTER_OTLP_TIMEOUT="60000")
     assert infer(one) == 200
-    [exporter] = named(one.pid, "exporter")
+    [exporter] = until(lambda: named(one.pid, "exporter"), 60, "an exporter")
     front = one.front()
     before = front.memory_info().rss
     path = "/" + "x" * 500  # a kilobyte of record

@@ -77,7 +77,7 @@ def served(tmp_path_factory):
 
 def open_socket(served, path, **options):
     fields = {"Authorization": f"Bearer {served.admin_token}", **options.pop("fields", {})}
-    return connect(f"ws://{served.netloc}{path_of('app', path)}", additional_headers=fields, max_size=None, **options)
+    return connect(f"ws://{served.netloc}{path_of('app', path)}", additional_headers=fields, max_size=None, open_timeout=60, **options)
 
 
 def seen(served):
@@ -203,15 +203,15 @@ def test_the_server_dies(server, tmp_path):
 
 def test_silence_ends_it(server, tmp_path):
     """answer_timeout_s without a byte from either side."""
-    write_app(tmp_path, answer_timeout_s=2)
+    write_app(tmp_path, answer_timeout_s=5)
     one = server(tmp_path).wait_ready("app")
 
     async def talk():
         async with open_socket(one, "/echo", ping_interval=None) as socket:
-            for _ in range(5):
+            for _ in range(7):
                 await asyncio.sleep(0.8)
                 await socket.send("still here")
                 await socket.recv()
             with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(socket.recv(), 30)
+                await asyncio.wait_for(socket.recv(), 60)
     asyncio.run(talk())

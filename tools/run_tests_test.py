@@ -31,7 +31,7 @@ def test_a_step_that_ran_nothing_has_failed(capsys):
 
 
 def test_steps_of_a_group_run_beside_each_other_and_all_is_shown(capsys):
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
 
     def step(output):
         meet.wait()

@@ -1,4 +1,6 @@
 """Other HTTP/1.1 servers, for comparison: Apache, nginx and node, each where it is installed."""
+import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -39,9 +41,12 @@ server.listen(%d, '127.0.0.1');
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on now, of those that the system hands to nobody by itself."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Peer:

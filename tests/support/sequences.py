@@ -54,10 +54,10 @@ def controls(identifiers="UINT64", kinds=("START", "READY", "END")):
     return [*made, {"name": "CORRID", "control": [{"kind": "CONTROL_SEQUENCE_CORRID", "data_type": kind}]}]
 
 
-def controlled(folder, name="controlled", identifiers="UINT64", batch=8, **strategy):
-    """A folder with a model that tells its controls."""
+def controlled(folder, name="controlled", identifiers="UINT64", batch=8, **section):
+    """A folder with a model that tells its controls; `section` is more of its sequence_batching."""
     return save(folder, name, control_model(identifiers), max_batch_size=batch,
-                sequence_batching={"control_input": controls(identifiers), **strategy})
+                sequence_batching={"control_input": controls(identifiers), **section})
 
 
 def tensor_of(client, value, name="INPUT"):
