@@ -207,17 +207,17 @@ def test_a_call_that_ends_while_it_waits_has_ended(started):
 
 
 def test_the_clock_of_a_body_does_not_run_while_it_waits(started):
-    server = started("--body-timeout-ms", 1000)
+    server = started("--body-timeout-ms", 2000)
     with Held(server, 4 * MIB) as second_first, Connection(server.address, timeout_s=TIMEOUT_S) as second:
         assert second_first.has_memory()
         whole = http_request("POST", "/v2/models/echo/infer", {"Inference-Header-Content-Length": "0"}, body=bytes(4 * MIB))
         second.send(whole[:100])  # its head and a few bytes of its body
         started_at = time.monotonic()
-        for sent in range(100):  # the first body comes slowly enough, and fast enough for its own clock
+        for sent in range(200):  # the first body comes slowly enough, and fast enough for its own clock
             second_first.send(second_first.body[sent * 4096:(sent + 1) * 4096])
             time.sleep(0.02)
-        assert time.monotonic() - started_at > 1.5
-        second_first.body = second_first.body[100 * 4096:]
+        assert time.monotonic() - started_at > 3
+        second_first.body = second_first.body[200 * 4096:]
         assert second_first.finish()[0] == 200
         second.send(whole[100:])
         assert second.response().status == 200
