@@ -142,7 +142,7 @@ MODELS = {
 
         @tensord.model(batch=True)
         def predict(x: Annotated[np.ndarray, "INT64", (-1, 1)]) -> Annotated[np.ndarray, "INT64", (-1, 2)]:
-            time.sleep(0.02)
+            time.sleep(0.1)
             return np.concatenate([x, np.full_like(x, len(x))], axis=1)
     """,
     "words": """
@@ -347,6 +347,6 @@ def test_what_is_wrong_is_said(server, tmp_path):
 
     for name, (_, expected) in WRONG.items():
         try:
-            until(lambda: expected in reason(name), 30, f"'{name}' to say {expected!r}")
+            until(lambda: expected in reason(name), 120, f"'{name}' to say {expected!r}")
         except TimeoutError as error:
             raise AssertionError(f"{error}; it says {reason(name)!r}") from None

@@ -116,7 +116,7 @@ def test_warm_ups_are_reshaped_too(server, tmp_path):
     zeros = {"name": "zeros", "batch_size": 2,
              "inputs": {"X": {"data_type": "TYPE_FP32", "dims": [1], "zero_data": True}}}
     one = server(save(tmp_path, spread(), **RESHAPED, model_warmup=[zeros])).wait_ready("m")
-    assert "warm-up 'zeros': executed 1 times" in one.err.text()
+    assert one.err.wait_for("warm-up 'zeros': executed 1 times", START_S)
 
 
 TURNED = """

@@ -124,6 +124,7 @@ def test_a_wrong_status_is_seen(fake):
 
 def test_a_sanitizer_report_is_seen(fake):
     one = fake(after="echo 'x.c:1:2: runtime error: overflow' >&2; sleep 60 &")
+    assert one.err.wait_for("runtime error", 60)
     with pytest.raises(AssertionError, match="runtime error"):
         one.stop()
 
