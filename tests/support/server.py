@@ -50,7 +50,7 @@ def onnxruntime():
     return os.path.join(sysconfig.get_path("platlib"), "onnxruntime")
 
 
-def fetch(url, data=None, method=None, headers=None, timeout_s=30, context=None):
+def fetch(url, data=None, method=None, headers=None, timeout_s=120, context=None):
     """One HTTP request; returns (status, headers, body) for errors too. The context is ssl's."""
     body = json.dumps(data).encode() if isinstance(data, (dict, list)) else data
     asked = urllib.request.Request(url, data=body, method=method, headers=headers or {})
