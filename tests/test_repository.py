@@ -61,7 +61,7 @@ def test_a_file_that_is_copied_slowly_waits(server, repository):
     with open(folder / "slow.onnx", "wb") as file:
         file.write(whole[:20])
         file.flush()
-        until(lambda: ("slow", "1") in index(running), 20, "the file to be seen")
+        until(lambda: ("slow", "1") in index(running), 60, "the file to be seen")
         assert index(running)["slow", "1"]["state"] == "LOADING"
         file.write(whole[20:])
     running.wait_ready("slow")
@@ -106,13 +106,13 @@ def test_tritons_layout_with_versions(server, tmp_path):
 
 def test_load_and_unload_by_the_api(server, repository):
     running = server(repository(m=models.constant(1)), "--load", "explicit")
-    until(lambda: ("m", "1") in index(running), 20)
+    until(lambda: ("m", "1") in index(running), 60)
     assert index(running)["m", "1"]["state"] == "UNAVAILABLE"
     assert one(running, "m")[0] == 503
     assert running.fetch("/v2/repository/models/m/load", b"", method="POST")[0] == 200
     assert value(running, "m") == 1
     assert running.fetch("/v2/repository/models/m/unload", b"", method="POST")[0] == 200
-    until(lambda: index(running)["m", "1"]["reason"] == "unloaded", 20)
+    until(lambda: index(running)["m", "1"]["reason"] == "unloaded", 60)
     assert one(running, "m")[0] == 503
     assert running.fetch("/v2/repository/models/nope/load", b"", method="POST")[0] == 400
 
@@ -181,7 +181,7 @@ def test_the_list_of_models(server, tmp_path):
 def test_a_request_that_comes_while_the_model_loads_waits(server, tmp_path):
     write_model(tmp_path / "m", "slow", "chaos", "INT32", {"load": "slow"})
     running = server(tmp_path / "m")
-    until(lambda: ("slow", "1") in index(running), 20)
+    until(lambda: ("slow", "1") in index(running), 60)
     status, body = running.infer("slow", request([5], datatype="INT32"))
     assert status == 200, body
     assert body["outputs"][0]["data"] == [5]

@@ -30,7 +30,7 @@ def served(server, folder):
     return server(folder).wait_ready("chaos")
 
 
-def ask(server, timeout_s=20, outputs=None, **parameters):
+def ask(server, timeout_s=60, outputs=None, **parameters):
     asked = request([1, 2, 3], datatype="INT32", **parameters)
     if outputs:
         asked["outputs"] = [{"name": name} for name in outputs]
@@ -60,11 +60,11 @@ def test_requests_too_large_for_one_batch_are_sent_as_several(server, tmp_path):
     config.write_text(text)
     os.utime(config, (1, 1))
     served = server(folder)
-    processes.until(lambda: index(served), 20, "the model to be found")
+    processes.until(lambda: index(served), 60, "the model to be found")
     inputs = [{"name": name, "datatype": "INT32", "shape": [1] * 15, "data": [1]} for name in names]
     statuses = []
     threads = [
-        threading.Thread(target=lambda: statuses.append(served.infer("wide", {"inputs": inputs}, timeout_s=20)))
+        threading.Thread(target=lambda: statuses.append(served.infer("wide", {"inputs": inputs}, timeout_s=60)))
         for _ in range(64)
     ]
     for thread in threads:
@@ -93,9 +93,9 @@ def test_a_half_sent_request_survives_its_unloaded_model_and_its_worker(served):
         b"Inference-Header-Content-Length: %d\r\n\r\n" % (len(text) + 8, len(text)) + text + b"abcd")
     [worker] = served.workers()
     assert served.fetch(UNLOAD.format("chaos"), b"")[0] == 200
-    processes.until(lambda: index(served)[0]["state"] == "UNLOADING", 20, "the unload")
+    processes.until(lambda: index(served)[0]["state"] == "UNLOADING", 60, "the unload")
     worker.kill()
-    assert served.err.wait_for("killed by signal 9", 20), "the front knows of the worker's end"
+    assert served.err.wait_for("killed by signal 9", 60), "the front knows of the worker's end"
     connection.send(b"efgh")
     assert connection.rest().startswith(b"HTTP/1.1 200 ")
 
@@ -114,13 +114,13 @@ def test_a_sleeping_model_whose_file_got_other_outputs_is_not_trusted(server, re
     asked = request([1], name="X", datatype="FP32")
     status, body = served.infer("fan", asked)
     assert status == 503 and "the files have changed" in body["error"] or len(body["outputs"]) == 60
-    processes.until(lambda: served.infer("fan", asked)[0] == 200, 20, "the new file to be served")
+    processes.until(lambda: served.infer("fan", asked)[0] == 200, 60, "the new file to be served")
     assert len(served.infer("fan", asked)[1]["outputs"]) == 60
 
 
 def test_loading_a_config_that_is_wrong_fails_and_keeps_the_reason(served, folder):
     (folder / "chaos" / "model.yaml").write_text("backend: chaos\nnonsense: 3\n")
-    processes.until(lambda: "nonsense" in index(served)[0]["reason"], 20, "the mistake to be seen")
+    processes.until(lambda: "nonsense" in index(served)[0]["reason"], 60, "the mistake to be seen")
     for _ in range(2):
         status, _, body = served.fetch(LOAD.format("chaos"), b"")
         assert status == 400 and b"nonsense" in body
@@ -144,7 +144,7 @@ def test_names_that_are_no_text_do_not_spoil_the_index(server, folder):
 def test_a_missing_engine_is_told_without_its_path(server, folder):
     write_model(folder, "lost", "nowhere")
     served = server(folder).wait_ready("chaos")
-    processes.until(lambda: any(m["state"] == "UNAVAILABLE" for m in index(served)), 20, "the failure")
+    processes.until(lambda: any(m["state"] == "UNAVAILABLE" for m in index(served)), 60, "the failure")
     [lost] = [m for m in index(served) if m["name"] == "lost"]
     assert "nowhere" in lost["reason"] and "/" not in lost["reason"]
 

@@ -492,12 +492,12 @@ def test_a_deadline_ends_a_stream(served):
 def test_an_idle_stream_may_wait(server, tmp_path):
     """It has no clock of its own, but for a message that was begun."""
     folder = write_model(tmp_path / "m", "other", "identity", "INT32")
-    served = server(folder, "--body-timeout-ms", "1000", "--idle-timeout-ms", "1000").wait_ready("other")
+    served = server(folder, "--body-timeout-ms", "2500", "--idle-timeout-ms", "2500").wait_ready("other")
     good = http2.grpc_message(message_of("other", [5]).SerializeToString())
     with http2.Http2(served.address) as client:
         grpc_stream(client)
         client.send(http2.data(1, good, 0))
-        time.sleep(4)
+        time.sleep(6)  # longer than both timeouts
         client.send(http2.data(1, good))
         stream = client.answer(1)
         assert stream.fields["grpc-status"] == "0" and len(take_answers(stream.body)) == 2
