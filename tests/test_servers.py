@@ -9,12 +9,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from support.managed import (WITHOUT_NAMESPACES, apps, ask, needs_root, path_of, row_of, served_by_nobody,
                              told, write_server)
-from support.processes import until
+from support.processes import outlasting, until
 from support.python_models import needs_python
 from support.server import is_thread_sanitized
 from support.sockets import Connection
@@ -257,7 +256,7 @@ def test_without_namespaces(server, tmp_path):
     assert len(processes) == 3
     for name in ("one", "two"):
         assert served.fetch(f"/v2/repository/models/{name}/unload", {}, method="POST")[0] == 200
-    assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert not outlasting(processes, 30)
     assert "the server shares this machine's network" in served.err.text()
 
 
@@ -484,7 +483,7 @@ def test_unloading_drains(server, tmp_path):
     processes = apps(served)
     assert len(processes) == 1
     assert [one.finish() for one in running] == [(200, b"1000")] * 3
-    assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert not outlasting(processes, 30)
 
 
 def test_stopping_drains(server, tmp_path):
@@ -505,7 +504,7 @@ def test_nothing_is_left_behind(server, tmp_path):
     processes = apps(served)
     assert len(processes) == 2
     assert served.fetch("/v2/repository/models/app/unload", {}, method="POST")[0] == 200
-    assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert not outlasting(processes, 30)
 
 
 def test_nothing_outlives_a_killed_keeper(server, tmp_path):
@@ -515,7 +514,7 @@ def test_nothing_outlives_a_killed_keeper(server, tmp_path):
     processes = apps(served)
     [keeper] = served.workers("app")
     keeper.kill()
-    assert not psutil.wait_procs(processes, timeout=30)[1]
+    assert not outlasting(processes, 30)
     assert served.err.wait_for("killed by signal 9", 30)  # the front knows
     assert ask(served, "app", "/pid")[0] == 200  # by another one
 

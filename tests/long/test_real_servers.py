@@ -1,10 +1,9 @@
 """Managed servers that are real: BentoML and Ray Serve, each in an environment of its own, from the index."""
 import json
 
-import psutil
 import pytest
 from support.managed import path_of, write_server
-from support.processes import cmdline, until
+from support.processes import cmdline, outlasting, until
 from support.python_models import needs_python
 
 pytestmark = needs_python
@@ -81,4 +80,4 @@ def test_ray_serve(server, tmp_path):
     running = processes(served, "/ray/")
     assert any("raylet" in " ".join(cmdline(child)) for child in running)
     assert served.fetch("/v2/repository/models/greeter/unload", {}, method="POST")[0] == 200
-    assert not psutil.wait_procs(running, timeout=60)[1]
+    assert not outlasting(running, 60)

@@ -1,4 +1,5 @@
 """Looks at a tree of processes from outside, by /proc."""
+import contextlib
 import ctypes
 import platform
 import re
@@ -103,6 +104,21 @@ def until(condition, timeout_s=60, what="the condition"):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what() if callable(what) else what} did not come true in {timeout_s} s")
         time.sleep(0.01)
+
+
+def is_running(process):
+    """Whether it has not ended. One that its parent has not waited for yet has, though it is still listed."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def outlasting(processes, timeout_s):
+    """Those that have not ended after so long."""
+    with contextlib.suppress(TimeoutError):
+        until(lambda: not any(map(is_running, processes)), timeout_s)
+    return list(filter(is_running, processes))
 
 
 def connection_count(pid):

@@ -196,6 +196,8 @@ class Server:
 
     def kill(self):
         """Ends the process and what descends from it, without asking."""
+        from support.processes import outlasting
+
         children = self.descendants()
         self.process.kill()  # first, so that it cannot tidy up
         for child in children:
@@ -204,7 +206,7 @@ class Server:
             except psutil.Error:
                 pass
         self.process.wait()
-        psutil.wait_procs(children, timeout=STOP_S)
+        outlasting(children, STOP_S)
 
     def descendants(self):
         from support.processes import tree
@@ -236,6 +238,8 @@ class Server:
 
     def stop(self, expected_status=0):
         """SIGTERM; then the status, the children and the sanitizers' reports are checked."""
+        from support.processes import outlasting
+
         children = self.descendants()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -244,7 +248,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"still running {STOP_S} s after SIGTERM:\n{self.err.text()}") from None
-        _, alive = psutil.wait_procs(children, timeout=STOP_S)
+        alive = outlasting(children, STOP_S)
         for child in alive:
             child.kill()
         self.err.join()
