@@ -133,6 +133,7 @@ def test_a_child_left_over_is_seen(fake, monkeypatch):
     monkeypatch.setattr("support.server.STOP_S", 3)
     one = fake(before="trap 'exit 0' TERM", after="sleep 60 >/dev/null 2>&1 & echo started")
     assert one.out.wait_for("started", 60)
+    processes.until(one.descendants, what="the child")  # until it executes sleep, it looks like its parent
     with pytest.raises(AssertionError, match="outlived"):
         one.stop()
 
