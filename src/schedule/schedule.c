@@ -159,6 +159,23 @@ static void learn_wait(struct schedule *schedule, struct queue_entry *entry, uin
     entry->foreseen_ns = 0;
 }
 
+/* It is with a worker, or will be, but waits on for a slot there. */
+static void note_ahead(struct schedule *schedule, struct queue_entry *entry)
+{
+    schedule->ahead_foreseen_ns = entry->foreseen_ns;
+    schedule->ahead_since_ns = entry->arrived_ns;
+    entry->foreseen_ns = 0;
+}
+
+/* A slot is free, for what is ahead if anything is. */
+static void learn_ahead(struct schedule *schedule, uint64_t now_ns)
+{
+    if (schedule->ahead_foreseen_ns)
+        allowance_learn(&schedule->allowance, schedule->ahead_foreseen_ns,
+                        now_ns - schedule->ahead_since_ns);
+    schedule->ahead_foreseen_ns = 0;
+}
+
 bool schedule_repeat(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns)
 {
     if (is_full(schedule, entry) || schedule_expires_ns(entry) <= now_ns)
@@ -435,7 +452,10 @@ static void commit(struct schedule *schedule, struct schedule_batch *batch, size
         batch->rows += batch->entries[i]->rows;
         if (SCHEDULE_PLANT == PLANT_DOUBLED && i == 3)
             continue;
-        learn_wait(schedule, batch->entries[i], now_ns);
+        if (schedule->running < schedule->learner.slots)
+            learn_wait(schedule, batch->entries[i], now_ns);
+        else
+            note_ahead(schedule, batch->entries[i]);
         queue_remove(&schedule->queue, batch->entries[i], true);
     }
 }
@@ -528,6 +548,8 @@ void schedule_end(struct schedule *schedule, const struct schedule_run *run, boo
     assert(schedule->running > 0 && schedule->requests >= run->requests);
     count_busy(schedule, now_ns);
     schedule->running--;
+    if (ahead(schedule) == 0)
+        learn_ahead(schedule, now_ns);
     schedule->requests -= run->requests;
     schedule->running_rows -= run->rows;
     schedule->freed_ns = schedule->queue.count > 0 ? now_ns : 0;

@@ -47,6 +47,11 @@ struct schedule {
     uint64_t busy_ns; /* the sum of all executions' times, until changed_ns */
     uint64_t changed_ns;
     uint64_t freed_ns; /* since then a slot has been free though requests wait; 0: none is */
+
+    /* Of the newest that was handed over ahead of its turn, until a slot is free for it: how long
+     * it was foreseen to wait for that (0: nothing is to be learned of it), and since when it does.
+     */
+    uint64_t ahead_foreseen_ns, ahead_since_ns;
 };
 
 /* An execution that runs; kept by whoever starts it. */

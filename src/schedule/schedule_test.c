@@ -483,6 +483,27 @@ static void what_is_ahead_of_its_turn_is_waited_for(void **state)
     assert_int_equal(schedule_lateness_ns(&schedule, &requests[1].entry, now_ns), 0);
 }
 
+/* How long it waited is known when its slot is free, and not when it is handed over. */
+static void what_went_ahead_teaches_when_it_begins(void **state)
+{
+    struct schedule_run running, next;
+    begin(&plain, 0, 1);
+    know(1);
+    schedule_start(&schedule, &running, 1, 1, now_ns);
+    make()->entry.deadline_ns = now_ns + 2 * MS;
+    assert_int_equal(submit(&requests[0]), SCHEDULE_ADMITTED); /* to wait for half an execution */
+    double before = schedule.allowance.more;
+    assert_int_equal(take(1), 1);
+    schedule_start(&schedule, &next, 1, 1, now_ns);
+    assert_true(schedule.allowance.more == before);
+    now_ns += MS;
+    schedule_end(&schedule, &running, true, now_ns);
+    assert_true(schedule.allowance.more > before);
+    before = schedule.allowance.more;
+    schedule_end(&schedule, &next, true, now_ns);
+    assert_true(schedule.allowance.more == before);
+}
+
 /* Where requests may be joined, they are handed over when a slot is free, and not before. */
 static void what_runs_one_by_one_goes_ahead(void **state)
 {
@@ -654,6 +675,7 @@ int main(void)
         cmocka_unit_test_setup(what_would_be_too_late_is_refused_at_once, set_up),
         cmocka_unit_test_setup(who_is_next_need_not_allow_for_more, set_up),
         cmocka_unit_test_setup(what_is_ahead_of_its_turn_is_waited_for, set_up),
+        cmocka_unit_test_setup(what_went_ahead_teaches_when_it_begins, set_up),
         cmocka_unit_test_setup(what_runs_one_by_one_goes_ahead, set_up),
         cmocka_unit_test_setup(waits_may_be_bounded, set_up),
         cmocka_unit_test_setup(deadlines_end_waiting, set_up),

@@ -153,6 +153,10 @@ void generation_expire(struct generation *generation, struct inference *inferenc
  * cancelled, or its time is over; or there is no room in the queue. */
 bool generation_repeat(struct generation *generation, struct inference *inference);
 
+/* Why a request is not executed that has waited: it would be answered too late. */
+void generation_too_late(const struct generation *generation, const struct inference *inference,
+                         struct error *ret_error);
+
 /* A request that was ahead of its turn with a worker that is gone waits on, where it was. False: it
  * must not, as it was cancelled, or its time is over; or there is no room in the queue. */
 bool generation_wait_on(struct generation *generation, struct inference *inference);

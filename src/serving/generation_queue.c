@@ -246,6 +246,14 @@ void generation_withdraw(struct generation *generation, struct inference *infere
     left(generation);
 }
 
+void generation_too_late(const struct generation *generation, const struct inference *inference,
+                         struct error *ret_error)
+{
+    late_error("has waited, and would be answered too late",
+               schedule_lateness_ns(&generation->schedule, &inference->entry, clock_now_ns()),
+               ret_error);
+}
+
 /* Its deadline has passed; else its time in the queue is over; else it was let in, has waited, and
  * is now foreseen to be answered too late. */
 static void refuse_late(const struct generation *generation, struct inference *inference,
@@ -258,8 +266,7 @@ static void refuse_late(const struct generation *generation, struct inference *i
     else if (entry->expires_ns <= now_ns)
         error_set(&error, ERROR_UNAVAILABLE, "Request timeout expired");
     else
-        late_error("has waited, and would be answered too late",
-                   schedule_lateness_ns(&generation->schedule, entry, now_ns), &error);
+        generation_too_late(generation, inference, &error);
     inference_refuse(inference, &error);
 }
 

@@ -89,6 +89,13 @@ static void note_cancelled(struct replica *replica, struct inference *inference,
         inference->times.executed_ns = 0;
 }
 
+/* Its turn came in the worker, too late for it to be answered in time. */
+static bool was_given_up(const struct inference *inference, const struct channel_response *response)
+{
+    return response->error.code == ERROR_CANCELLED && !inference->cancelled &&
+           inference->entry.deadline_ns != CLOCK_NEVER && !response->times.compute_ns;
+}
+
 static void on_response(void *owner, struct channel_request *request,
                         const struct channel_response *response)
 {
@@ -109,6 +116,12 @@ static void on_response(void *owner, struct channel_request *request,
     }
     if (response->kept && !kept_add(&replica->kept, inference, response->id))
         replica_kill(replica, "it keeps too much of its requests' memory");
+    struct channel_response too_late = {.final = true};
+    if (response->final && was_given_up(inference, response)) {
+        generation_too_late(generation, inference, &too_late.error);
+        inference->times.executed_ns = 0;
+        response = &too_late;
+    }
     inference_answer(inference, response);
     if (response->final)
         residence_rest(generation);
@@ -123,7 +136,8 @@ static void on_executed(void *owner, uint64_t execution, uint64_t compute_ns)
     bool streams = replica->generation->schema->streams; /* its clients set the pace */
     bool cancelled = ended->cancelled > 0 && ended->cancelled >= ended->run.requests;
     replica_end_execution(replica, ended, streams || cancelled);
-    replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
+    if (!cancelled)
+        replica->compute_ns = replica->compute_ns - replica->compute_ns / 8 + compute_ns / 8;
     if (replica->generation->state.queued)
         generation_dispatch(replica->generation);
     if (replica->generation->shrinks)

@@ -240,6 +240,24 @@ static void who_was_ahead_and_began_is_lost_with_its_worker(void **state)
     fixture_fini(&f);
 }
 
+/* Its turn comes in the worker, which knows how long it takes and does not begin it. */
+static void what_comes_to_its_turn_too_late_is_told_so(void **state)
+{
+    struct client *clients[2];
+    struct played_worker *worker = run_with_one_ahead(clients);
+    const struct learner *learner = &fixture_generation(&f, "m")->schedule.learner;
+    uint64_t executions = learner->executions;
+    clients[1]->inference.deadline_ns = clients[1]->inference.entry.deadline_ns =
+        clock_now_ns() + 60 * CLOCK_NS_PER_S;
+    worker_answer(&f, worker, TENSORD_OK, true);
+    client_expect(clients[0], ERROR_OK);
+    worker_answer(&f, worker, TENSORD_CANCELLED, true);
+    assert_non_null(strstr(clients[1]->error.message, "would be answered too late"));
+    client_expect(clients[1], ERROR_UNAVAILABLE);
+    assert_int_equal(learner->executions, executions + 1);
+    fixture_fini(&f);
+}
+
 /* As if it were in the queue still: its client is invited to come again. */
 static void what_expires_ahead_of_its_turn_has_not_run(void **state)
 {
@@ -409,6 +427,7 @@ int main(void)
         cmocka_unit_test(what_is_ahead_survives_a_replacement),
         cmocka_unit_test(who_was_ahead_and_began_is_lost_with_its_worker),
         cmocka_unit_test(what_was_cancelled_teaches_nothing),
+        cmocka_unit_test(what_comes_to_its_turn_too_late_is_told_so),
         cmocka_unit_test(what_expires_ahead_of_its_turn_has_not_run),
         cmocka_unit_test(what_is_cancelled_in_part_teaches),
         cmocka_unit_test(what_the_worker_cancels_teaches_nothing),

@@ -70,12 +70,23 @@ size_t replica_fitting(struct inference *const *batch, size_t count)
     return channel_fitting(requests, count);
 }
 
-static bool send_requests(struct replica *replica, struct inference *const *batch, size_t count)
+/* How long before its deadline an execution has to begin that waits in the worker for a slot: the
+ * front does not see when that is. */
+static uint64_t needs_ns(const struct replica *replica, uint64_t rows)
+{
+    if (replica->executions.count < slots_of(replica) || replica->generation->stateful)
+        return 0;
+    return learner_execution_ns(&replica->generation->schedule.learner, rows);
+}
+
+static bool send_requests(struct replica *replica, struct inference *const *batch, size_t count,
+                          uint64_t rows)
 {
     struct channel_request *requests[BATCH_MAX_REQUESTS] UNSET;
     for (size_t i = 0; i < count; i++)
         requests[i] = &batch[i]->request;
-    return channel_execute(replica->channel, replica->executions.next_id, requests, count);
+    return channel_execute(replica->channel, replica->executions.next_id, needs_ns(replica, rows),
+                           requests, count);
 }
 
 /* A pipeline's requests run alone: its steps are where they are joined. */
@@ -91,7 +102,7 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
     struct generation *generation = replica->generation;
     assert(count > 0 && count <= BATCH_MAX_REQUESTS);
     if (!(replica->pipeline ? begin_steps(replica, batch, count)
-                            : send_requests(replica, batch, count)))
+                            : send_requests(replica, batch, count, rows)))
         return false;
     struct inference *requests[BATCH_MAX_REQUESTS] UNSET; /* without rows that have none */
     size_t request_count = 0;

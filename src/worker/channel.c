@@ -301,7 +301,7 @@ static void forget_execution(struct channel *channel, struct execution_entry *ex
 
 static void activate(struct channel *channel);
 
-bool channel_execute(struct channel *channel, uint64_t execution,
+bool channel_execute(struct channel *channel, uint64_t execution, uint64_t needs_ns,
                      struct channel_request *const *requests, size_t count)
 {
     struct execution_entry *entry;
@@ -311,7 +311,12 @@ bool channel_execute(struct channel *channel, uint64_t execution,
         return false;
     struct record_writer writer;
     record_begin(&writer, channel->out, RECORD_EXECUTE);
-    const struct record_execute head = {.execution = entry->id, .request_count = (uint32_t)count};
+    uint64_t needs_us = needs_ns / 1000;
+    const struct record_execute head = {
+        .execution = entry->id,
+        .request_count = (uint32_t)count,
+        .needs_us = needs_us < UINT32_MAX ? (uint32_t)needs_us : UINT32_MAX,
+    };
     record_put(&writer, &head, sizeof head);
     for (size_t i = 0; i < count; i++)
         put_request(&writer, requests[i], channel->table.requests[requests[i]->slot].id);

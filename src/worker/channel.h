@@ -131,8 +131,9 @@ struct channel_fds channel_fds(const struct channel *channel);
 /* Sends `count` requests as one execution. All are equal in everything but the first dimension when
  * count > 1. False when there is no room for it now: try again after the next `executed`. What is
  * channel_fitting has room when none is running. The doorbell rings, if it must, at the end of the
- * loop's turn. */
-bool channel_execute(struct channel *channel, uint64_t execution,
+ * loop's turn. The worker does not begin it when none of its deadlines is needs_ns away any more,
+ * and answers that it was cancelled; 0: it begins until the deadlines. */
+bool channel_execute(struct channel *channel, uint64_t execution, uint64_t needs_ns,
                      struct channel_request *const *requests, size_t count);
 
 /* How many of the requests, from the first one on, can be sent as one execution. 0: the first one's

@@ -99,7 +99,7 @@ struct record_parameter {
 struct record_execute {
     uint64_t execution; /* echoed by RECORD_EXECUTED */
     uint32_t request_count;
-    uint32_t reserved;
+    uint32_t needs_us; /* until the deadline, or it is not begun; 0: it always is */
 };
 
 struct record_request {

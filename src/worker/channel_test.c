@@ -273,7 +273,7 @@ static struct call *prepare(struct fixture *f, size_t index, int64_t rows, int32
 static void send(struct fixture *f, struct call *call)
 {
     struct channel_request *request = &call->request;
-    assert_true(channel_execute(f->channel, 1, &request, 1));
+    assert_true(channel_execute(f->channel, 1, 0, &request, 1));
 }
 
 static void send_with(struct fixture *f, struct call *call, const struct parameter *parameters,
@@ -344,7 +344,7 @@ static void requests_are_joined_and_split(void **state)
         requests[i] = &call->request;
         first += 100;
     }
-    assert_true(channel_execute(f->channel, 9, requests, 5));
+    assert_true(channel_execute(f->channel, 9, 0, requests, 5));
     wait_for(f, f->executed == 1);
     for (size_t i = 0; i < 5; i++)
         assert_counts_up(&f->calls[i], (int64_t)i + 1, (int32_t)i * 100);
@@ -552,7 +552,7 @@ static void a_forgery_is_found_out(const char *how)
     wait_for(f, f->broken[0]);
     end_process(child);
     assert_false(call->done);
-    assert_false(channel_execute(f->channel, 2, &request, 1)); /* it is deaf now */
+    assert_false(channel_execute(f->channel, 2, 0, &request, 1)); /* it is deaf now */
     size_t position = 0;
     assert_ptr_equal(channel_next_request(f->channel, &position), request);
     assert_null(channel_next_request(f->channel, &position));

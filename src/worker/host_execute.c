@@ -313,7 +313,7 @@ void host_execute(struct host *host, struct host_execution *execution)
     bool ended = false;
     uint64_t begun_ns = clock_now_ns();
     last_reason[0] = '\0';
-    if (is_cancelled(execution, begun_ns)) {
+    if (is_cancelled(execution, begun_ns + execution->needs_ns)) {
         finish(execution, TENSORD_CANCELLED);
         return;
     }

@@ -116,6 +116,7 @@ static struct host_execution *take_execution(struct host *host, const void *reco
         execute && execute->request_count > 0 && execute->request_count <= CHANNEL_MAX_REQUESTS;
     if (ok) {
         execution->id = execute->execution;
+        execution->needs_ns = execute->needs_us * (uint64_t)1000;
         execution->request_count = execute->request_count;
         execution->requests =
             arena_calloc(&execution->arena, execution->request_count, sizeof *execution->requests);

@@ -62,6 +62,7 @@ struct host_execution {
     pthread_mutex_t lock;  /* of arena, rooms and outputs: a model may call others at once */
     struct arena arena;    /* this struct, and all that it points to, but copies */
     uint64_t id;
+    uint64_t needs_ns; /* until the deadlines, or it is not begun */
     uint64_t started_ns;
     uint64_t input_ns, compute_ns, output_ns; /* as in struct record_response */
     struct host_request *requests;

@@ -2,6 +2,8 @@
  * each other in an order that the test chooses. */
 #include "worker/host_private.h"
 
+#include "base/clock.h"
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
@@ -163,12 +165,26 @@ static void what_waits_for_a_slot_is_given_up_at_once(void **state)
     assert_int_equal(host->live, 0);
 }
 
+/* As long before its deadline as it needs, it is not begun any more. */
+static void what_cannot_end_in_time_is_not_begun(void **state)
+{
+    struct host *host = fixture.host;
+    fixture.execution->started = false;
+    fixture.execution->requests[0].deadline_ns = clock_now_ns() + 60 * CLOCK_NS_PER_S;
+    fixture.execution->needs_ns = 120 * CLOCK_NS_PER_S;
+    host_execute(host, fixture.execution); /* the engine has no `execute` */
+    front_gets(RECORD_RESPONSE);
+    front_gets(RECORD_EXECUTED);
+    assert_int_equal(host->live, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_being_answered_stays_while_its_cancellation_ends,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(what_waits_for_a_slot_is_given_up_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_end_in_time_is_not_begun, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
