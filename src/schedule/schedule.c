@@ -167,15 +167,6 @@ static void note_ahead(struct schedule *schedule, struct queue_entry *entry)
     entry->foreseen_ns = 0;
 }
 
-/* A slot is free, for what is ahead if anything is. */
-static void learn_ahead(struct schedule *schedule, uint64_t now_ns)
-{
-    if (schedule->ahead_foreseen_ns)
-        allowance_learn(&schedule->allowance, schedule->ahead_foreseen_ns,
-                        now_ns - schedule->ahead_since_ns);
-    schedule->ahead_foreseen_ns = 0;
-}
-
 bool schedule_repeat(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns)
 {
     if (is_full(schedule, entry) || schedule_expires_ns(entry) <= now_ns)
@@ -510,7 +501,9 @@ uint64_t schedule_waiting(const struct schedule *schedule)
 
 uint64_t schedule_busy_ns(const struct schedule *schedule, uint64_t now_ns)
 {
-    return schedule->busy_ns + schedule->running * (now_ns - schedule->changed_ns);
+    uint64_t running = schedule->running, slots = schedule->max_slots;
+    running = running < slots ? running : slots;
+    return schedule->busy_ns + running * (now_ns - schedule->changed_ns);
 }
 
 static void count_busy(struct schedule *schedule, uint64_t now_ns)
@@ -534,6 +527,17 @@ void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_
     schedule->freed_ns = 0;
 }
 
+void schedule_begin(struct schedule *schedule, struct schedule_run *run, uint64_t now_ns)
+{
+    count_busy(schedule, now_ns);
+    run->started_ns = now_ns;
+    run->busy_ns = schedule->busy_ns;
+    if (schedule->ahead_foreseen_ns)
+        allowance_learn(&schedule->allowance, schedule->ahead_foreseen_ns,
+                        now_ns - schedule->ahead_since_ns);
+    schedule->ahead_foreseen_ns = 0;
+}
+
 /* How long an execution kept its slot: what passed between the last one's end and its start, too,
  * while answers were sent and it was on its way. A long gap had another reason. */
 static uint64_t kept_ns(const struct schedule_run *run, uint64_t now_ns)
@@ -548,8 +552,6 @@ void schedule_end(struct schedule *schedule, const struct schedule_run *run, boo
     assert(schedule->running > 0 && schedule->requests >= run->requests);
     count_busy(schedule, now_ns);
     schedule->running--;
-    if (ahead(schedule) == 0)
-        learn_ahead(schedule, now_ns);
     schedule->requests -= run->requests;
     schedule->running_rows -= run->rows;
     schedule->freed_ns = schedule->queue.count > 0 ? now_ns : 0;

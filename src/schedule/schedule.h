@@ -44,7 +44,7 @@ struct schedule {
     uint64_t requests;          /* in them */
     uint64_t running_rows;
     struct company company;
-    uint64_t busy_ns; /* the sum of all executions' times, until changed_ns */
+    uint64_t busy_ns; /* the sum of all executions' times in slots, until changed_ns */
     uint64_t changed_ns;
     uint64_t freed_ns; /* since then a slot has been free though requests wait; 0: none is */
 
@@ -138,6 +138,9 @@ void schedule_put_back(struct schedule *schedule, struct queue_entry *entry);
 void schedule_start(struct schedule *schedule, struct schedule_run *run, uint64_t requests,
                     uint64_t rows, uint64_t now_ns);
 
+/* It was more than there are slots, and has one now, as another one has ended. */
+void schedule_begin(struct schedule *schedule, struct schedule_run *run, uint64_t now_ns);
+
 /* It has ended, and may be learned from; failed: not, for its worker died. */
 void schedule_end(struct schedule *schedule, const struct schedule_run *run, bool failed,
                   uint64_t now_ns);
@@ -153,7 +156,7 @@ enum schedule_deed {
 enum schedule_deed schedule_watch(const struct schedule *schedule, uint64_t deadline_ns,
                                   uint64_t cancelled_ns, uint64_t now_ns, uint64_t *ret_next_ns);
 
-/* The time that all executions have taken so far, added up. */
+/* The time that all executions have had slots so far, added up. */
 uint64_t schedule_busy_ns(const struct schedule *schedule, uint64_t now_ns);
 
 /* Whether a worker may be handed one execution more than it has slots, which begins the moment that

@@ -498,6 +498,7 @@ static void what_went_ahead_teaches_when_it_begins(void **state)
     assert_true(schedule.allowance.more == before);
     now_ns += MS;
     schedule_end(&schedule, &running, true, now_ns);
+    schedule_begin(&schedule, &next, now_ns);
     assert_true(schedule.allowance.more > before);
     before = schedule.allowance.more;
     schedule_end(&schedule, &next, true, now_ns);
@@ -622,6 +623,24 @@ static void executions_teach(void **state)
     assert_int_equal(learner_execution_ns(&schedule.learner, 4), 8 * MS);
 }
 
+/* What waits for a slot with its worker makes nobody else's execution shorter, nor its own longer.
+ */
+static void time_ahead_of_the_turn_does_not_count(void **state)
+{
+    struct schedule_run running, ahead;
+    begin(&plain, 0, 1);
+    schedule_start(&schedule, &running, 1, 1, now_ns);
+    for (int i = 0; i < 5; i++) {
+        schedule_start(&schedule, &ahead, 1, 1, now_ns);
+        now_ns += 8 * MS;
+        schedule_end(&schedule, &running, false, now_ns);
+        schedule_begin(&schedule, &ahead, now_ns);
+        running = ahead;
+        assert_int_equal(schedule_busy_ns(&schedule, now_ns), (i + 1) * 8 * MS);
+    }
+    assert_int_equal(learner_execution_ns(&schedule.learner, 1), 8 * MS);
+}
+
 /* Executions of 8 ms each, and so much time between them, in which requests wait. */
 static uint64_t cost_with_gaps_ns(uint64_t gap_ns)
 {
@@ -683,6 +702,7 @@ int main(void)
         cmocka_unit_test_setup(what_cannot_end_in_time_is_refused_when_its_turn_comes, set_up),
         cmocka_unit_test_setup(a_running_request_is_cancelled_then_its_worker_replaced, set_up),
         cmocka_unit_test_setup(executions_teach, set_up),
+        cmocka_unit_test_setup(time_ahead_of_the_turn_does_not_count, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

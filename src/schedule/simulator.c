@@ -233,6 +233,7 @@ static void run_next(struct simulator *simulator, size_t worker)
     for (size_t i = 0; i < SIMULATOR_EXECUTIONS; i++) {
         struct simulator_execution *execution = &simulator->executions[i];
         if (execution->runs && execution->ahead && execution->worker == worker) {
+            schedule_begin(&simulator->schedule, &execution->run, simulator->now_ns);
             run(simulator, execution);
             return;
         }

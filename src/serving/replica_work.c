@@ -125,9 +125,15 @@ bool replica_execute(struct replica *replica, struct inference *const *batch, si
 
 void replica_end_execution(struct replica *replica, struct execution *execution, bool failed)
 {
-    schedule_end(&replica->generation->schedule, &execution->run, failed, clock_now_ns());
+    struct schedule *schedule = &replica->generation->schedule;
+    struct executions *executions = &replica->executions;
+    uint64_t now_ns = clock_now_ns(), slots = slots_of(replica);
+    bool had_slot = execution < executions->items + slots;
+    schedule_end(schedule, &execution->run, failed, now_ns);
     generation_return_resources(replica->generation);
-    executions_remove(&replica->executions, execution);
+    executions_remove(executions, execution);
+    if (had_slot && executions->count >= slots)
+        schedule_begin(schedule, &executions->items[slots - 1].run, now_ns);
 }
 
 uint64_t replica_not_begun(const struct replica *replica)
