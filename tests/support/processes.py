@@ -107,9 +107,10 @@ def until(condition, timeout_s=60, what="the condition"):
 
 
 def is_running(process):
-    """Whether it has not ended. One that its parent has not waited for yet has, though it is still listed."""
+    """Whether it has not ended. One that its parent has not waited for yet has, though it is still listed; but for
+    threads of it that are about to end, and hold its descriptors until then."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.Error:
         return False
 
