@@ -96,7 +96,8 @@ bool zip_read(struct zip_reader *reader, struct span encoded, struct buf *to,
             break; /* all of the piece is taken */
         if (status == Z_MEM_ERROR)
             return error_no_memory(ret_error);
-        if (status != Z_OK && !reader->ended)
+        /* What comes before damage is looked at first: it may have come alone. */
+        if (status != Z_OK && !reader->ended && !full && !is_bomb(reader))
             return error_set(ret_error, ERROR_INVALID_ARGUMENT, "the compressed data are damaged");
     }
     if (full || is_bomb(reader))

@@ -128,7 +128,7 @@ static int on_chunk_header(llhttp_t *llhttp)
     struct http1_parser *parser = llhttp->data;
     if (++parser->chunk_count > parser->exchange->server->limits.chunk_count)
         return refuse(parser, ERROR_TOO_LARGE);
-    return 0;
+    return HPE_PAUSED; /* for its framing to be judged */
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t size)
@@ -294,11 +294,31 @@ enum http1_step http1_parse_head(struct http1_parser *parser, struct span receiv
     return HTTP1_MORE;
 }
 
-static bool framing_fits(struct http1_parser *parser, size_t used, size_t decoded)
+/* Whether so many chunks may have so much framing, with `more` bytes that are not counted yet. */
+static bool framing_fits(const struct http1_parser *parser, size_t more, uint32_t chunks)
 {
-    parser->framing_bytes += used - decoded;
-    return parser->framing_bytes <= parser->exchange->server->limits.header_bytes +
-                                        (uint64_t)parser->chunk_count * CHUNK_FRAMING_BYTES;
+    return parser->framing_bytes + more <=
+           parser->exchange->server->limits.header_bytes + (uint64_t)chunks * CHUNK_FRAMING_BYTES;
+}
+
+/* Runs llhttp over a part of the body, chunk by chunk: the framing up to where a chunk's content
+ * begins is judged without what that chunk and later ones may have, as if the part ended there. */
+static llhttp_errno_t run_body(struct http1_parser *parser, struct span part, const char *into,
+                               size_t *ret_used, bool *ret_fits)
+{
+    *ret_used = 0;
+    for (;;) {
+        llhttp_errno_t code =
+            llhttp_execute(&parser->llhttp, part.data + *ret_used, part.size - *ret_used);
+        bool in_chunk = code == HPE_PAUSED && !parser->body_done;
+        *ret_used = code == HPE_OK ? part.size
+                                   : (size_t)(llhttp_get_error_pos(&parser->llhttp) - part.data);
+        *ret_fits = framing_fits(parser, *ret_used - (size_t)(parser->decoded - into),
+                                 parser->chunk_count - in_chunk);
+        if (!in_chunk || !*ret_fits)
+            return code;
+        llhttp_resume(&parser->llhttp);
+    }
 }
 
 enum http1_step http1_parse_body(struct http1_parser *parser, struct span received,
@@ -312,19 +332,18 @@ enum http1_step http1_parse_body(struct http1_parser *parser, struct span receiv
     }
     struct span part = {received.data, received.size < into.size ? received.size : into.size};
     parser->decoded = into.data;
-    llhttp_errno_t code = llhttp_execute(&parser->llhttp, part.data, part.size);
-    size_t decoded = (size_t)(parser->decoded - into.data);
-    *ret_decoded = decoded;
-    bool ended = code == HPE_PAUSED && parser->body_done;
-    if (code != HPE_OK)
-        part.size = (size_t)(llhttp_get_error_pos(&parser->llhttp) - part.data);
+    size_t used;
+    bool fits;
+    llhttp_errno_t code = run_body(parser, part, into.data, &used, &fits);
+    *ret_decoded = (size_t)(parser->decoded - into.data);
+    parser->framing_bytes += used - *ret_decoded;
     /* What comes before a malformed byte is looked at first: it may have come alone. */
-    if (!framing_fits(parser, part.size, decoded)) {
+    if (!fits) {
         error_set(ret_error, ERROR_HEADER_TOO_LARGE, "too much framing around the body");
         return HTTP1_ERROR;
     }
-    if (code != HPE_OK && !ended)
+    if (code != HPE_OK && code != HPE_PAUSED)
         return refuse_syntax(parser, code, ret_error);
-    *ret_used = part.size;
+    *ret_used = used;
     return parser->body_done ? HTTP1_DONE : HTTP1_MORE;
 }
