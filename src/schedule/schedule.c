@@ -151,12 +151,13 @@ enum schedule_verdict schedule_submit(struct schedule *schedule, struct queue_en
     return verdict;
 }
 
-/* It waits no longer: learns from how long it has. */
-static void learn_wait(struct schedule *schedule, struct queue_entry *entry, uint64_t now_ns)
+/* What was foreseen to wait for so long waits no longer: learns from how long it has, once. */
+static void learn_wait(struct schedule *schedule, uint64_t *foreseen_ns, uint64_t since_ns,
+                       uint64_t now_ns)
 {
-    if (entry->foreseen_ns)
-        allowance_learn(&schedule->allowance, entry->foreseen_ns, now_ns - entry->arrived_ns);
-    entry->foreseen_ns = 0;
+    if (*foreseen_ns)
+        allowance_learn(&schedule->allowance, *foreseen_ns, now_ns - since_ns);
+    *foreseen_ns = 0;
 }
 
 /* It is with a worker, or will be, but waits on for a slot there. */
@@ -206,7 +207,7 @@ enum schedule_expiry schedule_expire(struct schedule *schedule, struct queue_ent
                                      uint64_t now_ns)
 {
     if (entry->deadline_ns <= now_ns) {
-        learn_wait(schedule, entry, now_ns);
+        learn_wait(schedule, &entry->foreseen_ns, entry->arrived_ns, now_ns);
         queue_remove(&schedule->queue, entry, false);
         return SCHEDULE_TOO_LATE;
     }
@@ -316,7 +317,7 @@ static size_t settle_late(struct schedule *schedule, struct schedule_batch *batc
             entry->action == POLICY_DELAY)
             delay(schedule, entry);
         else {
-            learn_wait(schedule, entry, now_ns);
+            learn_wait(schedule, &entry->foreseen_ns, entry->arrived_ns, now_ns);
             queue_remove(&schedule->queue, entry, false);
             batch->late[kept++] = entry;
         }
@@ -443,11 +444,12 @@ static void commit(struct schedule *schedule, struct schedule_batch *batch, size
         batch->rows += batch->entries[i]->rows;
         if (SCHEDULE_PLANT == PLANT_DOUBLED && i == 3)
             continue;
+        struct queue_entry *entry = batch->entries[i];
         if (schedule->running < schedule->learner.slots)
-            learn_wait(schedule, batch->entries[i], now_ns);
+            learn_wait(schedule, &entry->foreseen_ns, entry->arrived_ns, now_ns);
         else
-            note_ahead(schedule, batch->entries[i]);
-        queue_remove(&schedule->queue, batch->entries[i], true);
+            note_ahead(schedule, entry);
+        queue_remove(&schedule->queue, entry, true);
     }
 }
 
@@ -532,10 +534,7 @@ void schedule_begin(struct schedule *schedule, struct schedule_run *run, uint64_
     count_busy(schedule, now_ns);
     run->started_ns = now_ns;
     run->busy_ns = schedule->busy_ns;
-    if (schedule->ahead_foreseen_ns)
-        allowance_learn(&schedule->allowance, schedule->ahead_foreseen_ns,
-                        now_ns - schedule->ahead_since_ns);
-    schedule->ahead_foreseen_ns = 0;
+    learn_wait(schedule, &schedule->ahead_foreseen_ns, schedule->ahead_since_ns, now_ns);
 }
 
 /* How long an execution kept its slot: what passed between the last one's end and its start, too,

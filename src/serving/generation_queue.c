@@ -185,12 +185,18 @@ void generation_submit(struct generation *generation, struct inference *inferenc
         generation_enter(generation, inference);
 }
 
+/* Puts a request back into the queue that was with a worker. */
+static bool goes_back(struct generation *generation, struct inference *inference)
+{
+    return !generation->stateful && generation->state.phase == GENERATION_READY &&
+           !inference->cancelled &&
+           schedule_repeat(&generation->schedule, &inference->entry, clock_now_ns());
+}
+
 bool generation_repeat(struct generation *generation, struct inference *inference)
 {
-    if (!generation->repeatable || generation->stateful ||
-        generation->state.phase != GENERATION_READY || inference->repeated ||
-        inference->cancelled || inference->times.responses > 0 ||
-        !schedule_repeat(&generation->schedule, &inference->entry, clock_now_ns()))
+    if (!generation->repeatable || inference->repeated || inference->times.responses > 0 ||
+        !goes_back(generation, inference))
         return false;
     inference->entry.alone = inference->repeated = true;
     inference_waits(inference);
@@ -200,9 +206,7 @@ bool generation_repeat(struct generation *generation, struct inference *inferenc
 
 bool generation_wait_on(struct generation *generation, struct inference *inference)
 {
-    if (generation->stateful || generation->state.phase != GENERATION_READY ||
-        inference->cancelled ||
-        !schedule_repeat(&generation->schedule, &inference->entry, clock_now_ns()))
+    if (!goes_back(generation, inference))
         return false;
     inference->times.executed_ns = 0; /* it was with no worker after all */
     inference_waits(inference);

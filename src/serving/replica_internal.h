@@ -8,9 +8,11 @@
 #include "serving/replica.h"
 
 /* Work that may wait inside the worker, beyond its slots, so that a slot need not wait for the
- * front: as many executions as this takes; and one, of models whose executions take less than that:
- * longer ones lose next to nothing, and what is ahead cannot be overtaken any more. */
-enum { REPLICA_AHEAD_NS = 200000, REPLICA_ONE_AHEAD_NS = 50000000 };
+ * front. Longer executions lose next to nothing by that, and what is ahead cannot be overtaken. */
+enum {
+    REPLICA_AHEAD_NS = 200000,       /* as many executions as take so long together; or */
+    REPLICA_ONE_AHEAD_NS = 50000000, /* one, where each takes less than that */
+};
 
 struct replica {
     struct generation *generation;

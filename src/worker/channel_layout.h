@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define CHANNEL_MAGIC UINT32_C(0x74646368)
-#define CHANNEL_VERSION 6
+#define CHANNEL_VERSION 7
 #define RING_BYTES (UINT32_C(512) << 10)
 /* A record that fits an empty ring wherever its end is: with the padding before it, half and half.
  * One request with 1,024 inputs of 16 dimensions fits. */

@@ -312,11 +312,11 @@ void host_execute(struct host *host, struct host_execution *execution)
 {
     bool ended = false;
     uint64_t begun_ns = clock_now_ns();
-    last_reason[0] = '\0';
     if (is_cancelled(execution, begun_ns + execution->needs_ns)) {
-        finish(execution, TENSORD_CANCELLED);
+        host_give_up(execution);
         return;
     }
+    last_reason[0] = '\0';
     if (!host_batch_gather(execution)) {
         finish(execution, TENSORD_UNAVAILABLE);
         return;

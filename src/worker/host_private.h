@@ -212,7 +212,7 @@ void host_fill_calls(struct tensord_host *tensord);
  * it over). */
 void host_execute(struct host *host, struct host_execution *execution);
 
-/* Ends an execution that was taken out of the backlog, because nobody wants its answers. */
+/* Ends an execution that has left the backlog and is not begun: its answers would be of no use. */
 void host_give_up(struct host_execution *execution);
 
 /* The last sentence of reason() by this thread, or what the status means. */
