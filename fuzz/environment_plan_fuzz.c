@@ -1,6 +1,6 @@
 /* Answers about environments, from processes that have read files which are anybody's text. */
+#include "environments/environment_plan.h"
 #include "failing_allocation.h"
-#include "serving/environment_plan.h"
 
 #include <assert.h>
 

@@ -4,6 +4,7 @@
 #include "api/query.h"
 #include "api/routes.h"
 #include "base/unset.h"
+#include "environments/environment.h"
 
 /* A call that waits for the builder; the exchange is held until that has ended. */
 struct folder_call {

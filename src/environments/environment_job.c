@@ -1,5 +1,5 @@
 /* Processes that plan and make environments; see environment_job.h. */
-#include "serving/environment_job.h"
+#include "environments/environment_job.h"
 
 #include "worker/errand.h"
 

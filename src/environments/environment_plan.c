@@ -1,6 +1,6 @@
 /* Questions and answers about environments; see environment_plan.h. Who answers has read files that
  * are anybody's text: nothing is believed but its form. */
-#include "serving/environment_plan.h"
+#include "environments/environment_plan.h"
 
 #include "codec/json.h"
 #include "codec/json_writer.h"

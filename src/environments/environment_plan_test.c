@@ -1,5 +1,5 @@
 /* Questions and answers about environments. */
-#include "serving/environment_plan.h"
+#include "environments/environment_plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

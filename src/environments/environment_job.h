@@ -1,7 +1,7 @@
 /* A process that plans or makes environments, or looks at their folder: it is asked one thing, may
  * say how it goes on, and answers within a time. */
-#ifndef TENSORD_SERVING_ENVIRONMENT_JOB_H
-#define TENSORD_SERVING_ENVIRONMENT_JOB_H
+#ifndef TENSORD_ENVIRONMENTS_ENVIRONMENT_JOB_H
+#define TENSORD_ENVIRONMENTS_ENVIRONMENT_JOB_H
 
 #include "base/arena.h"
 #include "base/buf.h"

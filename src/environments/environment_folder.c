@@ -1,5 +1,5 @@
 /* What becomes of the folder of environments; see environment_folder.h. */
-#include "serving/environment_folder.h"
+#include "environments/environment_folder.h"
 
 #include "codec/json_writer.h"
 #include "telemetry/log.h"

@@ -3,10 +3,10 @@
  * A use asks, and waits in line for a plan; that has nothing made, or names an environment, which
  * has it among its users from then on, and waits in line for a builder when it is not there. Plans
  * run a few at a time, builds as many as the settings allow. */
-#include "serving/environment.h"
+#include "environments/environment.h"
 
 #include "codec/json_writer.h"
-#include "serving/environment_folder.h"
+#include "environments/environment_folder.h"
 #include "worker/errand.h"
 
 #include <assert.h>

@@ -2,10 +2,10 @@
  * ask what there is (environments_list and environments_remove, environment.h). One process at a
  * time is at it; while that may remove environments, none is planned, as a plan says that one is
  * there, and it must not go before its user is counted. */
-#ifndef TENSORD_SERVING_ENVIRONMENT_FOLDER_H
-#define TENSORD_SERVING_ENVIRONMENT_FOLDER_H
+#ifndef TENSORD_ENVIRONMENTS_ENVIRONMENT_FOLDER_H
+#define TENSORD_ENVIRONMENTS_ENVIRONMENT_FOLDER_H
 
-#include "serving/environment.h"
+#include "environments/environment.h"
 
 /* What is there is looked at for the first time soon, if there is something. */
 void environment_folder_init(struct environments *environments);

@@ -1,7 +1,7 @@
 /* What is asked of the processes that plan and make environments, and what they answer: JSON, as
  * python/tensord/environments/plan.py and build.py have it. Pure. */
-#ifndef TENSORD_SERVING_ENVIRONMENT_PLAN_H
-#define TENSORD_SERVING_ENVIRONMENT_PLAN_H
+#ifndef TENSORD_ENVIRONMENTS_ENVIRONMENT_PLAN_H
+#define TENSORD_ENVIRONMENTS_ENVIRONMENT_PLAN_H
 
 #include "base/arena.h"
 #include "base/buf.h"

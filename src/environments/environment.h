@@ -6,13 +6,13 @@
  *
  * Whoever uses an environment is a struct environment_use, from its question until it leaves; an
  * environment that has users is never collected. All calls are for the loop's thread. */
-#ifndef TENSORD_SERVING_ENVIRONMENT_H
-#define TENSORD_SERVING_ENVIRONMENT_H
+#ifndef TENSORD_ENVIRONMENTS_ENVIRONMENT_H
+#define TENSORD_ENVIRONMENTS_ENVIRONMENT_H
 
 #include "base/map.h"
+#include "environments/environment_job.h"
+#include "environments/environment_plan.h"
 #include "net/loop.h"
-#include "serving/environment_job.h"
-#include "serving/environment_plan.h"
 
 struct environment;
 struct json_writer;
