@@ -18,7 +18,7 @@ __attribute__((noinline)) static void tell(struct api_call *call, bool as_json)
 {
     struct arena *arena = &call->exchange->arena;
     struct model_metrics now = {.pending = 0};
-    measure_generation(call->inference->generation, &now);
+    generation_measure(call->inference->generation, &now);
     const char *share = utilization(arena, &now);
     unsigned long long running = now.running, waiting = now.pending;
     const char *text =

@@ -1,6 +1,7 @@
 /* Requests that are the same, at once; see flight.h. */
 #include "serving/flight.h"
 
+#include "serving/generation.h"
 #include "serving/inference_internal.h"
 #include "serving/measure.h"
 

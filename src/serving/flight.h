@@ -15,9 +15,10 @@
 #ifndef TENSORD_SERVING_FLIGHT_H
 #define TENSORD_SERVING_FLIGHT_H
 
-#include "serving/generation.h"
+#include <stdbool.h>
 
 struct flight;
+struct inference;
 
 /* The inference, whose key is made, goes with a flight: true. False: it cannot, and has to be
  * executed by itself. */

@@ -6,9 +6,11 @@
 #include "serving/batch.h"
 #include "serving/generation_spec.h"
 #include "serving/generation_workers.h"
+#include "serving/labels.h"
 #include "serving/pipeline.h"
 #include "serving/queue_policy.h"
 #include "serving/replica.h"
+#include "serving/server_pool.h"
 #include "serving/stateful.h"
 
 #include <assert.h>

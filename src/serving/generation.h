@@ -12,18 +12,17 @@
 #include "serving/admission.h"
 #include "serving/generation_state.h"
 #include "serving/inference.h"
-#include "serving/labels.h"
 #include "serving/placement.h"
-#include "serving/residence.h"
 #include "serving/reuse.h"
-#include "serving/server_pool.h"
 #include "serving/serving.h"
 #include "worker/spawner.h"
 
 struct repository_version;
 
+struct labels;
 struct pipeline_plan;
 struct replica;
+struct server_pool;
 struct stateful;
 struct visit;
 
@@ -112,6 +111,9 @@ bool generation_has_failed(const struct generation *generation);
 /* Keeps an eye on the memory while a worker runs: what lies free for a while goes back to the
  * kernel, and a worker that touches what it was not given is killed. */
 void generation_watch(struct generation *generation);
+
+/* Adds its gauges, and those of its workers. */
+void generation_measure(const struct generation *generation, struct model_metrics *to);
 
 /* ---- what is learned (generation_learned.c) ---- */
 

@@ -7,6 +7,7 @@
 #include "serving/inference_internal.h"
 #include "serving/replica.h"
 #include "serving/sequence_check.h"
+#include "serving/server_pool.h"
 #include "serving/stateful.h"
 #include "serving/visit.h"
 

@@ -1,8 +1,6 @@
 /* What the workers of a generation are to serve, copied out of a scan; see generation_spec.h. */
 #include "serving/generation_spec.h"
 
-#include "serving/kept.h"
-
 static bool copy_infos(struct arena *arena, const struct tensor_info *from, size_t count,
                        const struct tensor_info **ret_copy)
 {

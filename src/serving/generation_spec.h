@@ -3,8 +3,12 @@
 #define TENSORD_SERVING_GENERATION_SPEC_H
 
 #include "repository/repository.h"
-#include "serving/serving.h"
+#include "serving/serving_options.h"
 #include "worker/spawner.h"
+
+/* Memory of answered requests that a model may keep (kept.h): a share of what the generation has,
+ * and no more than so much. */
+enum { KEPT_SHARE = 16, KEPT_MOST_BYTES = 256 << 20 };
 
 /* Everything in *ret_spec lies in arena. False when there is no memory, and when the model is for a
  * Python that is not there. */

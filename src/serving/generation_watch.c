@@ -1,10 +1,11 @@
-/* What becomes of a generation's tensor memory over time.
+/* What becomes of a generation's tensor memory over time, and its gauges.
  *
  * A worker maps all of the sparse file and can make the kernel commit any of it, so what is
  * committed is compared with what was ever handed out: each second while there are requests, and
  * else now and then, for a worker may do so at any time. With several workers nobody knows which
  * one it was: they all go. */
 #include "serving/generation_workers.h"
+#include "serving/server_pool.h"
 
 #include <stdio.h>
 
@@ -58,4 +59,25 @@ void generation_watch(struct generation *generation)
     bool settled = generation->idle_since_ns == CLOCK_NEVER && !generation->active;
     timer_start(&generation->watch, generation->version->model->serving->loop,
                 settled ? IDLE_MS : ACTIVE_MS, look);
+}
+
+/* ---- gauges ---- */
+
+static void add_learned(const struct learner *learner, struct model_metrics *to)
+{
+    to->batch_rows += learner->rows;
+    to->slots += learner->slots;
+    to->row_ns += learner_row_ns(learner);
+}
+
+void generation_measure(const struct generation *generation, struct model_metrics *to)
+{
+    to->pending += generation->state.queued;
+    to->memory_bytes += generation->room.held.bytes;
+    to->tensor_used_bytes += tensor_memory_used_bytes(generation->memory);
+    to->tensor_committed_bytes += tensor_memory_committed_bytes(generation->memory);
+    to->running += generation->pool ? generation->pool->lent : 0;
+    generation_workers_measure(generation, to);
+    if (generation->schema && !generation->pool)
+        add_learned(&generation->schedule.learner, to);
 }

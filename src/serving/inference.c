@@ -6,6 +6,7 @@
 #include "serving/check.h"
 #include "serving/flight.h"
 #include "serving/inference_internal.h"
+#include "serving/labels.h"
 #include "serving/measure.h"
 #include "serving/replica.h"
 #include "serving/reuse.h"

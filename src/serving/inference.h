@@ -26,6 +26,7 @@
 #include "schedule/queue.h"
 #include "schedule/sequences.h"
 #include "serving/admission.h"
+#include "serving/inference_outputs.h"
 #include "telemetry/trace_context.h"
 #include "worker/channel.h"
 
@@ -42,21 +43,6 @@ struct states;
 struct version;
 
 enum { INFERENCE_ANSWERS_AHEAD = 32 }; /* that a model may give before the first was returned */
-
-/* An output as the API sees it. data may change at any time (the worker can write it), so whoever
- * parses it reads each byte once; it is valid until inference_more returns it or inference_fini. */
-struct inference_output {
-    const struct tensor_info *info; /* name; of the generation's schema */
-    enum tensord_datatype datatype;
-    struct shape shape;
-    struct span data;
-};
-
-/* The outputs of an answer, in the order in which they were asked for. */
-struct inference_outputs {
-    const struct inference_output *items;
-    size_t count;
-};
 
 /* When an inference changed its stage, ns of the monotonic clock; 0: not yet. See measure.h. */
 struct inference_times {

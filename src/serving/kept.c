@@ -3,6 +3,7 @@
 #include "serving/kept.h"
 
 #include "serving/generation.h"
+#include "serving/generation_spec.h"
 
 #include <assert.h>
 #include <stdlib.h>

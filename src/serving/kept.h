@@ -6,9 +6,9 @@
 #define TENSORD_SERVING_KEPT_H
 
 #include "base/map.h"
-#include "serving/inference.h"
 
-enum { KEPT_SHARE = 16, KEPT_MOST_BYTES = 256 << 20 };
+struct generation;
+struct inference;
 
 /* What one worker keeps. */
 struct kept_list {

@@ -1,7 +1,7 @@
 /* Measuring inferences; see measure.h. */
 #include "serving/measure.h"
 
-#include "serving/generation_workers.h"
+#include "serving/generation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -353,25 +353,6 @@ uint64_t measure_stage_ns(const struct inference *inference, enum stage stage, u
     default:
         return now_ns - times->received_ns;
     }
-}
-
-static void add_learned(const struct learner *learner, struct model_metrics *to)
-{
-    to->batch_rows += learner->rows;
-    to->slots += learner->slots;
-    to->row_ns += learner_row_ns(learner);
-}
-
-void measure_generation(const struct generation *generation, struct model_metrics *to)
-{
-    to->pending += generation->state.queued;
-    to->memory_bytes += generation->room.held.bytes;
-    to->tensor_used_bytes += tensor_memory_used_bytes(generation->memory);
-    to->tensor_committed_bytes += tensor_memory_committed_bytes(generation->memory);
-    to->running += generation->pool ? generation->pool->lent : 0;
-    generation_workers_measure(generation, to);
-    if (generation->schema && !generation->pool)
-        add_learned(&generation->schedule.learner, to);
 }
 
 void measure_trace(const struct inference *inference, uint64_t now_ns, struct span_record *record)

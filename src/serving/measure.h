@@ -18,8 +18,6 @@
 #include "telemetry/span_record.h"
 #include "telemetry/summary.h"
 
-struct generation;
-
 enum {
     MEASURE_BATCH_SIZES = 64, /* that a version keeps apart; larger ones share the last */
     MEASURE_RESPONSES = 64,   /* likewise, by their place among a request's answers */
@@ -88,8 +86,5 @@ void measure_visit(const struct visit *visit, enum visit_end end);
 /* Gives the tracer the span of an inference that is a part of a larger request, below that one's:
  * ended at now_ns, well or with the error. Does nothing when it is not traced. */
 void measure_span(const struct inference *inference, const struct error *error, uint64_t now_ns);
-
-/* Adds a generation's gauges. */
-void measure_generation(const struct generation *generation, struct model_metrics *to);
 
 #endif

@@ -1,7 +1,7 @@
 /* Where workers run; see placement.h. */
 #include "serving/placement.h"
 
-#include "serving/serving.h"
+#include "serving/serving_options.h"
 
 #include <assert.h>
 

@@ -3,7 +3,7 @@
 #define TENSORD_SERVING_QUEUE_POLICY_H
 
 #include "schedule/policy.h"
-#include "serving/serving.h"
+#include "serving/serving_options.h"
 
 /* The policy of a model whose config says `config` (NULL: nothing). Unless that says otherwise,
  * there are three levels of priority, and requests that name none have the second. learns_slots:

@@ -4,6 +4,7 @@
 #include "serving/inference_internal.h"
 #include "serving/pipeline_request.h"
 #include "serving/replica_internal.h"
+#include "serving/server_pool.h"
 #include "serving/stateful.h"
 #include "telemetry/log.h"
 

@@ -4,6 +4,7 @@
 #include "repository/repository.h"
 #include "schedule/residency_trace.h"
 #include "serving/generation_workers.h"
+#include "serving/server_pool.h"
 #include "serving/stateful.h"
 
 #include <stdio.h>

@@ -12,7 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/siphash.h"
-#include "serving/inference.h"
+#include "serving/inference_outputs.h"
 
 struct response_cache {
     uint64_t limit_bytes;       /* 0: nothing is kept */

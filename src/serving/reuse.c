@@ -3,6 +3,7 @@
 
 #include "repository/repository.h"
 #include "serving/flight.h"
+#include "serving/generation.h"
 #include "serving/inference_internal.h"
 #include "serving/measure.h"
 

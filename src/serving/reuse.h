@@ -15,6 +15,9 @@
 
 #include "serving/response_cache.h"
 
+struct generation;
+struct inference;
+struct inference_answer;
 struct repository_version;
 
 /* What the server has of it. */

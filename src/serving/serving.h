@@ -10,8 +10,6 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "base/process_limits.h"
-#include "environments/environment.h"
 #include "schedule/learned.h"
 #include "schedule/limiter.h"
 #include "serving/deadlock.h"
@@ -21,6 +19,7 @@
 #include "serving/reuse.h"
 #include "serving/routing.h"
 #include "serving/routing_kept.h"
+#include "serving/serving_options.h"
 #include "telemetry/tracer.h"
 
 struct generation;
@@ -30,13 +29,6 @@ struct repository_scan;
 struct shadow_report;
 struct spawner_client;
 struct version;
-
-/* When models are loaded. */
-enum load_policy {
-    LOAD_ALL,      /* all that are found, at once */
-    LOAD_EXPLICIT, /* when told to by the API */
-    LOAD_LAZY,     /* probed at once, loaded by the first request */
-};
 
 /* What a version is doing, as the repository index and `tensord ls` show it. */
 enum version_state {
@@ -48,29 +40,6 @@ enum version_state {
     VERSION_DRAINING, /* finishes its requests, then unloads */
     VERSION_UNLOADED,
     VERSION_FAILED, /* with a reason; retried with back-off */
-};
-
-struct serving_options {
-    enum load_policy load;
-    uint64_t memory_limit_bytes; /* tensor memory of one generation */
-    uint32_t threads;            /* per execution; 0: the engine decides */
-    uint64_t load_timeout_ms;    /* without a sign of progress */
-    const char *python;          /* path of the interpreter of Python workers; NULL: none */
-    struct environment_options environments; /* of models in Python */
-    struct process_limits worker_limits;     /* where the model's config does not say */
-    struct process_limits server_limits;     /* likewise, of managed servers */
-    size_t queue_limit;                      /* requests that wait for one model */
-    uint64_t queue_wait_ms;                  /* that a request may be foreseen to wait; 0: any */
-    uint64_t memory_wait_ms;                 /* for which a request may wait for memory */
-    int residency_trace_fd;                  /* where residency is traced; 0: nowhere */
-    uint64_t cache_bytes;                    /* of answers that are kept to be given again */
-    uint64_t cache_entry_bytes;              /* of one of them, and of its request's inputs */
-    uint64_t stop_grace_ms;                  /* that a stopped worker has before it is killed */
-    size_t series_limit;                     /* versions with metrics of their own */
-    bool summaries;                          /* quantiles are kept */
-    uint64_t processors;                     /* of the machine: what is learned is of it */
-    struct cpu_list cpus;                    /* those that workers may run on */
-    uint32_t cpu_share;                      /* how many of them the server is given the time of */
 };
 
 struct serving {

@@ -147,9 +147,9 @@ struct model_metrics version_metrics(const struct version *version)
     struct model_metrics now = version->statistics.metrics;
     now.ready = version_ready(version);
     if (version->current)
-        measure_generation(version->current, &now);
+        generation_measure(version->current, &now);
     if (version->next)
-        measure_generation(version->next, &now);
+        generation_measure(version->next, &now);
     return now;
 }
 

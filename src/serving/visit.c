@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "serving/generation.h"
 #include "serving/measure.h"
+#include "serving/server_pool.h"
 
 #include <assert.h>
 

@@ -1,5 +1,6 @@
 /* Visits to a managed server whose keeper the test plays: what is asked of it, who gets what it
  * makes, and what happens when it does not. */
+#include "serving/server_pool.h"
 #include "serving/visit.h"
 
 #include "net/conn.h"
