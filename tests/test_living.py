@@ -2,6 +2,7 @@
 import collections
 import http.client
 import json
+import re
 import shutil
 import signal
 import socket
@@ -296,3 +297,110 @@ def test_the_front_is_woken_at_once(started):
         pytest.skip("this kernel knows no wishes for slices")
     assert processes.slice_ns(front.pid) == 100_000 < usual_ns
     assert all(processes.slice_ns(thread.id) == usual_ns for thread in front.threads() if thread.id != front.pid)
+
+
+# ---- signals and upgrades at awkward moments ----
+
+
+def blocks_signals(server):
+    """Whether its first process has come so far as to hear signals."""
+    return int(re.search(r"SigBlk:\s*(\w+)", Path(f"/proc/{server.pid}/status").read_text()).group(1), 16) & 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_signals_are_heard_while_it_starts(server, tmp_path, number):
+    """As early as its first process hears any: a reload ends nothing, and an end is a good one."""
+    one = server(write_model(tmp_path / "models", "echo", "identity", "UINT8"), "--port", "0", ports=False)
+    processes.until(lambda: blocks_signals(one), 60, "signals to be held")
+    while one.process.poll() is None and not one.err.text().count("landlock abi"):
+        one.process.send_signal(number)
+        if number == signal.SIGTERM:
+            break
+    if number == signal.SIGHUP:
+        one.wait_listening().wait_ready("echo")
+    one.stop()
+
+
+def test_its_supervisor_is_told_of_the_end_of_a_reload(started, tmp_path):
+    """Also of one that changes nothing, as the settings are wrong: otherwise the service reloads for ever."""
+    supervisor, file = Supervisor(tmp_path), tmp_path / "config.yaml"
+    file.write_text("log_level: info\n")
+    server = started("--config", file, environment={"NOTIFY_SOCKET": supervisor.path})
+    supervisor.wait_for("READY=1")
+    for text in ("log_level: debug\n", "log_level: loud\n"):
+        file.write_text(text)
+        server.process.send_signal(signal.SIGHUP)
+        supervisor.wait_for("RELOADING=1")
+        supervisor.wait_for("READY=1")
+    server.stop()
+
+
+@pytest.mark.parametrize("text, sentence", [
+    ("socket_mode: 999\n", "--socket-mode"),
+    ("listen: unix:/nonexistent/socket\n", "cannot listen on unix:/nonexistent/socket"),
+    ("listen: http://0.0.0.0:0\n", "--insecure"),
+])
+def test_settings_that_cannot_be_are_no_upgrade(started, tmp_path, text, sentence):
+    """They have changed since the start, and are tried by the new program before it takes the old one's place."""
+    file = tmp_path / "config.yaml"
+    file.write_text("log_level: info\n")
+    server = started("--config", file)
+    front = server.front()
+    file.write_text(text)
+    server.process.send_signal(signal.SIGUSR2)
+    assert server.err.wait_for(sentence, 60), server.err.text()
+    assert server.err.wait_for("the old one goes on", 60), server.err.text()
+    assert server.front() == front and infer(server)[0] == 200
+    listening = tmp_path / "socket"
+    file.write_text(f"listen: unix:{listening}\n")  # can be, and is opened beside those that there are
+    server.process.send_signal(signal.SIGUSR2)
+    assert server.err.wait_for("upgraded", 60), server.err.text()
+    assert listening.is_socket() and infer(server)[0] == 200
+    server.stop()
+    assert not listening.exists()
+
+
+def test_a_reload_while_the_program_is_upgraded_counts(server, tmp_path):
+    """The new front has read its settings already, and waits for its models."""
+    folder, file = write_model(tmp_path / "models", "echo", "identity", "UINT8"), tmp_path / "config.yaml"
+    file.write_text("server_timing: false\n")
+    one = server(folder, "--config", file).wait_ready("echo")
+    write_model(folder, "hangs", "chaos", "INT32", {"load": "hang"})
+    old = one.front()
+    one.process.send_signal(signal.SIGUSR2)
+
+    def loading():
+        return [process for process in processes.tree(one.pid) if processes.name(process) == "hangs"]
+
+    def new():
+        return [process for process in processes.named(one.pid, "front") if process != old]
+
+    processes.until(lambda: new() and len(loading()) >= 1, 60, "the new front")
+    processes.until(lambda: any(process.ppid() for process in loading()) and len(loading()) == 2, 60, "its worker")
+    file.write_text("server_timing: true\n")
+    one.process.send_signal(signal.SIGHUP)
+    assert one.err.wait_for("reloading the settings", 60) and one.err.wait_for("reloading the settings", 60)
+    shutil.rmtree(folder / "hangs")
+    assert one.err.wait_for("upgraded", 60), one.err.text()
+    processes.until(lambda: one.fetch("/v2/models/echo/infer", request([1], datatype="UINT8"))[1]["Server-Timing"], 60,
+                    "the new setting in force")
+    one.stop()
+
+
+def test_a_program_that_does_not_say_whether_it_would_start_is_no_upgrade(started, tmp_path, monkeypatch):
+    """It is ended, and the next one is asked."""
+    program, engines = tmp_path / "tensord", Path(binary()).resolve().parents[2] / "engines"
+    shutil.copy(binary(), program)
+    monkeypatch.setenv("TENSORD_BINARY", str(program))
+    server = started("--engine-dir", engines)
+    front = server.front()
+    program.unlink()
+    program.write_text("#!/bin/sh\nexec sleep 3600\n")
+    program.chmod(0o755)
+    server.process.send_signal(signal.SIGUSR2)
+    assert server.err.wait_for("has not said", 60), server.err.text()
+    assert server.err.wait_for("the old one goes on", 60)
+    assert server.front() == front and infer(server)[0] == 200
+    server.process.send_signal(signal.SIGUSR2)
+    processes.until(lambda: processes.named(server.pid, "sleep"), 60, "the next one")
+    server.stop()  # which ends it too

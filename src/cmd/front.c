@@ -307,8 +307,8 @@ static void on_changed(void *context, const struct setting_changed *change)
     log_write(change->applied ? LOG_INFO : LOG_WARNING, "settings", "%s", change->sentence);
 }
 
-/* SIGHUP: reads the settings and the certificate again, and looks at the models. */
-static void on_hangup(uv_signal_t *handle, int number)
+/* Reads the settings and the certificate again, and looks at the models. */
+static void reload(void)
 {
     struct settings new;
     struct error error;
@@ -327,6 +327,14 @@ static void on_hangup(uv_signal_t *handle, int number)
     listeners_reload(&front.listeners);
     if (front.watch)
         repository_watch_rescan(front.watch);
+}
+
+/* Who supervises the server waits for its end, however it went. */
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    reload();
+    if (front.serving.scanned)
+        spawner_tell_ready(front.spawner); /* else the first scan does */
 }
 
 static void make_http(void)
@@ -386,6 +394,9 @@ static void watch_signals(void)
     signal(SIGUSR1, SIG_IGN); /* it means nothing, and SIGUSR2 is the spawner's */
     signal(SIGUSR2, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error like a full disk */
+    sigset_t none;            /* the spawner holds back what comes before */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static bool start(const char *path, struct error *ret_error)

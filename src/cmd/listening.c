@@ -167,6 +167,18 @@ bool listening_open(struct listening *ret_listening, const struct settings *sett
     return false;
 }
 
+/* Programs that hand over nothing for a check have the sockets open: no other can be opened. */
+bool listening_check(const struct settings *settings, struct error *ret_error)
+{
+    struct listening listening;
+    if (!getenv(SPAWNER_SOCKETS_VARIABLE))
+        return true;
+    if (!listening_open(&listening, settings, ret_error))
+        return false;
+    drop(&listening, listening.inherited);
+    return true;
+}
+
 /* ---- from process to process ---- */
 
 /* "main", or "main+file" when the duty to remove the file comes with it. */

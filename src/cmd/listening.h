@@ -26,6 +26,10 @@ struct listening {
 bool listening_open(struct listening *ret_listening, const struct settings *settings,
                     struct error *ret_error);
 
+/* Whether listening_open would succeed in a program that took over the sockets that this process
+ * has been given; tries it, and leaves all as it was. True when it has been given none. */
+bool listening_check(const struct settings *settings, struct error *ret_error);
+
 /* Whether others than this machine can reach one of the sockets. */
 bool listening_is_exposed(const struct listening *listening);
 

@@ -15,6 +15,7 @@
 #include "regions/region_open.h"
 #include "repository/repository.h"
 #include "settings/settings.h"
+#include "telemetry/log.h"
 #include "worker/engine_load.h"
 #include "worker/spawner.h"
 
@@ -271,11 +272,10 @@ int check_run(int count, char **arguments)
 {
     struct plan plan = {.path = ""};
     struct error error;
-    bool path_given, good = plan_make(&plan, count, arguments, &path_given, &error);
-    if (good && !spawner_upgrade_understood())
-        good = error_set(&error, ERROR_INVALID_ARGUMENT,
-                         "the program that runs hands over in a "
-                         "form that this one does not know");
+    bool path_given;
+    log_level_enable(LOG_WARNING, false); /* serve will say it */
+    bool good = plan_make(&plan, count, arguments, &path_given, &error) &&
+                spawner_check(&plan.options, &error) && listening_check(&plan.settings, &error);
     plan_fini(&plan);
     return good ? 0 : command_complain("serve", error.message);
 }

@@ -19,9 +19,9 @@
 
 #include "base/clock.h"
 #include "telemetry/log.h"
-#include "worker/cage.h"
 #include "worker/scratch.h"
 #include "worker/spawner_front.h"
+#include "worker/spawner_layers.h"
 #include "worker/spawner_sockets.h"
 #include "worker/spawner_upgrade.h"
 #include "worker/supervisor.h"
@@ -29,6 +29,7 @@
 enum {
     FRONT_OOM_SCORE = -500,
     OVERSLEPT_MS = 1000,
+    CHECK_MS = 20000, /* that a new program may take to say whether it would start */
     UNPACED_MS =
         10000, /* that a front may be silent before its first word, or an older program's */
 };
@@ -41,6 +42,7 @@ struct spawner {
                                        one that retires */
     unsigned serving;               /* index of the one that serves */
     pid_t checker;                  /* finds out whether a new program would start; 0: none */
+    uint64_t checker_due_ns;        /* when it must have, CLOCK_MONOTONIC */
     bool stopping;
 };
 
@@ -68,6 +70,7 @@ static void begin_upgrade(struct spawner *spawner)
     }
     log_info("spawner", "upgrading: asking the new program whether it would start");
     spawner->checker = spawner_upgrade_check(spawner->child.options);
+    spawner->checker_due_ns = clock_now_ns() + CHECK_MS * CLOCK_NS_PER_MS;
     if (spawner->checker < 0) {
         log_error("spawner", "cannot start a process: %s", strerrordesc_np(errno));
         spawner->checker = 0;
@@ -83,6 +86,14 @@ static void checked(struct spawner *spawner, int status)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         spawner_upgrade_execute(spawner->child.options, serving(spawner));
     log_error("spawner", "no upgrade: the new program does not start; the old one goes on");
+}
+
+/* Its end, which follows, is that of the upgrade. */
+static void end_checker(struct spawner *spawner)
+{
+    if (spawner->checker)
+        kill(spawner->checker, SIGKILL);
+    spawner->checker_due_ns = CLOCK_NEVER;
 }
 
 /* Looks at what the two fronts have come to. */
@@ -110,21 +121,21 @@ static void stop_listening(struct spawner *spawner)
 {
     if (!spawner->stopping)
         spawner_sockets_close(spawner->child.options);
+    end_checker(spawner);
     spawner->stopping = true;
 }
 
+/* A front that is about to take over reloads too: it may have read its settings already. */
 static void pass_on(struct spawner *spawner, int signal)
 {
     bool stop = signal != SIGHUP;
-    if (stop && !spawner->stopping)
-        supervisor_stopping();
-    else if (!stop)
-        supervisor_reloading();
+    if (!spawner->stopping)
+        stop ? supervisor_stopping() : supervisor_reloading();
     if (stop)
         stop_listening(spawner);
     for (size_t i = 0; i < 2; i++) {
         const struct spawner_front *front = &spawner->fronts[i];
-        if (front->pid && !front->ended && (stop || front == serving(spawner)))
+        if (front->pid && !front->ended && (stop || !front->retires))
             kill(front->pid, signal);
     }
 }
@@ -175,13 +186,15 @@ static uint64_t due_ns(const struct spawner *spawner, const struct spawner_front
                                                    : CLOCK_NEVER;
 }
 
-/* Milliseconds until one of the fronts must have given a sign of life; -1: no limit. */
+/* Milliseconds until one of the fronts, or a checker, must have given a sign; -1: no limit. */
 static int watch_ms(const struct spawner *spawner)
 {
     uint64_t first_ns = due_ns(spawner, &spawner->fronts[0]), now_ns = clock_now_ns();
     uint64_t second_ns = due_ns(spawner, &spawner->fronts[1]);
     if (second_ns < first_ns)
         first_ns = second_ns;
+    if (spawner->checker && spawner->checker_due_ns < first_ns)
+        first_ns = spawner->checker_due_ns;
     if (first_ns == CLOCK_NEVER)
         return -1;
     return first_ns <= now_ns ? 0 : (int)((first_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
@@ -200,6 +213,11 @@ static void end_if_stuck(const struct spawner *spawner, struct spawner_front *fr
 
 static void watch(struct spawner *spawner)
 {
+    if (spawner->checker && clock_now_ns() >= spawner->checker_due_ns) {
+        log_error("spawner", "the new program has not said for %d ms whether it would start",
+                  CHECK_MS);
+        end_checker(spawner);
+    }
     if (serving(spawner)->said_alive)
         supervisor_alive();
     serving(spawner)->said_alive = false;
@@ -235,7 +253,7 @@ static void take_turn(struct spawner *spawner)
             spawner_front_listen(&spawner->fronts[i]);
     if (polled[2].revents)
         handle_signals(spawner);
-    if (serving(spawner)->said_ready)
+    if (serving(spawner)->said_ready && !spawner->stopping)
         supervisor_ready();
     serving(spawner)->said_ready = false;
     settle(spawner);
@@ -278,47 +296,15 @@ static bool open_child(struct spawner *spawner, const struct spawner_options *op
     struct error error;
     struct spawner_child *child = &spawner->child;
     child->spawner = getpid();
-    const char *mode = options->sandbox ? options->sandbox : "auto";
-    if (!sandbox_mode_of_name(span_of(mode), &child->sandbox)) {
-        fprintf(stderr, "tensord: the sandbox is \"off\", \"auto\" or \"strict\", not \"%s\"\n",
-                mode);
+    if (!spawner_layers_check(options, &child->sandbox, &error)) {
+        fprintf(stderr, "tensord: %s\n", error.message);
         return false;
     }
-    if (!sandbox_check(child->sandbox, &error)) {
-        fprintf(stderr, "tensord: --sandbox=strict: %s\n", error.message);
-        return false;
-    }
+    spawner_layers_find(child);
     child->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     child->program =
         open(options->program ? options->program : "/proc/self/exe", O_PATH | O_CLOEXEC);
     return (child->null >= 0 && child->program >= 0) || fail("cannot open its own program");
-}
-
-/* Says what workers are shut off by, and what could not be had. Mode strict wants all of it. */
-static bool find_layers(struct spawner *spawner)
-{
-    struct spawner_child *child = &spawner->child;
-    char lack[320], text[200];
-    if (child->sandbox == SANDBOX_OFF) {
-        log_warning("spawner", "sandbox of workers: off");
-        return true;
-    }
-    child->namespaces = cage_find_namespaces(lack, sizeof lack);
-    if (lack[0] && child->sandbox == SANDBOX_STRICT) {
-        fprintf(stderr, "tensord: --sandbox=strict: workers cannot have %s\n", lack);
-        return false;
-    }
-    log_info("spawner", "sandbox of workers: %s",
-             sandbox_describe(child->sandbox, child->namespaces, text, sizeof text));
-    if (lack[0])
-        log_warning("spawner", "workers cannot have %s: docs/operating.md says how to get them",
-                    lack);
-    cgroup_open(&child->cgroup, lack, sizeof lack);
-    if (lack[0])
-        log_info("spawner", "workers' memory is looked at every second: %s", lack);
-    else
-        log_info("spawner", "workers' memory, threads and processors are bounded by cgroups");
-    return true;
 }
 
 /* Root may make the kernel spare the spawner and the front when memory is short. */
@@ -361,8 +347,8 @@ int spawner_run(const struct spawner_options *options)
     spawner->child.cgroup.base = -1;
     spawner->child.options = options;
     avoid_oom_killer();
-    if (open_child(spawner, options) && open_signals(spawner) && find_layers(spawner) &&
-        start_front(spawner)) {
+    /* The signals first: layers are tried out by children, and SIGCHLD may have been ignored. */
+    if (open_signals(spawner) && open_child(spawner, options) && start_front(spawner)) {
         scratch_begin(spawner->child.spawner);
         reap(spawner); /* a signal may have come before there was a signalfd */
         while (!is_over(spawner))
@@ -381,4 +367,14 @@ int spawner_run(const struct spawner_options *options)
     close_all(spawner);
     free(spawner);
     return status;
+}
+
+bool spawner_check(const struct spawner_options *options, struct error *ret_error)
+{
+    enum sandbox_mode mode;
+    signal(SIGCHLD, SIG_DFL); /* layers are tried out by children */
+    if (!spawner_upgrade_understood())
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "the program that runs hands over in a form that this one does not know");
+    return spawner_layers_check(options, &mode, ret_error);
 }

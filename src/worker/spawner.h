@@ -184,13 +184,14 @@ enum {
  * is ignored; SIGUSR2 upgrades: the program at `program` is executed in this process, with the
  * arguments of `serve`, and its front takes over from the one that serves without a refused
  * connection (spawner_upgrade.h). The front is in a session of its own, with stdin from /dev/null
- * and the caller's environment. Must be called while the process has one thread; says on standard
+ * and the caller's environment; SIGTERM, SIGINT and SIGHUP are blocked in it until it has handlers
+ * for them and unblocks them. Must be called while the process has one thread; says on standard
  * error why it could not start. The signals stay blocked: a late one changes neither the status nor
  * what the caller tidies up before it exits. */
 int spawner_run(const struct spawner_options *options);
 
-/* In the role `check`: true when a program that is to be upgraded to this one hands over its front
- * in a form that this one understands; true, too, when nobody hands over. */
-bool spawner_upgrade_understood(void);
+/* In the role `check`: whether spawner_run would start with these options, and, when a program is
+ * to be upgraded to this one, understand the form in which that hands over its front. */
+bool spawner_check(const struct spawner_options *options, struct error *ret_error);
 
 #endif

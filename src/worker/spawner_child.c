@@ -37,20 +37,35 @@ _Static_assert((int)MAX_FDS > (int)SPAWN_FD_COUNT && OUT_OF_THE_WAY >= FIRST_FD 
 
 /* A session of its own keeps a terminal's Ctrl-C, which the spawner passes on, from arriving twice.
  */
-static bool take_session(void)
+static bool take_session(const sigset_t *blocked)
 {
-    sigset_t none;
-    sigemptyset(&none);
-    return setsid() >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+    return setsid() >= 0 && sigprocmask(SIG_SETMASK, blocked, NULL) == 0;
+}
+
+static bool dies_with_spawner(const struct spawner_child *child)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == child->spawner;
 }
 
 /* Ends with the spawner, whatever happens: PDEATHSIG, and the check that it had not died before.
  * An init has seen to that. */
 static bool bind_to_spawner(const struct spawner_child *child, unsigned own)
 {
-    return (own & SANDBOX_INIT ||
-            (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == child->spawner)) &&
-           take_session();
+    sigset_t none;
+    sigemptyset(&none);
+    return (own & SANDBOX_INIT || dies_with_spawner(child)) && take_session(&none);
+}
+
+/* The same for a front. What is passed on to it waits until it can hear it: it would end one that
+ * just starts. */
+static bool bind_front(const struct spawner_child *child)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGHUP);
+    return dies_with_spawner(child) && take_session(&held);
 }
 
 /* A script may use most of the machine, but not bring it to its knees. */
@@ -115,8 +130,8 @@ _Noreturn void spawner_child_front(const struct spawner_child *child, int socket
     int fds[MAX_FDS] = {socket}, count = 1, program;
     for (size_t i = 0; i < options->socket_count; i++)
         fds[count++] = options->sockets[i].fd;
-    if (bind_to_spawner(child, 0) && place_fds(child, fds, count, &program) &&
-        say_successor(successor) && spawner_sockets_export(options, SPAWNER_FRONT_SOCKETS))
+    if (bind_front(child) && place_fds(child, fds, count, &program) && say_successor(successor) &&
+        spawner_sockets_export(options, SPAWNER_FRONT_SOCKETS))
         execveat(program, "", options->front_arguments, environ, AT_EMPTY_PATH);
     dprintf(STDERR_FILENO, "tensord: cannot start the front: %s\n", strerrordesc_np(errno));
     _exit(EXIT_NOT_EXECUTED);

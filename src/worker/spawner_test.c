@@ -513,6 +513,9 @@ static const struct scenario {
 
 static int front_main(const char *name)
 {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL); /* the spawner holds signals back */
     loop = loop_new(NULL);
     static const struct spawner_client_events events = {on_lost, on_retire};
     client = spawner_client_new(loop, SPAWNER_FRONT_FD, 0, &events, NULL, NULL);

@@ -48,7 +48,9 @@ pid_t spawner_upgrade_check(const struct spawner_options *options)
     sigset_t none;
     sigemptyset(&none);
     char **arguments = arguments_of_role(options, "check");
-    if (arguments && setenv(SPAWNER_UPGRADE_VERSION_VARIABLE, SPAWNER_UPGRADE_VERSION, 1) == 0 &&
+    spawner_sockets_keep(options, true);
+    if (arguments && spawner_sockets_export(options, -1) &&
+        setenv(SPAWNER_UPGRADE_VERSION_VARIABLE, SPAWNER_UPGRADE_VERSION, 1) == 0 &&
         sigprocmask(SIG_SETMASK, &none, NULL) == 0)
         execv(options->program, arguments);
     log_error("spawner", "cannot execute '%s': %s", options->program, strerrordesc_np(errno));

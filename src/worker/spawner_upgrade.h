@@ -16,9 +16,14 @@
 #define SPAWNER_UPGRADE_VERSION "3"
 #define SPAWNER_UPGRADE_VERSION_VARIABLE "TENSORD__UPGRADE_VERSION"
 
-/* Starts `PROGRAM check ARGUMENT…` and returns its process id, or -1 with errno. Its exit status is
- * 0 when the program at that path would start; otherwise it has said why on standard error. */
+/* Starts `PROGRAM check ARGUMENT…`, which has the listening sockets, and returns its process id, or
+ * -1 with errno. Its exit status is 0 when the program at that path would start; otherwise it has
+ * said why on standard error. */
 pid_t spawner_upgrade_check(const struct spawner_options *options);
+
+/* In the role `check`: true when a program that is to be upgraded to this one hands over its front
+ * in a form that this one understands; true, too, when nobody hands over. */
+bool spawner_upgrade_understood(void);
 
 /* Executes the program at the same path as `serve` with the same arguments, and hands the front
  * over to it. Returns only when that fails, after saying so; then nothing has changed. */
