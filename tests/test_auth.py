@@ -416,7 +416,7 @@ def test_a_token_that_ends_by_the_clock_ends_by_itself(served):
 def test_a_spoiled_token_file_leaves_the_tokens_as_they_are(served, spoil, sentence):
     secret = served.admin_token
     spoil(served.state_dir / "tokens")
-    audit(served, "tokens-kept.*" + re.escape(sentence))
+    audit(served, '"warning".*tokens-kept.*' + re.escape(sentence))
     assert post(served, UNLOAD.format("iris"), secret)[0] == 200
     (served.state_dir / "tokens").write_text("")
     (served.state_dir / "tokens").chmod(0o600)

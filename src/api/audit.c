@@ -72,10 +72,10 @@ static void write_file(struct audit *audit, const struct event *event)
     buf_fini(&line);
 }
 
-static void write_event(struct audit *audit, const struct event *event)
+static void write_event(struct audit *audit, enum log_level level, const struct event *event)
 {
     const struct log_field id = {.name = "request_id", .value = event->request_id};
-    log_write_fields(LOG_INFO, "audit", NULL, &id, event->request_id.size ? 1 : 0,
+    log_write_fields(level, "audit", NULL, &id, event->request_id.size ? 1 : 0,
                      "%s %.*s: %s (by %s%s%.*s, from %s)", event->action, SPAN_ARGS(event->object),
                      event->result, event->caller, event->name.size ? " " : "",
                      SPAN_ARGS(event->name), event->peer);
@@ -122,7 +122,7 @@ void audit_call(struct audit *audit, const struct api_call *call, const char *ac
         .request_id = http_request_id(call->exchange),
         .result = good ? "ok" : error->message,
     };
-    write_event(audit, &event);
+    write_event(audit, LOG_INFO, &event);
 }
 
 void audit_token(struct audit *audit, enum token_change change, const struct token_record *record)
@@ -143,7 +143,7 @@ void audit_token(struct audit *audit, enum token_change change, const struct tok
         .peer = "this machine",
         .result = "ok",
     };
-    write_event(audit, &event);
+    write_event(audit, LOG_INFO, &event);
 }
 
 void audit_server(struct audit *audit, const char *action, const struct error *error)
@@ -155,5 +155,6 @@ void audit_server(struct audit *audit, const char *action, const struct error *e
         .peer = "this machine",
         .result = error ? error->message : "ok",
     };
-    write_event(audit, &event);
+    /* What an operator wanted is not in force. */
+    write_event(audit, error ? LOG_WARNING : LOG_INFO, &event);
 }
