@@ -3,7 +3,8 @@
 #define TENSORD_SERVING_BATCH_H
 
 #include "schedule/schedule.h"
-#include "serving/inference.h"
+
+struct inference;
 
 enum { BATCH_MAX_REQUESTS = SCHEDULE_MAX_BATCH }; /* joined into one execution */
 

@@ -12,6 +12,7 @@
 #include "serving/reuse.h"
 #include "serving/sequence_check.h"
 #include "serving/shadow.h"
+#include "serving/stateful.h"
 
 #include <assert.h>
 

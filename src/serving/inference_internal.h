@@ -3,7 +3,6 @@
 #define TENSORD_SERVING_INFERENCE_INTERNAL_H
 
 #include "serving/inference.h"
-#include "serving/stateful.h"
 
 /* Binds an inference that stands for several clients' requests. */
 void inference_init_flight(struct inference *inference, struct generation *generation,

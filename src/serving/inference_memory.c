@@ -6,6 +6,7 @@
 #include "serving/pipeline_request.h"
 #include "serving/reuse.h"
 #include "serving/shadow.h"
+#include "serving/stateful.h"
 #include "telemetry/metrics.h"
 
 #include <assert.h>

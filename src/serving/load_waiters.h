@@ -3,13 +3,8 @@
 #ifndef TENSORD_SERVING_LOAD_WAITERS_H
 #define TENSORD_SERVING_LOAD_WAITERS_H
 
-#include "serving/serving.h"
-
-/* Whether a version in this state is on its way to another. */
-static inline bool version_is_busy(enum version_state state)
-{
-    return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
-}
+struct error;
+struct model;
 
 /* Drops the versions that were held for the load that has gone well. */
 void model_drop_held(struct model *model);

@@ -10,6 +10,7 @@
 #ifndef TENSORD_SERVING_NESTED_H
 #define TENSORD_SERVING_NESTED_H
 
+#include "serving/inference.h"
 #include "serving/only_answer.h"
 
 enum { NESTED_MAX_DEPTH = 8 };

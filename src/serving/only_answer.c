@@ -1,6 +1,8 @@
 /* Exactly one answer; see only_answer.h. */
 #include "serving/only_answer.h"
 
+#include "serving/inference.h"
+
 static enum only_answer_step fail_several(struct error *ret_error)
 {
     error_set(ret_error, ERROR_UNIMPLEMENTED,

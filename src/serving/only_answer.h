@@ -3,7 +3,11 @@
 #ifndef TENSORD_SERVING_ONLY_ANSWER_H
 #define TENSORD_SERVING_ONLY_ANSWER_H
 
-#include "serving/inference.h"
+#include "base/error.h"
+#include "serving/inference_outputs.h"
+
+struct inference;
+struct inference_answer;
 
 /* Zeroed at first. */
 struct only_answer {

@@ -10,9 +10,10 @@
 #include "base/list.h"
 #include "net/loop.h"
 #include "pipeline/graph.h"
-#include "serving/measure.h"
+#include "telemetry/metrics.h"
 
 struct generation;
+struct inference_outputs;
 struct pipeline_request;
 struct schema;
 struct serving;

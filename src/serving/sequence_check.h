@@ -3,8 +3,10 @@
 #ifndef TENSORD_SERVING_SEQUENCE_CHECK_H
 #define TENSORD_SERVING_SEQUENCE_CHECK_H
 
+#include "base/error.h"
 #include "base/sequence.h"
-#include "serving/inference.h"
+
+struct inference;
 
 /* Checks what a request says of its sequence, as far as the model is known. */
 bool sequence_check(const struct inference *inference, struct error *ret_error);

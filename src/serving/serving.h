@@ -205,6 +205,12 @@ void model_unwant(struct model *model);
 
 /* ---- what a version is doing: version_state.c ---- */
 
+/* Whether a version in this state is on its way to another. */
+static inline bool version_is_busy(enum version_state state)
+{
+    return state == VERSION_FOUND || state == VERSION_PROBING || state == VERSION_LOADING;
+}
+
 /* What the version is doing. */
 enum version_state version_state(const struct version *version);
 

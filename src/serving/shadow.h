@@ -10,9 +10,10 @@
 #ifndef TENSORD_SERVING_SHADOW_H
 #define TENSORD_SERVING_SHADOW_H
 
-#include "serving/inference.h"
 #include "serving/shadow_report.h"
 
+struct inference;
+struct inference_answer;
 struct model;
 struct serving;
 

@@ -1,6 +1,7 @@
 /* What a model has of its sequences: controls, states, and places; see stateful_bind in stateful.h.
  */
 #include "serving/generation.h"
+#include "serving/stateful.h"
 #include "serving/states.h"
 
 enum { MOST_ROW_INPUTS = 32 }; /* what 64 rows of them take in a record of the channel is bounded */

@@ -3,6 +3,7 @@
 #include "serving/generation.h"
 #include "serving/inference_internal.h"
 #include "serving/sequence_check.h"
+#include "serving/stateful.h"
 #include "serving/states.h"
 
 /* The bytes of a control that tells the id, in memory of the request. */

@@ -2,6 +2,7 @@
 #include "serving/states.h"
 
 #include "serving/generation.h"
+#include "serving/stateful.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,11 @@
 #ifndef TENSORD_SERVING_STATES_H
 #define TENSORD_SERVING_STATES_H
 
-#include "serving/stateful.h"
+#include "worker/channel.h"
+
+struct stateful;
+struct stateful_state;
+struct states;
 
 /* Those that every sequence begins with. NULL with an error. */
 struct states *states_first(struct stateful *stateful, struct error *ret_error);

@@ -1,6 +1,5 @@
 /* What a version is doing, as listings and requests see it; see serving.h. */
 #include "serving/generation.h"
-#include "serving/load_waiters.h"
 #include "serving/pipeline.h"
 #include "serving/serving.h"
 #include "serving/stateful.h"
