@@ -61,6 +61,24 @@ def served(server, tmp_path):
     return server(folder).wait_ready("echo").wait_ready("other")
 
 
+@pytest.mark.parametrize("most, sentence", [(127, "the limit on open files is 127, and 128 is the least"), (128, None), (4096, None)])
+def test_limits_on_open_files_at_the_start(server, tmp_path, most, sentence):
+    """The soft one is raised; of the hard one it says what is the least, or serves."""
+    folder = write_model(tmp_path / "models", "echo", "identity")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (20, most))
+
+    if sentence:
+        asked = subprocess.run([binary(), "serve", folder], preexec_fn=limit, capture_output=True, text=True, timeout=60)
+        assert asked.returncode != 0 and sentence in asked.stderr and "LimitNOFILE" in asked.stderr
+    else:
+        started = server(folder, preexec_fn=limit)
+        started.wait_ready("echo")
+        assert infers(started)
+        started.stop()
+
+
 def without_descriptors(server, crowd):
     """Opens connections until the server can accept no more; its limit is lowered for that."""
     front = server.front()

@@ -229,7 +229,7 @@ def test_what_is_no_listening_socket_is_not_taken_over(folder):
         for one, why in ((idle, "no listening stream socket"), (null, "is no socket")):
             done = subprocess.run([sys.executable, ACTIVATE, "web", str(one.fileno()), binary(), "serve", str(folder)],
                                   pass_fds=[one.fileno()], capture_output=True, text=True, timeout=START_S)
-            assert done.returncode == 2 and "socket activation, 'web'" in done.stderr and why in done.stderr, done
+            assert done.returncode == 2 and "socket activation, descriptor 3 ('web')" in done.stderr and why in done.stderr, done
 
 
 @pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="systemd-socket-activate is not installed")

@@ -28,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -372,15 +371,6 @@ static void make_drain(void)
     drain_init(&front.drain);
 }
 
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static void watch_signals(void)
 {
     uv_loop_t *uv = loop_uv(front.loop);
@@ -403,7 +393,6 @@ static bool start(const char *path, struct error *ret_error)
 {
     if (!absolute_path(path, front.path, ret_error)) /* links are followed at each look */
         return false;
-    raise_descriptor_limit();
     front.loop = loop_new(ret_error);
     if (!front.loop)
         return false;

@@ -25,7 +25,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+enum { LEAST_DESCRIPTORS = 128 };
 
 /* The engines beside the program: in the build tree <program's folder>/../../engines, installed
  * ../lib/tensord/engines. */
@@ -234,6 +237,22 @@ static bool plan_make(struct plan *plan, int count, char **arguments, bool *ret_
     return true;
 }
 
+/* All that it may have; inherited by every role that is not limited further. The spawner gives its
+ * children descriptors by numbers below a hundred. */
+static bool take_descriptors(struct error *ret_error)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return true;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_max >= LEAST_DESCRIPTORS ||
+           error_set(ret_error, ERROR_RESOURCE_EXHAUSTED,
+                     "the limit on open files is %llu, and %d is the least: raise it (ulimit -Hn, "
+                     "LimitNOFILE= in a unit)",
+                     (unsigned long long)limit.rlim_max, LEAST_DESCRIPTORS);
+}
+
 static int listen_and_spawn(struct plan *plan)
 {
     struct error error;
@@ -256,7 +275,7 @@ int serve_run(int count, char **arguments)
     bool path_given;
     int status;
     signal(SIGPIPE, SIG_IGN); /* who reads the log may go; inherited by every role */
-    if (!plan_make(&plan, count, arguments, &path_given, &error)) {
+    if (!take_descriptors(&error) || !plan_make(&plan, count, arguments, &path_given, &error)) {
         status = command_complain("serve", error.message);
     } else {
         if (!path_given)

@@ -52,13 +52,23 @@ static bool refuse(struct yaml_reader *reader, const char *sentence)
     return yaml_reader_fail(reader, ERROR_INVALID_ARGUMENT, "%s", sentence);
 }
 
+/* What is wrong, in libyaml's words but for the mistake that is made most. */
+static const char *problem_of(const yaml_parser_t *parser)
+{
+    bool at_tab = parser->error == YAML_SCANNER_ERROR &&
+                  parser->buffer.pointer < parser->buffer.last && *parser->buffer.pointer == '\t';
+    if (at_tab)
+        return "a tab where YAML wants spaces";
+    return parser->problem ? parser->problem : "not YAML";
+}
+
 static bool parser_failed(struct yaml_reader *reader)
 {
     const yaml_parser_t *parser = reader->parser;
     if (parser->error == YAML_MEMORY_ERROR)
         return error_no_memory(reader->error);
     reader->line = parser->problem_mark.line + 1;
-    return refuse(reader, parser->problem ? parser->problem : "not YAML");
+    return refuse(reader, problem_of(parser));
 }
 
 /* Refuses what makes a document more than a tree of values. */

@@ -64,6 +64,8 @@ static void more_than_a_tree_is_refused(void **state)
     gives("? [a]\n: b", "line 1: a key must be a single value");
     gives("a: {? {b: c}\n: d}", "line 1: a key must be a single value");
     gives("a: [", "line 2: did not find expected node content");
+    gives("a:\n\tb: 1", "line 2: a tab where YAML wants spaces");
+    gives("a:\n  b: @x\tc", "line 2: found character that cannot start any token");
     gives("a: \"\xff\"", "line 1: invalid leading UTF-8 octet");
 }
 

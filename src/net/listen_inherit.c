@@ -37,7 +37,8 @@ static bool adopt_all(struct listen_socket *sockets, size_t count, const char *n
         enum listen_role role = LISTEN_MAIN;
         listen_role_of_name(name, &role);
         if (!listen_socket_adopt(FIRST_FD + (int)i, role, &sockets[i], &error))
-            return error_set(ret_error, error.code, "socket activation, '%.*s': %s",
+            return error_set(ret_error, error.code,
+                             "socket activation, descriptor %zu ('%.*s'): %s", FIRST_FD + i,
                              SPAN_ARGS(name), error.message);
     }
     return true;
