@@ -93,7 +93,7 @@ def test_a_server_takes_its_settings_from_the_file(server, repository, file):
         ("host: &a x\nserver_id: *a\n", "line 1: anchors and aliases are not supported"),
         ("listen: " + "[" * 20000 + "\n", "line 1: 'listen' must be a list of single values"),
         ("port: [\n", "line 1: 'port' must be a single value"),
-        ("\tport: 1\n", "line 1: found character that cannot start any token"),
+        ("\tport: 1\n", "line 1: a tab where YAML wants spaces"),
         ('host: "\\e[2J"\n', "line 1: host holds a control character"),
         ("#" * 65537, "longer than 65536 bytes"),
     ],
