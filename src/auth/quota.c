@@ -13,8 +13,11 @@ static bool rate_take(struct quota *quota, const struct quota_limits *limits, ui
                       uint64_t *ret_wait_ns)
 {
     uint64_t interval_ns = limits->rate_period_ns / limits->rate_count;
-    uint64_t full_ns = quota->full_ns > now_ns ? quota->full_ns : now_ns;
     uint64_t ahead_ns = (limits->burst - 1) * interval_ns;
+    uint64_t most_ns = now_ns + ahead_ns + interval_ns;
+    if (quota->full_ns > most_ns) /* it was used at a slower rate, which has been changed */
+        quota->full_ns = most_ns;
+    uint64_t full_ns = quota->full_ns > now_ns ? quota->full_ns : now_ns;
     if (full_ns - now_ns > ahead_ns) {
         *ret_wait_ns = full_ns - now_ns - ahead_ns;
         return false;

@@ -92,6 +92,20 @@ static void a_refused_request_costs_nothing(void **state)
     assert_int_equal(given(&quota, &limits, start_ns, 1), 1);
 }
 
+/* Who has used up a slow rate waits no longer for it once there is a faster one. */
+static void new_limits_hold_at_once(void **state)
+{
+    struct quota quota = {0};
+    struct quota_limits slow = {
+        .rate_count = 100, .rate_period_ns = 3600 * CLOCK_NS_PER_S, .burst = 100};
+    struct quota_limits fast = {.rate_count = 10, .rate_period_ns = CLOCK_NS_PER_S, .burst = 1};
+    uint64_t wait_ns = 0;
+    assert_int_equal(given(&quota, &slow, start_ns, 200), 100);
+    assert_int_equal(quota_take(&quota, &fast, start_ns, &wait_ns), QUOTA_RATE);
+    assert_int_equal(wait_ns, CLOCK_NS_PER_S / 10);
+    assert_int_equal(given(&quota, &fast, start_ns + wait_ns, 5), 1);
+}
+
 static void the_largest_limits_do_not_overflow(void **state)
 {
     struct quota quota = {0};
@@ -136,6 +150,7 @@ int main(void)
         cmocka_unit_test(the_wait_is_told_and_is_enough),
         cmocka_unit_test(running_requests_are_counted),
         cmocka_unit_test(a_refused_request_costs_nothing),
+        cmocka_unit_test(new_limits_hold_at_once),
         cmocka_unit_test(the_largest_limits_do_not_overflow),
         cmocka_unit_test(rates_are_read_and_written),
     };
