@@ -374,6 +374,8 @@ def test_trace_settings_act(server, models, collector):
     ("/v2/trace/setting", {"trace_level": ["LOUD"]}, 400),
     ("/v2/trace/setting", {"trace_level": []}, 400),
     ("/v2/trace/setting", {"trace_rate": "0"}, 400),
+    ("/v2/trace/setting", {"trace_rate": "4294967296"}, 400),
+    ("/v2/trace/setting", {"trace_rate": "18446744073709551615"}, 400),
     ("/v2/trace/setting", {"trace_rate": 5}, 400),
     ("/v2/trace/setting", {"trace_rate": ["1", "2"]}, 400),
     ("/v2/trace/setting", {"trace_count": "-2"}, 400),

@@ -69,9 +69,9 @@ static bool set_rate(struct trace_change *change, const struct span *values, siz
                      struct error *ret_error)
 {
     uint64_t rate = 0;
-    if (count && (!span_to_u64(values[0], &rate) || rate == 0))
+    if (count && (!span_to_u64(values[0], &rate) || rate == 0 || rate > TRACE_RATE_MAX))
         return error_set(ret_error, ERROR_INVALID_ARGUMENT,
-                         "trace_rate is 1 or more: one request in so many is traced");
+                         "trace_rate is 1 to 4294967295: one request in so many is traced");
     change->setting.has_ratio = count > 0 || !change->model;
     change->setting.ratio = count ? 1 / (double)rate : change->tracer->starting.ratio;
     return true;

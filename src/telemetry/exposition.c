@@ -161,7 +161,7 @@ static void put_histogram(struct writer *writer, const struct metric *metric,
     put(writer, metric->name);
     put(writer, "_sum");
     put_labels(writer, model, pair, NULL, NULL);
-    buf_printf(writer->to, "%.9g\n", (double)histogram->sum * scale->unit);
+    buf_printf(writer->to, "%.15g\n", (double)histogram->sum * scale->unit);
     put(writer, metric->name);
     put(writer, "_count");
     put_labels(writer, model, pair, NULL, NULL);

@@ -81,6 +81,15 @@ static void histograms_add_up(void **state)
     assert_int_equal(count("stage=\"parse\""), 0); /* nothing to show */
 }
 
+/* What a busy server has added up in weeks: the next request still shows. */
+static void long_sums_lose_nothing(void **state)
+{
+    one.stages[STAGE_queue].sum = UINT64_C(1234567000000000);
+    histogram_observe(&one.stages[STAGE_queue], &histogram_durations, 20000);
+    render(EXPOSITION_PROMETHEUS, NULL);
+    assert_int_equal(count(NAME "_sum" QUEUE("} 1234567.00002")), 1);
+}
+
 static void units_are_converted(void **state)
 {
     server.process_cpu_ns = 1500000000;
@@ -154,6 +163,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_family_is_named_once_and_holds_all_its_series, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(histograms_add_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_sums_lose_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(units_are_converted, setup, teardown),
         cmocka_unit_test_setup_teardown(openmetrics_keeps_the_names, setup, teardown),
         cmocka_unit_test_setup_teardown(summaries_stand_where_they_are_kept, setup, teardown),

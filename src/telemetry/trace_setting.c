@@ -61,5 +61,6 @@ void trace_setting_decide(struct trace_setting *server, struct trace_setting *ow
 
 uint64_t trace_setting_rate(const struct trace_setting *setting)
 {
-    return setting->ratio > 0 ? (uint64_t)(1 / setting->ratio + 0.5) : 0;
+    double rate = setting->ratio > 0 ? 1 / setting->ratio + 0.5 : 0;
+    return rate < (double)TRACE_RATE_MAX ? (uint64_t)rate : TRACE_RATE_MAX;
 }

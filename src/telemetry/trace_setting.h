@@ -25,7 +25,10 @@ struct trace_setting trace_setting_merge(const struct trace_setting *server,
 void trace_setting_decide(struct trace_setting *server, struct trace_setting *own, bool follow,
                           struct trace_context *context);
 
-/* trace_rate, as Triton shows it: 1 in how many; 0 when none. */
+/* The largest trace_rate, as Triton's is. */
+#define TRACE_RATE_MAX UINT64_C(4294967295)
+
+/* trace_rate, as Triton shows it: 1 in how many, at most TRACE_RATE_MAX; 0 when none. */
 uint64_t trace_setting_rate(const struct trace_setting *setting);
 
 #endif

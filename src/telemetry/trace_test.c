@@ -79,6 +79,10 @@ static void a_decision_is_made_once(void **state)
     assert_memory_equal(&first, &context, sizeof first);
     server = setting(0.1);
     assert_int_equal(trace_setting_rate(&server), 10);
+    server = setting(1e-300); /* as OTEL_TRACES_SAMPLER_ARG may have it */
+    assert_int_equal(trace_setting_rate(&server), TRACE_RATE_MAX);
+    server = setting(0);
+    assert_int_equal(trace_setting_rate(&server), 0);
 }
 
 static struct span_record record_of(const char *name)
