@@ -1,6 +1,7 @@
 """/metrics and statistics: what is counted, under which names, and that they agree with each other."""
 import json
 import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -308,6 +309,27 @@ def test_more_versions_than_the_limit_share_their_series(server, tmp_path):
     assert len(counts) == 3 and counts["(others)"] == 3 and sum(counts.values()) == 5
     assert value(found, "tensord_limit_hits_total", limit="metrics_models") == 3
     assert value(found, "tensord_model_versions", state="ready") == 5
+
+
+def test_what_models_that_are_gone_have_counted_stays(server, tmp_path):
+    """In the series that they shared with others: a counter that goes down would look as if the server had started anew."""
+    folder = tmp_path / "models"
+    for name in "abcd":
+        repositories.write_model(folder, name, "identity")
+    one = server(folder, "--metrics-models", "1", "--rescan-ms", "100")
+    for name in "abcd":
+        one.wait_ready(name)
+        assert one.infer(name, repositories.request([1.0]))[0] == 200
+
+    def others(name):
+        return of_model(scrape(one), name, "(others)", "")
+
+    before, loaded = others("nv_inference_request_success"), others("nv_model_load_duration_secs")
+    for name in "abcd":
+        shutil.rmtree(folder / name)
+    until(lambda: not repositories.index(one), 60, "no model")
+    assert before == others("nv_inference_request_success") == 3
+    assert loaded > 0 == others("nv_model_load_duration_secs") == others("tensord_model_workers_ready")
 
 
 def test_summaries_are_kept_when_asked_for(server, models):

@@ -440,6 +440,31 @@ def test_a_new_authority_of_clients_is_heeded(secure, ca, alice, tmp_path):
     assert "unknown ca" in refusal(served, served.context).replace("_", " ").lower()
 
 
+def test_an_authority_below_a_root_may_be_trusted_alone(secure, ca, tmp_path):
+    """Whoever it has signed is let in, and nobody else whom the root has."""
+    below = pki.Identity(tmp_path, "below", ca, authority=True)
+    bob = pki.Identity(tmp_path, "bob", below)
+    served = secure("--tls-client-ca", below.certificate_path, context=pki.trusting(ca, identity=bob))
+    assert answers(served)
+    alice = pki.Identity(tmp_path, "alice", ca)
+    assert "unknown ca" in refusal(served, pki.trusting(ca, identity=alice)).replace("_", " ").lower()
+
+
+def test_certificates_in_the_wrong_order_are_a_warning(server, folder, ca, tmp_path):
+    below = pki.Identity(tmp_path, "below", ca, authority=True)
+    own = pki.server(tmp_path, below)
+    chain = tmp_path / "chain.pem"
+    flags = ("--tls-cert", chain, "--tls-key", own.key_path, "--rescan-ms", 3_600_000)
+    chain.write_bytes(own.pem + below.pem + ca.pem)
+    served = server(folder, *flags)
+    assert "are no chain" not in served.err.text()
+    chain.write_bytes(own.pem + ca.pem + below.pem)
+    served.process.send_signal(signal.SIGHUP)
+    assert told(served, "certificates in the file are no chain.*the server's own should come first")
+    served.context = pki.trusting(ca)
+    assert answers(served.wait_ready("echo"))
+
+
 # Those who do not keep to it
 
 

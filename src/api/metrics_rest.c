@@ -63,6 +63,11 @@ static void list_version(struct listing *listing, const struct version *version)
 static void list_versions(struct listing *listing, const struct api_call *call)
 {
     size_t position = 0;
+    /* May all be seen, those that are gone too? */
+    bool all = !call->token || span_equal(call->token->record.models, SPAN("*"));
+    listing->has_others = all && call->api->serving->gone_count;
+    if (listing->has_others)
+        listing->others = call->api->serving->gone;
     for (const struct model *model; (model = call_next_model(call, &position));) {
         for (size_t i = 0; i < model->version_count; i++)
             list_version(listing, model->versions[i]);

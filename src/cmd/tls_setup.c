@@ -86,7 +86,7 @@ static void on_reloaded(void *context, const struct error *error)
     if (error)
         log_error("tls", "the certificate stays as it was: %s", error->message);
     else
-        say("new connections get the certificate that has changed");
+        say("new connections get the certificate as its file is now");
 }
 
 struct tls_server *tls_setup(struct loop *loop, const struct settings *settings,

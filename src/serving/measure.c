@@ -34,6 +34,13 @@ void measure_fini(struct version_statistics *statistics)
     free(statistics->responses);
 }
 
+void measure_leave(const struct version_statistics *statistics, struct model_metrics *gone)
+{
+    struct model_metrics counted = statistics->metrics;
+    counted.load_ns = counted.last_inference_ms = 0; /* these do not add up */
+    model_metrics_add(gone, &counted);
+}
+
 void measure_submit(struct inference *inference)
 {
     inference->times.submitted_ns = clock_now_ns();

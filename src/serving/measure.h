@@ -52,6 +52,9 @@ void measure_init(struct version_statistics *statistics, bool summaries, size_t 
 
 void measure_fini(struct version_statistics *statistics);
 
+/* What a version that goes has counted is added to *gone. */
+void measure_leave(const struct version_statistics *statistics, struct model_metrics *gone);
+
 /* The inference was handed over; it is in no queue yet. */
 void measure_submit(struct inference *inference);
 

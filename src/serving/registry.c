@@ -36,6 +36,10 @@ void registry_free_if_gone(struct version *version)
     model->version_count--;
     memmove(&model->versions[at], &model->versions[at + 1],
             (model->version_count - at) * sizeof *model->versions);
+    if (!version->statistics.has_series) { /* counters of what shares a series must not go back */
+        measure_leave(&version->statistics, &model->serving->gone);
+        model->serving->gone_count++;
+    }
     measure_fini(&version->statistics);
     free(version);
     registry_free_if_empty(model);

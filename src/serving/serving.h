@@ -58,11 +58,13 @@ struct serving {
     struct routing_kept routing_kept; /* weights that were set */
     struct list shadows;              /* of requests' copies that are on their way (shadow.c) */
     uint64_t shadow_bytes;            /* that these hold */
-    uint64_t circle_marks;            /* walks over pipelines so far (pipeline.c) */
-    bool scanned;                     /* the first scan has been applied */
-    uint64_t scan_number;             /* of the last that was */
-    bool draining;                    /* no new inferences are taken */
-    bool stopping;                    /* and the workers end */
+    struct model_metrics gone; /* counts of versions that had no series of their own and are gone */
+    size_t gone_count;         /* how many these are */
+    uint64_t circle_marks;     /* walks over pipelines so far (pipeline.c) */
+    bool scanned;              /* the first scan has been applied */
+    uint64_t scan_number;      /* of the last that was */
+    bool draining;             /* no new inferences are taken */
+    bool stopping;             /* and the workers end */
     size_t inferences;   /* that are bound to a generation: from their first byte to the last */
     size_t live_workers; /* those on their way included */
     /* Asks for a scan, as a load needs to know the files; the number of the one that will. */

@@ -67,7 +67,9 @@ bool client_ca_load(struct tls_context *context, const struct tls_files *files,
     X509_STORE *store = X509_STORE_new();
     if (!store)
         return error_no_memory(ret_error);
-    bool fine = fill(context->ssl, store, files->client_ca, ret_error) &&
+    /* Each authority in the file is trusted as it stands, one below a root as well. */
+    bool fine = X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1 &&
+                fill(context->ssl, store, files->client_ca, ret_error) &&
                 SSL_CTX_set1_verify_cert_store(context->ssl, store) == 1;
     X509_STORE_free(store);
     int required = files->client_auth == TLS_CLIENT_REQUIRE ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;

@@ -59,17 +59,25 @@ static bool check_dates(struct tls_context *context, const char *path, const X50
     return true;
 }
 
-/* The certificates behind the first. */
-static bool read_chain(SSL_CTX *ssl, BIO *bio, const char *path, struct error *ret_error)
+/* The certificates behind the first, each of which should have signed the one before it. */
+static bool read_chain(struct tls_context *context, X509 *own, BIO *bio, const char *path,
+                       struct error *ret_error)
 {
     X509 *next;
+    X509 *before = own;
+    bool ordered = true;
     while ((next = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        if (SSL_CTX_add0_chain_cert(ssl, next) != 1) {
+        if (SSL_CTX_add0_chain_cert(context->ssl, next) != 1) {
             X509_free(next);
             return error_set(ret_error, ERROR_INVALID_ARGUMENT,
                              "a certificate in '%s' is not accepted: %s", path, openssl_reason());
         }
+        ordered = ordered && X509_check_issued(next, before) == X509_V_OK;
+        before = next;
     }
+    if (!ordered)
+        warn(context, "the certificates in the file are no chain, so that clients may refuse them: "
+                      "the server's own should come first, then that of who signed it, and so on");
     if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
         return error_set(ret_error, ERROR_INVALID_ARGUMENT, "a certificate in '%s' is damaged: %s",
                          path, openssl_reason());
@@ -91,7 +99,7 @@ static bool load_certificate(struct tls_context *context, const char *path, stru
     if (fine && SSL_CTX_use_certificate(context->ssl, own) != 1)
         fine = error_set(ret_error, ERROR_INVALID_ARGUMENT,
                          "the certificate in '%s' is not accepted: %s", path, openssl_reason());
-    fine = fine && read_chain(context->ssl, bio, path, ret_error);
+    fine = fine && read_chain(context, own, bio, path, ret_error);
     if (fine)
         describe(context, own);
     X509_free(own);
