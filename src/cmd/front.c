@@ -14,12 +14,12 @@
 #include "cmd/heap_trim.h"
 #include "cmd/learned_file.h"
 #include "cmd/listeners.h"
+#include "cmd/looking.h"
 #include "cmd/observing.h"
 #include "cmd/pushing.h"
 #include "cmd/routing_file.h"
 #include "cmd/short_slice.h"
 #include "cmd/tasks.h"
-#include "repository/repository.h"
 #include "settings/settings.h"
 #include "telemetry/log.h"
 
@@ -41,17 +41,15 @@ struct front {
     struct api api;
     struct guard guard;
     struct http_server http;
-    struct repository_watch *watch;
+    struct looking looking;
     struct pushing pushing;
     struct regions regions;
     struct listeners listeners;
-    struct worker_process look; /* the process that looks at the repository */
     struct announcer announcer;
     struct drain drain;
     struct heap_trim heap_trim;
     struct learned_file learned;
     struct routing_file routing;
-    struct loop_task load_named; /* asks for the models of --load-model */
     uv_signal_t terminate, interrupt, hangup;
     bool successor;      /* another front serves until this one is settled */
     bool settled;        /* all that is to be loaded at the start has been, or has failed */
@@ -67,7 +65,7 @@ static int complain(const char *sentence)
     return 1;
 }
 
-/* ---- the repository ---- */
+/* ---- what is served at the start ---- */
 
 static bool listen_all(struct error *ret_error)
 {
@@ -92,123 +90,14 @@ static void look_settled(void)
     spawner_tell_settled(front.spawner);
 }
 
-/* Asks for the models that --load-model names. Not from within on_scan: it asks for a scan. */
-static void load_named(struct loop_task *task)
+static void on_taken_in(bool first)
 {
-    const struct setting_list *names = &front.settings.load_model;
-    for (size_t i = 0; i < names->count; i++) {
-        size_t position = 0;
-        struct map_slot slot;
-        bool all = strcmp(names->items[i], "*") == 0;
-        while (all && map_next(&front.serving.models, &position, &slot))
-            model_load(slot.value, NULL);
-        struct model *model = all ? NULL : map_get(&front.serving.models, span_of(names->items[i]));
-        if (model)
-            model_load(model, NULL);
-        else if (!all)
-            log_error("front", "there is no model '%s', which --load-model names", names->items[i]);
-    }
-}
-
-/* The scan under the name that --model-name gives to the one model there is. */
-static void rename_model(const struct repository_scan *scan)
-{
-    struct span name = span_of(front.settings.model_name);
-    for (size_t i = 0; i < scan->version_count && name.size; i++) {
-        if (!span_equal(scan->versions[i].model, scan->versions[0].model)) {
-            log_warning("front", "--model-name is for one model, but there are several");
-            return;
-        }
-    }
-    for (size_t i = 0; i < scan->version_count && name.size; i++)
-        scan->versions[i].model = name;
-}
-
-static void take_in(const struct repository_scan *scan)
-{
-    bool first = !front.serving.scanned;
-    rename_model(scan);
-    serving_apply(&front.serving, scan);
     api_tell_watches(&front.api);
     announcer_scanned(&front.announcer, &front.serving);
     if (first)
         spawner_tell_ready(front.spawner);
-    if (first && front.settings.load_model.count)
-        loop_defer(front.loop, &front.load_named); /* another scan will follow */
-    else
+    if (!first || !front.settings.load_model.count) /* else another look will follow */
         look_settled();
-}
-
-static void on_scan(void *context, const struct repository_scan *scan)
-{
-    if (scan)
-        take_in(scan);
-    else
-        serving_unreadable(&front.serving);
-    installer_looked(&front.pushing.installer, repository_watch_number(front.watch));
-}
-
-/* What was pushed counts from now on, whatever a load gave before. */
-static uint64_t on_installed(void *context, struct span model, struct span entry)
-{
-    const struct repository_override none = {.model = model};
-    repository_watch_override(front.watch, &none, NULL);
-    return repository_watch_changed(front.watch, entry);
-}
-
-static void on_looked(struct worker_process *process, bool started, const char *reason)
-{
-    if (!started)
-        log_error("repository", "%s", reason);
-    repository_watch_looked(front.watch);
-}
-
-static bool start_look(void *context, const char *path, int fd, struct error *ret_error)
-{
-    front.look.ended = on_looked;
-    return spawner_run_task(front.spawner, &front.look, TASK_LOOK, path, fd, ret_error);
-}
-
-static uint64_t on_rescan(void *context)
-{
-    return repository_watch_rescan(front.watch);
-}
-
-static uint64_t on_override(void *context, const struct repository_override *override,
-                            struct error *ret_error)
-{
-    uint64_t number = repository_watch_override(front.watch, override, ret_error);
-    if (number && override->folder.size) /* until on_dropped */
-        loads_hold(&front.pushing.loads, override->folder);
-    return number;
-}
-
-static void on_dropped(void *context, struct span folder)
-{
-    struct load_folder *held = loads_hold(&front.pushing.loads, folder);
-    load_folder_unref(held); /* of just now */
-    load_folder_unref(held);
-}
-
-static void on_override_kept(void *context, uint64_t number)
-{
-    repository_watch_keep_override(front.watch, number);
-}
-
-static void *on_hold_files(void *context, struct span path)
-{
-    return loads_hold(&front.pushing.loads, path);
-}
-
-static void on_release_files(void *held)
-{
-    load_folder_unref(held);
-}
-
-static void on_override_end(void *context, uint64_t number)
-{
-    repository_watch_end_override(front.watch, number);
-    repository_watch_rescan(front.watch);
 }
 
 static void on_settled(void *context, struct version *version)
@@ -283,12 +172,6 @@ static void make_serving(void)
     if (front.settings.residency_trace[0])
         options.residency_trace_fd = open_trace(front.settings.residency_trace);
     serving_init(&front.serving, front.loop, front.spawner, &options);
-    front.serving.rescan = on_rescan;
-    front.serving.override = on_override;
-    front.serving.end_override = on_override_end;
-    front.serving.keep_override = on_override_kept;
-    front.serving.hold_files = on_hold_files;
-    front.serving.release_files = on_release_files;
     front.serving.drained = front.serving.stopped = on_drained;
     front.serving.settled = on_settled;
 }
@@ -324,8 +207,7 @@ static void reload(void)
     front.reloaded = new;
     front.has_reloaded = true;
     listeners_reload(&front.listeners);
-    if (front.watch)
-        repository_watch_rescan(front.watch);
+    looking_again(&front.looking);
 }
 
 /* Who supervises the server waits for its end, however it went. */
@@ -355,6 +237,19 @@ static void make_http(void)
     front.http.on_closed = access_closed;
     front.http.emptied = on_emptied;
     apply_settings(&front.settings);
+}
+
+static void make_looking(void)
+{
+    front.looking = (struct looking){
+        .loop = front.loop,
+        .spawner = front.spawner,
+        .serving = &front.serving,
+        .pushing = &front.pushing,
+        .settings = &front.settings,
+        .taken_in = on_taken_in,
+    };
+    looking_init(&front.looking);
 }
 
 static void make_drain(void)
@@ -403,7 +298,6 @@ static bool start(const char *path, struct error *ret_error)
                            &events, NULL, ret_error);
     if (!front.spawner)
         return false;
-    front.load_named.run = load_named;
     make_serving();
     if (!front_resources(&front.settings, &front.serving.limiter, ret_error))
         return false;
@@ -424,7 +318,7 @@ static bool start(const char *path, struct error *ret_error)
         return false;
     short_slice_ask();
     pushing_open(&front.pushing, front.loop, front.spawner, &front.settings, front.path);
-    front.pushing.installer.changed = on_installed;
+    make_looking();
     learned_file_open(&front.learned, &front.serving, &front.settings);
     routing_file_open(&front.routing, &front.serving, &front.learned);
     char loads[PATH_MAX];
@@ -435,12 +329,7 @@ static bool start(const char *path, struct error *ret_error)
     installer_tidy(&front.pushing.installer);
     loads_tidy(&front.pushing.loads);
     learned_file_start(&front.learned);
-    const struct repository_looker looker = {start_look, NULL};
-    front.watch = repository_watch_open(front.loop, front.path, (uint64_t)front.settings.rescan_ms,
-                                        &looker, on_scan, NULL, ret_error);
-    if (front.watch)
-        repository_watch_on_dropped(front.watch, on_dropped);
-    return front.watch != NULL;
+    return looking_start(&front.looking, front.path, ret_error);
 }
 
 static void warn(void *context, const char *sentence)

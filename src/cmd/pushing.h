@@ -24,7 +24,7 @@ bool pushing_loads_path(const struct settings *settings, char ret_path[PATH_MAX]
 /* Makes all ready: models are pushed to the folder `path`. Where that is no folder, or nothing can
  * be uploaded, pushes are refused with a sentence, and loads that bring files where these cannot be
  * kept; never fails. Before the sandbox closes in.
- * installer.changed is the caller's to set. */
+ * installer.changed is set by looking_init. */
 void pushing_open(struct pushing *pushing, struct loop *loop, struct spawner_client *spawner,
                   const struct settings *settings, const char *path);
 
