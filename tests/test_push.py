@@ -15,7 +15,7 @@ from support.pushes import Pusher, config, digest, files_of, manifest
 from support.repositories import index, request, write_model
 from support.server import ROOT, START_S
 from support.sockets import Connection
-from support.tokens import create
+from support.tokens import bearer, create, revoke
 
 
 @pytest.fixture
@@ -634,10 +634,10 @@ def test_events_tell_what_the_model_says(served):
     assert server.fetch("/tensord/v1/models/here/logs?lines=x")[0] == 400
 
 
-def stream(server, path):
+def stream(server, path, token=None):
     """A connection that reads a stream."""
     client = Connection(server.address)
-    client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.admin_token}\r\n\r\n".encode())
+    client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token or server.admin_token}\r\n\r\n".encode())
     assert b" 200 " in client.take_until(b"\r\n\r\n")
     return client
 
@@ -652,6 +652,19 @@ def test_followers_hear_what_happens(served):
         pusher.ask("DELETE", "models/here")
         assert b"it was removed" in events.rest_of_chunks()
         assert logs.rest_of_chunks() is not None
+
+
+def test_followers_whose_token_is_revoked_hear_no_more(served):
+    server, _ = served
+    mine = create(server.state_dir, scope="deploy", name="leaked")
+    processes.until(lambda: server.fetch("/v2", headers=bearer(mine))[0] == 200, START_S, "the token")
+    with stream(server, "/tensord/v1/models/here/events?follow=1", mine) as events, \
+            stream(server, "/tensord/v1/models/here/logs?follow=1&lines=0", mine) as logs:
+        events.take_until(b'"ready"')
+        revoke(server.state_dir, "leaked")
+        for client in (events, logs):
+            assert b"0\r\n\r\n" not in client.rest()  # cut, not ended
+    assert answers(server, "here")
 
 
 def test_followers_do_not_keep_a_server_from_ending(served):

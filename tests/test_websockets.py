@@ -8,6 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from support import tokens
 from support.managed import path_of, row_of, write_server
 from support.processes import until
 from support.server import Server
@@ -165,6 +166,24 @@ def test_who_may(served):
         return refused.value.response.status_code
     assert asyncio.run(talk({"Authorization": "Bearer tensord_nonsense"})) == 401
     assert asyncio.run(talk({"Origin": "https://example.org"})) == 403
+
+
+def test_a_revoked_token_ends_it(served):
+    """Also when nothing is said; others go on."""
+    mine = tokens.create(served.state_dir, scope="infer", name="leaked")
+    until(lambda: served.fetch("/v2", headers=tokens.bearer(mine))[0] == 200, 60, "the token")
+
+    async def talk():
+        async with open_socket(served, "/echo", fields=tokens.bearer(mine), ping_interval=None) as cut, \
+                open_socket(served, "/echo", ping_interval=None) as other:
+            await cut.send("first")
+            assert await cut.recv() == "first"
+            tokens.revoke(served.state_dir, "leaked")
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(cut.recv(), 20)
+            await other.send("still")
+            assert await asyncio.wait_for(other.recv(), 20) == "still"
+    asyncio.run(talk())
 
 
 def test_other_protocols_are_refused(served):

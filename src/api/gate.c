@@ -245,10 +245,10 @@ enum gate_answer gate_ask(struct gate *gate, struct api_call *call, enum scope s
     return GATE_CLOSED;
 }
 
-bool gate_take(struct gate *gate, struct api_call *call, enum scope scope, struct error *ret_error)
+bool gate_holds(const struct gate *gate, const struct api_call *call, enum scope scope,
+                struct error *ret_error)
 {
     const struct token *token = call->token;
-    uint64_t wait_ns;
     if (!token)
         return true;
     if (!token_table_holds(&gate->tokens, token))
@@ -258,6 +258,18 @@ bool gate_take(struct gate *gate, struct api_call *call, enum scope scope, struc
     if (!scope_allows(token->record.scopes, scope))
         return error_set(ret_error, ERROR_PERMISSION_DENIED, "the token lacks the scope '%s'",
                          scope_name(scope));
+    return !call->model.data || call_may_use(call, call->model) ||
+           error_set(ret_error, ERROR_PERMISSION_DENIED,
+                     "the token may not use the model any more");
+}
+
+bool gate_take(struct gate *gate, struct api_call *call, enum scope scope, struct error *ret_error)
+{
+    uint64_t wait_ns;
+    if (!call->token)
+        return true;
+    if (!gate_holds(gate, call, scope, ret_error))
+        return false;
     bool paid = call->admitted;
     call->admitted = false;
     return paid || take_quota(call, &wait_ns, ret_error);

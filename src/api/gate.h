@@ -43,6 +43,12 @@ enum gate_answer {
 enum gate_answer gate_ask(struct gate *gate, struct api_call *call, enum scope scope,
                           struct error *ret_error);
 
+/* For calls that may go on for as long as they like: whether their token would still be let in. Not
+ * when it was revoked, has expired, or has lost its scope (which is the route's) or the call's
+ * model since. */
+bool gate_holds(const struct gate *gate, const struct api_call *call, enum scope scope,
+                struct error *ret_error);
+
 /* For calls that carry one request after the other: asks for one more, which counts among those of
  * the token until gate_give_back. What gate_ask has taken is for the first. A token that was
  * revoked, has expired or has lost its scope since is refused. */

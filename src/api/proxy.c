@@ -5,6 +5,7 @@
  * piece of the answer with the client; each is received into memory of the call's own. A WebSocket
  * is a request without a body whose answer, 101, opens a body on either side: these have no end but
  * that of either connection, and no clock but the server's silence and the client's. */
+#include "api/gate.h"
 #include "api/proxy_fields.h"
 #include "api/routes.h"
 #include "protocol/http1_client.h"
@@ -14,13 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { UP_BYTES = 32 << 10, PEER_BYTES = 80 };
+enum { UP_BYTES = 32 << 10, PEER_BYTES = 80, TOKEN_LOOK_MS = 1000 };
 
 struct proxy {
     struct api_call *call;
     struct visit visit;
     struct http1_client *client; /* NULL until there was a connection */
     struct timer silence;        /* of the server */
+    struct timer look;           /* of a WebSocket: whether its token still holds */
     char *up;                    /* a piece of the body; likewise */
     enum proxy_body framing;
     char line[HTTP1_CHUNK_LINE_BYTES];
@@ -47,6 +49,7 @@ static void fail(struct proxy *proxy, const struct error *error)
 {
     struct http_exchange *exchange = proxy->call->exchange;
     timer_stop(&proxy->silence);
+    timer_stop(&proxy->look);
     proxy->over = proxy->failed = true;
     if (proxy->replied) {
         http_note_failure(exchange, span_of(error->message));
@@ -93,6 +96,29 @@ static void on_alive(void *owner)
     listen(owner);
 }
 
+static void look_later(struct proxy *proxy);
+
+/* A WebSocket may last for ever; its token may not. */
+static void on_look(struct timer *timer)
+{
+    struct proxy *proxy = list_entry(timer, struct proxy, look);
+    const struct api_call *call = proxy->call;
+    struct error error;
+    if (gate_holds(call->api->gate, call, call->route->scope, &error)) {
+        look_later(proxy);
+        return;
+    }
+    let_go(proxy);
+    fail(proxy, &error);
+}
+
+static void look_later(struct proxy *proxy)
+{
+    struct loop *loop = http_loop(proxy->call->exchange);
+    if (loop && proxy->call->token)
+        timer_start(&proxy->look, loop, TOKEN_LOOK_MS, on_look);
+}
+
 /* ---- the answer ---- */
 
 static void on_head(void *owner, const struct http1_client_head *head)
@@ -122,8 +148,10 @@ static void on_head(void *owner, const struct http1_client_head *head)
     }
     proxy->replied = true;
     proxy->failed = head->status >= 500;
-    if (head->status == 101)
+    if (head->status == 101) {
         proxy->body_ended = false;
+        look_later(proxy);
+    }
     http_reply(exchange, head->status, fields, count);
 }
 
@@ -148,6 +176,7 @@ static void on_done(void *owner, struct conn *conn, bool reusable, const struct 
 {
     struct proxy *proxy = owner;
     timer_stop(&proxy->silence);
+    timer_stop(&proxy->look);
     proxy->connected = false;
     visit_return(&proxy->visit, conn, reusable);
     if (error && may_be_sent_again(proxy)) {
@@ -328,6 +357,7 @@ static void exchange_closed(struct http_exchange *exchange, bool complete)
 {
     struct proxy *proxy = proxy_of(exchange);
     timer_stop(&proxy->silence);
+    timer_stop(&proxy->look);
     let_go(proxy);
     visit_fini(&proxy->visit, proxy->failed ? VISIT_FAILED
                               : complete    ? VISIT_ANSWERED

@@ -2,6 +2,8 @@
  * two buffers, which change places. */
 #include "api/stream.h"
 
+#include "api/gate.h"
+
 enum { TICK_MS = 100, ROOM_BYTES = 64 << 10, LIMIT_BYTES = 4 << 20 };
 
 static struct stream *stream_of(const struct http_exchange *exchange)
@@ -50,6 +52,13 @@ void stream_end(struct stream *stream)
 static void tick(struct timer *timer)
 {
     struct stream *stream = list_entry(timer, struct stream, timer);
+    const struct api_call *call = stream->call;
+    struct error error;
+    if (!gate_holds(call->api->gate, call, call->route->scope, &error)) {
+        http_note_failure(call->exchange, span_of(error.message));
+        http_reset(call->exchange);
+        return;
+    }
     timer_start(timer, http_loop(stream->call->exchange), TICK_MS, tick);
     stream->tick(stream);
     stream_flush(stream);
