@@ -1,5 +1,6 @@
 """Traces: what a collector gets, which requests are traced, and what happens when it gets nothing."""
 import http.client
+import json
 import re
 import signal
 import ssl
@@ -86,6 +87,34 @@ def test_the_caller_s_trace_goes_on(server, models, collector):
     span, children = collector.wait_for_request(tensord__request__id="known")
     assert span.trace_id.hex() == TRACE and span.parent_span_id.hex() == PARENT and span.trace_state == "a=1,b=2"
     assert {child.trace_id.hex() for child in children.values()} == {TRACE}
+
+
+def ask_twice(one, *fields):
+    """An inference with header fields that may come several times."""
+    client = http.client.HTTPConnection(one.host, one.port, timeout=60)
+    client.putrequest("POST", "/v2/models/identity/infer")
+    body = json.dumps(repositories.request([1.0])).encode()
+    for name, text in (("Authorization", f"Bearer {one.admin_token}"), ("Content-Length", str(len(body))), *fields):
+        client.putheader(name, text)
+    client.endheaders(body)
+    assert client.getresponse().status == 200
+    client.close()
+
+
+def test_fields_of_a_trace_that_come_several_times(server, models, collector):
+    """States are one list; of several parents none is taken, however many there are."""
+    one = traced(server, models, collector)
+    parent = ("traceparent", f"00-{TRACE}-{PARENT}-01")
+    ask_twice(one, ("tracestate", "a=1"), parent, ("tracestate", ""), ("tracestate", "b=2,c=3"), ("x-request-id", "states"))
+    span, _ = collector.wait_for_request(tensord__request__id="states")
+    assert span.trace_id.hex() == TRACE and span.trace_state == "a=1,b=2,c=3"
+    ask_twice(one, parent, *[("tracestate", "a=" + "x" * 200)] * 9, ("x-request-id", "long"))
+    span, _ = collector.wait_for_request(tensord__request__id="long")
+    assert span.trace_id.hex() == TRACE and not span.trace_state
+    for count in (2, 3):
+        ask_twice(one, *[parent] * count, ("tracestate", "a=1"), ("x-request-id", f"parents{count}"))
+        span, _ = collector.wait_for_request(tensord__request__id=f"parents{count}")
+        assert not span.parent_span_id and span.trace_id.hex() != TRACE and not span.trace_state
 
 
 def test_requests_of_a_stream_are_spans_below_it(server, models, collector):

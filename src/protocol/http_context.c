@@ -10,19 +10,36 @@ static void take_id(struct http_exchange *exchange, struct span id)
         exchange->request_id = id;
 }
 
-static void take_field(struct http_exchange *exchange, const struct http_field *field)
+/* What a request says of its trace, before it is looked into. */
+struct trace_fields {
+    struct span parent, state;
+    size_t parents;
+};
+
+/* Several fields are one list (§3.3 of Trace Context); what is too long anyway grows no more. */
+static struct span join_states(struct http_exchange *exchange, struct span state, struct span more)
+{
+    if (!state.size || !more.size || state.size > TRACE_STATE_MAX_BYTES)
+        return state.size ? state : more;
+    const char *both =
+        arena_printf(&exchange->arena, "%.*s,%.*s", SPAN_ARGS(state), SPAN_ARGS(more));
+    return span_of(both ? both : "");
+}
+
+static void take_field(struct http_exchange *exchange, const struct http_field *field,
+                       struct trace_fields *trace)
 {
     struct span name = field->name;
     switch (name.size) {
     case sizeof "traceparent" - 1:
-        /* Given twice it is garbage: which is meant, nobody knows. */
-        if (span_equal(name, SPAN("traceparent")) &&
-            (exchange->trace.remote || !trace_context_parse(field->value, &exchange->trace)))
-            exchange->trace = (struct trace_context){0};
+        if (span_equal(name, SPAN("traceparent"))) {
+            trace->parent = field->value;
+            trace->parents++;
+        }
         break;
     case sizeof "tracestate" - 1:
-        if (span_equal(name, SPAN("tracestate")) && trace_state_valid(field->value))
-            exchange->trace.state = field->value;
+        if (span_equal(name, SPAN("tracestate")))
+            trace->state = join_states(exchange, trace->state, field->value);
         break;
     case sizeof "x-request-id" - 1:
         if (span_equal(name, SPAN("x-request-id")))
@@ -54,10 +71,14 @@ struct span http_request_id(struct http_exchange *exchange)
 static void read_fields(struct http_exchange *exchange)
 {
     const struct http_request *request = &exchange->request;
+    struct trace_fields trace = {.parents = 0};
     for (size_t i = 0; i < request->field_count; i++)
-        take_field(exchange, &request->fields[i]);
-    if (!exchange->trace.remote) /* a state without a parent means nothing */
-        exchange->trace.state = (struct span){NULL, 0};
+        take_field(exchange, &request->fields[i], &trace);
+    /* A parent that is given twice is garbage: which is meant, nobody knows; and a state without a
+     * parent means nothing. */
+    if (trace.parents == 1 && trace_context_parse(trace.parent, &exchange->trace) &&
+        trace_state_valid(trace.state))
+        exchange->trace.state = trace.state;
 }
 
 void http_exchange_begin(struct http_exchange *exchange)
