@@ -586,7 +586,7 @@ def test_token_commands(tmp_path):
     assert "ann" not in tensord("token", "ls", "--state-dir", state).stdout
     for arguments, sentence in ((["revoke", "ann"], "there is no token 'ann'"), (["revoke"], "Give its id or name"),
                                 (["create", "--scope", "root"], "'root' is no scope"), (["create", "x"], "takes no argument"),
-                                (["create", "--expires", "soon"], "a date is"), (["create", "--name", "a b"], "name has"),
+                                (["create", "--expires", "soon"], "a time from now 12h, 30d or 8w"), (["create", "--name", "a b"], "name has"),
                                 (["create", "--burst", "5"], "--rate"), ([], "create, ls or revoke"), (["make"], "create, ls or revoke"),
                                 (["create", "--model", "a b"], "without blanks")):
         done = tensord("token", *arguments, "--state-dir", state)

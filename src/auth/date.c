@@ -73,6 +73,10 @@ bool date_parse_end(struct span text, int64_t now_s, int64_t *ret_date_s, struct
         return true;
     }
     int64_t unit = text.size ? unit_s(text.data[text.size - 1]) : 0;
+    if (!unit && !(text.size && memchr(text.data, '-', text.size)))
+        return error_set(ret_error, ERROR_INVALID_ARGUMENT,
+                         "a date is 2030-01-31 or 2030-01-31T12:00:00Z, a time from now 12h, 30d "
+                         "or 8w, and never is none");
     if (!unit)
         return date_parse(text, ret_date_s, ret_error);
     if (!date_parse(SPAN("9999-12-31"), &longest_s, ret_error))

@@ -138,17 +138,18 @@ void man_print(void)
          "process of its own.");
     print_commands();
     print_settings();
-    puts(".SH SIGNALS\n"
-         ".TP\n\\fBSIGTERM\\fR, \\fBSIGINT\\fR\n"
-         "End in good order; the second one ends at once.\n"
-         ".TP\n\\fBSIGHUP\\fR\n"
-         "Read the config file again, and look for changed models.\n"
-         ".TP\n\\fBSIGUSR2\\fR\n"
-         "Continue with the program as it lies on the disk now, without a failed request.\n"
-         ".SH FILES\n"
-         ".TP\n\\fI$XDG_STATE_HOME/tensord\\fR, \\fI~/.local/state/tensord\\fR\n"
-         "The state folder. As a service of systemd, \\fI/var/lib/tensord\\fR.\n"
-         ".SH EXIT STATUS\n"
-         "0 after a good end, 1 when something went wrong, 2 when the command was given wrongly,\n"
-         "128 and the signal's number when a signal ended the server.");
+    puts(
+        ".SH SIGNALS\n"
+        ".TP\n\\fBSIGTERM\\fR, \\fBSIGINT\\fR\n"
+        "End in good order; the second one ends at once.\n"
+        ".TP\n\\fBSIGHUP\\fR\n"
+        "Read the config file, the tokens and the certificate again, and look for changed models.\n"
+        ".TP\n\\fBSIGUSR2\\fR\n"
+        "Continue with the program as it lies on the disk now, without a failed request.\n"
+        ".SH FILES\n"
+        ".TP\n\\fI$XDG_STATE_HOME/tensord\\fR, \\fI~/.local/state/tensord\\fR\n"
+        "The state folder. As a service of systemd, \\fI/var/lib/tensord\\fR.\n"
+        ".SH EXIT STATUS\n"
+        "0 after a good end, 1 when something went wrong, 2 when the command was given wrongly,\n"
+        "128 and the signal's number when a signal ended the server.");
 }

@@ -39,8 +39,9 @@ static const char introduction[] =
     "\n"
     "## Reloading\n"
     "\n"
-    "`SIGHUP` makes the server read the config file again, and the certificate\n"
-    "([listening.md](listening.md)), and look for changed models.\n"
+    "`SIGHUP` makes the server read the config file again, the tokens\n"
+    "([security.md](security.md)) and the certificate ([listening.md](listening.md)), and\n"
+    "look for changed models.\n"
     "Settings with a ↻ below change at once, some of them for new connections only; of the\n"
     "others the log says that they stay as they are until a restart. When something in the\n"
     "file is wrong, nothing changes.\n"
@@ -62,7 +63,14 @@ static const char introduction[] =
     "`~/.local/state/tensord`. It is made when it is needed, for its owner alone. Its\n"
     "folder `models` is what `tensord serve` serves when no path is given; `learned` is\n"
     "what was learned of models, and may be removed at any time; with it go the weights of\n"
-    "versions that `tensord rollout` has set, in its file `rollouts`.\n";
+    "versions that `tensord rollout` has set, in its file `rollouts`. `tokens` says who may\n"
+    "use the server and `admin-token` is its owner's; `blobs` are the files of pushed\n"
+    "models, `loads` what loads have brought, `environments` and `homes` what models in\n"
+    "Python and managed servers run on.\n"
+    "\n"
+    "A running server keeps to the folder that it has opened. Where that was removed, or\n"
+    "moved and made anew, it serves on with the tokens that it has, and sees no new ones\n"
+    "until it is started again.\n";
 
 static const char about_tritonserver[] =
     "`tensord tritonserver --model-repository=/models --http-port=8080 …` is `tensord\n"
