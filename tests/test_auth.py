@@ -5,6 +5,8 @@ import json
 import os
 import pwd
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -406,6 +408,22 @@ def test_a_token_that_ends_by_the_clock_ends_by_itself(served):
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
     tokens.write_text(re.sub(r"expires=\S+", f"expires={soon}", tokens.read_text()))
     processes.until(lambda: status_of(served, secret) == 401, 60, "the end of the token")
+
+
+def test_a_state_folder_that_is_moved_away_leaves_the_tokens_as_they_are(served):
+    """The log says what helps; put back, it is heeded again."""
+    folder, secret = served.state_dir, served.admin_token
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    create(folder, scope="read")  # makes another one
+    served.process.send_signal(signal.SIGHUP)
+    audit(served, '"warning".*tokens-kept.*not the one that the server has opened: put that back, or restart')
+    assert fetch(served.url + UNLOAD.format("iris"), b"", method="POST", headers=bearer(secret))[0] == 200
+    shutil.rmtree(folder)
+    aside.rename(folder)
+    new = create(folder, scope="read")
+    served.process.send_signal(signal.SIGHUP)
+    processes.until(lambda: fetch(served.url + "/v2", headers=bearer(new))[0] == 200, START_S, "the new token")
 
 
 @pytest.mark.parametrize("spoil, sentence", [

@@ -6,6 +6,7 @@
 #include "cmd/state_dir.h"
 #include "telemetry/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,7 +120,9 @@ static bool find_folder(struct guard *guard, const struct settings *settings,
 {
     struct error error;
     if (state_dir_open(settings, guard->folder, &error))
-        return true;
+        return stat(guard->folder, &guard->opened) == 0 ||
+               error_set(ret_error, ERROR_INTERNAL, "cannot look at the folder '%.300s': %s",
+                         guard->folder, strerror(errno));
     guard->folder[0] = '\0';
     if (guard->exposed && strcmp(settings->anonymous, "auto") == 0)
         return error_set(ret_error, error.code,
@@ -151,13 +154,28 @@ bool guard_open(struct guard *guard, const struct settings *settings, bool expos
 
 /* ---- watching ---- */
 
+/* The sandbox lets the front see the very folder that was there at the start, and no other. */
+static void explain(const struct guard *guard, struct error *error)
+{
+    struct stat now;
+    struct error why = *error;
+    bool there = stat(guard->folder, &now) == 0;
+    if (!there || now.st_ino != guard->opened.st_ino || now.st_dev != guard->opened.st_dev)
+        error_set(error, why.code,
+                  "%.300s; the state folder is not the one that the server has opened: put that "
+                  "back, or restart the server",
+                  why.message);
+}
+
 static void read_on_thread(struct loop_work *work)
 {
     struct guard *guard = list_entry(work, struct guard, work);
     unsigned char before[SECRET_HASH_BYTES];
     memcpy(before, guard->hash, sizeof before);
-    if (!read_text(guard, &guard->error))
-        guard->found = GUARD_UNREADABLE;
+    bool read = read_text(guard, &guard->error);
+    guard->found = GUARD_UNREADABLE;
+    if (!read)
+        explain(guard, &guard->error);
     else
         guard->found = secret_hash_equal(before, guard->hash) ? GUARD_SAME : GUARD_CHANGED;
 }

@@ -13,6 +13,7 @@
 #include "settings/settings.h"
 
 #include <limits.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 enum { GUARD_LIST_BYTES = 4096 };
@@ -20,6 +21,7 @@ enum { GUARD_LIST_BYTES = 4096 };
 struct guard {
     struct gate gate;
     char folder[PATH_MAX]; /* of state; empty: there is none, and no tokens */
+    struct stat opened;    /* the folder, at the start */
     bool made;             /* this is the first start: an admin token was made */
     bool exposed;          /* other machines can reach the server */
     char hosts[GUARD_LIST_BYTES], origins[GUARD_LIST_BYTES]; /* the gate's lists */
