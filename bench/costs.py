@@ -8,8 +8,8 @@ import http.server
 import json
 import random
 import signal
+import socket
 import threading
-import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ TRACED_ONE_IN = 100
 STARTS = 5
 REQUESTS = 5000  # of a block
 BLOCKS_PER_ROUND = 20
+RELOAD_S = 20
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ def collector():
 
 
 class Changing:
-    """A server that changes its way of serving."""
+    """A server that changes its way of serving, and says on a socket, as to systemd, when it has."""
 
-    def __init__(self, server, folder):
-        self.server, self.config = server, folder / "tensord.yaml"
+    def __init__(self, server, folder, told):
+        self.server, self.config, self.told = server, folder / "tensord.yaml", told
         self.token = (folder / "state" / "admin-token").read_text().strip()
 
     def change(self, way):
@@ -85,10 +86,11 @@ class Changing:
             self.server.url("/v2/trace/setting"), json.dumps(trace).encode(), {"Authorization": f"Bearer {self.token}"})).read()
 
     def reload(self):
-        said = self.server.errors_so_far().count(b"reloading")
         self.server.process.send_signal(signal.SIGHUP)
-        while self.server.errors_so_far().count(b"reloading") == said:
-            time.sleep(0.001)
+        while b"RELOADING=1" not in self.told.recv(4096):
+            pass
+        while b"READY=1" not in self.told.recv(4096):
+            pass
 
     def block(self, way, protocol, request):
         """CPU time of a block of requests, seconds."""
@@ -102,10 +104,14 @@ class Changing:
 @contextmanager
 def changing(build, models, folder):
     folder.mkdir()
-    (folder / "tensord.yaml").touch()
-    with collector() as endpoint, subjects.tensord(build, models, "--state-dir", folder / "state", "--config",
-                                                   folder / "tensord.yaml", "--trace-endpoint", endpoint) as server:
-        yield Changing(server, folder)
+    config, notify = folder / "tensord.yaml", folder / "notify"
+    config.touch()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, collector() as endpoint:
+        told.bind(str(notify))
+        told.settimeout(RELOAD_S)
+        flags = ("--state-dir", folder / "state", "--config", config, "--trace-endpoint", endpoint)
+        with subjects.tensord(build, models, *flags, environment={"NOTIFY_SOCKET": str(notify)}) as server:
+            yield Changing(server, folder, told)
 
 
 def rows(report, options, build, models, folder):

@@ -85,11 +85,12 @@ class Subject:
     that says that it may be measured. It has a session of its own, as the load generators have: Linux shares processors out
     among sessions, and some of the servers leave the one that they are started in."""
 
-    def __init__(self, name, command, port=None, ready=None, listen_s=LISTEN_S):
+    def __init__(self, name, command, port=None, ready=None, listen_s=LISTEN_S, environment=None):
         self.name, self.listen_s = name, listen_s
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=self.errors, text=True, start_new_session=True)
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True, start_new_session=True,
+                                        env={**os.environ, **(environment or {})})
         try:
             self.port = int(self.process.stdout.readline() or 0) if port is None else port
             if ready and not any(ready in line for line in self.process.stdout):
@@ -184,10 +185,10 @@ class Subject:
         self.errors.close()
 
 
-def tensord(build, models, *flags, ready="is ready"):
+def tensord(build, models, *flags, ready="is ready", environment=None):
     port = free_port()
     return Subject("tensord", [build / "src/cmd/tensord", "serve", models, "--port", port, "--grpc-port", 0,
-                               "--metrics-port", 0, *flags], port, ready)
+                               "--metrics-port", 0, *flags], port, ready, environment=environment)
 
 
 def nginx(folder):
