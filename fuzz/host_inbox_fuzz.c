@@ -2,6 +2,7 @@
  * host with an inline engine. Nothing but the tensor memory may be touched, and in the end the host
  * stops. */
 #include "worker/host_private.h"
+#include "worker/memory_use.h"
 
 #include "failing_allocation.h"
 
@@ -117,6 +118,14 @@ static const struct tensord_engine engine = {
     .execute = execute,
     .cancel = cancel,
 };
+
+/* Takes the place of the worker's own: with a sanitizer's mappings a look at the process's memory
+ * takes the kernel more time than all else here. */
+bool memory_use_look(struct memory_use *ret_use)
+{
+    *ret_use = (struct memory_use){1, 1};
+    return true;
+}
 
 /* ---- the front ---- */
 
