@@ -3,6 +3,16 @@
 
 #include "base/pack.h"
 
+/* What bytes are. An answer takes its question's place: who ends before that has answered nothing.
+ */
+enum mark { QUESTION = 1, ANSWER, MARKS };
+
+static void read_mark(struct unpack *unpack, enum mark wanted)
+{
+    if (unpack_number(unpack, MARKS - 1) != wanted)
+        unpack->failed = true;
+}
+
 static void write_manifest(const struct manifest *manifest, struct buf *buf)
 {
     pack_number(buf, manifest->has_version);
@@ -32,6 +42,7 @@ static void read_manifest(struct unpack *unpack, struct manifest *manifest)
 
 void install_question_write(const struct install_question *question, struct buf *buf)
 {
+    pack_number(buf, QUESTION);
     pack_number(buf, question->kind);
     pack_string(buf, question->blobs);
     pack_string(buf, question->name);
@@ -44,6 +55,7 @@ bool install_question_read(struct span bytes, struct arena *arena,
 {
     struct unpack unpack = {.rest = bytes, .arena = arena};
     struct install_question question = {0};
+    read_mark(&unpack, QUESTION);
     question.kind = (enum install_kind)unpack_number(&unpack, INSTALL_KINDS - 1);
     question.blobs = unpack_string(&unpack);
     question.name = unpack_string(&unpack);
@@ -57,6 +69,7 @@ bool install_question_read(struct span bytes, struct arena *arena,
 
 void install_answer_write(const struct install_answer *answer, struct buf *buf)
 {
+    pack_number(buf, ANSWER);
     pack_number(buf, answer->error.code);
     pack_string(buf, span_of(answer->error.message));
     pack_number(buf, answer->version);
@@ -68,6 +81,7 @@ bool install_answer_read(struct span bytes, struct arena *arena, struct install_
 {
     struct unpack unpack = {.rest = bytes, .arena = arena};
     struct install_answer answer = {.error.code = ERROR_OK};
+    read_mark(&unpack, ANSWER);
     enum error_code code = (enum error_code)unpack_number(&unpack, ERROR_CODE_COUNT - 1);
     struct span message = unpack_string(&unpack);
     if (code != ERROR_OK)

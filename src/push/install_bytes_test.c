@@ -79,11 +79,29 @@ static void an_answer_comes_back(void **state)
     arena_fini(&arena);
 }
 
+/* It lies where the answer will: whoever is killed before that has answered nothing. */
+static void a_question_is_no_answer(void **state)
+{
+    struct arena arena;
+    struct install_question question = {.kind = INSTALL_TIDY};
+    struct install_answer answer;
+    arena_init(&arena, 1024, 1 << 20);
+    for (; question.kind < INSTALL_KINDS; question.kind++) {
+        struct buf buf;
+        buf_init(&buf, 1 << 20);
+        install_question_write(&question, &buf);
+        assert_false(install_answer_read(buf_span(&buf), &arena, &answer));
+        buf_fini(&buf);
+    }
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_question_comes_back),
         cmocka_unit_test(an_answer_comes_back),
+        cmocka_unit_test(a_question_is_no_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
