@@ -270,16 +270,26 @@ def test_a_time_that_no_healthy_server_keeps_is_refused(tmp_path):
     assert asked.returncode != 0 and "--stuck-timeout-ms" in asked.stderr and "500" in asked.stderr
 
 
-def test_a_program_that_does_not_start_is_no_upgrade(started, tmp_path, monkeypatch):
-    """It is asked first; the old one goes on."""
+@pytest.fixture
+def replaceable(started, tmp_path, monkeypatch):
+    """A server with a program of its own, and what puts a script in that's place."""
     program, engines = tmp_path / "tensord", Path(binary()).resolve().parents[2] / "engines"
     shutil.copy(binary(), program)
     monkeypatch.setenv("TENSORD_BINARY", str(program))
-    server = started("--engine-dir", engines)
+
+    def replace(script):
+        program.unlink()
+        program.write_text(script)
+        program.chmod(0o755)
+
+    return started("--engine-dir", engines), replace
+
+
+def test_a_program_that_does_not_start_is_no_upgrade(replaceable):
+    """It is asked first; the old one goes on."""
+    server, replace = replaceable
     front = server.front()
-    program.unlink()
-    program.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
-    program.chmod(0o755)
+    replace("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
     server.process.send_signal(signal.SIGUSR2)
     assert server.err.wait_for("not today", 60)
     assert server.err.wait_for("the old one goes on", 60)
@@ -387,16 +397,11 @@ def test_a_reload_while_the_program_is_upgraded_counts(server, tmp_path):
     one.stop()
 
 
-def test_a_program_that_does_not_say_whether_it_would_start_is_no_upgrade(started, tmp_path, monkeypatch):
+def test_a_program_that_does_not_say_whether_it_would_start_is_no_upgrade(replaceable):
     """It is ended, and the next one is asked."""
-    program, engines = tmp_path / "tensord", Path(binary()).resolve().parents[2] / "engines"
-    shutil.copy(binary(), program)
-    monkeypatch.setenv("TENSORD_BINARY", str(program))
-    server = started("--engine-dir", engines)
+    server, replace = replaceable
     front = server.front()
-    program.unlink()
-    program.write_text("#!/bin/sh\nexec sleep 3600\n")
-    program.chmod(0o755)
+    replace("#!/bin/sh\nexec sleep 3600\n")
     server.process.send_signal(signal.SIGUSR2)
     assert server.err.wait_for("has not said", 60), server.err.text()
     assert server.err.wait_for("the old one goes on", 60)

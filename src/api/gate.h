@@ -50,8 +50,8 @@ bool gate_holds(const struct gate *gate, const struct api_call *call, enum scope
                 struct error *ret_error);
 
 /* For calls that carry one request after the other: asks for one more, which counts among those of
- * the token until gate_give_back. What gate_ask has taken is for the first. A token that was
- * revoked, has expired or has lost its scope since is refused. */
+ * the token until gate_give_back. What gate_ask has taken is for the first. A token that gate_holds
+ * no longer is refused. */
 bool gate_take(struct gate *gate, struct api_call *call, enum scope scope, struct error *ret_error);
 void gate_give_back(struct api_call *call);
 

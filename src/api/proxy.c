@@ -4,7 +4,8 @@
  * body stands still meanwhile. Then one piece of the body at a time is with the server, and one
  * piece of the answer with the client; each is received into memory of the call's own. A WebSocket
  * is a request without a body whose answer, 101, opens a body on either side: these have no end but
- * that of either connection, and no clock but the server's silence and the client's. */
+ * that of either connection or of the client's token, and no clock but the server's silence and the
+ * client's. */
 #include "api/gate.h"
 #include "api/proxy_fields.h"
 #include "api/routes.h"
@@ -44,12 +45,17 @@ static struct proxy *proxy_of(const struct http_exchange *exchange)
     return call_of(exchange)->detail;
 }
 
+static void stop_clocks(struct proxy *proxy)
+{
+    timer_stop(&proxy->silence);
+    timer_stop(&proxy->look);
+}
+
 /* Answers with an error, or breaks off what has begun. */
 static void fail(struct proxy *proxy, const struct error *error)
 {
     struct http_exchange *exchange = proxy->call->exchange;
-    timer_stop(&proxy->silence);
-    timer_stop(&proxy->look);
+    stop_clocks(proxy);
     proxy->over = proxy->failed = true;
     if (proxy->replied) {
         http_note_failure(exchange, span_of(error->message));
@@ -175,8 +181,7 @@ static bool may_be_sent_again(const struct proxy *proxy)
 static void on_done(void *owner, struct conn *conn, bool reusable, const struct error *error)
 {
     struct proxy *proxy = owner;
-    timer_stop(&proxy->silence);
-    timer_stop(&proxy->look);
+    stop_clocks(proxy);
     proxy->connected = false;
     visit_return(&proxy->visit, conn, reusable);
     if (error && may_be_sent_again(proxy)) {
@@ -356,8 +361,7 @@ static void exchange_drained(struct http_exchange *exchange)
 static void exchange_closed(struct http_exchange *exchange, bool complete)
 {
     struct proxy *proxy = proxy_of(exchange);
-    timer_stop(&proxy->silence);
-    timer_stop(&proxy->look);
+    stop_clocks(proxy);
     let_go(proxy);
     visit_fini(&proxy->visit, proxy->failed ? VISIT_FAILED
                               : complete    ? VISIT_ANSWERED

@@ -122,7 +122,7 @@ static bool find_folder(struct guard *guard, const struct settings *settings,
     if (state_dir_open(settings, guard->folder, &error))
         return stat(guard->folder, &guard->opened) == 0 ||
                error_set(ret_error, ERROR_INTERNAL, "cannot look at the folder '%.300s': %s",
-                         guard->folder, strerror(errno));
+                         guard->folder, strerrordesc_np(errno));
     guard->folder[0] = '\0';
     if (guard->exposed && strcmp(settings->anonymous, "auto") == 0)
         return error_set(ret_error, error.code,
